@@ -1,0 +1,255 @@
+"""What a backend is: the contract that adapters fulfil and that the rest of the lab relies on.
+
+A *channel* carries messages from producers to consumers; a *counter* is one shared number that processes
+increment. An adapter only adapts: it reads no clock, keeps no statistics, logs nothing, and never retries.
+
+Life of a channel within a trial::
+
+    parent    channel = SomeChannel(site, **options); channel.setup()
+    worker    producer = channel.producer(index)      consumer = channel.consumer(index)
+              producer.send(body) ... flush()         consumer.receive() -> bodies; consumer.ack()
+              producer.close()                        consumer.close()
+    parent    channel.teardown()
+
+The channel object travels to the workers as an argument of ``multiprocessing.Process``, so it may hold
+multiprocessing primitives made in ``setup()``, but never a connection: clients connect in ``producer()``,
+``consumer()`` or ``client()``, which are called only inside the worker that uses them. No object of this
+module is shared between threads.
+"""
+
+from __future__ import annotations
+
+import abc
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from typing import ClassVar, Literal
+
+BrokerKind = Literal["redis", "rabbitmq", "memcached"]
+LossCause = Literal["consumer crash", "producer crash", "broker crash", "overload"]
+OptionValue = str | int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarantees:
+    """What a backend declares, in the mode that it was given. Trials are judged against it.
+
+    ``delivery``    at most once: never twice, may be lost for one of ``may_lose``; at least once: a confirmed
+                    message arrives, and after a fault may arrive again.
+    ``may_lose``    the causes that may cost a *confirmed* message. A loss without one of them breaks the
+                    guarantee; in particular, without ``overload`` nothing is lost while no process dies.
+    ``order``       ``per-producer``: while nothing is redelivered, a consumer never sees a message of a
+                    producer after a later one of that producer. ``none``: any order.
+    ``durability``  what survives a restart of the broker: nothing (``none``) or what was confirmed
+                    (``disk``: written to disk, which is not to say fsynced; ``quorum``: in a Raft log).
+    ``confirm``     what the return of ``send()`` (of ``flush()``, with a window) says about the message:
+                    ``buffered`` in this process; ``written`` to the pipe or socket; ``broker``: the server
+                    answered for it.
+    ``reach``       who can take part: one ``process tree``, one ``host``, or the ``network``.
+    ``max_message_bytes``  the largest body that is carried, None for no limit below memory.
+    ``fan_out``     every consumer gets every message (a queue hands each message to one consumer).
+    ``polling``     a waiting consumer polls with a back-off, which its latency and CPU show.
+    """
+
+    delivery: Literal["at-most-once", "at-least-once"]
+    may_lose: frozenset[LossCause]
+    order: Literal["per-producer", "none"]
+    durability: Literal["none", "disk", "quorum"]
+    confirm: Literal["buffered", "written", "broker"]
+    reach: Literal["process tree", "host", "network"]
+    max_message_bytes: int | None = None
+    fan_out: bool = False
+    polling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One parameter of a backend: a choice from ``choices``, or a positive integer where there are none."""
+
+    name: str
+    default: OptionValue
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where and for whom a backend is set up.
+
+    ``namespace`` begins every name that the backend creates on a server (``ipclab:{run}:{trial}``), and the
+    backend touches no other. ``url`` is the broker's, None for a backend without one; it may hold a
+    password, so it is never shown or stored. ``window`` is how many messages the producer sends between two
+    calls of ``flush()``, and the most that ``receive()`` should hand over at once.
+    """
+
+    namespace: str
+    producers: int = 1
+    consumers: int = 1
+    window: int = 1
+    start_method: str = "spawn"
+    url: str | None = None
+
+    @property
+    def context(self) -> BaseContext:
+        """The multiprocessing context that every primitive of this trial is made in."""
+        return multiprocessing.get_context(self.start_method)
+
+    @property
+    def broker_url(self) -> str:
+        """``url`` for a backend that cannot be without one. Raises ValueError where there is none."""
+        if self.url is None:
+            raise ValueError(f"{self.namespace}: this backend needs the URL of a broker")
+        return self.url
+
+
+class Producer(abc.ABC):
+    """The sending end of a channel, within one worker. Not thread-safe, not usable after a fork."""
+
+    @abc.abstractmethod
+    def send(self, body: bytes) -> None:
+        """Accept one message at the declared confirm level; with a window above 1, it may only be buffered.
+
+        Raises the client library's own error when the message was refused or its fate is unknown.
+        """
+
+    def flush(self) -> None:  # noqa: B027 - most channels confirm in send()
+        """Return once all that was sent so far is accepted at the declared confirm level."""
+
+    def close(self) -> None:  # noqa: B027 - many channels have nothing to close
+        """Hand over what is still buffered in this process, then release the connection."""
+
+
+class Consumer(abc.ABC):
+    """The receiving end of a channel, within one worker. Not thread-safe, not usable after a fork.
+
+    ``acknowledges`` says whether ``ack()`` does anything; the worker skips the call where it does not.
+    """
+
+    acknowledges: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def receive(self) -> Sequence[bytes]:
+        """Block until there is a message; return one or more, in the order in which they came."""
+
+    def ack(self) -> None:  # noqa: B027 - see ``acknowledges``
+        """Acknowledge everything that ``receive()`` has returned so far."""
+
+    def close(self) -> None:  # noqa: B027 - many channels have nothing to close
+        """Release the connection; what was not acknowledged goes back, where the channel can do that."""
+
+
+class Channel(abc.ABC):
+    """The message-passing face of a backend. Subclasses are what the registry lists."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    broker: ClassVar[BrokerKind | None] = None
+    options: ClassVar[tuple[Option, ...]] = ()
+    max_producers: ClassVar[int | None] = None
+    max_consumers: ClassVar[int | None] = None
+    windowed: ClassVar[bool] = False
+    """Whether a window above 1 changes how messages travel; where not, only window 1 is measured."""
+
+    def __init__(self, site: Site, **options: OptionValue) -> None:
+        self.site = site
+        self.chosen: Mapping[str, OptionValue] = {o.name: options.get(o.name, o.default) for o in self.options}
+
+    @property
+    @abc.abstractmethod
+    def guarantees(self) -> Guarantees:
+        """What this channel declares with the options that it was given."""
+
+    @abc.abstractmethod
+    def setup(self) -> None:
+        """Create queues, keys or primitives under ``site.namespace``, in the parent, before any worker."""
+
+    @abc.abstractmethod
+    def producer(self, index: int) -> Producer:
+        """Connect the producer with this index (0 to ``site.producers`` - 1), in its own worker."""
+
+    @abc.abstractmethod
+    def consumer(self, index: int) -> Consumer:
+        """Connect the consumer with this index (0 to ``site.consumers`` - 1), in its own worker.
+
+        When it returns, the consumer misses nothing that is sent from then on.
+        """
+
+    @abc.abstractmethod
+    def teardown(self) -> None:
+        """Delete what ``setup()`` and the workers made, and only that. Also called after a failed setup."""
+
+    def server_pids(self) -> tuple[int, ...]:
+        """Helper processes that ``setup()`` started and whose cost counts as the broker's."""
+        return ()
+
+
+class CounterClient(abc.ABC):
+    """One worker's access to a shared counter. Not thread-safe, not usable after a fork."""
+
+    @abc.abstractmethod
+    def increment(self) -> None:
+        """Add one. Returning means that the increment is confirmed."""
+
+    @abc.abstractmethod
+    def read(self) -> int:
+        """The value now."""
+
+    def stop_owner(self) -> None:  # noqa: B027 - see ``Counter.has_owner``
+        """Make ``Counter.serve()`` return, where the counter has an owner."""
+
+    def close(self) -> None:  # noqa: B027 - many counters have nothing to close
+        """Release the connection."""
+
+
+class Counter(abc.ABC):
+    """The shared-state face of a backend: one number, incremented under a named *discipline*.
+
+    Each discipline is a value of the option ``discipline``, which every counter has.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    broker: ClassVar[BrokerKind | None] = None
+    options: ClassVar[tuple[Option, ...]] = ()
+    has_owner: ClassVar[bool] = False
+    """Whether one more process must run ``serve()`` while the counter is used."""
+
+    def __init__(self, site: Site, **options: OptionValue) -> None:
+        self.site = site
+        self.chosen: Mapping[str, OptionValue] = {o.name: options.get(o.name, o.default) for o in self.options}
+
+    @property
+    def discipline(self) -> str:
+        """The discipline that was chosen."""
+        return str(self.chosen["discipline"])
+
+    @property
+    @abc.abstractmethod
+    def safe(self) -> bool:
+        """Whether this discipline declares that no confirmed increment is ever lost."""
+
+    @property
+    @abc.abstractmethod
+    def reach(self) -> Literal["process tree", "host", "network"]:
+        """Who can take part."""
+
+    @abc.abstractmethod
+    def setup(self) -> None:
+        """Create the counter with the value 0, under ``site.namespace``."""
+
+    @abc.abstractmethod
+    def client(self, index: int) -> CounterClient:
+        """Connect the client with this index (0 to ``site.producers`` - 1), in its own worker."""
+
+    def serve(self) -> None:
+        """Own the value and answer requests until ``stop_owner()``; runs in a process of its own."""
+        raise TypeError(f"{self.name} has no owner")
+
+    @abc.abstractmethod
+    def teardown(self) -> None:
+        """Delete what ``setup()`` made, and only that."""
+
+    def server_pids(self) -> tuple[int, ...]:
+        """Helper processes that ``setup()`` started and whose cost counts as the broker's."""
+        return ()
