@@ -20,11 +20,11 @@ module is shared between threads.
 from __future__ import annotations
 
 import abc
-import multiprocessing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.context import BaseContext
 from typing import ClassVar, Literal
+
+from ipclab.startmethod import Context, StartMethod, context
 
 BrokerKind = Literal["redis", "rabbitmq", "memcached"]
 LossCause = Literal["consumer crash", "producer crash", "broker crash", "overload"]
@@ -87,13 +87,13 @@ class Site:
     producers: int = 1
     consumers: int = 1
     window: int = 1
-    start_method: str = "spawn"
+    start_method: StartMethod = "spawn"
     url: str | None = None
 
     @property
-    def context(self) -> BaseContext:
+    def context(self) -> Context:
         """The multiprocessing context that every primitive of this trial is made in."""
-        return multiprocessing.get_context(self.start_method)
+        return context(self.start_method)
 
     @property
     def broker_url(self) -> str:
@@ -153,7 +153,9 @@ class Channel(abc.ABC):
 
     def __init__(self, site: Site, **options: OptionValue) -> None:
         self.site = site
-        self.chosen: Mapping[str, OptionValue] = {o.name: options.get(o.name, o.default) for o in self.options}
+        self.chosen: Mapping[str, OptionValue] = {
+            o.name: options.get(o.name, o.default) for o in self.options
+        }
 
     @property
     @abc.abstractmethod
@@ -217,7 +219,9 @@ class Counter(abc.ABC):
 
     def __init__(self, site: Site, **options: OptionValue) -> None:
         self.site = site
-        self.chosen: Mapping[str, OptionValue] = {o.name: options.get(o.name, o.default) for o in self.options}
+        self.chosen: Mapping[str, OptionValue] = {
+            o.name: options.get(o.name, o.default) for o in self.options
+        }
 
     @property
     def discipline(self) -> str:

@@ -1,0 +1,126 @@
+"""multiprocessing's Pipe: ``pipe`` for one producer and one consumer, ``pipe-locked`` for several of each.
+
+A ``Connection`` writes a message of more than 16 KiB as two writes, and even a shorter one is only whole up
+to the pipe's atomic size, so two writers (or two readers) of one end corrupt each other's messages unless a
+lock stands before each end. ``pipe`` has none and takes one of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Lock
+from typing import ClassVar
+
+from ipclab.backends.base import Channel, Consumer, Guarantees, Producer
+
+LARGEST_BYTES = 0x7FFFFFFF
+"""Above this the Connection uses an 8-byte header; the lab has no use for such a message."""
+
+
+class PipeProducer(Producer):
+    """Writes to the pipe; blocks while it is full."""
+
+    def __init__(self, writer: Connection) -> None:
+        self._send_bytes = writer.send_bytes
+
+    def send(self, body: bytes) -> None:
+        self._send_bytes(body)
+
+
+class PipeConsumer(Consumer):
+    """Reads one message at a time from the pipe."""
+
+    def __init__(self, reader: Connection) -> None:
+        self._recv_bytes = reader.recv_bytes
+
+    def receive(self) -> Sequence[bytes]:
+        return (self._recv_bytes(),)
+
+
+class LockedPipeProducer(Producer):
+    """Writes to the pipe while it holds the writers' lock."""
+
+    def __init__(self, writer: Connection, lock: Lock) -> None:
+        self._send_bytes = writer.send_bytes
+        self._lock = lock
+
+    def send(self, body: bytes) -> None:
+        with self._lock:
+            self._send_bytes(body)
+
+
+class LockedPipeConsumer(Consumer):
+    """Reads one message at a time while it holds the readers' lock."""
+
+    def __init__(self, reader: Connection, lock: Lock) -> None:
+        self._recv_bytes = reader.recv_bytes
+        self._lock = lock
+
+    def receive(self) -> Sequence[bytes]:
+        with self._lock:
+            return (self._recv_bytes(),)
+
+
+class PipeChannel(Channel):
+    """``multiprocessing.Pipe(duplex=False)``, one to one."""
+
+    name = "pipe"
+    summary = "multiprocessing.Pipe, one writer and one reader"
+    max_producers: ClassVar[int | None] = 1
+    max_consumers: ClassVar[int | None] = 1
+    _ends: tuple[Connection, Connection] | None = None
+
+    @property
+    def guarantees(self) -> Guarantees:
+        return Guarantees(
+            delivery="at-most-once",
+            may_lose=frozenset({"consumer crash"}),
+            order="per-producer",
+            durability="none",
+            confirm="written",
+            reach="process tree",
+            max_message_bytes=LARGEST_BYTES,
+        )
+
+    def setup(self) -> None:
+        self._ends = self.site.context.Pipe(duplex=False)
+
+    def producer(self, index: int) -> Producer:
+        return PipeProducer(self._open_ends[1])
+
+    def consumer(self, index: int) -> Consumer:
+        return PipeConsumer(self._open_ends[0])
+
+    def teardown(self) -> None:
+        if self._ends is not None:
+            for end in self._ends:
+                end.close()
+            self._ends = None
+
+    @property
+    def _open_ends(self) -> tuple[Connection, Connection]:
+        assert self._ends is not None, "setup() comes first"
+        return self._ends
+
+
+class LockedPipeChannel(PipeChannel):
+    """A Pipe with a lock around each end, for any number of writers and readers."""
+
+    name = "pipe-locked"
+    summary = "multiprocessing.Pipe with a lock around each end, n to m"
+    max_producers = None
+    max_consumers = None
+    _locks: tuple[Lock, Lock] | None = None
+
+    def setup(self) -> None:
+        super().setup()
+        self._locks = (self.site.context.Lock(), self.site.context.Lock())
+
+    def producer(self, index: int) -> Producer:
+        assert self._locks is not None
+        return LockedPipeProducer(self._open_ends[1], self._locks[1])
+
+    def consumer(self, index: int) -> Consumer:
+        assert self._locks is not None
+        return LockedPipeConsumer(self._open_ends[0], self._locks[0])

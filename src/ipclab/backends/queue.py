@@ -1,0 +1,159 @@
+"""multiprocessing's three queues: ``queue``, ``joinable-queue`` and ``simple-queue``.
+
+``Queue.put`` only hands the object to a thread of the sending process, which pickles it and writes it into a
+pipe under a lock; so ``send()`` returning says ``buffered``, and what a killed producer had buffered is
+gone. ``SimpleQueue.put`` writes to the pipe itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from ipclab.backends.base import Channel, Consumer, Guarantees, Producer
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import JoinableQueue, Queue, SimpleQueue
+
+
+class QueueProducer(Producer):
+    """Puts into a ``Queue``; ``close()`` waits until the feeder thread has written everything."""
+
+    def __init__(self, queue: Queue[bytes]) -> None:
+        self._queue = queue
+        self._put = queue.put
+
+    def send(self, body: bytes) -> None:
+        self._put(body)
+
+    def close(self) -> None:
+        self._queue.close()
+        self._queue.join_thread()
+
+
+class SimpleQueueProducer(Producer):
+    """Puts into a ``SimpleQueue``: pickled and written to the pipe before ``send()`` returns."""
+
+    def __init__(self, queue: SimpleQueue[bytes]) -> None:
+        self._put = queue.put
+
+    def send(self, body: bytes) -> None:
+        self._put(body)
+
+
+class QueueConsumer(Consumer):
+    """Gets from a ``Queue`` or a ``SimpleQueue``, one message at a time."""
+
+    def __init__(self, queue: Queue[bytes] | SimpleQueue[bytes]) -> None:
+        self._get = queue.get
+
+    def receive(self) -> Sequence[bytes]:
+        return (self._get(),)
+
+
+class JoinableQueueConsumer(Consumer):
+    """Gets from a ``JoinableQueue``; ``ack()`` is ``task_done()``."""
+
+    acknowledges = True
+
+    def __init__(self, queue: JoinableQueue[bytes]) -> None:
+        self._get = queue.get
+        self._task_done = queue.task_done
+
+    def receive(self) -> Sequence[bytes]:
+        return (self._get(),)
+
+    def ack(self) -> None:
+        self._task_done()
+
+
+class _QueueChannel(Channel):
+    """What the three have in common; ``confirm`` is where they differ."""
+
+    confirm: ClassVar[Literal["buffered", "written"]]
+
+    @property
+    def guarantees(self) -> Guarantees:
+        return Guarantees(
+            delivery="at-most-once",
+            may_lose=frozenset({"producer crash", "consumer crash"}),
+            order="per-producer",
+            durability="none",
+            confirm=self.confirm,
+            reach="process tree",
+        )
+
+
+class QueueChannel(_QueueChannel):
+    """``multiprocessing.Queue``, unbounded: what most programs use."""
+
+    name = "queue"
+    summary = "multiprocessing.Queue: a pipe, two locks and a feeder thread"
+    confirm = "buffered"
+    _queue: Queue[bytes] | None = None
+
+    def setup(self) -> None:
+        self._queue = self.site.context.Queue()
+
+    def producer(self, index: int) -> Producer:
+        assert self._queue is not None
+        return QueueProducer(self._queue)
+
+    def consumer(self, index: int) -> Consumer:
+        assert self._queue is not None
+        return QueueConsumer(self._queue)
+
+    def teardown(self) -> None:
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None
+
+
+class JoinableQueueChannel(_QueueChannel):
+    """``multiprocessing.JoinableQueue``: a ``Queue`` that counts unfinished tasks."""
+
+    name = "joinable-queue"
+    summary = "multiprocessing.JoinableQueue: Queue plus task_done()"
+    confirm = "buffered"
+    _queue: JoinableQueue[bytes] | None = None
+
+    def setup(self) -> None:
+        self._queue = self.site.context.JoinableQueue()
+
+    def producer(self, index: int) -> Producer:
+        assert self._queue is not None
+        return QueueProducer(self._queue)
+
+    def consumer(self, index: int) -> Consumer:
+        assert self._queue is not None
+        return JoinableQueueConsumer(self._queue)
+
+    def teardown(self) -> None:
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None
+
+
+class SimpleQueueChannel(_QueueChannel):
+    """``multiprocessing.SimpleQueue``: a pipe with a lock at each end, no thread."""
+
+    name = "simple-queue"
+    summary = "multiprocessing.SimpleQueue: a pipe with a lock at each end"
+    confirm = "written"
+    _queue: SimpleQueue[bytes] | None = None
+
+    def setup(self) -> None:
+        self._queue = self.site.context.SimpleQueue()
+
+    def producer(self, index: int) -> Producer:
+        assert self._queue is not None
+        return SimpleQueueProducer(self._queue)
+
+    def consumer(self, index: int) -> Consumer:
+        assert self._queue is not None
+        return QueueConsumer(self._queue)
+
+    def teardown(self) -> None:
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None

@@ -1,0 +1,155 @@
+"""Which backends there are: the lab's own, and those of installed packages.
+
+A package adds a backend with one entry point in the group ``ipclab.backends`` that names a subclass of
+``Channel`` or ``Counter``. Modules are imported when a backend is asked for: naming one costs nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+from collections.abc import Mapping
+
+import msgspec
+
+from ipclab.backends.base import Channel, Counter, Option, OptionValue
+from ipclab.errors import UnknownNameError, UsageError
+
+ENTRY_POINT_GROUP = "ipclab.backends"
+
+_CHANNELS = {
+    "manager-dict": "ipclab.backends.manager:ManagerDictChannel",
+    "manager-list": "ipclab.backends.manager:ManagerListChannel",
+    "manager-queue": "ipclab.backends.manager:ManagerQueueChannel",
+    "queue": "ipclab.backends.queue:QueueChannel",
+    "simple-queue": "ipclab.backends.queue:SimpleQueueChannel",
+    "joinable-queue": "ipclab.backends.queue:JoinableQueueChannel",
+    "pipe": "ipclab.backends.pipe:PipeChannel",
+    "pipe-locked": "ipclab.backends.pipe:LockedPipeChannel",
+    "redis-list": "ipclab.backends.redis:RedisListChannel",
+    "redis-list-reliable": "ipclab.backends.redis:RedisReliableListChannel",
+    "redis-stream": "ipclab.backends.redis:RedisStreamChannel",
+    "redis-pubsub": "ipclab.backends.redis:RedisPubSubChannel",
+    "rabbitmq": "ipclab.backends.rabbitmq:RabbitmqChannel",
+    "rabbitmq-quorum": "ipclab.backends.rabbitmq:RabbitmqQuorumChannel",
+    "memcached-ticket": "ipclab.backends.memcached:MemcachedTicketChannel",
+}
+
+_COUNTERS = {
+    "manager-dict": "ipclab.backends.manager_counter:ManagerDictCounter",
+    "value": "ipclab.backends.local_counter:ValueCounter",
+    "queue": "ipclab.backends.local_counter:QueueOwnerCounter",
+    "pipe": "ipclab.backends.local_counter:PipeOwnerCounter",
+    "redis": "ipclab.backends.redis_counter:RedisCounter",
+    "memcached": "ipclab.backends.memcached_counter:MemcachedCounter",
+    "rabbitmq": "ipclab.backends.rabbitmq_counter:RabbitmqCounter",
+}
+
+
+class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A backend and the options that were set for it; ``str()`` gives what ``--backend`` takes."""
+
+    name: str
+    options: dict[str, OptionValue] = {}
+
+    def __str__(self) -> str:
+        settings = ",".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name}:{settings}" if settings else self.name
+
+    @classmethod
+    def parse(cls, text: str) -> Variant:
+        """Read ``name`` or ``name:option=value,option=value``. Raises UsageError where it is malformed."""
+        name, colon, settings = text.partition(":")
+        options: dict[str, OptionValue] = {}
+        for setting in settings.split(",") if colon else ():
+            key, equals, value = setting.partition("=")
+            if not equals or not key or not value:
+                raise UsageError(f"--backend {text}: write NAME:option=value,option=value")
+            options[key] = int(value) if value.isdecimal() else value
+        return cls(name.strip(), options)
+
+
+def channel_names() -> list[str]:
+    """Names of all channels, the lab's own first."""
+    return list(_channels())
+
+
+def counter_names() -> list[str]:
+    """Names of all counters, the lab's own first."""
+    return list(_counters())
+
+
+def channel_class(variant: Variant) -> type[Channel]:
+    """The class of a channel, its options checked. Raises UnknownNameError or UsageError."""
+    found = _load(_channels(), "channel", variant)
+    assert issubclass(found, Channel)
+    return found
+
+
+def counter_class(variant: Variant) -> type[Counter]:
+    """The class of a counter, its options checked. Raises UnknownNameError or UsageError."""
+    found = _load(_counters(), "counter", variant)
+    assert issubclass(found, Counter)
+    return found
+
+
+def _load(known: Mapping[str, str | type], what: str, variant: Variant) -> type:
+    target = known.get(variant.name)
+    if target is None:
+        raise UnknownNameError(what, variant.name, known)
+    if isinstance(target, str):
+        target = _import(target)
+    _check_options(f"{what} {variant.name}", target.options, variant.options)  # type: ignore[attr-defined]
+    return target
+
+
+def _import(target: str) -> type:
+    module, _, attribute = target.partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    assert isinstance(found, type)
+    return found
+
+
+def _check_options(owner: str, options: tuple[Option, ...], chosen: Mapping[str, OptionValue]) -> None:
+    known = {option.name: option for option in options}
+    for name, value in chosen.items():
+        option = known.get(name)
+        if option is None:
+            if not known:
+                raise UsageError(f"{owner} has no options, so {name}={value} cannot be set")
+            raise UnknownNameError(f"option of {owner}", name, known)
+        if option.choices and value not in option.choices:
+            raise UsageError(f"{owner}: {name} is one of {', '.join(option.choices)}, not {value!r}")
+        if not option.choices and (not isinstance(value, int) or value < 1):
+            raise UsageError(f"{owner}: {name} is a whole number above 0, not {value!r}")
+
+
+@functools.cache
+def _channels() -> dict[str, str | type]:
+    return {**_CHANNELS, **_third_party(Channel)}
+
+
+@functools.cache
+def _counters() -> dict[str, str | type]:
+    return {**_COUNTERS, **_third_party(Counter)}
+
+
+def _third_party(base: type) -> dict[str, str | type]:
+    found: dict[str, str | type] = {}
+    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            loaded = point.load()
+        except Exception as error:
+            raise UsageError(
+                f"the backend {point.name} ({point.value}) cannot be imported: {error}; "
+                f"repair or uninstall its package"
+            ) from error
+        if not (isinstance(loaded, type) and issubclass(loaded, Channel | Counter)):
+            raise UsageError(f"the backend {point.name} ({point.value}) is no Channel and no Counter class")
+        if issubclass(loaded, base):
+            if loaded.name in _CHANNELS or loaded.name in _COUNTERS:
+                raise UsageError(
+                    f"the backend {point.value} takes the name {loaded.name}, which is ipclab's own"
+                )
+            found[loaded.name] = loaded
+    return found

@@ -1,0 +1,43 @@
+"""The counter check: what a shared number must show after a known set of increments."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ipclab.checks.delivery import Verdict
+
+
+class CounterVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``lost`` increments were confirmed and are not in the final value; ``phantom`` ones are in it and were
+    never attempted. ``safe`` is what the discipline declares; ``verdict`` is about that declaration, so a
+    discipline that declares itself unsafe and loses updates is ``valid``: it did what it said."""
+
+    attempted: int
+    confirmed: int
+    final: int
+    lost: int
+    phantom: int
+    safe: bool
+    verdict: Verdict
+    broken: list[str]
+
+
+def settle(attempted: int, confirmed: int, final: int, *, safe: bool) -> CounterVerdict:
+    """Judge a final value: confirmed <= final <= attempted must hold, since an increment whose outcome is
+    unknown may or may not have happened."""
+    lost, phantom = max(confirmed - final, 0), max(final - attempted, 0)
+    broken = []
+    if lost and safe:
+        broken.append(f"lost {lost} of {confirmed} confirmed increments")
+    if phantom and safe:
+        broken.append(f"shows {phantom} increments that nobody made")
+    return CounterVerdict(
+        attempted=attempted,
+        confirmed=confirmed,
+        final=final,
+        lost=lost,
+        phantom=phantom,
+        safe=safe,
+        verdict="invalid" if broken else "valid",
+        broken=broken,
+    )

@@ -1,0 +1,187 @@
+"""The delivery ledger: what became of every message, judged against what the channel declares.
+
+With A the messages that were attempted, E ⊆ A those that were confirmed, and D the receipts (a multiset)::
+
+    lost        in E, never received
+    recovered   in A but not in E, yet received (the operation was indefinite, not failed)
+    duplicated  receipts beyond the first of a message
+    unexpected  receipts of what nobody sent
+    corrupted   receipts whose bytes are not those that were sent
+    reordered   receipts that come, at one consumer, after a later message of the same producer
+
+With fan-out every consumer is owed every message, and each is accounted for by itself.
+
+Counts take one byte a message and a consumer group: 10 million messages are accounted for in 10 MB, whatever
+the number of receipts at a time that they are fed with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Verdict = Literal["valid", "invalid", "unknown"]
+
+_MOST = np.iinfo(np.uint8).max
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Counts of messages over a whole trial, warm-up and drain included.
+
+    With fan-out, ``owed`` is the confirmed messages times the consumers. ``verdict`` is about the declared
+    guarantee, ``broken`` says in words what broke it (empty where nothing did), and ``examples`` names the
+    smallest evidence: up to three messages (producer/sequence) for each anomaly.
+    """
+
+    attempted: int
+    confirmed: int
+    owed: int
+    received: int
+    lost: int
+    recovered: int
+    duplicated: int
+    unexpected: int
+    corrupted: int
+    reordered: int
+    verdict: Verdict
+    broken: list[str]
+    examples: dict[str, list[str]]
+
+
+class DeliveryCheck:
+    """Collects receipts and settles the ledger. Not thread-safe.
+
+    ``attempted`` and ``confirmed`` are counts by producer: its sequences 0 to attempted - 1 were tried, in
+    this order, and of these the first ``confirmed`` were confirmed. ``consumers`` is how many there are.
+    """
+
+    def __init__(
+        self, attempted: Sequence[int], confirmed: Sequence[int], *, consumers: int, fan_out: bool = False
+    ) -> None:
+        self._attempted = np.asarray(attempted, np.int64)
+        self._confirmed = np.asarray(confirmed, np.int64)
+        if (self._confirmed > self._attempted).any():
+            raise ValueError("more messages were confirmed than attempted")
+        self._starts = np.concatenate(([0], np.cumsum(self._attempted)))
+        groups = consumers if fan_out else 1
+        self._counts = np.zeros((groups, int(self._starts[-1])), np.uint8)
+        self._extra = 0
+        self._fan_out = fan_out
+        self._newest = np.full((consumers, len(self._attempted)), -1, np.int64)
+        self._received = self._unexpected = self._corrupted = self._reordered = 0
+        self._examples: dict[str, list[str]] = {}
+
+    def add(
+        self,
+        consumer: int,
+        producers: npt.NDArray[np.integer],
+        sequences: npt.NDArray[np.integer],
+        intact: npt.NDArray[np.bool_],
+    ) -> None:
+        """Enter receipts of one consumer, in the order of arrival; the arrays are parallel."""
+        self._received += len(producers)
+        self._corrupted += int((~intact).sum())
+        if not intact.all():
+            self._note("corrupted", [f"receipt at consumer {consumer}"])
+        who = producers[intact].astype(np.int64)
+        what = sequences[intact].astype(np.int64)
+        expected = (who < len(self._attempted)) & (who >= 0) & (what >= 0)
+        expected[expected] = what[expected] < self._attempted[who[expected]]
+        self._unexpected += int((~expected).sum())
+        self._note("unexpected", _names(who[~expected], what[~expected]))
+        self._count(consumer, who[expected], what[expected])
+        self._order(consumer, who[expected], what[expected])
+
+    def once(
+        self, consumer: int, producers: npt.NDArray[np.integer], sequences: npt.NDArray[np.integer]
+    ) -> npt.NDArray[np.bool_]:
+        """Which of these messages were confirmed and received exactly once, going by all that was added."""
+        known = (producers < len(self._attempted)) & (sequences >= 0)
+        known[known] = sequences[known] < self._confirmed[producers[known]]
+        group = consumer if self._fan_out else 0
+        places = self._starts[producers[known]] + sequences[known].astype(np.int64)
+        known[known] = self._counts[group][places] == 1
+        return known
+
+    def settle(self, *, may_lose: bool, may_duplicate: bool, ordered: bool) -> Ledger:
+        """The ledger so far, judged by what the channel may do: lose confirmed messages, repeat, reorder."""
+        lost = recovered = 0
+        for producer, (attempted, confirmed) in enumerate(zip(self._attempted, self._confirmed, strict=True)):
+            start = self._starts[producer]
+            seen = self._counts[:, start : start + attempted] > 0
+            missing = ~seen[:, :confirmed]
+            lost += int(missing.sum())
+            recovered += int(seen[:, confirmed:].sum())
+            gone = np.flatnonzero(missing.any(axis=0))[:3]
+            self._note("lost", [f"{producer}/{sequence}" for sequence in gone])
+        duplicated = self._extra
+        broken = []
+        if lost and not may_lose:
+            broken.append(f"lost {lost} confirmed messages")
+        if duplicated and not may_duplicate:
+            broken.append(f"delivered {duplicated} messages again")
+        if self._reordered and ordered:
+            broken.append(f"delivered {self._reordered} messages out of their producer's order")
+        if self._unexpected:
+            broken.append(f"delivered {self._unexpected} messages that nobody sent")
+        if self._corrupted:
+            broken.append(f"delivered {self._corrupted} corrupted messages")
+        return Ledger(
+            attempted=int(self._attempted.sum()),
+            confirmed=int(self._confirmed.sum()),
+            owed=int(self._confirmed.sum()) * len(self._counts),
+            received=self._received,
+            lost=lost,
+            recovered=recovered,
+            duplicated=duplicated,
+            unexpected=self._unexpected,
+            corrupted=self._corrupted,
+            reordered=self._reordered,
+            verdict="invalid" if broken else "valid",
+            broken=broken,
+            examples=self._examples,
+        )
+
+    def _count(
+        self, consumer: int, producers: npt.NDArray[np.int64], sequences: npt.NDArray[np.int64]
+    ) -> None:
+        counts = self._counts[consumer if self._fan_out else 0]
+        places, times = np.unique(self._starts[producers] + sequences, return_counts=True)
+        before = counts[places]
+        counts[places] = np.minimum(before + times, _MOST)
+        self._extra += len(producers) - int((before == 0).sum())
+        self._note("duplicated", self._names_of_places(places[(before + times) > 1]))
+
+    def _order(
+        self, consumer: int, producers: npt.NDArray[np.int64], sequences: npt.NDArray[np.int64]
+    ) -> None:
+        for producer in range(len(self._attempted)):
+            own = sequences[producers == producer]
+            if not len(own):
+                continue
+            newest = np.maximum.accumulate(np.concatenate(([self._newest[consumer, producer]], own)))
+            late = own < newest[:-1]
+            self._reordered += int(late.sum())
+            self._newest[consumer, producer] = newest[-1]
+            place = np.flatnonzero(late)[:1]
+            self._note(
+                "reordered",
+                [f"{producer}/{own[i]} after {producer}/{newest[i]} at consumer {consumer}" for i in place],
+            )
+
+    def _names_of_places(self, places: npt.NDArray[np.int64]) -> list[str]:
+        producers = np.searchsorted(self._starts, places[:3], side="right") - 1
+        return _names(producers, places[:3] - self._starts[producers])
+
+    def _note(self, anomaly: str, examples: list[str]) -> None:
+        if examples:
+            kept = self._examples.setdefault(anomaly, [])
+            kept.extend(examples[: 3 - len(kept)])
+
+
+def _names(producers: npt.NDArray[np.integer], sequences: npt.NDArray[np.integer]) -> list[str]:
+    return [f"{p}/{s}" for p, s in zip(producers[:3], sequences[:3], strict=True)]

@@ -1,0 +1,114 @@
+"""What one trial has shown. Frozen; stored as JSON; nothing in it is derived from another trial."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ipclab.checks.counter import CounterVerdict
+from ipclab.checks.delivery import Ledger
+from ipclab.trial.spec import TrialSpec
+
+Outcome = Literal["finished", "hung", "failed"]
+Limit = Literal["producer", "consumer", "owner", "broker", "cores", "pacing", "waiting", "unknown"]
+
+
+class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A latency distribution in nanoseconds. Percentiles without enough samples behind them are None.
+
+    ``histogram`` is an HdrHistogram in its V2 compressed base64 encoding (1 ns to 1 h, 3 digits): it can be
+    merged with others, which percentiles cannot. ``negative`` counts samples below zero; they are in
+    ``min_ns`` but not in the histogram.
+    """
+
+    count: int
+    negative: int
+    min_ns: int
+    p50_ns: int | None
+    p90_ns: int | None
+    p99_ns: int | None
+    p999_ns: int | None
+    max_ns: int
+    histogram: str
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The distributions of a trial, each None where the workload has no such thing.
+
+    ``send``        from the call of ``send()`` to its return (paced).
+    ``confirm``     from the intended send time to the confirmation at the declared level (paced).
+    ``end_to_end``  from the intended send time to the receipt (paced).
+    ``service``     from the actual send to the receipt (paced); the closed-loop figure.
+    ``round_trip``  from the send to the receipt of the echo (ping-pong; closed loop).
+    ``update``      from one increment to the next (counter; closed loop).
+    ``late_sends``  sends that began more than 1 ms after they were meant to; ``skipped_sends`` never began.
+    """
+
+    send: Distribution | None = None
+    confirm: Distribution | None = None
+    end_to_end: Distribution | None = None
+    service: Distribution | None = None
+    round_trip: Distribution | None = None
+    update: Distribution | None = None
+    late_sends: int = 0
+    skipped_sends: int = 0
+
+
+class ProcessCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one process used: ``cpu_s`` within the sampled interval; ``peak_rss_bytes`` in its life."""
+
+    name: str
+    cpu_s: float | None
+    peak_rss_bytes: int | None
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """CPU and memory of a trial. ``interval_s`` is the time between the two samples of CPU clocks, and
+    ``messages`` what was received (or incremented) between them.
+
+    ``broker_rss_bytes`` is the broker's memory at the end of the window; None where it cannot be told.
+    """
+
+    interval_s: float
+    messages: int
+    workers: list[ProcessCost]
+    broker_cpu_s: float | None
+    broker_rss_bytes: int | None
+    stalled_s: float
+    cores: int
+    wanted_cores: int
+
+
+class BrokerFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a trial's broker came from. ``url`` is masked."""
+
+    kind: str
+    provider: str
+    version: str
+    url: str
+
+
+class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One trial, finished or not.
+
+    ``outcome``  ``hung`` when the watchdog ended it, ``failed`` when a worker or the broker gave up;
+                 ``reason`` is one line about it and ``stuck`` the stack of each worker that hung.
+    ``rate_per_s``  within the window: goodput of messages, round trips, or confirmed increments.
+    """
+
+    spec: TrialSpec
+    began_utc: str
+    outcome: Outcome
+    reason: str = ""
+    stuck: dict[str, str] = {}
+    guarantees: dict[str, str | int | bool | list[str] | None] = {}
+    broker: BrokerFacts | None = None
+    window_s: float = 0.0
+    rate_per_s: float | None = None
+    received_per_s: float | None = None
+    ledger: Ledger | None = None
+    counter: CounterVerdict | None = None
+    latency: Latency = Latency()
+    cost: Cost | None = None
+    limit: Limit = "unknown"

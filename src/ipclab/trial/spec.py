@@ -1,0 +1,111 @@
+"""What one trial is to do. Frozen, comparable, and stored with its record."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ipclab.backends.base import Channel, Site
+from ipclab.backends.registry import Variant, channel_class, counter_class
+from ipclab.errors import MessageTooLargeError, UsageError
+from ipclab.startmethod import StartMethod
+from ipclab.trial.message import MOST_PRODUCERS, SMALLEST_BYTES
+
+Workload = Literal["stream", "paced", "ping-pong", "counter"]
+
+
+class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One measured run.
+
+    ``workload``       ``stream``: closed loop, as fast as it goes; ``paced``: open loop at ``rate_per_s``;
+                       ``ping-pong``: one message to and fro; ``counter``: ``producers`` processes increment
+                       one number.
+    ``backend``        a channel, or for ``counter`` a counter, with its options.
+    ``window``         messages between two flushes, and the most that a consumer takes at once.
+    ``rate_per_s``     of all producers together; paced trials only.
+    ``arrivals``       the gaps of a paced schedule: all the same, or exponentially distributed.
+    ``max_backlog``    how many messages may be under way at once in a stream: producers wait above it, so
+                       that a trial measures carrying and not piling up.
+    ``warmup_s``, ``duration_s``  before and within the measured window.
+    ``drain_s``        how long consumers may go without a message after the producers are done before the
+                       rest counts as lost.
+    ``grace_s``        how long connecting, draining and ending may each take before the watchdog calls it
+                       a hang.
+    """
+
+    workload: Workload
+    backend: Variant
+    producers: int = 1
+    consumers: int = 1
+    size_bytes: int = 1024
+    window: int = 1
+    rate_per_s: float | None = None
+    arrivals: Literal["constant", "poisson"] = "poisson"
+    max_backlog: int = 1000
+    warmup_s: float = 0.5
+    duration_s: float = 3.0
+    drain_s: float = 1.0
+    grace_s: float = 20.0
+    start_method: StartMethod = "fork"
+    seed: int = 1
+    repeat: int = 0
+
+    @property
+    def shape(self) -> str:
+        """``4→1`` for four producers and one consumer."""
+        return f"{self.producers}→{self.consumers}"
+
+
+def check(spec: TrialSpec) -> None:
+    """Refuse a trial that cannot be. Raises UsageError, UnknownNameError or MessageTooLargeError."""
+    _check_numbers(spec)
+    if spec.workload == "counter":
+        counter_class(spec.backend)
+        return
+    channel = channel_class(spec.backend)
+    _check_shape(spec, channel)
+    _check_size(spec, channel)
+    if spec.window > 1 and not channel.windowed:
+        raise UsageError(
+            f"{spec.backend} has no window: --window 1 is the only one that means anything there"
+        )
+
+
+def _check_numbers(spec: TrialSpec) -> None:
+    for name in ("producers", "consumers", "window", "max_backlog", "duration_s", "drain_s", "grace_s"):
+        if getattr(spec, name) <= 0:
+            raise UsageError(f"{name} must be above 0, not {getattr(spec, name)}")
+    if spec.warmup_s < 0:
+        raise UsageError(f"warmup_s must not be below 0, not {spec.warmup_s}")
+    if spec.producers > MOST_PRODUCERS:
+        raise UsageError(f"there can be {MOST_PRODUCERS} producers at most, not {spec.producers}")
+    if spec.workload != "counter" and spec.size_bytes < SMALLEST_BYTES:
+        raise UsageError(
+            f"a message needs {SMALLEST_BYTES} bytes for its header, so size {spec.size_bytes} is too small"
+        )
+    if (spec.workload == "paced") != (spec.rate_per_s is not None):
+        raise UsageError("a rate belongs to a paced trial, and a paced trial needs one")
+    if spec.rate_per_s is not None and spec.rate_per_s <= 0:
+        raise UsageError(f"rate_per_s must be above 0, not {spec.rate_per_s}")
+
+
+def _check_shape(spec: TrialSpec, channel: type[Channel]) -> None:
+    for role, wanted, most in (
+        ("producer", spec.producers, channel.max_producers),
+        ("consumer", spec.consumers, channel.max_consumers),
+    ):
+        if most is not None and wanted > most:
+            raise UsageError(
+                f"{channel.name} takes {most} {role}{'s' if most > 1 else ''}, so {spec.shape} is impossible"
+            )
+
+
+def _check_size(spec: TrialSpec, channel: type[Channel]) -> None:
+    largest = channel(
+        Site(namespace="ipclab:check", url=None), **spec.backend.options
+    ).guarantees.max_message_bytes
+    if largest is not None and spec.size_bytes > largest:
+        raise MessageTooLargeError(
+            f"{channel.name} carries messages of {largest} bytes at most, so {spec.size_bytes} is too large"
+        )
