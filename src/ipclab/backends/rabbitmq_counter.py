@@ -1,0 +1,106 @@
+"""A counter made of one RabbitMQ message: whoever holds the message holds the number."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+
+from ipclab.backends.base import Counter, CounterClient, Option
+from ipclab.backends.rabbitmq_connection import connect, delete_queue
+from ipclab.errors import ChannelError
+
+
+class RabbitmqCounter(Counter):
+    """Discipline ``token``: a queue holds exactly one message, and its body is the number.
+
+    To increment it, a client subscribes with a prefetch of 1, waits until the broker hands it the token,
+    unsubscribes, and in one transaction publishes the successor and acknowledges the token. Nobody polls, and
+    a client that is not at work never keeps the token from the others. A client that dies before its
+    transaction is committed gives the token back unchanged; after that, it has counted.
+
+    Assumed: nobody else uses the queue, and the broker keeps running. The token is not written to disk, and
+    AMQP promises no atomic transaction to a broker that fails within it.
+    """
+
+    name = "rabbitmq"
+    summary = "RabbitMQ, one message as the number"
+    broker = "rabbitmq"
+    options = (Option("discipline", "token", "the holder of the one message may replace it", ("token",)),)
+
+    _is_set_up = False
+
+    @property
+    def queue(self) -> str:
+        """The name of the queue on the server."""
+        return f"{self.site.namespace}:token"
+
+    @property
+    def safe(self) -> bool:
+        return True
+
+    @property
+    def reach(self) -> Literal["process tree", "host", "network"]:
+        return "network"
+
+    def setup(self) -> None:
+        self._is_set_up = True
+        with connect(self.site.broker_url) as connection:
+            channel = connection.channel()
+            channel.queue_declare(self.queue, durable=True)
+            channel.confirm_delivery()
+            channel.basic_publish("", self.queue, b"0", mandatory=True)
+
+    def client(self, index: int) -> CounterClient:
+        return _Client(self.site.broker_url, self.queue)
+
+    def teardown(self) -> None:
+        if self._is_set_up:
+            delete_queue(self.site.broker_url, self.queue)
+            self._is_set_up = False
+
+
+class _Client(CounterClient):
+    """Raises ChannelError when the queue is gone, and pika's errors when the connection fails."""
+
+    def __init__(self, url: str, queue: str) -> None:
+        self._queue = queue
+        self._connection: pika.BlockingConnection = connect(url)
+        self._channel: BlockingChannel = self._connection.channel()
+        self._channel.basic_qos(prefetch_count=1)
+        self._channel.tx_select()
+        self._token: tuple[int, int] | None = None
+
+    def increment(self) -> None:
+        tag, number = self._take()
+        self._channel.basic_publish("", self._queue, b"%d" % (number + 1), mandatory=True)
+        self._channel.basic_ack(tag)
+        self._channel.tx_commit()
+
+    def read(self) -> int:
+        tag, number = self._take()
+        self._channel.basic_nack(tag, requeue=True)
+        self._channel.tx_commit()
+        return number
+
+    def close(self) -> None:
+        if self._connection.is_open:
+            self._connection.close()
+
+    def _take(self) -> tuple[int, int]:
+        """Wait for the token: its delivery tag and its number."""
+        subscription = self._channel.basic_consume(self._queue, self._on_token)
+        while (token := self._token) is None:
+            if not self._channel.consumer_tags:
+                raise ChannelError(
+                    f"RabbitMQ ended the subscription to {self._queue}; was the queue deleted?"
+                )
+            self._connection.process_data_events(None)
+        self._token = None
+        # While the token is unacknowledged the broker sends no other, so none can slip in before this.
+        self._channel.basic_cancel(subscription)
+        return token
+
+    def _on_token(self, _channel: object, method: Any, _properties: object, body: bytes) -> None:
+        self._token = (method.delivery_tag, int(body))
