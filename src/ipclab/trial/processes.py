@@ -124,8 +124,6 @@ class Crew:
             for member in self.workers:
                 member.process.join()
                 member.connection.close()
-                member.process.close()
-            self.workers = []
 
 
 def _take_in(member: Worker) -> None:

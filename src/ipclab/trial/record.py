@@ -64,14 +64,14 @@ class ProcessCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """CPU and memory of a trial. ``interval_s`` is the time between the two samples of CPU clocks, and
-    ``messages`` what was received (or incremented) between them.
+    """CPU and memory of a trial. ``interval_s`` is the time between the two samples of the CPU clocks.
 
     ``broker_rss_bytes`` is the broker's memory at the end of the window; None where it cannot be told.
+    ``stalled_s`` is what the producers together spent waiting for room in the backlog. ``wanted_cores`` is the
+    number of processes that had something to do: above ``cores``, they took turns.
     """
 
     interval_s: float
-    messages: int
     workers: list[ProcessCost]
     broker_cpu_s: float | None
     broker_rss_bytes: int | None

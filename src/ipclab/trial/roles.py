@@ -79,10 +79,8 @@ def saturate(
     starts, progress = sends.stamps, sends.progress
     send, flush = producer.send, producer.flush
     unpack = struct.Struct(f"{len(body_tail) + 16}s").iter_unpack
-    most = max(
-        window,
-        min(LARGEST_BLOCK, LARGEST_BLOCK_BYTES // (len(body_tail) + 16), backlog.most // BLOCKS_IN_BACKLOG),
-    )
+    by_memory = LARGEST_BLOCK_BYTES // (len(body_tail) + 16)
+    most = max(window, min(LARGEST_BLOCK, by_memory, backlog.most // BLOCKS_IN_BACKLOG))
     block, i, stalled_ns = window, 0, 0
     while (began_ns := now_ns()) < end_ns and i + block <= len(starts):
         bodies = unpack(stamp(index, i, block, body_tail))

@@ -9,48 +9,37 @@ from __future__ import annotations
 import datetime
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ipclab.backends.base import Channel, Counter, Site
-from ipclab.backends.registry import channel_class, counter_class
-from ipclab.brokers.base import Broker
-from ipclab.errors import ChannelError
-from ipclab.trial import analysis, rawlog
-from ipclab.trial.clock import now_ns
-from ipclab.trial.meter import Meter
-from ipclab.trial.pacing import schedule
-from ipclab.trial.processes import Crew, Worker
-from ipclab.trial.record import BrokerFacts, TrialRecord
-from ipclab.trial.spec import TrialSpec, check
-from ipclab.trial.worker import Assignment, Go, Quit, Stop, receipts_path, returns_path, sends_path
+import msgspec
 
-MOST_PER_S = 1_500_000
-"""More messages than this a producer never sends; the logs, which are sparse files, have room for them."""
+from ipclab.backends.base import Site
+from ipclab.brokers.base import Broker
+from ipclab.trial.analysis import Window
+from ipclab.trial.clock import now_ns
+from ipclab.trial.limit import limit
+from ipclab.trial.meter import Meter, Sample
+from ipclab.trial.processes import Crew, sigint_blocked
+from ipclab.trial.record import BrokerFacts, Cost, Limit, ProcessCost, TrialRecord
+from ipclab.trial.resources import cores
+from ipclab.trial.spec import TrialSpec, check
+from ipclab.trial.worker import Go
+from ipclab.trial.workloads import WORKLOADS, Workload, wait_for
+
 LEAD_S = 0.02
 """Between the starting signal and the start, so that every worker is waiting by then."""
-STOP_ROUND_S = 0.25
-"""A consumer that has not ended this long after a stop message is sent another one."""
-
-
-@dataclass(slots=True)
-class Ending:
-    """How a trial ended, as it is found out."""
-
-    hung: str = ""
-    failed: str = ""
-    stuck: dict[str, str] | None = None
 
 
 def run_trial(spec: TrialSpec, *, namespace: str, broker: Broker | None = None) -> TrialRecord:
     """Run one trial and leave nothing behind.
 
-    ``namespace`` begins every name that is made on the broker. A backend that fails, a worker that dies and
-    a hang are results, told in the record. Raises UsageError and its kin for a trial that cannot be.
+    ``namespace`` begins every name that is made on the broker. A backend that fails, a worker that dies and a
+    hang are results, told in the record. Raises UsageError and its kin for a trial that cannot be.
     """
     check(spec)
-    began_utc = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    trial = _Trial(spec, broker)
     site = Site(
         namespace=namespace,
         producers=spec.producers,
@@ -60,12 +49,155 @@ def run_trial(spec: TrialSpec, *, namespace: str, broker: Broker | None = None) 
         url=broker.url if broker else None,
     )
     with tempfile.TemporaryDirectory(prefix="ipclab-trial-", ignore_cleanup_errors=True) as folder:
-        trial = _Trial(spec, site, broker, Path(folder))
+        workload = WORKLOADS[spec.workload](spec, site, Path(folder))
+        with _set_up(trial, workload), Crew(spec.start_method) as crew:
+            if not trial.failed:
+                trial.play(workload, crew)
+            crew.end()
+            record = trial.record(workload, crew)
+    if trial.failed and record.outcome == "finished":
+        return msgspec.structs.replace(record, outcome="failed", reason=trial.failed)
+    return record
+
+
+@contextmanager
+def _set_up(trial: _Trial, workload: Workload) -> Iterator[None]:
+    try:
         try:
-            record = trial.run()
-        finally:
-            trial.teardown()
-    facts = broker and BrokerFacts(
-        kind=broker.kind, provider=broker.provider, version=broker.version, url=broker.masked_url
-    )
-    return analysis.with_facts(record, began_utc=began_utc, broker=facts)
+            workload.setup()
+        except Exception as error:  # noqa: BLE001 - whatever a client library raises is a result
+            trial.failed = f"setting up {trial.spec.backend}: {type(error).__name__}: {error}"
+        yield
+    finally:
+        with sigint_blocked():
+            try:
+                workload.teardown()
+            except Exception as error:  # noqa: BLE001 - the broker may be gone; the record says so already
+                trial.failed = (
+                    trial.failed or f"tearing down {trial.spec.backend}: {type(error).__name__}: {error}"
+                )
+
+
+class _Trial:
+    """What is found out about one trial as it goes on."""
+
+    def __init__(self, spec: TrialSpec, broker: Broker | None) -> None:
+        self.spec = spec
+        self.broker = broker
+        self.began_utc = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.failed = ""
+        self.hung = ""
+        self.stuck: dict[str, str] = {}
+        self.window: Window | None = None
+        self.samples: list[Sample] = []
+
+    def play(self, workload: Workload, crew: Crew) -> None:
+        """Everything between set-up and tear-down. Ends early when a worker fails or hangs."""
+        for assignment in workload.assignments():
+            crew.start(assignment)
+        if self._connect(crew):
+            self._measure(workload, crew)
+        if crew.failures:
+            self.failed = crew.failures[0].failure
+        elif self.hung:
+            self.stuck = crew.stacks()
+
+    def _connect(self, crew: Crew) -> bool:
+        deadline = time.monotonic() + self.spec.grace_s
+        while waiting := [w for w in crew.workers if not w.ready]:
+            if crew.failures:
+                return False
+            if (left_s := deadline - time.monotonic()) <= 0:
+                names = ", ".join(w.name for w in waiting)
+                self.hung = f"{names} had not connected after {self.spec.grace_s:g} s"
+                return False
+            crew.listen(left_s)
+        return True
+
+    def _measure(self, workload: Workload, crew: Crew) -> None:
+        start_ns = now_ns() + int(LEAD_S * 1e9)
+        window_ns = start_ns + int(self.spec.warmup_s * 1e9)
+        self.window = Window(window_ns, window_ns + int(self.spec.duration_s * 1e9))
+        for member in crew.workers:
+            member.tell(Go(start_ns, self.window.end_ns))
+        meter = Meter({w.name: w.pid for w in crew.workers}, workload.server_pids(), self.broker)
+        for moment_ns in (self.window.start_ns, self.window.end_ns):
+            while (left_ns := moment_ns - now_ns()) > 0 and not crew.failures:
+                crew.listen(left_ns / 1e9)
+            if crew.failures:
+                return
+            self.samples.append(meter.sample())
+        leaders = crew.by_role(*workload.leaders)
+        if late := wait_for(crew, leaders, self.spec.grace_s):
+            if not crew.failures:
+                names = ", ".join(w.name for w in late)
+                self.hung = (
+                    f"{names} had not come back from the backend {self.spec.grace_s:g} s after the end"
+                )
+            return
+        if not crew.failures:
+            workload.wind_up(crew)
+            self.hung = workload.hang
+
+    def record(self, workload: Workload, crew: Crew) -> TrialRecord:
+        """The record; reads the logs, so they must still be there."""
+        broker = self.broker and BrokerFacts(
+            kind=self.broker.kind,
+            provider=self.broker.provider,
+            version=self.broker.version,
+            url=self.broker.masked_url,
+        )
+        bare = TrialRecord(
+            spec=self.spec,
+            began_utc=self.began_utc,
+            outcome="failed" if self.failed else "hung" if self.hung else "finished",
+            reason=self.failed or self.hung,
+            stuck=self.stuck,
+            guarantees=workload.declared(),
+            broker=broker,
+        )
+        if self.window is None:
+            return bare
+        found = workload.findings(crew, self.window, complete=bare.outcome == "finished")
+        cost = self._cost(workload, crew)
+        return msgspec.structs.replace(
+            bare,
+            window_s=self.window.seconds,
+            rate_per_s=found.count / self.window.seconds,
+            received_per_s=found.received / self.window.seconds,
+            ledger=found.ledger,
+            counter=found.counter,
+            latency=found.latency,
+            cost=cost,
+            limit=self._limit(cost) if cost else "unknown",
+        )
+
+    def _cost(self, workload: Workload, crew: Crew) -> Cost | None:
+        if len(self.samples) < 2:
+            return None
+        first, last = self.samples
+        workers = []
+        for member in crew.workers:
+            before, after = first.workers_cpu_s[member.name], last.workers_cpu_s[member.name]
+            used_s = after - before if before is not None and after is not None else None
+            peak = member.done.peak_rss_bytes if member.done else None
+            workers.append(ProcessCost(name=member.name, cpu_s=used_s, peak_rss_bytes=peak))
+        known = first.broker_cpu_s is not None and last.broker_cpu_s is not None
+        return Cost(
+            interval_s=(last.at_ns - first.at_ns) / 1e9,
+            workers=workers,
+            broker_cpu_s=(last.broker_cpu_s or 0) - (first.broker_cpu_s or 0) if known else None,
+            broker_rss_bytes=last.broker_rss_bytes,
+            stalled_s=sum(w.done.stalled_s for w in crew.workers if w.done),
+            cores=cores(),
+            wanted_cores=workload.cores_wanted + (1 if self.broker or workload.server_pids() else 0),
+        )
+
+    def _limit(self, cost: Cost) -> Limit:
+        return limit(
+            {w.name: None if w.cpu_s is None else w.cpu_s / cost.interval_s for w in cost.workers},
+            None if cost.broker_cpu_s is None else cost.broker_cpu_s / cost.interval_s,
+            stalled=cost.stalled_s / (self.spec.warmup_s + self.spec.duration_s) / self.spec.producers,
+            paced=self.spec.workload == "paced",
+            cores=cost.cores,
+        )

@@ -15,6 +15,7 @@ its Python stack into a file of its own when it gets SIGUSR1, so that a hang can
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import gc
 import multiprocessing
@@ -131,10 +132,8 @@ def main(assignment: Assignment, parent: Connection) -> None:
             _ROLES[assignment.role](assignment, parent)
         except Exception as error:  # noqa: BLE001 - whatever the backend raises is a result
             failed = Failed(f"{assignment.name}: {_one_line(error)}", traceback.format_exc())
-            try:
+            with contextlib.suppress(OSError):
                 parent.send(failed)
-            except OSError:
-                pass
             # A feeder thread or a client that is stuck must not keep a worker that has given up.
             os._exit(1)
         finally:
@@ -187,10 +186,8 @@ def _produce(mine: Assignment, parent: Connection) -> None:
         done = Done(count=count, skipped=len(mine.due_ns) - count, peak_rss_bytes=own_peak_rss_bytes())
     else:
         backlog = roles.Backlog(
-            sent=[RawLog(sends_path(mine.logs, f"producer-{i}"), watch=True) for i in range(spec.producers)],
-            received=[
-                RawLog(receipts_path(mine.logs, f"consumer-{i}"), watch=True) for i in range(spec.consumers)
-            ],
+            sent=[_watch(sends_path(mine.logs, f"producer-{i}")) for i in range(spec.producers)],
+            received=[_watch(receipts_path(mine.logs, f"consumer-{i}")) for i in range(spec.consumers)],
             most=spec.max_backlog,
             copies=mine.copies,
         )
@@ -201,6 +198,10 @@ def _produce(mine: Assignment, parent: Connection) -> None:
         done = Done(count=count, stalled_s=stalled_ns / 1e9, peak_rss_bytes=own_peak_rss_bytes())
     parent.send(done)
     _stop_on_demand(producer, parent)
+
+
+def _watch(path: Path) -> RawLog:
+    return RawLog(path, watch=True)
 
 
 def _stop_on_demand(producer: Producer, parent: Connection) -> None:

@@ -1,0 +1,56 @@
+"""What one run of an experiment leaves behind: the records of its trials and all that is needed to judge them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ipclab.trial.clock import ClockTest
+from ipclab.trial.record import BrokerFacts, TrialRecord
+
+SCHEMA_VERSION = 1
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The machine and the software of a run, in general terms: no host name, no user, no path.
+
+    ``load_1min`` is the load average at the start: what else was running.
+    """
+
+    ipclab: str
+    python: str
+    implementation: str
+    system: str
+    processor: str
+    cores: int
+    memory_bytes: int
+    load_1min: float
+    start_method: str
+    libraries: dict[str, str]
+    clock: ClockTest
+
+
+class Unavailable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A backend that was asked for and could not be measured, and why."""
+
+    backend: str
+    reason: str
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``ipclab_result`` is the version of the schema; a reader refuses versions that it does not know.
+
+    ``complete`` is False while trials are still to come, and stays so when the run was interrupted.
+    ``options`` is what the experiment was asked for on the command line, as text.
+    """
+
+    ipclab_result: int
+    experiment: str
+    question: str
+    began_utc: str
+    ended_utc: str
+    complete: bool
+    options: dict[str, str]
+    environment: Environment
+    brokers: list[BrokerFacts]
+    unavailable: list[Unavailable]
+    trials: list[TrialRecord]

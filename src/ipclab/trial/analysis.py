@@ -1,0 +1,190 @@
+"""From the logs of a trial to its record: after the window, in numpy, a million receipts at a time."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ipclab.backends.base import Guarantees
+from ipclab.checks.delivery import DeliveryCheck, Ledger
+from ipclab.trial import rawlog
+from ipclab.trial.distribution import distribution
+from ipclab.trial.message import header_crcs, tail
+from ipclab.trial.record import Latency
+from ipclab.trial.spec import TrialSpec
+from ipclab.trial.worker import receipts_path, returns_path, sends_path
+
+CHUNK = 1_000_000
+LATE_NS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The measured window on the trial's clock."""
+
+    start_ns: int
+    end_ns: int
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return (self.end_ns - self.start_ns) / 1e9
+
+    def holds(self, times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of these times lie within it."""
+        return (times_ns >= self.start_ns) & (times_ns < self.end_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the logs of a stream or a paced trial say. Rates are within the window."""
+
+    ledger: Ledger
+    good: int
+    received_in_window: int
+    latency: Latency
+
+
+def delivery(
+    spec: TrialSpec,
+    guarantees: Guarantees,
+    logs: Path,
+    window: Window,
+    *,
+    finished: dict[str, int],
+    due_ns: dict[int, npt.NDArray[np.int64]],
+    complete: bool,
+) -> Delivery:
+    """Account for every message.
+
+    ``finished`` has the count of every worker that reported; a producer that did not has confirmed what its
+    log shows it went on from. ``due_ns`` are the intended send times on the trial's clock, by producer
+    (paced). ``complete`` is False where the trial was cut short, so that missing messages prove nothing.
+    """
+    sends = [rawlog.read_stamps(sends_path(logs, f"producer-{i}")) for i in range(spec.producers)]
+    returns = (
+        [rawlog.read_stamps(returns_path(logs, f"producer-{i}")) for i in range(spec.producers)]
+        if spec.workload == "paced"
+        else []
+    )
+    confirmed = [
+        len(returns[i]) if returns else _confirmed(len(sent), spec.window, finished.get(f"producer-{i}"))
+        for i, sent in enumerate(sends)
+    ]
+    check = DeliveryCheck(
+        [len(sent) for sent in sends], confirmed, consumers=spec.consumers, fan_out=guarantees.fan_out
+    )
+    for consumer, receipts, intact in _receipts(spec, logs):
+        check.add(consumer, receipts["header"]["producer"], receipts["header"]["sequence"], intact)
+    ledger = check.settle(
+        may_lose=not complete or "overload" in guarantees.may_lose,
+        may_duplicate=False,
+        ordered=guarantees.order == "per-producer",
+    )
+    good = received = 0
+    end_to_end, service = [], []
+    for consumer, receipts, intact in _receipts(spec, logs):
+        inside = window.holds(receipts["time_ns"]) & intact
+        received += int(inside.sum())
+        header = receipts["header"]
+        once = check.once(consumer, header["producer"], header["sequence"])
+        good += int((inside & once).sum())
+        if spec.workload == "paced":
+            known = intact & once
+            producers, sequences = header["producer"][known], header["sequence"][known].astype(np.int64)
+            times = receipts["time_ns"][known]
+            for i in range(spec.producers):
+                mine = sequences[producers == i]
+                due = due_ns[i][mine]
+                measured = window.holds(due)
+                end_to_end.append((times[producers == i] - due)[measured])
+                service.append((times[producers == i] - sends[i][mine])[measured])
+    latency = (
+        _paced_latency(spec, window, sends, returns, due_ns, end_to_end, service) if returns else Latency()
+    )
+    return Delivery(ledger, good, received, latency)
+
+
+def _confirmed(attempted: int, window: int, finished: int | None) -> int:
+    """A producer goes on only after a confirmation, so all windows before the last one were confirmed."""
+    if finished is not None:
+        return finished
+    return max(attempted - 1, 0) // window * window
+
+
+def _receipts(
+    spec: TrialSpec, logs: Path
+) -> Iterator[tuple[int, npt.NDArray[np.void], npt.NDArray[np.bool_]]]:
+    """Consumer, receipts and which of them are intact, at most a million at a time."""
+    tail_crcs = np.zeros(2**16, np.uint32)
+    for producer in range(spec.producers):
+        tail_crcs[producer] = zlib.crc32(tail(spec.seed, producer, spec.size_bytes))
+    for consumer in range(spec.consumers):
+        receipts = rawlog.read_receipts(receipts_path(logs, f"consumer-{consumer}"))
+        for first in range(0, len(receipts), CHUNK):
+            chunk = np.array(receipts[first : first + CHUNK])
+            header = np.ascontiguousarray(chunk["header"])
+            intact = chunk["length"] == spec.size_bytes
+            intact &= header["kind"] == 0
+            intact &= header["crc"] == header_crcs(header, tail_crcs[header["producer"]])
+            yield consumer, chunk, intact
+
+
+def _paced_latency(
+    spec: TrialSpec,
+    window: Window,
+    sends: list[npt.NDArray[np.int64]],
+    returns: list[npt.NDArray[np.int64]],
+    due_ns: dict[int, npt.NDArray[np.int64]],
+    end_to_end: list[npt.NDArray[np.int64]],
+    service: list[npt.NDArray[np.int64]],
+) -> Latency:
+    send, confirm, late, skipped = [], [], 0, 0
+    for i, (sent, returned) in enumerate(zip(sends, returns, strict=True)):
+        due = due_ns[i]
+        measured = window.holds(due)
+        answered = measured[: len(returned)]
+        send.append((returned - sent[: len(returned)])[answered])
+        confirm.append((returned - due[: len(returned)])[answered])
+        late += int(((sent - due[: len(sent)])[measured[: len(sent)]] > LATE_NS).sum())
+        skipped += int(measured[len(sent) :].sum())
+    return Latency(
+        send=distribution(np.concatenate(send)),
+        confirm=distribution(np.concatenate(confirm)),
+        end_to_end=distribution(np.concatenate(end_to_end)) if end_to_end else None,
+        service=distribution(np.concatenate(service)) if service else None,
+        late_sends=late,
+        skipped_sends=skipped,
+    )
+
+
+def round_trips(logs: Path, window: Window) -> tuple[int, Latency]:
+    """How many round trips ended within the window, and how long each took."""
+    began = rawlog.read_stamps(sends_path(logs, "pinger-0"))
+    ended = rawlog.read_stamps(returns_path(logs, "pinger-0"))
+    measured = window.holds(ended)
+    trips = ended[measured] - began[: len(ended)][measured]
+    return len(trips), Latency(round_trip=distribution(trips))
+
+
+def updates(spec: TrialSpec, logs: Path, window: Window) -> tuple[int, Latency]:
+    """How many increments ended within the window, and how long each took.
+
+    The clock was read before each increment, so the next reading is the end of the one before.
+    """
+    took = []
+    for i in range(spec.producers):
+        stamps = rawlog.read_stamps(sends_path(logs, f"adder-{i}"))
+        took.append(np.diff(stamps)[window.holds(stamps[1:])])
+    everything = np.concatenate(took)
+    return len(everything), Latency(update=distribution(everything))
+
+
+def attempts(spec: TrialSpec, logs: Path) -> list[int]:
+    """How many increments each process has attempted."""
+    return [len(rawlog.read_stamps(sends_path(logs, f"adder-{i}"))) for i in range(spec.producers)]
