@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import abc
+import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from ipclab.backends.base import BrokerKind
 
@@ -16,25 +16,44 @@ KINDS: tuple[BrokerKind, ...] = ("redis", "rabbitmq", "memcached")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a broker has used so far: CPU time in seconds since it started, and resident memory now."""
+    """What a broker has used so far: CPU time in seconds since it started, and resident memory now.
+
+    ``rss_bytes`` is None where the server tells its CPU time only.
+    """
 
     cpu_s: float
-    rss_bytes: int
+    rss_bytes: int | None
 
 
 class Broker(abc.ABC):
     """A server that answers. ``url`` may hold a password: show and store ``masked_url`` only.
 
-    Not thread-safe. ``ours`` says whether the lab started it and so may pause, kill or stop it.
+    ``ours`` says whether the lab started it (this run, ``ipclab up``, or the project's compose file) and so
+    may pause, kill and restart it. ``where`` names it on this machine (``pid 123``, ``container 4f9a…``) and
+    is empty for a server that is only known by its address. ``started_at_s`` is a Unix time, where known.
+
+    Not thread-safe; holds no connection and no thread, so a fork does not harm it, but only the process that
+    got it may pause, kill, restart or stop it.
     """
 
     provider: ClassVar[ProviderName]
 
-    def __init__(self, kind: BrokerKind, url: str, version: str, *, ours: bool) -> None:
+    def __init__(
+        self,
+        kind: BrokerKind,
+        url: str,
+        version: str,
+        *,
+        ours: bool,
+        where: str = "",
+        started_at_s: float | None = None,
+    ) -> None:
         self.kind = kind
         self.url = url
         self.version = version
         self.ours = ours
+        self.where = where
+        self.started_at_s = started_at_s
 
     @property
     def masked_url(self) -> str:
@@ -43,18 +62,45 @@ class Broker(abc.ABC):
 
     @abc.abstractmethod
     def usage(self) -> Usage | None:
-        """CPU and memory so far, None where this provider cannot tell."""
+        """CPU and memory so far, None where this provider cannot tell or the server is gone."""
+
+    @abc.abstractmethod
+    def alive(self) -> bool:
+        """Whether the server is still there; milliseconds, but not for a hot loop. A paused one is there."""
+
+    @abc.abstractmethod
+    def pause(self) -> None:
+        """Freeze the server: connections stay open and nothing answers. Raises UsageError if not ours."""
+
+    @abc.abstractmethod
+    def resume(self) -> None:
+        """Let a paused server go on. Raises UsageError if not ours."""
+
+    @abc.abstractmethod
+    def kill(self) -> None:
+        """End the server at once, as a crash would; its data stays. Raises UsageError if not ours."""
+
+    @abc.abstractmethod
+    def restart(self) -> None:
+        """Start a killed server again, on the same address and data; returns once a client is answered.
+
+        A server that still runs is killed first. Raises UsageError if not ours, BrokerUnavailableError if it
+        does not come up.
+        """
 
     @abc.abstractmethod
     def stop(self) -> None:
         """End the server if it is ours, and delete what it kept; otherwise only let go of it."""
 
 
+_USER_AND_PASSWORD = re.compile(r"(?<=://)([^:/?#]*):(.*)@")
+_PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])(password=)[^&#]*")
+
+
 def mask(url: str) -> str:
-    """``url`` with its password, if it has one, replaced by ``***``."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user_and_password, _, host = parts.netloc.rpartition("@")
-    user = user_and_password.split(":", 1)[0]
-    return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))
+    """``url`` with its password, if it has one, replaced by ``***``.
+
+    Never raises, and takes too much rather than too little from a URL that breaks the rules: a password
+    with a bare ``/``, ``#`` or ``@`` in it is hidden too.
+    """
+    return _PASSWORD_IN_QUERY.sub(r"\1***", _USER_AND_PASSWORD.sub(r"\1:***@", url))

@@ -1,0 +1,27 @@
+"""Where servers come from and what can be done to them.
+
+::
+
+    with acquire(["redis", "rabbitmq"], on_event=print) as fleet:
+        fleet.brokers["redis"].url
+
+``up()``, ``down()`` and ``status()`` are for servers that outlive one run.
+"""
+
+from ipclab.brokers.base import KINDS, PROVIDERS, Broker, ProviderName, Usage, mask
+from ipclab.brokers.fleet import Fleet, Status, acquire, down, status, up
+
+__all__ = [
+    "KINDS",
+    "PROVIDERS",
+    "Broker",
+    "Fleet",
+    "ProviderName",
+    "Status",
+    "Usage",
+    "acquire",
+    "down",
+    "mask",
+    "status",
+    "up",
+]

@@ -1,0 +1,230 @@
+"""Containers of ``compose.yaml``. The project ``ipclab`` is the one of ``ipclab up`` and of a
+`docker compose up` typed by hand; a run that starts containers for itself gives them a project of its own,
+so that two runs never meet and each can be taken down whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from ipclab.backends.base import BrokerKind
+from ipclab.brokers import engine, plans, probe
+from ipclab.brokers.base import KINDS, Broker, Usage
+from ipclab.errors import BrokerUnavailableError, IpclabError
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+PROJECT = "ipclab"
+# Downloading the images is part of the first start.
+_UP_WITHIN_S = 900.0
+_DOWN_WITHIN_S = 120.0
+_READY_WITHIN_S = 60.0
+_POLL_S = 0.05
+_ATTEMPTS = 3
+_CONTAINER_PORTS: Mapping[BrokerKind, str] = {
+    "redis": "6379/tcp",
+    "rabbitmq": "5672/tcp",
+    "memcached": "11211/tcp",
+}
+_VARIABLES: Mapping[BrokerKind, tuple[str, ...]] = {
+    "redis": ("IPCLAB_REDIS_PORT",),
+    "rabbitmq": ("IPCLAB_RABBITMQ_PORT", "IPCLAB_RABBITMQ_MANAGEMENT_PORT"),
+    "memcached": ("IPCLAB_MEMCACHED_PORT",),
+}
+_URLS: Mapping[BrokerKind, str] = {
+    "redis": "redis://{}/0",
+    "rabbitmq": "amqp://guest:guest@{}/%2F",
+    "memcached": "memcached://{}",
+}
+
+
+class ComposeBroker(Broker):
+    """A container of the project, by its id: a container that takes its place is another broker."""
+
+    provider = "compose"
+
+    def __init__(self, kind: BrokerKind, host: str, container: Container, version: str) -> None:
+        started = datetime.fromisoformat(container.attrs["State"]["StartedAt"])
+        super().__init__(
+            kind,
+            _url(kind, container),
+            version,
+            ours=True,
+            where=f"container {container.name}",
+            started_at_s=started.timestamp(),
+        )
+        self.project: str = container.labels["com.docker.compose.project"]
+        self._host = host
+        self._id: str = str(container.id)
+
+    @contextlib.contextmanager
+    def _container(self) -> Iterator[Container]:
+        with engine.client(self._host) as client:
+            yield client.containers.get(self._id)
+
+    def usage(self) -> Usage | None:
+        try:
+            with self._container() as container:
+                stats = cast("dict[str, Any]", container.stats(stream=False, one_shot=True))
+        except IpclabError:
+            return None
+        memory = stats.get("memory_stats", {})
+        if "usage" not in memory:
+            return None
+        detail = memory.get("stats", {})
+        # What the server's reads and writes left in the page cache can be had back at any time.
+        cache = detail.get("inactive_file", detail.get("total_inactive_file", 0))
+        return Usage(stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, memory["usage"] - cache)
+
+    def alive(self) -> bool:
+        try:
+            with self._container() as container:
+                return container.status in {"running", "paused"}
+        except IpclabError:
+            return False
+
+    def pause(self) -> None:
+        with self._container() as container:
+            if container.status != "paused":
+                container.pause()
+
+    def resume(self) -> None:
+        with self._container() as container:
+            if container.status == "paused":
+                container.unpause()
+
+    def kill(self) -> None:
+        with self._container() as container:
+            if container.status in {"running", "paused"}:
+                container.kill()
+                container.wait()
+
+    def restart(self) -> None:
+        self.kill()
+        with self._container() as container:
+            container.start()
+            container.reload()
+            self.url = _url(self.kind, container)
+        self.version = _wait_until_ready(self.kind, self.url)
+
+    def stop(self) -> None:
+        remove(self.project, [self.kind])
+
+
+def running(
+    host: str, kinds: Iterable[BrokerKind], project: str = PROJECT
+) -> dict[BrokerKind, ComposeBroker]:
+    """The brokers among the running containers of a project; one that does not answer is left out."""
+    found: dict[BrokerKind, ComposeBroker] = {}
+    for kind, container in _containers(host, project).items():
+        if kind in kinds:
+            with contextlib.suppress(BrokerUnavailableError):
+                found[kind] = ComposeBroker(kind, host, container, probe.version(kind, _url(kind, container)))
+    return found
+
+
+def start(
+    host: str, kinds: Sequence[BrokerKind], project: str, on_event: Callable[[str], None]
+) -> tuple[dict[BrokerKind, ComposeBroker], dict[BrokerKind, str]]:
+    """`docker compose up --wait` for these services; those that answer, and for the others the reason.
+
+    Where one fails, the others are tried alone. Whatever is raised, KeyboardInterrupt included, nothing that
+    was started is left running.
+    """
+    names = ", ".join(probe.NAMES[kind] for kind in kinds)
+    on_event(f"starting {names} with docker compose (the first time downloads the images)")
+    failed: dict[BrokerKind, str] = {}
+    ready: dict[BrokerKind, ComposeBroker] = {}
+    try:
+        reason = _up(project, kinds)
+        if reason is not None:
+            failed = {kind: reason if len(kinds) == 1 else (_up(project, [kind]) or "") for kind in kinds}
+            failed = {kind: why for kind, why in failed.items() if why}
+        containers = _containers(host, project)
+        for kind in kinds:
+            if kind in failed:
+                continue
+            try:
+                container = containers[kind]
+                version = _wait_until_ready(kind, _url(kind, container))
+                ready[kind] = ComposeBroker(kind, host, container, version)
+            except BrokerUnavailableError as error:
+                failed[kind] = str(error)
+            except KeyError:
+                failed[kind] = "its container ended at once"
+        if failed:
+            remove(project, list(failed))
+    except BaseException:
+        remove(project, kinds)
+        raise
+    return ready, failed
+
+
+def remove(project: str, kinds: Sequence[BrokerKind]) -> None:
+    """Remove these services and, with the last one, the network and the volumes of the project."""
+    engine.compose(project, "rm", "--force", "--stop", "--volumes", *kinds, timeout_s=_DOWN_WITHIN_S)
+    left = engine.compose(project, "ps", "--all", "--quiet", timeout_s=_DOWN_WITHIN_S)
+    if left.returncode == 0 and not left.stdout.strip():
+        take_down(project)
+
+
+def take_down(project: str) -> bool:
+    """Remove the containers, the network and the volumes of a project; whether that could be done."""
+    done = engine.compose(project, "down", "--volumes", "--timeout", "0", timeout_s=_DOWN_WITHIN_S)
+    return done.returncode == 0
+
+
+def _up(project: str, kinds: Sequence[BrokerKind]) -> str | None:
+    """Start services on free ports; None, or why it failed. A port taken meanwhile is replaced."""
+    reason = ""
+    for _ in range(_ATTEMPTS):
+        env = dict(os.environ)
+        for variable in (name for kind in kinds for name in _VARIABLES[kind]):
+            if not env.get(variable):
+                env[variable] = str(plans.free_port())
+        done = engine.compose(project, "up", "--detach", "--wait", *kinds, timeout_s=_UP_WITHIN_S, env=env)
+        if done.returncode == 0:
+            return None
+        reason = engine.last_line(done.stderr)
+        if not any(sign in reason for sign in ("port is already allocated", "address already in use")):
+            break
+    return f"docker compose failed: {reason}"
+
+
+def _containers(host: str, project: str) -> dict[BrokerKind, Container]:
+    """The running containers of a project that publish the port of their broker."""
+    labels = [f"com.docker.compose.project={project}", "com.docker.compose.oneoff=False"]
+    with engine.client(host) as client:
+        listed = client.containers.list(filters={"label": labels, "status": "running"}, ignore_removed=True)
+    return {
+        kind: container
+        for kind in KINDS
+        for container in listed
+        if container.labels.get("com.docker.compose.service") == kind
+        and container.ports.get(_CONTAINER_PORTS[kind])
+    }
+
+
+def _url(kind: BrokerKind, container: Container) -> str:
+    published = (container.ports[_CONTAINER_PORTS[kind]] or [{}])[0]
+    address = published["HostIp"]
+    if address in {"", "0.0.0.0", "::"}:
+        address = "127.0.0.1"
+    return _URLS[kind].format(f"{address}:{published['HostPort']}")
+
+
+def _wait_until_ready(kind: BrokerKind, url: str) -> str:
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while True:
+        try:
+            return probe.version(kind, url)
+        except BrokerUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_S)

@@ -1,0 +1,148 @@
+"""The Docker engine of this machine: whether it answers, a client for it, and `docker compose`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import ipclab
+from ipclab.errors import BrokerUnavailableError, IpclabError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_ANSWER_WITHIN_S = 10.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def compose_file() -> Path:
+    """The compose.yaml of the checkout that this package runs from, or the one that came with the wheel."""
+    package = Path(ipclab.__file__).resolve().parent
+    checkout = package.parents[1]
+    if (checkout / "pyproject.toml").is_file() and (checkout / "compose.yaml").is_file():
+        return checkout / "compose.yaml"
+    return package / "_shipped" / "compose.yaml"
+
+
+def find() -> str:
+    """The address of an engine that answers and has `docker compose`, whose loopback ports are ours.
+
+    Raises BrokerUnavailableError with the reason where there is none.
+    """
+    if shutil.which("docker") is None:
+        raise BrokerUnavailableError("the command docker is not installed")
+    host = os.environ.get("DOCKER_HOST") or _host_of_context()
+    _knock(host)
+    plugin = _run(["docker", "compose", "version"], timeout_s=_ANSWER_WITHIN_S)
+    if plugin.returncode != 0:
+        raise BrokerUnavailableError(
+            "a Docker engine answers, but `docker compose` is missing: install Docker's compose plugin"
+        )
+    return host
+
+
+@contextlib.contextmanager
+def client(host: str) -> Iterator[DockerClient]:
+    """A connection to the engine. Raises IpclabError for what the engine refuses."""
+    import docker
+    import requests
+
+    try:
+        if os.environ.get("DOCKER_HOST"):
+            connected = docker.from_env(timeout=int(_ANSWER_WITHIN_S))
+        else:
+            connected = docker.DockerClient(base_url=host, timeout=int(_ANSWER_WITHIN_S))
+        try:
+            yield connected
+        finally:
+            connected.close()
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise IpclabError(f"the Docker engine at {host} refuses: {last_line(str(error))}") from None
+
+
+def compose(
+    project: str, *arguments: str, timeout_s: float, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `docker compose` on our file for this project; its output is captured, not shown."""
+    command = ["docker", "compose", "--project-name", project, "--file", str(compose_file()), *arguments]
+    return _run(command, timeout_s=timeout_s, env=env)
+
+
+def last_line(text: str) -> str:
+    """What went wrong, from the output of a command: the last line that is not empty."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    return lines[-1][-300:] if lines else "no reason given"
+
+
+def _run(
+    command: Sequence[str], *, timeout_s: float, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """``subprocess.run``, but out of reach of the terminal's Ctrl-C, and ended with all its helpers.
+
+    A command that cannot be run is one that failed.
+    """
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=None if env is None else dict(env),
+            start_new_session=True,
+        )
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", f"{command[0]}: {error.strerror}")
+    with process:
+        try:
+            output, errors = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return subprocess.CompletedProcess(command, 124, "", f"no answer within {timeout_s:g} s")
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def _host_of_context() -> str:
+    """The engine that the docker command talks to: docker-py does not know about contexts."""
+    shown = _run(
+        ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout_s=_ANSWER_WITHIN_S
+    )
+    return shown.stdout.strip() or "unix:///var/run/docker.sock"
+
+
+def _knock(host: str) -> None:
+    parts = urlsplit(host)
+    if parts.scheme == "unix":
+        try:
+            with socket.socket(socket.AF_UNIX) as knock:
+                knock.settimeout(_ANSWER_WITHIN_S)
+                knock.connect(parts.path)
+        except PermissionError:
+            raise BrokerUnavailableError(
+                f"no permission for the Docker engine at {host}: join the group docker, or use sudo"
+            ) from None
+        except OSError as error:
+            raise BrokerUnavailableError(
+                f"no Docker engine answers at {host}: {error.strerror or error}"
+            ) from None
+    elif parts.hostname not in _LOOPBACK:
+        raise BrokerUnavailableError(
+            f"the Docker engine at {host} is on another machine, where loopback ports are not ours"
+        )
+    try:
+        with client(host) as connected:
+            connected.ping()
+    except IpclabError as error:
+        raise BrokerUnavailableError(str(error)) from None

@@ -1,0 +1,317 @@
+"""The brokers of a run, gathered from wherever they can be had: the public face of this package.
+
+Per broker, the first that applies: a URL in the environment; a container of the compose project ``ipclab`` or
+a private server of ``ipclab up``, where it already runs; a container started for this run; a private server
+started for this run; Debian's packages and then a private server. What none of these gives is missing, with
+the reason.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ipclab.backends.base import BrokerKind
+from ipclab.brokers import compose, engine, keeper, native, plans, probe, processes, state, url
+from ipclab.brokers import install as packages
+from ipclab.brokers.base import KINDS, Broker, ProviderName, mask
+from ipclab.errors import BrokerUnavailableError, IpclabError
+
+Provider = ProviderName | Mapping[BrokerKind, ProviderName] | None
+OnEvent = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    """What happens is not told to anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One broker that runs, or that the environment names; safe to show and to store.
+
+    ``problem`` is empty for one that answers. ``held_by_run`` is the pid of the lab process
+    that uses it alone.
+    """
+
+    kind: BrokerKind
+    provider: ProviderName
+    masked_url: str
+    version: str
+    where: str
+    started_at_s: float | None
+    ours: bool
+    problem: str = ""
+    held_by_run: int | None = None
+
+
+class Fleet:
+    """The brokers that were gathered (``brokers``) and those that were not (``missing``, with the reason).
+
+    ``passed_over`` says, for a broker that was found, why an earlier provider was not used. A context
+    manager; ``close()`` ends what this fleet started and leaves alone what was there. Not thread-safe; a
+    forked child that closes its copy closes nothing.
+    """
+
+    def __init__(self) -> None:
+        self.brokers: dict[BrokerKind, Broker] = {}
+        self.missing: dict[BrokerKind, str] = {}
+        self.passed_over: dict[BrokerKind, str] = {}
+        self._mine: list[Broker] = []
+        self._projects: list[tuple[Path, state.ComposeRecord]] = []
+        self._keeper: processes.ProcessId | None = None
+        self._pid = os.getpid()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what this fleet started; again is harmless. An interruption is caught up by the keeper."""
+        if os.getpid() != self._pid:
+            return
+        while self._mine:
+            self._mine[-1].stop()
+            self._mine.pop()
+        while self._projects:
+            state.end(*self._projects[-1])
+            self._projects.pop()
+        if self._keeper is not None:
+            processes.end([self._keeper])
+            self._keeper = None
+
+    def _guard(self) -> None:
+        if self._keeper is None:
+            self._keeper = keeper.start()
+
+
+def acquire(
+    kinds: Sequence[BrokerKind],
+    *,
+    provider: Provider = None,
+    install: bool | None = None,
+    on_event: OnEvent = _silent,
+) -> Fleet:
+    """Find or start these brokers for a run, and end with ``Fleet.close()`` what was started for it.
+
+    ``provider`` forces one, for all or by kind. ``install``: whether Debian's packages may be installed
+    (None: if root). ``on_event`` is told in a line what happens, since it can take a minute.
+
+    Raises BrokerUnavailableError where a URL is set and its server does not answer, or where a forced
+    provider fails; UsageError for a URL that is none. Nothing is left running when it raises.
+    """
+    fleet = Fleet()
+    try:
+        state.sweep()
+        _Search(fleet, provider, install, on_event, lasting=False).gather(kinds)
+    except BaseException:
+        fleet.close()
+        raise
+    return fleet
+
+
+def up(
+    kinds: Sequence[BrokerKind] = KINDS,
+    *,
+    provider: Provider = None,
+    install: bool | None = None,
+    on_event: OnEvent = _silent,
+) -> Fleet:
+    """As ``acquire``, but what is started stays until ``down()``, also when this process ends."""
+    fleet = Fleet()
+    try:
+        state.sweep()
+        for folder, record in state.records():
+            if (
+                isinstance(record, state.NativeRecord)
+                and record.owner is None
+                and not state.is_running(record)
+            ):
+                state.end(folder, record)
+        _Search(fleet, provider, install, on_event, lasting=True).gather(kinds)
+    except BaseException:
+        fleet.close()
+        raise
+    fleet._mine.clear()
+    fleet.close()
+    return fleet
+
+
+def down() -> list[Status]:
+    """End what ``up()`` started and the compose project ``ipclab``, volumes included; what was ended."""
+    state.sweep()
+    ended = [found for found in status() if found.ours and found.held_by_run is None]
+    for folder, record in state.records():
+        if record.owner is None:
+            state.end(folder, record)
+    try:
+        engine.find()
+    except BrokerUnavailableError:
+        return ended
+    if not compose.take_down(compose.PROJECT):
+        raise IpclabError(f"docker compose could not take down the project {compose.PROJECT}")
+    return ended
+
+
+def status() -> list[Status]:
+    """Every broker that a run would find, and those that runs hold for themselves. Starts nothing."""
+    found: list[Status] = []
+    for kind in KINDS:
+        try:
+            broker = url.connect(kind)
+        except IpclabError as error:
+            named = url.find(kind) if isinstance(error, BrokerUnavailableError) else None
+            masked = mask(named[1]) if named else ""
+            found.append(Status(kind, "url", masked, "", "", None, ours=False, problem=str(error)))
+        else:
+            if broker is not None:
+                found.append(_status(broker))
+    try:
+        host = engine.find()
+    except BrokerUnavailableError:
+        pass
+    else:
+        found += [_status(broker) for broker in compose.running(host, KINDS).values()]
+    for folder, record in state.records():
+        owner = record.owner.pid if record.owner else None
+        if isinstance(record, state.NativeRecord) and state.is_running(record):
+            found.append(_status(native.NativeBroker(folder, record), held_by_run=owner))
+    return found
+
+
+def _status(broker: Broker, held_by_run: int | None = None) -> Status:
+    return Status(
+        broker.kind,
+        broker.provider,
+        broker.masked_url,
+        broker.version,
+        broker.where,
+        broker.started_at_s,
+        broker.ours,
+        held_by_run=held_by_run,
+    )
+
+
+class _Search:
+    """Goes through the providers in their order, for all brokers that are still wanted at once."""
+
+    def __init__(
+        self, fleet: Fleet, provider: Provider, may_install: bool | None, on_event: OnEvent, *, lasting: bool
+    ) -> None:
+        self._fleet = fleet
+        self._provider = provider
+        self._may_install = may_install
+        self._on_event = on_event
+        self._lasting = lasting
+        self._reasons: dict[BrokerKind, list[str]] = {}
+
+    def gather(self, kinds: Sequence[BrokerKind]) -> None:
+        wanted = [kind for kind in KINDS if kind in kinds]
+        self._reasons = {kind: [] for kind in wanted}
+        self._from_urls(self._still(wanted, "url"))
+        host = self._engine(self._still(wanted, "compose"))
+        if host is not None:
+            self._take(compose.running(host, self._still(wanted, "compose")))
+        already = native.running()
+        self._take({kind: already[kind] for kind in self._still(wanted, "native") if kind in already})
+        if host is not None:
+            self._from_compose(host, self._still(wanted, "compose"))
+        self._from_native(self._still(wanted, "native"))
+        for kind in self._still(wanted, None):
+            self._fleet.missing[kind] = self._explain(kind)
+
+    def _forced(self, kind: BrokerKind) -> ProviderName | None:
+        if self._provider is None or isinstance(self._provider, str):
+            return self._provider
+        return self._provider.get(kind)
+
+    def _still(self, kinds: Sequence[BrokerKind], provider: ProviderName | None) -> list[BrokerKind]:
+        """The kinds that have no broker yet and for which this provider may be tried."""
+        return [
+            kind
+            for kind in kinds
+            if kind not in self._fleet.brokers
+            and (provider is None or self._forced(kind) in {None, provider})
+        ]
+
+    def _take(self, found: Mapping[BrokerKind, Broker], *, started: bool = False) -> None:
+        for kind, broker in found.items():
+            self._fleet.brokers[kind] = broker
+            if started:
+                self._fleet._mine.append(broker)
+            if self._reasons[kind]:
+                self._fleet.passed_over[kind] = "; ".join(self._reasons[kind])
+            self._on_event(f"using {probe.NAMES[kind]} {broker.version} at {broker.masked_url}")
+
+    def _fail(self, provider: ProviderName, failed: Mapping[BrokerKind, str]) -> None:
+        """Keep the reasons and go on, unless this provider was asked for by name."""
+        for kind, reason in failed.items():
+            if self._forced(kind) == provider:
+                raise BrokerUnavailableError(f"no {probe.NAMES[kind]} by the provider {provider}: {reason}")
+            self._reasons[kind].append(f"{provider}: {reason}")
+
+    def _from_urls(self, kinds: Sequence[BrokerKind]) -> None:
+        for kind in kinds:
+            broker = url.connect(kind)
+            if broker is not None:
+                self._take({kind: broker})
+            elif self._forced(kind) == "url":
+                self._reasons[kind].append(f"url: {' or '.join(url.VARIABLES[kind])} is not set")
+
+    def _engine(self, kinds: Sequence[BrokerKind]) -> str | None:
+        if kinds:
+            try:
+                return engine.find()
+            except BrokerUnavailableError as error:
+                self._fail("compose", dict.fromkeys(kinds, str(error)))
+        return None
+
+    def _from_compose(self, host: str, kinds: Sequence[BrokerKind]) -> None:
+        if not kinds:
+            return
+        project = compose.PROJECT
+        if not self._lasting:
+            record = state.ComposeRecord(f"ipclab-{os.urandom(4).hex()}", processes.this_process())
+            project = record.project
+            self._fleet._projects.append((state.create("compose", record), record))
+            self._fleet._guard()
+        ready, failed = compose.start(host, kinds, project, self._on_event)
+        # The project of a run is taken down whole; of the lasting one, only what was added now.
+        self._take(ready, started=self._lasting)
+        for kind, reason in failed.items():
+            self._on_event(f"{probe.NAMES[kind]}: {reason}")
+        self._fail("compose", failed)
+
+    def _from_native(self, kinds: Sequence[BrokerKind]) -> None:
+        absent = [kind for kind in kinds if plans.find_program(kind) is None]
+        if absent and packages.is_possible(asked=self._may_install):
+            self._on_event(f"installing {' '.join(packages.PACKAGES[kind] for kind in absent)}")
+            try:
+                packages.install(absent)
+            except BrokerUnavailableError as error:
+                for kind in absent:
+                    self._reasons[kind].append(f"install: {error}")
+        present = [kind for kind in kinds if plans.find_program(kind) is not None]
+        for kind in set(kinds) - set(present):
+            self._reasons[kind].append(f"native: {plans.PROGRAMS[kind]} is not installed")
+        if not present:
+            return
+        self._fleet._guard()
+        owner = None if self._lasting else processes.this_process()
+        ready, failed = native.start(present, owner=owner, on_event=self._on_event)
+        self._take(ready, started=True)
+        self._fail("native", failed)
+
+    def _explain(self, kind: BrokerKind) -> str:
+        variable = url.VARIABLES[kind][0]
+        return (
+            f"no {probe.NAMES[kind]} ({'; '.join(self._reasons[kind])}). "
+            f"To get one: {packages.command([kind])}, or start a Docker engine, or set {variable}"
+        )

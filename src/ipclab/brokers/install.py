@@ -1,0 +1,92 @@
+"""Installs the servers' packages on Debian and its like, without the services that come with them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from ipclab.backends.base import BrokerKind
+from ipclab.brokers.plans import search_path
+from ipclab.errors import BrokerUnavailableError
+
+PACKAGES: Mapping[BrokerKind, str] = {
+    "redis": "redis-server",
+    "rabbitmq": "rabbitmq-server",
+    "memcached": "memcached",
+}
+_WITHIN_S = 900.0
+
+# A package of a server starts it on its default port. A policy that answers 101 ("not allowed") keeps it
+# from that; one that is already there is the administrator's and stays as it is. The units of what was just
+# installed are disabled too, so that they do not start with the machine either.
+_SCRIPT = r"""
+set -e
+policy=/usr/sbin/policy-rc.d
+mark='# by ipclab, while it installs servers without starting them'
+if [ ! -e "$policy" ] || grep -qxF "$mark" "$policy"; then
+  trap 'rm -f "$policy"' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  printf '#!/bin/sh\n%s\nexit 101\n' "$mark" > "$policy"
+  chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"
+if command -v systemctl > /dev/null; then
+  for package in "$@"; do systemctl disable --quiet "$package" 2> /dev/null || true; done
+fi
+"""
+
+
+def command(kinds: Sequence[BrokerKind]) -> str:
+    """What the user can type to get these servers, on this system as far as it is known."""
+    packages = " ".join(PACKAGES[kind] for kind in kinds)
+    if sys.platform == "darwin":
+        return "brew install " + " ".join(
+            {"redis-server": "redis", "rabbitmq-server": "rabbitmq"}.get(p, p) for p in packages.split()
+        )
+    return f"sudo apt-get install {packages}"
+
+
+def is_debian() -> bool:
+    """Whether this is Debian, Ubuntu or a system derived from them, with apt-get."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return False
+    family = {release.get("ID", ""), *release.get("ID_LIKE", "").split()}
+    return bool(family & {"debian", "ubuntu"}) and shutil.which("apt-get", path=search_path()) is not None
+
+
+def is_possible(*, asked: bool | None) -> bool:
+    """Whether ``install`` may and can be called: on request (None: for root only), on Debian's family."""
+    if asked is False or not is_debian():
+        return False
+    return os.geteuid() == 0 or (asked is True and shutil.which("sudo") is not None)
+
+
+def install(kinds: Sequence[BrokerKind]) -> None:
+    """Install the packages of these servers; takes a minute or two, and asks sudo where not root.
+
+    Raises BrokerUnavailableError where apt-get fails.
+    """
+    packages = [PACKAGES[kind] for kind in kinds]
+    sudo = [] if os.geteuid() == 0 else ["sudo", *([] if sys.stdin.isatty() else ["-n"]), "--"]
+    argv = [*sudo, "sh", "-c", _SCRIPT, "ipclab-install", *packages]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=_WITHIN_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BrokerUnavailableError(
+            f"the packages {' '.join(packages)} were not installed: {error}"
+        ) from None
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        errors = (
+            [line for line in lines if line.startswith(("E:", "sudo:"))] or lines[-1:] or ["no reason given"]
+        )
+        raise BrokerUnavailableError(f"apt-get could not install {' '.join(packages)}: {errors[0]}")

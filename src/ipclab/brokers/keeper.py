@@ -1,0 +1,48 @@
+"""Waits for the end of a lab process, however it ends, and then ends what it left behind.
+
+It runs beside a lab that has started servers, asleep
+in one system call. A lab that ends as it should ends its servers first, and this process with them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+import time
+from pathlib import Path
+
+from ipclab.brokers import processes, state
+from ipclab.brokers.processes import ProcessId
+
+_POLL_S = 0.5
+_PROGRAM = "import sys; from ipclab.brokers import keeper; keeper.main(sys.argv[1:])"
+
+
+def start() -> ProcessId:
+    """Start a keeper of the calling process; end it with ``processes.end``."""
+    me = processes.this_process()
+    argv = [sys.executable, "-c", _PROGRAM, str(me.pid), repr(me.created_at_s)]
+    # It has another working folder, so whatever this process imports by a relative path must be absolute.
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(p).absolute()) for p in sys.path)}
+    return processes.spawn(argv, folder=state.home(), log=Path(os.devnull), env=env)
+
+
+def wait_for_end(owner: ProcessId) -> None:
+    """Return once ``owner`` is gone."""
+    with contextlib.suppress(OSError, AttributeError):
+        handle = os.pidfd_open(owner.pid)
+        try:
+            if processes.is_alive(owner):
+                select.select([handle], [], [])
+        finally:
+            os.close(handle)
+    while processes.is_alive(owner):
+        time.sleep(_POLL_S)
+
+
+def main(arguments: list[str]) -> None:
+    """Keep the process that is named by its pid and its time of creation."""
+    wait_for_end(ProcessId(int(arguments[0]), float(arguments[1])))
+    state.sweep()

@@ -1,0 +1,223 @@
+"""Servers of this machine, started privately: own port, own data folder, own name, loopback only.
+
+They meet no other server: the port is free, Redis and RabbitMQ take a random password, RabbitMQ has an
+Erlang name registry and cookie of its own, and memcached, which knows no password, is asked for its pid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ipclab.backends.base import BrokerKind
+from ipclab.brokers import plans, probe, processes, state
+from ipclab.brokers.base import Broker, Usage
+from ipclab.brokers.processes import ProcessId
+from ipclab.brokers.state import NativeRecord
+from ipclab.errors import BrokerUnavailableError
+
+START_WITHIN_S = 90.0
+_POLL_S = 0.03
+_ATTEMPTS = 3
+_LOG = "server.log"
+
+
+class NativeBroker(Broker):
+    """A private server, by its folder of the state."""
+
+    provider = "native"
+
+    def __init__(self, folder: Path, record: NativeRecord) -> None:
+        where = f"pid {record.processes[-1].pid}"
+        super().__init__(
+            record.kind, record.url, record.version, ours=True, where=where, started_at_s=record.started_at_s
+        )
+        self._folder = folder
+        self._record = record
+
+    def usage(self) -> Usage | None:
+        return processes.usage(self._record.processes)
+
+    def alive(self) -> bool:
+        return state.is_running(self._record)
+
+    def pause(self) -> None:
+        processes.send(self._record.processes[-1:], signal.SIGSTOP)
+
+    def resume(self) -> None:
+        processes.send(self._record.processes[-1:], signal.SIGCONT)
+
+    def kill(self) -> None:
+        processes.end(self._record.processes[-1:])
+
+    def restart(self) -> None:
+        self.kill()
+        again = msgspec.structs.replace(self._record, started_at_s=time.time())
+        started = _launch(self._folder, again, only_missing=True)
+        self._record = started
+        self.version = _wait_until_ready(self._folder, started)
+        self.where = f"pid {started.processes[-1].pid}"
+        self.started_at_s = started.started_at_s
+
+    def stop(self) -> None:
+        state.end(self._folder, self._record)
+
+
+@dataclass(slots=True)
+class _Starting:
+    kind: BrokerKind
+    program: str
+    folder: Path
+    record: NativeRecord
+
+
+def start(
+    kinds: Iterable[BrokerKind], *, owner: ProcessId | None, on_event: Callable[[str], None]
+) -> tuple[dict[BrokerKind, NativeBroker], dict[BrokerKind, str]]:
+    """Start these servers side by side; those that answer, and for the others the reason.
+
+    ``owner`` is the lab process with which they end, None to let them run until ``ipclab down``. Whatever
+    is raised, KeyboardInterrupt included, nothing that was started is left running.
+    """
+    ready: dict[BrokerKind, NativeBroker] = {}
+    failed: dict[BrokerKind, str] = {}
+    starting: list[_Starting] = []
+    try:
+        for kind in kinds:
+            program = plans.find_program(kind)
+            if program is None:
+                failed[kind] = f"{plans.PROGRAMS[kind]} is not installed"
+                continue
+            on_event(f"starting a private {probe.NAMES[kind]} ({program})")
+            starting.append(_begin(kind, program, owner))
+        for server in starting:
+            try:
+                ready[server.kind] = _finish(server, owner)
+            except BrokerUnavailableError as error:
+                failed[server.kind] = str(error)
+    except BaseException:
+        _end_all_of(server.folder for server in starting)
+        raise
+    return ready, failed
+
+
+def running() -> dict[BrokerKind, NativeBroker]:
+    """The servers that ``ipclab up`` started and that still run."""
+    return {
+        record.kind: NativeBroker(folder, record)
+        for folder, record in state.records()
+        if isinstance(record, NativeRecord) and record.owner is None and state.is_running(record)
+    }
+
+
+def _begin(kind: BrokerKind, program: str, owner: ProcessId | None) -> _Starting:
+    empty = NativeRecord(kind, url="", owner=owner or processes.this_process(), started_at_s=time.time())
+    folder = state.create(kind, empty)
+    try:
+        server = _Starting(kind, program, folder, empty)
+        _try_a_port(server)
+    except BaseException:
+        _end_all_of([folder])
+        raise
+    return server
+
+
+def _try_a_port(server: _Starting) -> None:
+    plan = plans.plan(server.kind, server.program, server.folder)
+    planned = NativeRecord(
+        server.kind, plan.url, server.record.owner, started_at_s=time.time(), launches=plan.launches
+    )
+    server.record = _launch(server.folder, planned)
+
+
+def _finish(server: _Starting, owner: ProcessId | None) -> NativeBroker:
+    """Wait for the server; another port where somebody took ours between its choice and its use."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            version = _wait_until_ready(server.folder, server.record)
+            break
+        except BrokerUnavailableError:
+            taken = _port_was_taken(server.folder)
+            if attempt == _ATTEMPTS or not taken:
+                state.end(server.folder, server.record)
+                raise
+            processes.end(server.record.processes, server.folder)
+            (server.folder / _LOG).unlink(missing_ok=True)
+            _try_a_port(server)
+    record = msgspec.structs.replace(server.record, owner=owner, version=version)
+    state.write(server.folder, record)
+    return NativeBroker(server.folder, record)
+
+
+def _launch(folder: Path, record: NativeRecord, *, only_missing: bool = False) -> NativeRecord:
+    """Start the processes of a record in their order and note each at once."""
+    before: Sequence[ProcessId] = record.processes
+    started: list[ProcessId] = []
+    for index, launch in enumerate(record.launches):
+        if only_missing and index < len(before) and processes.is_alive(before[index]):
+            started.append(before[index])
+        else:
+            started.append(processes.spawn(launch.argv, folder=folder, log=folder / _LOG, env=launch.env))
+        record = msgspec.structs.replace(record, processes=tuple(started))
+        state.write(folder, record)
+    return record
+
+
+def _wait_until_ready(folder: Path, record: NativeRecord) -> str:
+    """The version, once the server answers its client. Raises BrokerUnavailableError where it never does."""
+    name = probe.NAMES[record.kind]
+    deadline = time.monotonic() + START_WITHIN_S
+    last: BrokerUnavailableError | None = None
+    while time.monotonic() < deadline:
+        if not all(processes.is_alive(process) for process in record.processes):
+            raise BrokerUnavailableError(f"{name} ended while it started: {_tail(folder)}")
+        if probe.port_open(record.url):
+            try:
+                version = probe.version(record.kind, record.url)
+                _check_that_it_is_ours(record)
+                return version
+            except BrokerUnavailableError as error:
+                last = error
+        time.sleep(_POLL_S)
+    raise BrokerUnavailableError(
+        f"{name} was started and did not get ready within {START_WITHIN_S:g} s: {last or _tail(folder)}"
+    )
+
+
+def _check_that_it_is_ours(record: NativeRecord) -> None:
+    """A password proves it for the others."""
+    if record.kind == "memcached":
+        pid = int(probe.memcached_stats(record.url)[b"pid"])
+        if pid != record.processes[-1].pid:
+            raise BrokerUnavailableError(f"another memcached answers at {record.url}: address in use")
+
+
+def _port_was_taken(folder: Path) -> bool:
+    log = _read_log(folder).lower()
+    return any(sign in log for sign in ("eaddrinuse", "address already in use", "in use"))
+
+
+def _tail(folder: Path) -> str:
+    """The end of a server's log as one line: its last complaints, or else its last words."""
+    lines = [" ".join(line.split()) for line in _read_log(folder).splitlines() if line.strip()]
+    complaints = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
+    return " | ".join((complaints or lines)[-2:])[-300:] or "its log is empty"
+
+
+def _read_log(folder: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (folder / _LOG).read_text(encoding="utf-8", errors="replace")
+    return ""
+
+
+def _end_all_of(folders: Iterable[Path]) -> None:
+    wanted = set(folders)
+    for folder, record in state.records():
+        if folder in wanted:
+            state.end(folder, record)

@@ -1,0 +1,123 @@
+"""The user's own servers, named by environment variables. They are used, and never stopped or paused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from ipclab.backends.base import BrokerKind
+from ipclab.brokers import probe
+from ipclab.brokers.base import Broker, Usage, mask
+from ipclab.errors import BrokerUnavailableError, UsageError
+
+VARIABLES: Mapping[BrokerKind, tuple[str, ...]] = {
+    "redis": ("REDIS_URL",),
+    "rabbitmq": ("RABBITMQ_URL", "AMQP_URL"),
+    "memcached": ("MEMCACHED_URL",),
+}
+_SCHEMES: Mapping[BrokerKind, tuple[str, ...]] = {
+    "redis": ("redis", "rediss", "unix"),
+    "rabbitmq": ("amqp", "amqps"),
+    "memcached": ("memcached",),
+}
+_EXAMPLES: Mapping[BrokerKind, str] = {
+    "redis": "redis://:password@host:6379/0",
+    "rabbitmq": "amqp://user:password@host:5672/%2F",
+    "memcached": "memcached://host:11211",
+}
+_ALIVE_WITHIN_S = 2.0
+
+
+class UrlBroker(Broker):
+    """A server that belongs to somebody else."""
+
+    provider = "url"
+
+    def __init__(self, kind: BrokerKind, url: str, version: str, variable: str) -> None:
+        super().__init__(kind, url, version, ours=False)
+        self.variable = variable
+
+    def usage(self) -> Usage | None:
+        try:
+            return probe.usage(self.kind, self.url)
+        except BrokerUnavailableError:
+            return None
+
+    def alive(self) -> bool:
+        try:
+            probe.version(self.kind, self.url, timeout_s=_ALIVE_WITHIN_S)
+        except BrokerUnavailableError:
+            return False
+        return True
+
+    def pause(self) -> None:
+        self._refuse("pause")
+
+    def resume(self) -> None:
+        self._refuse("resume")
+
+    def kill(self) -> None:
+        self._refuse("kill")
+
+    def restart(self) -> None:
+        self._refuse("restart")
+
+    def stop(self) -> None:
+        """Only lets go of it."""
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise UsageError(
+            f"{self.variable} names a server that the lab did not start, so it does not {what} it; "
+            "choose --provider compose or native for that"
+        )
+
+
+def find(kind: BrokerKind, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
+    """The variable that is set for this broker and its URL, in the form that clients take; None if unset.
+
+    ``host:port`` will do for memcached. Raises UsageError, without the password, for what is no such URL.
+    """
+    environ = os.environ if environ is None else environ
+    for variable in VARIABLES[kind]:
+        value = environ.get(variable, "").strip()
+        if value:
+            if kind == "memcached" and "://" not in value:
+                value = f"memcached://{value}"
+            _check(kind, variable, value)
+            return variable, value
+    return None
+
+
+def connect(kind: BrokerKind) -> UrlBroker | None:
+    """The server that the environment names, once it has answered; None where it names none.
+
+    Raises BrokerUnavailableError where it does not answer or refuses the login, UsageError for a bad URL.
+    """
+    found = find(kind)
+    if found is None:
+        return None
+    variable, url = found
+    try:
+        version = probe.version(kind, url)
+    except BrokerUnavailableError as error:
+        advice = "correct" if isinstance(error, probe.LoginRefusedError) else "start it, or correct or unset"
+        raise BrokerUnavailableError(f"{error}; {advice} {variable}") from None
+    return UrlBroker(kind, url, version, variable)
+
+
+def _check(kind: BrokerKind, variable: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in _SCHEMES[kind] and (bool(parts.hostname) or parts.scheme == "unix")
+        usable = usable and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(
+            f"{variable}={mask(url)} is no {probe.NAMES[kind]} URL; it looks like {_EXAMPLES[kind]}"
+            " (a special character of a password is written as %XX)"
+        )
+    if kind == "memcached" and "@" in parts.netloc:
+        raise UsageError(f"{variable}: the memcached client cannot log in; leave out user and password")
