@@ -163,13 +163,21 @@ def _paced_latency(
     )
 
 
-def round_trips(logs: Path, window: Window) -> tuple[int, Latency]:
-    """How many round trips ended within the window, and how long each took."""
+def round_trips(logs: Path, window: Window) -> tuple[int, Latency, Ledger]:
+    """How many round trips ended within the window, how long each took, and what became of all of them.
+
+    The worker compares every echo with what it sent and fails at the first difference, so an echo that was
+    logged was intact and in its place.
+    """
     began = rawlog.read_stamps(sends_path(logs, "pinger-0"))
     ended = rawlog.read_stamps(returns_path(logs, "pinger-0"))
     measured = window.holds(ended)
     trips = ended[measured] - began[: len(ended)][measured]
-    return len(trips), Latency(round_trip=distribution(trips))
+    check = DeliveryCheck([len(began)], [len(ended)], consumers=1)
+    sequences = np.arange(len(ended))
+    check.add(0, np.zeros(len(ended), np.int64), sequences, np.ones(len(ended), np.bool_))
+    ledger = check.settle(may_lose=True, may_duplicate=False, ordered=True)
+    return len(trips), Latency(round_trip=distribution(trips)), ledger
 
 
 def updates(spec: TrialSpec, logs: Path, window: Window) -> tuple[int, Latency]:

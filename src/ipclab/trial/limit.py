@@ -7,37 +7,48 @@ from collections.abc import Mapping
 from ipclab.trial.record import Limit
 
 BUSY = 0.85
-"""A process that runs for this share of the window has no time left."""
+"""A process that runs, or is ready to, for this share of the window has no time left."""
+QUEUED = 0.25
+"""A limiting process that spends this share of its busy time in the run queue is short of a processor."""
 MACHINE_BUSY = 0.9
+STALLED = 0.2
 
 
 def limit(
-    busy: Mapping[str, float | None], broker_busy: float | None, *, stalled: float, paced: bool, cores: int
+    running: Mapping[str, float],
+    queued: Mapping[str, float],
+    broker_running: float | None,
+    *,
+    stalled: float,
+    paced: bool,
+    cores: int,
 ) -> Limit:
     """The party that bound the rate.
 
-    ``busy`` is CPU time over wall time by worker; ``broker_busy`` the same for the broker, in processors;
-    ``stalled`` is the share of the window that producers spent waiting for room in the backlog.
+    ``running`` is CPU time over wall time by worker, ``queued`` the time that it was ready and had no
+    processor over wall time; ``broker_running`` is the broker's CPU time over wall time; ``stalled`` is the
+    share of the window that the producers spent waiting for room in the backlog.
 
-    The busiest single party above ``BUSY`` is the limit, unless all together fill the machine, when it is the
-    ``cores``. Where nobody is busy, producers that waited for room say that the consumers' side is slow;
+    The machine is the limit (``cores``) where all together fill it while more want to run than fit, or where
+    the busiest process spends much of its time waiting for a processor. Otherwise the busiest party above
+    ``BUSY`` is. Where nobody is busy, producers that waited for room say that the consumers' side is slow;
     else everybody was ``waiting`` for the other, as in one round trip after the other.
     """
     if paced:
         return "pacing"
-    known = {name: share for name, share in busy.items() if share is not None}
-    if not known:
+    if not running:
         return "unknown"
-    parties = len([share for share in known.values() if share > 0.1]) + (1 if broker_busy else 0)
-    total = sum(known.values()) + (broker_busy or 0.0)
-    if total >= MACHINE_BUSY * cores and parties > cores:
+    total = sum(running.values()) + (broker_running or 0.0)
+    parties = sum(share > 0.1 for share in running.values()) + (1 if broker_running else 0)
+    if parties > cores and total >= MACHINE_BUSY * cores:
         return "cores"
-    name, share = max(known.items(), key=lambda item: item[1])
-    if broker_busy is not None and broker_busy >= BUSY and broker_busy >= share:
+    wanting = {name: share + queued.get(name, 0.0) for name, share in running.items()}
+    name = max(wanting, key=wanting.__getitem__)
+    if broker_running is not None and broker_running >= BUSY and broker_running >= running[name]:
         return "broker"
-    if share >= BUSY:
-        return _role(name)
-    return "consumer" if stalled > 0.2 else "waiting"
+    if wanting[name] >= BUSY:
+        return "cores" if queued.get(name, 0.0) > QUEUED * wanting[name] else _role(name)
+    return "consumer" if stalled > STALLED else "waiting"
 
 
 def _role(worker: str) -> Limit:

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 from ipclab.brokers.base import Broker
 from ipclab.trial.clock import now_ns
-from ipclab.trial.resources import cpu_s, rss_bytes
+from ipclab.trial.resources import cpu_s, queued_s, rss_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """CPU seconds so far, by worker and for the broker, at one moment."""
+    """What everybody has used so far: CPU seconds, and seconds in the run queue."""
 
     at_ns: int
     workers_cpu_s: Mapping[str, float | None]
+    workers_queued_s: Mapping[str, float | None]
     broker_cpu_s: float | None
     broker_rss_bytes: int | None
 
@@ -33,7 +34,8 @@ class Meter:
         broker_cpu_s, broker_rss_bytes = self._read_broker()
         at_ns = now_ns()
         workers = {name: cpu_s(pid) for name, pid in self._pids.items()}
-        return Sample(at_ns, workers, broker_cpu_s, broker_rss_bytes)
+        queued = {name: queued_s(pid) for name, pid in self._pids.items()}
+        return Sample(at_ns, workers, queued, broker_cpu_s, broker_rss_bytes)
 
     def _read_broker(self) -> tuple[float | None, int | None]:
         if self._broker is not None:

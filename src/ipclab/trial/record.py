@@ -56,10 +56,15 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class ProcessCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one process used: ``cpu_s`` within the sampled interval; ``peak_rss_bytes`` in its life."""
+    """What one process used: ``cpu_s`` within the sampled interval; ``peak_rss_bytes`` in its life.
+
+    ``queued_s`` is how long it was ready to run within the interval and had no processor: what the machine,
+    not the backend, made it wait. None where the system does not tell.
+    """
 
     name: str
     cpu_s: float | None
+    queued_s: float | None
     peak_rss_bytes: int | None
 
 
@@ -67,8 +72,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """CPU and memory of a trial. ``interval_s`` is the time between the two samples of the CPU clocks.
 
     ``broker_rss_bytes`` is the broker's memory at the end of the window; None where it cannot be told.
-    ``stalled_s`` is what the producers together spent waiting for room in the backlog. ``wanted_cores`` is the
-    number of processes that had something to do: above ``cores``, they took turns.
+    ``stalled_s`` is what the producers together spent waiting for room in the backlog. ``wanted_cores`` is
+    the number of processes that had something to do: above ``cores``, they took turns.
     """
 
     interval_s: float

@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import time
+from pathlib import Path
 
 import psutil
 
@@ -25,6 +26,18 @@ def cpu_s(pid: int) -> float | None:
     except (OSError, psutil.Error):
         return None
     return float(times.user + times.system)
+
+
+def queued_s(pid: int) -> float | None:
+    """Seconds that the threads of this process were ready to run and waited for a processor, so far.
+
+    From the second field of Linux's schedstat, which no library offers; None elsewhere, or if it is gone.
+    """
+    try:
+        stats = [(task / "schedstat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return None
+    return sum(int(stat.split()[1]) for stat in stats) / 1e9
 
 
 def rss_bytes(pid: int) -> int | None:

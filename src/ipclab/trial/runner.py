@@ -141,11 +141,15 @@ class _Trial:
 
     def record(self, workload: Workload, crew: Crew) -> TrialRecord:
         """The record; reads the logs, so they must still be there."""
-        broker = self.broker and BrokerFacts(
-            kind=self.broker.kind,
-            provider=self.broker.provider,
-            version=self.broker.version,
-            url=self.broker.masked_url,
+        broker = (
+            None
+            if self.broker is None
+            else BrokerFacts(
+                kind=self.broker.kind,
+                provider=self.broker.provider,
+                version=self.broker.version,
+                url=self.broker.masked_url,
+            )
         )
         bare = TrialRecord(
             spec=self.spec,
@@ -178,15 +182,19 @@ class _Trial:
         first, last = self.samples
         workers = []
         for member in crew.workers:
-            before, after = first.workers_cpu_s[member.name], last.workers_cpu_s[member.name]
-            used_s = after - before if before is not None and after is not None else None
-            peak = member.done.peak_rss_bytes if member.done else None
-            workers.append(ProcessCost(name=member.name, cpu_s=used_s, peak_rss_bytes=peak))
-        known = first.broker_cpu_s is not None and last.broker_cpu_s is not None
+            name, peak = member.name, member.done.peak_rss_bytes if member.done else None
+            workers.append(
+                ProcessCost(
+                    name=name,
+                    cpu_s=_difference(first.workers_cpu_s[name], last.workers_cpu_s[name]),
+                    queued_s=_difference(first.workers_queued_s[name], last.workers_queued_s[name]),
+                    peak_rss_bytes=peak,
+                )
+            )
         return Cost(
             interval_s=(last.at_ns - first.at_ns) / 1e9,
             workers=workers,
-            broker_cpu_s=(last.broker_cpu_s or 0) - (first.broker_cpu_s or 0) if known else None,
+            broker_cpu_s=_difference(first.broker_cpu_s, last.broker_cpu_s),
             broker_rss_bytes=last.broker_rss_bytes,
             stalled_s=sum(w.done.stalled_s for w in crew.workers if w.done),
             cores=cores(),
@@ -195,9 +203,14 @@ class _Trial:
 
     def _limit(self, cost: Cost) -> Limit:
         return limit(
-            {w.name: None if w.cpu_s is None else w.cpu_s / cost.interval_s for w in cost.workers},
+            {w.name: w.cpu_s / cost.interval_s for w in cost.workers if w.cpu_s is not None},
+            {w.name: w.queued_s / cost.interval_s for w in cost.workers if w.queued_s is not None},
             None if cost.broker_cpu_s is None else cost.broker_cpu_s / cost.interval_s,
             stalled=cost.stalled_s / (self.spec.warmup_s + self.spec.duration_s) / self.spec.producers,
             paced=self.spec.workload == "paced",
             cores=cost.cores,
         )
+
+
+def _difference(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before

@@ -190,7 +190,8 @@ class Messages(Workload):
             elif now - moved > self.spec.drain_s:
                 break
             if now > deadline:
-                self.hang = f"{owed - arrived} of {owed} messages had not arrived {self.spec.grace_s:g} s after the end"
+                missing = f"{owed - arrived} of {owed} messages"
+                self.hang = f"{missing} had not arrived {self.spec.grace_s:g} s after the end"
                 break
             crew.listen(POLL_S)
         for log in logs:
@@ -276,8 +277,8 @@ class PingPong(Workload):
         _dismiss(crew, self)
 
     def findings(self, crew: Crew, window: Window, *, complete: bool) -> Findings:
-        count, latency = analysis.round_trips(self.logs, window)
-        return Findings(count=count, received=count, latency=latency)
+        count, latency, ledger = analysis.round_trips(self.logs, window)
+        return Findings(count=count, received=count, latency=latency, ledger=ledger)
 
 
 class Race(Workload):
