@@ -10,11 +10,15 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import psutil
+
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import engine, plans, probe
+from ipclab.brokers import engine, plans, probe, processes
 from ipclab.brokers.base import KINDS, Broker, Usage
+from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError, IpclabError
 
 if TYPE_CHECKING:
@@ -50,18 +54,18 @@ class ComposeBroker(Broker):
     provider = "compose"
 
     def __init__(self, kind: BrokerKind, host: str, container: Container, version: str) -> None:
-        started = datetime.fromisoformat(container.attrs["State"]["StartedAt"])
         super().__init__(
             kind,
             _url(kind, container),
             version,
             ours=True,
             where=f"container {container.name}",
-            started_at_s=started.timestamp(),
+            started_at_s=_started_at_s(container),
         )
         self.project: str = container.labels["com.docker.compose.project"]
         self._host = host
         self._id: str = str(container.id)
+        self._process = _process_here(container)
 
     @contextlib.contextmanager
     def _container(self) -> Iterator[Container]:
@@ -69,20 +73,21 @@ class ComposeBroker(Broker):
             yield client.containers.get(self._id)
 
     def usage(self) -> Usage | None:
+        """Read from the processes of the container where they are on this machine, else asked of the engine.
+
+        An engine may take a second for its answer.
+        """
+        if self._process is not None:
+            return processes.usage([self._process])
         try:
             with self._container() as container:
-                stats = cast("dict[str, Any]", container.stats(stream=False, one_shot=True))
+                return _usage_by_engine(cast("dict[str, Any]", container.stats(stream=False, one_shot=True)))
         except IpclabError:
             return None
-        memory = stats.get("memory_stats", {})
-        if "usage" not in memory:
-            return None
-        detail = memory.get("stats", {})
-        # What the server's reads and writes left in the page cache can be had back at any time.
-        cache = detail.get("inactive_file", detail.get("total_inactive_file", 0))
-        return Usage(stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, memory["usage"] - cache)
 
     def alive(self) -> bool:
+        if self._process is not None:
+            return processes.is_alive(self._process)
         try:
             with self._container() as container:
                 return container.status in {"running", "paused"}
@@ -111,6 +116,8 @@ class ComposeBroker(Broker):
             container.start()
             container.reload()
             self.url = _url(self.kind, container)
+            self.started_at_s = _started_at_s(container)
+            self._process = _process_here(container)
         self.version = _wait_until_ready(self.kind, self.url)
 
     def stop(self) -> None:
@@ -217,6 +224,32 @@ def _url(kind: BrokerKind, container: Container) -> str:
     if address in {"", "0.0.0.0", "::"}:
         address = "127.0.0.1"
     return _URLS[kind].format(f"{address}:{published['HostPort']}")
+
+
+def _started_at_s(container: Container) -> float:
+    return datetime.fromisoformat(container.attrs["State"]["StartedAt"]).timestamp()
+
+
+def _process_here(container: Container) -> ProcessId | None:
+    """The first process of a container, if the engine runs on this machine and not in a virtual one.
+
+    Its control group holds the container's id, which no other process's does.
+    """
+    pid = int(container.attrs["State"]["Pid"])
+    with contextlib.suppress(OSError, psutil.Error):
+        if str(container.id) in Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii", errors="replace"):
+            return processes.identify(pid)
+    return None
+
+
+def _usage_by_engine(stats: dict[str, Any]) -> Usage | None:
+    memory = stats.get("memory_stats", {})
+    if "usage" not in memory:
+        return None
+    detail = memory.get("stats", {})
+    # What the server's reads and writes left in the page cache can be had back at any time.
+    cache = detail.get("inactive_file", detail.get("total_inactive_file", 0))
+    return Usage(stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, memory["usage"] - cache)
 
 
 def _wait_until_ready(kind: BrokerKind, url: str) -> str:

@@ -108,12 +108,14 @@ def start(
 
 
 def running() -> dict[BrokerKind, NativeBroker]:
-    """The servers that ``ipclab up`` started and that still run."""
-    return {
-        record.kind: NativeBroker(folder, record)
-        for folder, record in state.records()
-        if isinstance(record, NativeRecord) and record.owner is None and state.is_running(record)
-    }
+    """The servers that ``ipclab up`` started and that answer."""
+    found: dict[BrokerKind, NativeBroker] = {}
+    for folder, record in state.records():
+        if isinstance(record, NativeRecord) and record.owner is None and state.is_running(record):
+            with contextlib.suppress(BrokerUnavailableError):
+                probe.version(record.kind, record.url)
+                found[record.kind] = NativeBroker(folder, record)
+    return found
 
 
 def _begin(kind: BrokerKind, program: str, owner: ProcessId | None) -> _Starting:
