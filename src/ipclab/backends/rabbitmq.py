@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from ipclab.backends.base import Channel, Consumer, Guarantees, LossCause, Option, Producer
 from ipclab.backends.rabbitmq_connection import connect, delete_queue
@@ -51,7 +51,8 @@ class RabbitmqChannel(Channel):
     windowed = True
 
     stored: ClassVar[Literal["disk", "quorum"]] = "disk"
-    queue_arguments: ClassVar[Mapping[str, str | int]] = {}
+    queue_arguments: ClassVar[Mapping[str, str | int]] = {"x-queue-type": "classic"}
+    """Says the type outright, because a virtual host may have another default."""
 
     _is_set_up = False
 
@@ -67,6 +68,8 @@ class RabbitmqChannel(Channel):
             may_lose |= {"consumer crash", "broker crash"}
         if not self._confirmed:
             may_lose |= {"producer crash", "broker crash"}
+            if self.stored == "quorum":
+                may_lose |= {"overload"}
         if not self._persistent:
             may_lose |= {"broker crash"}
         return Guarantees(
@@ -80,8 +83,8 @@ class RabbitmqChannel(Channel):
         )
 
     def setup(self) -> None:
-        self._is_set_up = True
         with connect(self.site.broker_url) as connection:
+            self._is_set_up = True
             connection.channel().queue_declare(self.queue, durable=True, arguments=dict(self.queue_arguments))
 
     def producer(self, index: int) -> Producer:
@@ -117,6 +120,10 @@ class RabbitmqQuorumChannel(RabbitmqChannel):
 
     Its messages are always persistent. The delivery limit is raised out of reach, because since RabbitMQ 4.0
     a message would be dropped after 20 deliveries that were not acknowledged.
+
+    With ``confirm=none`` messages can be lost though nothing fails: when a publisher closes its connection,
+    the queue may hear of that before it comes to the last messages in its log, and drops them as those of a
+    stranger. Only confirms tell a publisher that it may leave, so this mode declares ``overload``.
     """
 
     name = "rabbitmq-quorum"
@@ -131,7 +138,7 @@ class RabbitmqQuorumChannel(RabbitmqChannel):
 
 
 class Subscriber(Consumer):
-    """Takes what the broker pushes, which counts as acknowledged; ``prefetch`` has no effect on that.
+    """Takes what the broker pushes and forgets.
 
     ``receive()`` raises ChannelError when the broker ended the subscription, and pika's error when the
     connection failed.
@@ -139,17 +146,19 @@ class Subscriber(Consumer):
 
     def __init__(self, url: str, queue: str, window: int, prefetch: int) -> None:
         self._arrived: deque[tuple[int, bytes]] = deque()
-        self._last_tag = 0
         self._window = window
         self._queue = queue
         self._connection = connect(url)
         self._channel = self._connection.channel()
         if self.acknowledges:
             self._channel.basic_qos(prefetch_count=prefetch)
-        self._channel.basic_consume(queue, self._on_message, auto_ack=not self.acknowledges)
-
-    def _on_message(self, _channel: object, method: Any, _properties: object, body: bytes) -> None:
-        self._arrived.append((method.delivery_tag, body))
+        put = self._arrived.append
+        self._channel.basic_consume(
+            queue,
+            lambda _channel, method, _properties, body: put((method.delivery_tag, body)),
+            auto_ack=not self.acknowledges,
+        )
+        self._last_tag = 0
 
     def receive(self) -> Sequence[bytes]:
         arrived = self._arrived
@@ -159,7 +168,14 @@ class Subscriber(Consumer):
                     f"RabbitMQ ended the subscription to {self._queue}; was the queue deleted?"
                 )
             self._connection.process_data_events(None)
-        batch = [arrived.popleft() for _ in range(min(len(arrived), self._window))]
+        if self._window == 1:
+            self._last_tag, body = arrived.popleft()
+            return (body,)
+        if len(arrived) <= self._window:
+            batch = list(arrived)
+            arrived.clear()
+        else:
+            batch = [arrived.popleft() for _ in range(self._window)]
         self._last_tag = batch[-1][0]
         return [body for _, body in batch]
 

@@ -45,10 +45,11 @@ class RabbitmqCounter(Counter):
         return "network"
 
     def setup(self) -> None:
-        self._is_set_up = True
         with connect(self.site.broker_url) as connection:
+            self._is_set_up = True
             channel = connection.channel()
-            channel.queue_declare(self.queue, durable=True)
+            # A quorum queue, which a virtual host may have as its default, takes no part in transactions.
+            channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "classic"})
             channel.confirm_delivery()
             channel.basic_publish("", self.queue, b"0", mandatory=True)
 

@@ -97,7 +97,7 @@ class WindowPublisher(Producer):
         self._loop = self._connection.ioloop
         failure = self._run()
         if failure is not None:
-            self._loop.close()
+            self._disconnect()
             raise unavailable(chosen, failure) from failure
         self._publish = self._channel.basic_publish
 
@@ -122,10 +122,15 @@ class WindowPublisher(Producer):
             if self._connection.is_open:
                 self.flush()
         finally:
-            if self._connection.is_open:
-                self._connection.close()
-                self._run()
-            self._loop.close()
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._connection.is_open:
+            self._connection.close()
+        # The loop also stops for the channel, which closes before its connection.
+        while not self._connection.is_closed:
+            self._run()
+        self._loop.close()
 
     def _run(self) -> BaseException | None:
         """Run the event loop until a callback stops it; what has failed so far, if anything."""
