@@ -1,0 +1,111 @@
+"""Like beside like: rows grouped by what they guarantee, sorted by speed, ranked where a test allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from ipclab.results import classes, units
+from ipclab.results.classes import GuaranteeClass
+from ipclab.results.row import Row
+from ipclab.results.stats import ranks, separable
+from ipclab.results.verdict import SOUND
+
+_CLASSES: dict[str, GuaranteeClass] = {
+    found.title: found for found in vars(classes).values() if isinstance(found, GuaranteeClass)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that guarantee the same and were asked the same, best first; ``rankable`` is False where there are
+    several rows to rank but too few repeats to tell any two of them apart."""
+
+    title: str
+    kind: Literal["channel", "counter"]
+    rows: tuple[Row, ...]
+    rankable: bool
+
+
+def groups(rows: Iterable[Row]) -> list[Group]:
+    """Group rows by guarantee class, shape, message size, offered rate and workload; sort and rank each.
+
+    Rows that did what they declare come first, by speed; the others follow and have no rank. Shape, size,
+    rate and start method stand in the title where they differ between rows of the same kind.
+    """
+    everything = list(rows)
+    found: dict[tuple[object, ...], list[Row]] = {}
+    for row in everything:
+        found.setdefault(_key(row), []).append(row)
+    in_order = sorted(found.items(), key=lambda item: _order(item[1][0]))
+    return [_group(members, everything) for _, members in in_order]
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    return (
+        row.kind,
+        row.guarantee_class,
+        row.shape,
+        row.size_bytes,
+        _pace(row),
+        row.start_method,
+        _asked(row),
+    )
+
+
+def _asked(row: Row) -> str:
+    if row.kind == "counter":
+        return "updates"
+    workloads = {name.partition(" ")[0] for name in row.trials}
+    return next((name for name in ("stream", "ping-pong", "paced") if name in workloads), "")
+
+
+def _pace(row: Row) -> float | None:
+    """The offered rate, for rows that were only paced; where there is goodput, that is what is ranked."""
+    return row.rate_per_s if _asked(row) == "paced" else None
+
+
+def _order(row: Row) -> tuple[bool, int, int, int, int, float, str]:
+    place = _CLASSES[row.guarantee_class].place
+    return (
+        row.kind == "counter",
+        place,
+        row.producers,
+        row.consumers or 0,
+        row.size_bytes or 0,
+        _pace(row) or 0.0,
+        row.start_method,
+    )
+
+
+def _group(members: Sequence[Row], everything: Sequence[Row]) -> Group:
+    title = _title(members[0], [row for row in everything if row.kind == members[0].kind])
+    in_order = sorted(
+        members, key=lambda row: (row.verdict not in SOUND, -(row.speed.median if row.speed else 0))
+    )
+    candidates = [row for row in in_order if row.verdict in SOUND and row.speed]
+    samples = [row.speed.values for row in candidates if row.speed]
+    rankable = any(separable(len(a), len(b)) for i, a in enumerate(samples) for b in samples[:i])
+    given = dict(zip(map(id, candidates), ranks(samples), strict=True)) if rankable else {}
+    return Group(
+        title=title,
+        kind=members[0].kind,
+        rows=tuple(msgspec.structs.replace(row, group=title, rank=given.get(id(row))) for row in in_order),
+        rankable=rankable or len(candidates) < 2,
+    )
+
+
+def _title(row: Row, peers: Sequence[Row]) -> str:
+    parts = [row.guarantee_class]
+    if len({peer.shape for peer in peers}) > 1:
+        parts.append(row.shape if row.kind == "channel" else f"{row.producers} processes")
+    if row.size_bytes is not None and len({peer.size_bytes for peer in peers}) > 1:
+        parts.append(units.size(row.size_bytes))
+    if (pace := _pace(row)) is not None and len({_pace(peer) for peer in peers}) > 1:
+        parts.append(f"{units.rate(pace, 0.0)} offered")
+    if len({peer.start_method for peer in peers}) > 1:
+        parts.append(row.start_method)
+    return " · ".join(parts)

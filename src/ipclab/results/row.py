@@ -1,0 +1,199 @@
+"""One row of the results: everything that was measured for one backend in one mode, shape, size and window.
+
+Rows are derived from trial records and hold full precision; rounding is the business of the table. None stands
+for what was not measured, does not apply or was withheld.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from ipclab.backends.base import OptionValue
+from ipclab.errors import ResultsError
+from ipclab.results.stats import median, spread
+from ipclab.results.verdict import Word
+from ipclab.trial.distribution import merge
+from ipclab.trial.record import Distribution, Limit
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A figure with one value a repeat. ``spread`` is half the range relative to the median."""
+
+    median: float
+    spread: float | None
+    values: list[float]
+
+
+class Percentiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A latency distribution over all repeats, in nanoseconds, read off the merged histograms.
+
+    A percentile without enough samples behind it is None. ``spread`` has the relative half range of the
+    repeats' own percentiles, for those that every repeat has. ``p50_by_repeat_ns`` is empty where a repeat
+    has none. ``negative`` counts samples below zero, which are in ``count`` and in ``min_ns`` only.
+    """
+
+    count: int
+    negative: int
+    min_ns: int
+    p50_ns: int | None
+    p90_ns: int | None
+    p99_ns: int | None
+    p999_ns: int | None
+    max_ns: int
+    spread: dict[str, float]
+    p50_by_repeat_ns: list[int]
+
+
+class Messages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The delivery ledgers of all trials of a row, added up. See ``ipclab.checks.delivery``."""
+
+    attempted: int
+    confirmed: int
+    received: int
+    lost: int
+    recovered: int
+    duplicated: int
+    unexpected: int
+    corrupted: int
+    reordered: int
+
+
+class Updates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of the increments of all trials of a row. ``lost_share`` is of the confirmed ones;
+    ``repeats_that_lost`` of ``repeats`` trials lost any."""
+
+    attempted: int
+    confirmed: int
+    lost: int
+    phantom: int
+    lost_share: float
+    repeats: int
+    repeats_that_lost: int
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``backend`` is what ``--backend`` takes; ``mode`` its options, for a counter its discipline first.
+
+    ``kind``      a channel carries messages, a counter is a shared number that ``producers`` processes raise.
+    ``rate_per_s``  the paced trials' offered rate; ``carried_per_s`` what of it arrived as goodput.
+    ``*_cpu_us_per_message``  of the closed-loop trials, a round trip being two messages and an update one:
+                  a paced producer spends time watching the clock, which is not the backend's cost.
+    ``worker_peak_rss_bytes``  the largest worker's; ``broker_rss_bytes`` the broker's largest.
+    ``limit``     the most common among ``limits``, the counts of what limited the closed-loop trials.
+    ``over_cores``  the trials wanted more cores than there are, so their processes took turns.
+    ``safety_price``  for a safe discipline: the updates per second of the same backend's fastest unsafe one
+                  over its own.
+    ``rank``      within ``group``; None for a row that did not do what it declares, for a row without a peer,
+                  and where there are too few repeats to tell any two rows apart.
+    ``trials``    how many trials of each workload there were, by outcome too where not finished.
+    """
+
+    backend: str
+    name: str
+    mode: str
+    options: dict[str, OptionValue]
+    kind: Literal["channel", "counter"]
+    guarantee_class: str
+    group: str = ""
+    rank: str | None = None
+    producers: int
+    consumers: int | None
+    size_bytes: int | None
+    window: int | None
+    start_method: str
+    confirm: str | None
+    durability: str | None
+    trials: dict[str, int]
+    goodput_per_s: Figure | None = None
+    round_trips_per_s: Figure | None = None
+    updates_per_s: Figure | None = None
+    rate_per_s: float | None = None
+    carried_per_s: Figure | None = None
+    arrivals: str | None = None
+    late_sends: int | None = None
+    skipped_sends: int | None = None
+    send: Percentiles | None = None
+    send_to_confirm: Percentiles | None = None
+    end_to_end: Percentiles | None = None
+    service: Percentiles | None = None
+    round_trip: Percentiles | None = None
+    update: Percentiles | None = None
+    worker_cpu_us_per_message: Figure | None = None
+    broker_cpu_us_per_message: Figure | None = None
+    has_broker: bool = False
+    worker_peak_rss_bytes: int | None = None
+    broker_rss_bytes: int | None = None
+    messages: Messages | None = None
+    updates: Updates | None = None
+    safety_price: float | None = None
+    limit: Limit = "unknown"
+    limits: dict[str, int] = {}
+    over_cores: bool = False
+    verdict: Word
+    reasons: list[str] = []
+
+    @property
+    def shape(self) -> str:
+        """``4→1``; for a counter the number of processes, ``4×``."""
+        return f"{self.producers}×" if self.consumers is None else f"{self.producers}→{self.consumers}"
+
+    @property
+    def speed(self) -> Figure | None:
+        """What rows are sorted and ranked by, higher being better: rates, or for a row that was only paced
+        how often its median latency fits into a second."""
+        measured = self.goodput_per_s or self.updates_per_s or self.round_trips_per_s
+        if measured is not None or self.end_to_end is None or not self.end_to_end.p50_by_repeat_ns:
+            return measured
+        return figure([1e9 / max(ns, 1) for ns in self.end_to_end.p50_by_repeat_ns])
+
+
+def figure(values: Sequence[float]) -> Figure | None:
+    """The figure of these repeats; None where there are none."""
+    if not values:
+        return None
+    return Figure(median=median(values), spread=spread(values), values=list(values))
+
+
+def percentiles(parts: Sequence[Distribution]) -> Percentiles | None:
+    """One distribution of the samples of all repeats; None where there are none.
+
+    Raises ResultsError where a histogram cannot be read.
+    """
+    try:
+        merged = merge(parts)
+    except Exception as error:
+        raise ResultsError(
+            f"a latency histogram cannot be read ({type(error).__name__}): the result file is damaged"
+        ) from error
+    if merged is None:
+        return None
+
+    def at_most_max(percentile_ns: int | None) -> int | None:
+        # A histogram answers with the upper end of a bucket, which may lie above the largest sample.
+        return None if percentile_ns is None else min(percentile_ns, merged.max_ns)
+
+    return Percentiles(
+        count=merged.count,
+        negative=merged.negative,
+        min_ns=merged.min_ns,
+        p50_ns=at_most_max(merged.p50_ns),
+        p90_ns=at_most_max(merged.p90_ns),
+        p99_ns=at_most_max(merged.p99_ns),
+        p999_ns=at_most_max(merged.p999_ns),
+        max_ns=merged.max_ns,
+        spread=_spreads(parts),
+        p50_by_repeat_ns=_by_repeat(parts, "p50_ns"),
+    )
+
+
+def _spreads(parts: Sequence[Distribution]) -> dict[str, float]:
+    found = {name: spread(_by_repeat(parts, f"{name}_ns")) for name in ("p50", "p90", "p99", "p999")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _by_repeat(parts: Sequence[Distribution], field: str) -> list[int]:
+    values = [getattr(part, field) for part in parts]
+    return [] if None in values else values

@@ -1,0 +1,105 @@
+"""What a few repeats of a measurement say, and when two sets of repeats may be called different.
+
+Pure; every figure is "higher is faster". Nothing is assumed about how repeats are distributed.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+SIGNIFICANT_P = 0.05
+LEAST_EFFECT = 0.05
+"""A difference below this share is not worth a claim, whatever the test says."""
+
+Outcome = Literal["faster", "slower", "not separated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``a`` against ``b``: the claim, the p-value of the exact test, and median(a) / median(b) - 1.
+
+    ``effect`` is None where the median of ``b`` is 0, as no ratio to it exists.
+    """
+
+    outcome: Outcome
+    p: float
+    effect: float | None
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value, or the mean of the two middle ones. Raises ValueError where there are none."""
+    if not values:
+        raise ValueError("no values, no median")
+    return float(statistics.median(values))
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """Half the range of the values, relative to their median: (max - min) / 2 / median.
+
+    Not the interquartile range: with five repeats its value hangs on the convention for interpolating, and it
+    leaves out the worst repeat, which is what the reader should know about. Half the range hides nothing that
+    was seen. It grows with the number of repeats, so that number belongs beside it. It describes, and is no
+    confidence interval: of two repeats it says how far apart they were. None for a single value, which has no
+    spread, and where the median is 0.
+    """
+    if len(values) < 2 or (middle := median(values)) == 0:
+        return None
+    return (max(values) - min(values)) / 2 / abs(middle)
+
+
+def separable(n: int, m: int) -> bool:
+    """Whether n against m repeats could be separated at all: with 3 against 3 even p = 0.1 is the least."""
+    return n > 0 and m > 0 and 2 / math.comb(n + m, n) < SIGNIFICANT_P
+
+
+def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
+    """Whether ``a`` is faster or slower than ``b``, claimed only where both of two conditions hold.
+
+    An exact two-sided Mann-Whitney test must give p < 0.05, and the larger median must exceed the smaller by
+    5 % at least.
+    """
+    if not a or not b:
+        return Comparison("not separated", 1.0, None)
+    effect = median(a) / median(b) - 1 if median(b) else None
+    p = (
+        _mann_whitney_p(a, b)
+        if separable(len(a), len(b))
+        else min(1.0, 2 / math.comb(len(a) + len(b), len(a)))
+    )
+    if p >= SIGNIFICANT_P or not _apart(median(a), median(b)):
+        return Comparison("not separated", p, effect)
+    return Comparison("faster" if median(a) > median(b) else "slower", p, effect)
+
+
+def ranks(samples: Sequence[Sequence[float]]) -> list[str]:
+    """The rank of each sample: one more than the number of samples that ``compare`` claims to be faster.
+
+    So each rank is a statement that the test bears out: "3" means that exactly two others were shown to be
+    faster. Samples with the same rank are marked with ``=``, as in 1, 2=, 2=, 4. The ranks depend neither on
+    the order of the samples nor on chance.
+
+    Sharing a rank with the best of a tie would be simpler, but "not separated" is not transitive: it could
+    rank a widely spread sample below another that was never shown to be faster.
+    """
+    places = [1 + sum(_slower(mine, other) for other in samples) for mine in samples]
+    return [f"{place}=" if places.count(place) > 1 else str(place) for place in places]
+
+
+def _slower(a: Sequence[float], b: Sequence[float]) -> bool:
+    if not a or not b or median(a) >= median(b) or not _apart(median(a), median(b)):
+        return False
+    return compare(a, b).outcome == "slower"
+
+
+def _apart(one: float, other: float) -> bool:
+    return max(one, other) >= (1 + LEAST_EFFECT) * min(one, other) and one != other
+
+
+def _mann_whitney_p(a: Sequence[float], b: Sequence[float]) -> float:
+    from scipy.stats import mannwhitneyu  # noqa: PLC0415 - takes a second to import
+
+    return float(mannwhitneyu(a, b, alternative="two-sided", method="exact").pvalue)

@@ -1,0 +1,84 @@
+"""Numbers for people: short, with a unit, and with no more digits than the measurement bears."""
+
+from __future__ import annotations
+
+import math
+
+NOT_APPLICABLE = "–"
+WITHHELD = "·"
+NOT_TOLD = "?"
+
+_MANY = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+
+
+def digits(spread: float | None) -> int:
+    """How many significant digits a figure bears: three where repeats agree to 5 %, otherwise two.
+
+    The third digit stands for 1 % of a figure at most, so with a wider spread it would be noise. A figure
+    without a spread gets two.
+    """
+    return 3 if spread is not None and spread < 0.05 else 2
+
+
+def significant(value: float, count: int) -> float:
+    """``value`` rounded to ``count`` significant digits."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    return round(value, count - 1 - math.floor(math.log10(abs(value))))
+
+
+def number(value: float, count: int = 3) -> str:
+    """``value`` with ``count`` significant digits, without an exponent: 0.012, 1.2, 12, 120."""
+    rounded = significant(value, count)
+    if rounded == 0:
+        return "0"
+    return f"{rounded:.{max(0, count - 1 - math.floor(math.log10(abs(rounded))))}f}"
+
+
+def rate(per_s: float, spread: float | None = None) -> str:
+    """A rate: ``123 k/s``."""
+    return _scaled(per_s, digits(spread), _MANY, "/s")
+
+
+def duration(ns: float, spread: float | None = None) -> str:
+    """A time: ``45 µs``, ``1.23 ms``; negative ones keep their sign."""
+    return _scaled(ns, digits(spread), _TIMES, "")
+
+
+def percent(share: float) -> str:
+    """A share: ``33%``, ``0.4%``. What is not zero never reads as zero."""
+    if 0 < share < 0.0001:
+        return "<0.01%"
+    if 0.995 <= share < 1:
+        return f"{math.floor(share * 1e4) / 100:.2f}%"
+    return f"{number(share * 100, 2)}%"
+
+
+def plus_minus(spread: float | None) -> str:
+    """The spread beside a figure: ``±12%``; empty for a single repeat."""
+    return "" if spread is None else f"±{number(spread * 100, 2 if spread >= 0.1 else 1)}%"
+
+
+def size(size_bytes: int) -> str:
+    """``64 B``, ``1 KiB``, ``1.5 MiB``."""
+    for factor, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.3g} {unit}"
+    return f"{size_bytes} B"
+
+
+def count(many: int) -> str:
+    """A whole number in full, its thousands apart: ``12 345``."""
+    return f"{many:,}".replace(",", " ")
+
+
+def of(many: int, what: str, plural: str | None = None) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{count(many)} {what if many == 1 else plural or what + 's'}"
+
+
+def _scaled(value: float, places: int, units: tuple[tuple[float, str], ...], tail: str) -> str:
+    rounded = significant(value, places)
+    factor, unit = next((u for u in units if abs(rounded) >= u[0]), units[-1])
+    return f"{number(rounded / factor, places)} {unit}{tail}"

@@ -1,0 +1,60 @@
+"""What a trial, a row and a run show about what was declared, in one word and one exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from ipclab.results.result import Result
+from ipclab.trial.record import TrialRecord
+
+Word = Literal["kept", "unsafe", "unknown", "failed", "hung", "broken", "unavailable"]
+"""``kept``         the declared guarantee held.
+``unsafe``       a discipline that declares itself unsafe; what it lost is as it declares.
+``unknown``      nothing can be said.
+``failed``       a worker, the client or the broker gave up.
+``hung``         the watchdog ended it.
+``broken``       the declared guarantee did not hold.
+``unavailable``  not measured at all.
+"""
+
+SOUND: frozenset[Word] = frozenset(("kept", "unsafe"))
+"""Verdicts of rows that did what they declare, and so may be ranked."""
+_FROM_GOOD_TO_BAD: tuple[Word, ...] = ("kept", "unsafe", "unknown", "failed", "hung", "broken", "unavailable")
+
+
+def of_trial(trial: TrialRecord) -> Word:
+    """The verdict about one trial. A guarantee that was seen broken outweighs a hang."""
+    judged = [check.verdict for check in (trial.ledger, trial.counter) if check is not None]
+    if "invalid" in judged:
+        return "broken"
+    if trial.outcome != "finished":
+        return trial.outcome
+    if not judged or "unknown" in judged:
+        return "unknown"
+    return "unsafe" if trial.counter is not None and not trial.counter.safe else "kept"
+
+
+def reasons(trial: TrialRecord) -> list[str]:
+    """Why the verdict is not a good one, a line each; empty where it is."""
+    word = of_trial(trial)
+    if word in SOUND:
+        return []
+    found = [line for check in (trial.ledger, trial.counter) if check is not None for line in check.broken]
+    if trial.outcome != "finished":
+        found.append(trial.reason or f"the trial {trial.outcome}")
+    return found or ["the trial left nothing to judge it by"]
+
+
+def worst(words: Iterable[Word]) -> Word:
+    """The worst of some verdicts; ``unknown`` of none."""
+    return max(words, key=_FROM_GOOD_TO_BAD.index, default="unknown")
+
+
+def exit_code(result: Result) -> int:
+    """1 where a declared guarantee was broken, else 3 where a verdict is unknown (hung and failed trials
+    too), else 0. Lost updates of a discipline that declares itself unsafe are no failure."""
+    words = {of_trial(trial) for trial in result.trials}
+    if "broken" in words:
+        return 1
+    return 3 if words & {"unknown", "failed", "hung"} else 0
