@@ -93,7 +93,7 @@ class Broker(abc.ABC):
         """End the server if it is ours, and delete what it kept; otherwise only let go of it."""
 
 
-_USER_AND_PASSWORD = re.compile(r"(?<=://)([^:/?#]*):(.*)@")
+_USER_AND_PASSWORD = re.compile(r"(?<=://)([^:/?#]*):(.*)@", re.DOTALL)
 _PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])(password=)[^&#]*")
 
 

@@ -23,7 +23,7 @@ _WITHIN_S = 900.0
 # A package of a server starts it on its default port. A policy that answers 101 ("not allowed") keeps it
 # from that; one that is already there is the administrator's and stays as it is. The units of what was just
 # installed are disabled too, so that they do not start with the machine either.
-_SCRIPT = r"""
+SCRIPT = r"""
 set -e
 policy=/usr/sbin/policy-rc.d
 mark='# by ipclab, while it installs servers without starting them'
@@ -77,7 +77,7 @@ def install(kinds: Sequence[BrokerKind]) -> None:
     """
     packages = [PACKAGES[kind] for kind in kinds]
     sudo = [] if os.geteuid() == 0 else ["sudo", *([] if sys.stdin.isatty() else ["-n"]), "--"]
-    argv = [*sudo, "sh", "-c", _SCRIPT, "ipclab-install", *packages]
+    argv = [*sudo, "sh", "-c", SCRIPT, "ipclab-install", *packages]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=_WITHIN_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

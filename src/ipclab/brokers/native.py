@@ -24,6 +24,7 @@ from ipclab.errors import BrokerUnavailableError
 
 START_WITHIN_S = 90.0
 _POLL_S = 0.03
+_PROBE_S = 2.0
 _ATTEMPTS = 3
 _LOG = "server.log"
 
@@ -181,7 +182,7 @@ def _wait_until_ready(folder: Path, record: NativeRecord) -> str:
             raise BrokerUnavailableError(f"{name} ended while it started: {_tail(folder)}")
         if probe.port_open(record.url):
             try:
-                version = probe.version(record.kind, record.url)
+                version = probe.version(record.kind, record.url, timeout_s=_PROBE_S)
                 _check_that_it_is_ours(record)
                 return version
             except BrokerUnavailableError as error:

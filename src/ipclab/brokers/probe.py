@@ -129,6 +129,7 @@ def _redis_version(url: str, timeout_s: float) -> str:
 def _rabbitmq_version(url: str, timeout_s: float) -> str:
     import pika
     from pika import exceptions
+    from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
     try:
         parameters = pika.URLParameters(url)
@@ -153,7 +154,7 @@ def _rabbitmq_version(url: str, timeout_s: float) -> str:
         raise LoginRefusedError(
             f"RabbitMQ at {mask(url)} refuses this virtual host: {_line(error)}"
         ) from None
-    except (exceptions.AMQPError, OSError, KeyError, TypeError) as error:
+    except (exceptions.AMQPError, AMQPConnectorException, OSError, KeyError, TypeError) as error:
         raise BrokerUnavailableError(f"RabbitMQ at {mask(url)} does not answer: {_line(error)}") from None
 
 

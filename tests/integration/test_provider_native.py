@@ -1,0 +1,336 @@
+"""Private servers: started, found, hurt, ended, and cleaned up after a lab that was killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ipclab.backends.base import BrokerKind
+from ipclab.brokers import (
+    KINDS,
+    Broker,
+    Fleet,
+    acquire,
+    down,
+    native,
+    plans,
+    probe,
+    processes,
+    state,
+    status,
+    up,
+)
+from ipclab.brokers.processes import ProcessId
+from ipclab.errors import BrokerUnavailableError
+
+from .conftest import require_server
+
+DEADLINE_S = 60.0
+QUICK: tuple[BrokerKind, ...] = ("redis", "memcached")
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
+        time.sleep(0.01)
+
+
+def servers() -> list[ProcessId]:
+    """The processes that the records of this test's state folder name."""
+    return [
+        process
+        for _, record in state.records()
+        if isinstance(record, state.NativeRecord)
+        for process in record.processes
+    ]
+
+
+def all_gone(these: list[ProcessId]) -> bool:
+    return not any(processes.is_alive(process) for process in these)
+
+
+def answers(broker: Broker) -> bool:
+    try:
+        probe.version(broker.kind, broker.url, timeout_s=0.3)
+    except BrokerUnavailableError:
+        return False
+    return True
+
+
+@pytest.fixture
+def quick(own_state: Path) -> Iterator[Fleet]:
+    """Private servers of the kinds that start in no time, which the test may do anything to."""
+    require_server(*QUICK)
+    with acquire(QUICK, provider="native", install=False) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def lab(own_state: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Runs a lab in a process of its own; it says "ready" once it has its servers, and then waits."""
+    running: list[subprocess.Popen[str]] = []
+    require_server(*KINDS)
+
+    def start(*kinds: BrokerKind) -> subprocess.Popen[str]:
+        program = (
+            "import time; from ipclab.brokers import acquire\n"
+            f"with acquire({kinds!r}, provider='native', install=False,"
+            " on_event=lambda line: print(line, flush=True)):\n"
+            "    print('ready', flush=True)\n"
+            "    time.sleep(100)\n"
+        )
+        running.append(
+            subprocess.Popen(
+                [sys.executable, "-c", program],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        )
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+    state.sweep()
+
+
+def read_until(process: subprocess.Popen[str], word: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if word in line:
+            return
+    pytest.fail(f"the lab ended before it said {word!r}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_private_server_answers_its_client_and_tells_version_and_cost(
+    native_fleet: Fleet, kind: BrokerKind
+) -> None:
+    broker = native_fleet.brokers[kind]
+    usage = broker.usage()
+    assert broker.provider == "native"
+    assert broker.ours
+    assert broker.alive()
+    assert broker.version == probe.version(kind, broker.url)
+    assert usage is not None
+    assert usage.cpu_s > 0
+    assert usage.rss_bytes is not None
+    assert usage.rss_bytes > 1_000_000
+
+
+def test_every_socket_of_private_servers_is_on_the_loopback_address(native_fleet: Fleet) -> None:
+    addresses = [
+        connection.laddr.ip
+        for leader in servers()
+        for process in processes.members(leader)
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(addresses) >= 5  # three servers, and Erlang's distribution and name registry
+    assert set(addresses) <= {"127.0.0.1", "::1"}
+
+
+def test_the_password_of_a_private_server_is_not_shown(native_fleet: Fleet) -> None:
+    for kind in ("redis", "rabbitmq"):
+        broker = native_fleet.brokers[kind]
+        assert broker.url != broker.masked_url
+        assert "***" in broker.masked_url
+        password = broker.url.split("@")[0].rpartition(":")[2]
+        assert password not in broker.masked_url
+        command_lines = [" ".join(p.cmdline()) for leader in servers() for p in processes.members(leader)]
+        assert not any(password in line for line in command_lines)
+
+
+def test_a_key_press_at_the_terminal_does_not_reach_private_servers(native_fleet: Fleet) -> None:
+    assert all(os.getsid(process.pid) != os.getsid(0) for process in servers())
+
+
+def test_two_fleets_do_not_meet(quick: Fleet) -> None:
+    with acquire(QUICK, provider="native", install=False) as other:
+        assert {b.url for b in quick.brokers.values()}.isdisjoint(b.url for b in other.brokers.values())
+    assert all(broker.alive() for broker in quick.brokers.values())
+
+
+def test_closing_ends_the_servers_and_deletes_their_folders(quick: Fleet, own_state: Path) -> None:
+    started = servers()
+    quick.close()
+    assert all_gone(started)
+    assert list(own_state.iterdir()) == []
+
+
+def test_closing_twice_is_harmless(quick: Fleet) -> None:
+    quick.close()
+    quick.close()
+
+
+@pytest.mark.parametrize("kind", QUICK)
+def test_a_paused_server_is_there_but_does_not_answer_until_it_is_resumed(
+    quick: Fleet, kind: BrokerKind
+) -> None:
+    broker = quick.brokers[kind]
+    broker.pause()
+    try:
+        assert broker.alive()
+        assert not answers(broker)
+    finally:
+        broker.resume()
+    assert answers(broker)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_killed_server_is_gone_and_restarts_on_the_same_address(
+    native_fleet: Fleet, kind: BrokerKind
+) -> None:
+    broker = native_fleet.brokers[kind]
+    url = broker.url
+    broker.kill()
+    assert not broker.alive()
+    assert not answers(broker)
+    broker.restart()
+    assert broker.alive()
+    assert broker.url == url
+    assert probe.version(kind, url) == broker.version
+
+
+def test_the_servers_of_a_killed_lab_end(lab: Callable[..., subprocess.Popen[str]], own_state: Path) -> None:
+    killed = lab(*KINDS)
+    read_until(killed, "ready")
+    left_over = servers()
+    assert left_over
+    killed.kill()
+    wait_for(lambda: all_gone(left_over), "the keeper ends what the lab left")
+    wait_for(lambda: not any(own_state.iterdir()), "the keeper deletes their folders")
+
+
+def test_the_next_lab_sweeps_when_lab_and_keeper_were_killed(
+    lab: Callable[..., subprocess.Popen[str]], own_state: Path
+) -> None:
+    killed = lab("redis")
+    read_until(killed, "ready")
+    left_over = servers()
+    for process in psutil.Process(killed.pid).children(recursive=True):
+        if "keeper" in " ".join(process.cmdline()):
+            process.kill()
+    killed.kill()
+    killed.wait()
+    assert not all_gone(left_over)
+    acquire([], install=False).close()
+    assert all_gone(left_over)
+    assert list(own_state.iterdir()) == []
+
+
+def test_an_interruption_in_the_middle_of_the_start_leaves_nothing(
+    lab: Callable[..., subprocess.Popen[str]], own_state: Path
+) -> None:
+    interrupted = lab(*KINDS)
+    read_until(interrupted, "starting a private memcached")
+    wait_for(lambda: len(servers()) >= len(KINDS), "the servers are there, RabbitMQ still booting")
+    started = servers()
+    interrupted.send_signal(signal.SIGINT)
+    interrupted.wait(DEADLINE_S)
+    assert all_gone(started)
+    assert list(own_state.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", QUICK)
+def test_a_port_that_was_taken_meanwhile_is_replaced(
+    own_state: Path, kind: BrokerKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_server(kind)
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        taken = somebody.getsockname()[1]
+        really_free = plans.free_port
+        offers = iter([taken])
+        monkeypatch.setattr(plans, "free_port", lambda: next(offers, None) or really_free())
+        with acquire([kind], provider="native", install=False) as fleet:
+            assert f":{taken}" not in fleet.brokers[kind].url
+            assert answers(fleet.brokers[kind])
+
+
+def test_a_server_that_dies_while_it_starts_is_reported_with_the_end_of_its_log(
+    own_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "bin" / "redis-server"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\necho 'Fatal error: the disk is on fire' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(broken.parent), prepend=os.pathsep)
+    with pytest.raises(BrokerUnavailableError) as caught:
+        acquire(["redis"], provider="native", install=False)
+    assert "the disk is on fire" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert list(own_state.iterdir()) == []
+
+
+def test_one_server_that_fails_does_not_keep_the_others_from_starting(
+    own_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_server(*QUICK)
+    found = plans.find_program
+    monkeypatch.setattr(plans, "find_program", lambda k: shutil.which("false") if k == "redis" else found(k))
+    ready, failed = native.start(QUICK, owner=processes.this_process(), on_event=lambda _: None)
+    try:
+        assert set(ready) == {"memcached"}
+        assert "Redis ended while it started" in failed["redis"]
+    finally:
+        ready["memcached"].stop()
+
+
+def test_a_server_that_is_not_installed_is_missing_with_the_command_that_gets_it(
+    own_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "find_program", lambda _: None)
+    with acquire(["memcached"], provider="native", install=False) as fleet:
+        assert not fleet.brokers
+        reason = fleet.missing["memcached"]
+    assert "install memcached" in reason
+    assert "Docker" in reason
+    assert "MEMCACHED_URL" in reason
+    assert "\n" not in reason
+
+
+def test_what_up_started_outlives_its_process_and_is_found_used_and_ended(own_state: Path) -> None:
+    require_server(*QUICK)
+    program = f"from ipclab import brokers; brokers.up({QUICK!r}, provider='native', install=False)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=DEADLINE_S)
+    lasting = servers()
+    try:
+        with acquire(QUICK, provider="native", install=False) as fleet:
+            shown = {s.kind: s for s in status() if s.provider == "native"}
+            assert {kind: s.where for kind, s in shown.items()} == {
+                kind: broker.where for kind, broker in fleet.brokers.items()
+            }
+            assert all(s.ours and s.held_by_run is None for s in shown.values())
+        assert not any(not processes.is_alive(process) for process in lasting)
+    finally:
+        ended = down()
+    assert {s.kind for s in ended if s.provider == "native"} == set(QUICK)
+    assert all_gone(lasting)
+    assert list(own_state.iterdir()) == []
+
+
+def test_up_replaces_a_lasting_server_that_has_died(own_state: Path) -> None:
+    require_server("redis")
+    up(["redis"], provider="native", install=False)
+    try:
+        processes.end(servers())
+        again = up(["redis"], provider="native", install=False)
+        assert answers(again.brokers["redis"])
+        assert len(list(own_state.iterdir())) == 1
+    finally:
+        down()
