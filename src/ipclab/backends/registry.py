@@ -79,6 +79,11 @@ def counter_names() -> list[str]:
     return list(_counters())
 
 
+def is_own(name: str) -> bool:
+    """Whether this backend is the lab's own, not one of another package."""
+    return name in _CHANNELS or name in _COUNTERS
+
+
 def channel_class(variant: Variant) -> type[Channel]:
     """The class of a channel, its options checked. Raises UnknownNameError or UsageError."""
     found = _load(_channels(), "channel", variant)

@@ -84,6 +84,8 @@ def _check_numbers(spec: TrialSpec) -> None:
         raise UsageError(
             f"a message needs {SMALLEST_BYTES} bytes for its header, so size {spec.size_bytes} is too small"
         )
+    if spec.workload == "ping-pong" and (spec.producers, spec.consumers, spec.window) != (1, 1, 1):
+        raise UsageError("a ping-pong is between two processes, one message at a time")
     if (spec.workload == "paced") != (spec.rate_per_s is not None):
         raise UsageError("a rate belongs to a paced trial, and a paced trial needs one")
     if spec.rate_per_s is not None and spec.rate_per_s <= 0:

@@ -1,0 +1,146 @@
+"""The command line: the only place that parses arguments and prints.
+
+Data goes to stdout, everything else to stderr. A command is imported when it is used, so that ``ipclab
+--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from ipclab import __version__
+
+COMMANDS = {
+    "run": "ipclab.cli.run:run",
+    "up": "ipclab.cli.servers:up",
+    "down": "ipclab.cli.servers:down",
+    "status": "ipclab.cli.servers:status",
+    "list": "ipclab.cli.lists:list_experiments",
+    "show": "ipclab.cli.lists:show",
+    "backends": "ipclab.cli.lists:backends",
+    "doctor": "ipclab.cli.doctor:doctor",
+}
+SUMMARIES = {
+    "run": "Run an experiment and print its table.",
+    "up": "Start the brokers and leave them running.",
+    "down": "End what 'up' started.",
+    "status": "Show the brokers that a run would use.",
+    "list": "List the experiments and the stored results.",
+    "show": "Print a stored result again.",
+    "backends": "List the backends, what they declare and whether they can be used here.",
+    "doctor": "Say what this machine has, what it lacks, and whether its clock can be trusted.",
+}
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name, and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            from ipclab.errors import UnknownNameError
+
+            raise UnknownNameError("command", name, COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ipclab")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """How should my Python processes share state, how fast is it here, and what does it lose?
+
+    Start with 'ipclab run': it compares every way that this machine has to offer.
+
+    Exit codes: 0 fine; 1 a declared guarantee was broken; 2 usage; 3 a verdict is unknown; 4 a broker
+    cannot be reached; 130 interrupted.
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Entry point of the program ``ipclab``; always exits."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        sys.exit(_run(arguments, debug))
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    from ipclab.errors import IpclabError
+
+    try:
+        code = cli.main(args=_debug_first(arguments), prog_name="ipclab", standalone_mode=False)
+    except click.ClickException as error:
+        if debug:
+            raise
+        _say(error.format_message(), hint=_help_hint(error))
+        return 2
+    except click.exceptions.Exit as stop:
+        return int(stop.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        if debug:
+            raise
+        _say("interrupted; everything that was started has been ended")
+        return INTERRUPTED
+    except IpclabError as error:
+        if debug:
+            raise
+        _say(str(error))
+        return error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        _say(f"{type(error).__name__}: {error} (a defect of ipclab: 'ipclab --debug …' shows where)")
+        return 1
+    return int(code or 0)
+
+
+def _debug_first(arguments: list[str]) -> list[str]:
+    """``--debug`` may stand anywhere."""
+    return [*(["--debug"] if "--debug" in arguments else []), *(a for a in arguments if a != "--debug")]
+
+
+def _help_hint(error: click.ClickException) -> str:
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f" (see '{error.ctx.command_path} --help')"
+    return ""
+
+
+def _say(message: str, hint: str = "") -> None:
+    click.echo(f"ipclab: {message}{hint}", err=True)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Being told to end is treated as Ctrl-C is: what was started is ended first."""
+    raise SystemExit(TERMINATED)

@@ -1,0 +1,41 @@
+"""``ipclab doctor``."""
+
+from __future__ import annotations
+
+import click
+
+from ipclab.cli.tables import table
+
+
+@click.command()
+def doctor() -> int:
+    """Say what this machine has, what it lacks, and whether its clock can be trusted.
+
+    Exit code 3 where the clocks of two processes do not agree.
+    """
+    from ipclab import environment, startmethod
+    from ipclab.brokers import KINDS
+    from ipclab.brokers.outlook import outlook
+    from ipclab.trial import clock
+
+    method = startmethod.default()
+    found = environment.describe(method, clock.self_test(method))
+    test = found.clock
+    rows = [
+        ["ipclab", found.ipclab],
+        ["Python", f"{found.python} ({found.implementation})"],
+        ["system", found.system],
+        ["processor", f"{found.processor}, {found.cores} usable"],
+        ["memory", f"{found.memory_bytes / 2**30:.0f} GiB"],
+        ["load (1 min)", f"{found.load_1min}{_busy(found.load_1min, found.cores)}"],
+        ["start method", found.start_method],
+        ["clock", f"two processes agree within {test.offset_bound_ns / 1000:.0f} µs, step {test.step_ns} ns"],
+        *[[f"library {name}", version] for name, version in found.libraries.items()],
+        *[[kind, outlook(kind)] for kind in KINDS],
+    ]
+    click.echo(table(["", "here"], rows))
+    return 0
+
+
+def _busy(load: float, cores: int) -> str:
+    return " – this machine is busy: expect slower and less steady figures" if load > cores / 2 else ""

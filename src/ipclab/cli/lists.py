@@ -1,0 +1,106 @@
+"""``ipclab list``, ``show`` and ``backends``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ipclab.cli.options import RESULTS, emit, output_options
+from ipclab.cli.tables import table
+
+if TYPE_CHECKING:
+    from ipclab.backends.base import Channel, Counter, Option
+
+
+@click.command("list")
+@RESULTS
+def list_experiments(results: Path) -> None:
+    """List the experiments, and the results that are kept."""
+    from ipclab.experiment import load, names
+    from ipclab.results.store import Store
+
+    click.echo(table(["experiment", "question"], [[name, load(name).question] for name in names()]))
+    kept = Store(results).runs()
+    if kept:
+        click.echo()
+        click.echo(table(["result", "state"], [[run.name, run.state] for run in kept]))
+
+
+@click.command()
+@click.argument("run", default="latest")
+@output_options
+@RESULTS
+def show(run: str, format_: str, output: Path | None, results: Path) -> None:
+    """Print the result RUN again: latest, EXPERIMENT/latest, EXPERIMENT/TIME, or a path."""
+    from ipclab.results.store import Store
+
+    emit(Store(results).load(run), format_, output)
+
+
+@click.command()
+def backends() -> None:
+    """List the backends, what they declare, and whether they can be used here."""
+    from ipclab.backends import registry
+    from ipclab.backends.base import Site
+    from ipclab.backends.registry import Variant
+    from ipclab.brokers import KINDS
+    from ipclab.brokers.outlook import outlook
+
+    site = Site(namespace="ipclab:list")
+    rows = []
+    for name in registry.channel_names():
+        channel = registry.channel_class(Variant(name))
+        declared = channel(site).guarantees
+        loses = ", ".join(sorted(declared.may_lose)) or "nothing"
+        rows.append(
+            [
+                name,
+                f"{declared.delivery}{', fan-out' if declared.fan_out else ''}",
+                loses,
+                declared.order,
+                declared.durability,
+                declared.confirm,
+                declared.reach,
+                _shape(channel),
+                channel.broker or "–",
+            ]
+        )
+    header = ["channel", "delivery", "may lose at", "order", "durable", "confirm", "reach", "shape", "broker"]
+    click.echo(table(header, rows))
+    click.echo()
+    rows = []
+    for name in registry.counter_names():
+        counter = registry.counter_class(Variant(name))
+        safe = {d: counter(site, discipline=d).safe for d in _disciplines(counter)}
+        rows.append(
+            [
+                name,
+                ", ".join(d for d, is_safe in safe.items() if is_safe) or "–",
+                ", ".join(d for d, is_safe in safe.items() if not is_safe) or "–",
+                counter(site).reach,
+                counter.broker or "–",
+            ]
+        )
+    click.echo(table(["counter", "safe disciplines", "unsafe disciplines", "reach", "broker"], rows))
+    click.echo()
+    rows = []
+    for name in registry.channel_names():
+        options = registry.channel_class(Variant(name)).options
+        rows += [[name, option.name, _values(option), str(option.default), option.help] for option in options]
+    click.echo(table(["option of", "name", "values", "default", "meaning"], rows))
+    click.echo()
+    click.echo(table(["broker", "here"], [[kind, outlook(kind)] for kind in KINDS]))
+
+
+def _disciplines(counter: type[Counter]) -> tuple[str, ...]:
+    return next(option.choices for option in counter.options if option.name == "discipline")
+
+
+def _shape(channel: type[Channel]) -> str:
+    return f"{channel.max_producers or 'n'}→{channel.max_consumers or 'm'}"
+
+
+def _values(option: Option) -> str:
+    return " | ".join(option.choices) or "a whole number"

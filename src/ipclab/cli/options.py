@@ -1,0 +1,110 @@
+"""Option types and options that several commands share, and the one function that puts out a result."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ipclab.backends.registry import Variant
+    from ipclab.results.result import Result
+
+FORMATS = ("table", "json", "csv", "md")
+PLAIN_WIDTH = 120
+COUNT = click.IntRange(min=1)
+SECONDS = click.FloatRange(min=0, min_open=True)
+RATE = click.FloatRange(min=0, min_open=True)
+_UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """A number of bytes, with a unit or without: 64, 1KiB, 2MB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip())
+        if match is None or match[2].upper() not in _UNITS:
+            self.fail(f"{value!r} is no size; write 64, 1KiB or 2MB", param, ctx)
+        size = int(float(match[1]) * _UNITS[match[2].upper()])
+        if size < 1:
+            self.fail(f"{value!r} is no size above 0", param, ctx)
+        return size
+
+
+class _Variant(click.ParamType):  # type: ignore[type-arg]
+    """A backend's name, with options or without."""
+
+    name = "backend"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Variant:
+        from ipclab.backends.registry import Variant
+
+        return value if isinstance(value, Variant) else Variant.parse(value)
+
+
+SIZE = _Size()
+VARIANT = _Variant()
+
+
+def provider_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--provider`` and ``--install``."""
+    command = click.option(
+        "--install/--no-install",
+        default=None,
+        help="Whether missing brokers may be installed as Debian packages (default: if root).",
+    )(command)
+    return click.option(
+        "--provider",
+        type=click.Choice(["url", "compose", "native"]),
+        help="Where brokers come from (default: the first of these that has them).",
+    )(command)
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--format`` and ``-o``."""
+    command = click.option(
+        "-o",
+        "--output",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write it to this file instead.",
+    )(command)
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="Of the output.",
+    )(command)
+
+
+RESULTS = click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder that keeps the results.",
+)
+"""The option that says where results are kept."""
+
+
+def emit(result: Result, format_: str, output: Path | None) -> None:
+    """Put a result out in one of ``FORMATS``, to stdout or into a file."""
+    from ipclab.results.render import render
+
+    on_terminal = output is None and sys.stdout.isatty()
+    width = max(shutil.get_terminal_size().columns, 80) if on_terminal else PLAIN_WIDTH
+    text = render(result, format_, width=width, colour=on_terminal)
+    if output is None:
+        click.echo(text)
+    else:
+        output.write_text(text.rstrip("\n") + "\n")

@@ -1,0 +1,111 @@
+"""``ipclab run``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ipclab.cli.options import (
+    COUNT,
+    RATE,
+    RESULTS,
+    SECONDS,
+    SIZE,
+    VARIANT,
+    emit,
+    output_options,
+    provider_options,
+)
+from ipclab.cli.progress import LineProgress, Progress, TerminalProgress
+
+
+@click.command()
+@click.argument("name", default="comparison")
+@click.option(
+    "-b",
+    "--backend",
+    "backends",
+    type=VARIANT,
+    multiple=True,
+    metavar="NAME[:OPTION=VALUE,…]",
+    help="Only this backend; may be given again. See 'ipclab backends'.",
+)
+@click.option("--producers", type=COUNT, help="Producer processes (of a race: processes that increment).")
+@click.option("--consumers", type=COUNT, help="Consumer processes.")
+@click.option("--size", "size_bytes", type=SIZE, help="Size of a message: 64, 1KiB, 64KiB …")
+@click.option("--rate", "rate_per_s", type=RATE, help="Messages per second of all producers (latency).")
+@click.option("--duration", "duration_s", type=SECONDS, help="Length of the measured window, in seconds.")
+@click.option("--warmup", "warmup_s", type=click.FloatRange(min=0), help="Seconds before the window.")
+@click.option("--repeats", type=COUNT, help="How often each trial is run.")
+@click.option("--window", type=COUNT, help="Messages between two confirmations.")
+@click.option(
+    "--start-method", type=click.Choice(["fork", "spawn", "forkserver"]), help="How workers are started."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of message contents and schedules.")
+@provider_options
+@output_options
+@RESULTS
+def run(name: str, output: Path | None, format_: str, results: Path, **asked: Any) -> int:
+    """Run the experiment NAME (default: comparison) and print its table.
+
+    \b
+    ipclab run
+    ipclab run throughput --backend pipe --backend redis-stream --size 64
+    ipclab run latency --backend rabbitmq:ack=manual,prefetch=10 --rate 500
+    ipclab run race --producers 4 --format md
+    """
+    from ipclab import lab
+    from ipclab.errors import BrokerUnavailableError
+    from ipclab.experiment import Request, load
+    from ipclab.results.store import Store
+    from ipclab.results.verdict import exit_code
+
+    experiment = load(name)
+    provider, install = asked.pop("provider"), asked.pop("install")
+    options = {key: _text(value) for key, value in asked.items() if value not in (None, ())}
+    request = Request(**{**asked, "backends": tuple(asked["backends"])})
+    if output is not None:
+        _check_output(output)
+    with _progress() as progress:
+        outcome = lab.run(
+            experiment,
+            request,
+            store=Store(results),
+            observer=progress,
+            provider=provider,
+            install=install,
+            options=options,
+        )
+    emit(outcome.result, format_, output)
+    click.echo(f"ipclab: kept in {outcome.folder}", err=True)
+    if outcome.lost_brokers:
+        raise BrokerUnavailableError("; ".join(outcome.lost_brokers.values()) + "; what was measured is kept")
+    return exit_code(outcome.result)
+
+
+def _text(value: object) -> str:
+    return ", ".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
+
+
+def _check_output(output: Path) -> None:
+    """Find out before the first trial whether the output can be written."""
+    from ipclab.errors import ResultsError
+
+    try:
+        output.open("a").close()
+    except OSError as error:
+        raise ResultsError(f"cannot write {output}: {error.strerror}; name another file with -o") from error
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress]:
+    if sys.stderr.isatty():
+        with TerminalProgress() as progress:
+            yield progress
+    else:
+        yield LineProgress()

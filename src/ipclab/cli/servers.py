@@ -1,0 +1,76 @@
+"""``ipclab up``, ``down`` and ``status``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ipclab.cli.options import provider_options
+from ipclab.cli.tables import table
+
+if TYPE_CHECKING:
+    from ipclab.brokers import Status
+
+KIND = click.Choice(["redis", "rabbitmq", "memcached"])
+
+
+@click.command()
+@click.argument("kinds", type=KIND, nargs=-1)
+@provider_options
+def up(kinds: tuple[Any, ...], provider: Any, install: bool | None) -> int:
+    """Start the brokers KINDS (default: all) and leave them running for later runs."""
+    from ipclab import brokers
+    from ipclab.errors import BrokerUnavailableError
+
+    fleet = brokers.up(kinds or brokers.KINDS, provider=provider, install=install, on_event=_note)
+    click.echo(_status_table(brokers.status()))
+    if fleet.missing:
+        raise BrokerUnavailableError("; ".join(fleet.missing.values()))
+    return 0
+
+
+@click.command()
+def down() -> None:
+    """End the brokers that 'ipclab up' started, and the compose project, with their data."""
+    from ipclab import brokers
+
+    ended = brokers.down()
+    for found in ended:
+        _note(f"ended {found.kind} ({found.provider}, {found.where})")
+    if not ended:
+        _note("nothing of ipclab's was running")
+
+
+@click.command()
+def status() -> None:
+    """Show the brokers that a run would use, and those that runs hold for themselves."""
+    from ipclab import brokers
+
+    found = brokers.status()
+    if found:
+        click.echo(_status_table(found))
+    else:
+        _note("no broker runs; 'ipclab up' starts them, and 'ipclab run' does so by itself")
+
+
+def _status_table(found: list[Status]) -> str:
+    return table(
+        ["broker", "provider", "version", "address", "where", "state"],
+        [
+            [s.kind, s.provider, s.version or "–", s.masked_url or "–", s.where or "–", _state(s)]
+            for s in found
+        ],
+    )
+
+
+def _state(found: Status) -> str:
+    if found.problem:
+        return found.problem
+    if found.held_by_run:
+        return f"used by the run with pid {found.held_by_run} alone"
+    return "up" if found.ours else "up, not ours"
+
+
+def _note(line: str) -> None:
+    click.echo(f"ipclab: {line}", err=True)

@@ -1,0 +1,207 @@
+"""What an experiment is: a question, and the trials that answer it.
+
+Each is one file in ``experiments/``, with a function ``trials(request, repeat)`` that yields the trials of
+one repeat, and a constant ``EXPERIMENT``. It names no processes, clocks or tables: those are the lab's.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from ipclab import startmethod
+from ipclab.backends.registry import (
+    Variant,
+    channel_names,
+    counter_class,
+    counter_names,
+    is_own,
+)
+from ipclab.errors import MessageTooLargeError, UnknownNameError, UsageError
+from ipclab.startmethod import StartMethod
+from ipclab.trial.spec import TrialSpec, check
+
+DEFAULT = "comparison"
+
+STANDARD_CHANNELS = (
+    "manager-dict",
+    "manager-list",
+    "manager-queue",
+    "queue",
+    "joinable-queue",
+    "simple-queue",
+    "pipe",
+    "pipe-locked",
+    "redis-pubsub",
+    "redis-list",
+    "redis-list-reliable",
+    "redis-stream",
+    "rabbitmq:ack=auto,confirm=none,delivery=transient",
+    "rabbitmq:ack=manual,confirm=none,delivery=transient",
+    "rabbitmq:ack=manual,confirm=publisher,delivery=transient",
+    "rabbitmq:ack=manual,confirm=publisher,delivery=persistent",
+    "rabbitmq-quorum",
+    "memcached-ticket",
+)
+"""Every channel of the lab in the modes that differ in what they promise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asked for. None, or empty, leaves a thing to the experiment."""
+
+    backends: tuple[Variant, ...] = ()
+    producers: int | None = None
+    consumers: int | None = None
+    size_bytes: int | None = None
+    rate_per_s: float | None = None
+    duration_s: float | None = None
+    warmup_s: float | None = None
+    repeats: int | None = None
+    window: int | None = None
+    start_method: StartMethod | None = None
+    seed: int = 1
+
+    def channels(self) -> list[Variant]:
+        """The channels to measure: those asked for, else the standard ones and all of other packages.
+
+        Raises UnknownNameError for a name that is no backend.
+        """
+        if self.backends:
+            return [variant for variant in self._known() if variant.name in channel_names()]
+        others = [Variant(name) for name in channel_names() if not is_own(name)]
+        return [Variant.parse(text) for text in STANDARD_CHANNELS] + others
+
+    def counters(self) -> list[Variant]:
+        """The counters to measure, each under the discipline asked for or under all that it has.
+
+        Raises UnknownNameError for a name that is no backend.
+        """
+        wanted = self._known() if self.backends else [Variant(name) for name in counter_names()]
+        return [spread for v in wanted if v.name in counter_names() for spread in _disciplines(v)]
+
+    def trial(self, **settings: Any) -> TrialSpec:
+        """A trial with these settings, each overridden by what the user asked for. Not checked yet."""
+        names = ["producers", "duration_s", "warmup_s"]
+        if settings["workload"] != "counter":
+            names += ["consumers", "size_bytes", "window"]
+        if settings["workload"] == "paced":
+            names += ["rate_per_s"]
+        asked = {name: value for name in names if (value := getattr(self, name)) is not None}
+        start_method = self.start_method or startmethod.default()
+        return TrialSpec(**{"start_method": start_method, "seed": self.seed, **settings, **asked})
+
+    def _known(self) -> tuple[Variant, ...]:
+        known = {*channel_names(), *counter_names()}
+        for variant in self.backends:
+            if variant.name not in known:
+                raise UnknownNameError("backend", variant.name, known)
+        return self.backends
+
+
+def _disciplines(variant: Variant) -> list[Variant]:
+    counter = counter_class(variant)
+    if "discipline" in variant.options:
+        return [variant]
+    choices = next(option.choices for option in counter.options if option.name == "discipline")
+    return [Variant(variant.name, {**variant.options, "discipline": choice}) for choice in choices]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The trials of a run in their order, and what was left out because it cannot be: backend and reason."""
+
+    trials: list[TrialSpec]
+    left_out: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A question and its trials.
+
+    ``trials(request, repeat)`` yields the trials of one repeat. The lab runs the repeats one after the other,
+    so that backends are interleaved (A B C A B C …) and a slow minute of the machine hits all of them.
+    """
+
+    name: str
+    question: str
+    trials: Callable[[Request, int], Iterable[TrialSpec]]
+    repeats: int
+
+    def plan(self, request: Request) -> Plan:
+        """All trials of a run.
+
+        Of a sweep, what a backend cannot do (a shape, a size) is left out and said. Raises UsageError or its
+        kin where a backend that was asked for by name can do nothing of it, or where nothing is left to do.
+        """
+        trials: list[TrialSpec] = []
+        left_out: dict[tuple[str, str], UsageError | MessageTooLargeError] = {}
+        for repeat in range(request.repeats or self.repeats):
+            # An option of the user's that fixes one dimension of a sweep makes several of its trials the same.
+            for spec in {repr(spec): spec for spec in self.trials(request, repeat)}.values():
+                try:
+                    check(spec)
+                except UnknownNameError:
+                    raise
+                except (UsageError, MessageTooLargeError) as error:
+                    left_out[str(spec.backend), str(error)] = error
+                else:
+                    trials.append(msgspec.structs.replace(spec, repeat=repeat))
+        possible = {str(spec.backend) for spec in trials}
+        asked = {str(variant) for variant in request.backends}
+        for (backend, _), refusal in left_out.items():
+            if backend in asked - possible:
+                raise refusal
+        if not trials:
+            raise next(iter(left_out.values()), self._nothing(request))
+        return Plan(trials, list(left_out))
+
+    def _nothing(self, request: Request) -> UsageError:
+        asked = ", ".join(str(variant) for variant in request.backends)
+        return UsageError(f"the experiment {self.name} has nothing to measure on {asked}")
+
+
+def folder() -> Path:
+    """Where the experiments are: shipped with the package, or beside it in a checkout."""
+    shipped = Path(__file__).parent / "_shipped" / "experiments"
+    return shipped if shipped.is_dir() else Path(__file__).parents[2] / "experiments"
+
+
+def names() -> list[str]:
+    """The names of all experiments, the default one first."""
+    return sorted((path.stem for path in folder().glob("*.py")), key=lambda name: (name != DEFAULT, name))
+
+
+def load(name: str) -> Experiment:
+    """The experiment of this name. Raises UnknownNameError."""
+    if name not in names():
+        raise UnknownNameError("experiment", name, names())
+    found = _module(name).EXPERIMENT
+    assert isinstance(found, Experiment)
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    full_name = f"ipclab_experiment_{name}"
+    if full_name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full_name, folder() / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[full_name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[full_name]
+
+
+def main(experiment: Experiment) -> None:
+    """Run an experiment as a program of its own, with the options of ``ipclab run``."""
+    from ipclab.cli import main as command_line
+
+    command_line(["run", experiment.name, *sys.argv[1:]])

@@ -1,0 +1,186 @@
+"""Runs an experiment: gathers the brokers, runs the trials interleaved, keeps every finished one.
+
+The one place that knows experiments, brokers, trials and results at once. Prints nothing: an ``Observer`` is
+told what happens.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from ipclab import brokers, environment
+from ipclab.backends.base import BrokerKind
+from ipclab.backends.registry import Variant, channel_class, counter_class
+from ipclab.brokers import Broker, Fleet, ProviderName
+from ipclab.errors import BrokerUnavailableError
+from ipclab.experiment import Experiment, Plan, Request
+from ipclab.results.result import SCHEMA_VERSION, Result, Unavailable
+from ipclab.results.store import Store
+from ipclab.trial import clock
+from ipclab.trial.record import BrokerFacts, TrialRecord
+from ipclab.trial.runner import run_trial
+from ipclab.trial.spec import TrialSpec
+
+
+class Observer(Protocol):
+    """Is told how a run goes on. Called in the lab's own process, never while a window is measured."""
+
+    def note(self, line: str) -> None:
+        """Something worth a line: a broker is started, a backend is left out."""
+
+    def starting(self, number: int, total: int, spec: TrialSpec, seconds_left: float) -> None:
+        """Trial ``number`` of ``total`` begins; all that are left take about ``seconds_left``."""
+
+    def finished(self, record: TrialRecord) -> None:
+        """A trial is over and stored."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run: the result, where it is kept, and a broker that was lost on the way, if one was."""
+
+    result: Result
+    folder: Path
+    lost_brokers: dict[BrokerKind, str] = field(default_factory=dict)
+
+
+def broker_of(spec: TrialSpec) -> BrokerKind | None:
+    """The kind of broker that this trial needs."""
+    return _broker_of(spec.backend, spec.workload == "counter")
+
+
+def _broker_of(backend: Variant, is_counter: bool) -> BrokerKind | None:
+    return (counter_class if is_counter else channel_class)(backend).broker
+
+
+def run(
+    experiment: Experiment,
+    request: Request,
+    *,
+    store: Store,
+    observer: Observer,
+    provider: ProviderName | None = None,
+    install: bool | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Run an experiment and store its result, trial by trial.
+
+    Raises UsageError and its kin before anything is started, ResultsError where the store cannot be written,
+    BrokerUnavailableError where a broker that the user asked for by a backend's name, by a URL or by a
+    provider cannot be had, ClockError where latencies cannot be told. On KeyboardInterrupt the brokers that
+    were started are ended, the stored result is left marked partial, and the exception goes on.
+    """
+    plan = experiment.plan(request)
+    store.check()
+    start_method = plan.trials[0].start_method
+    began = _now()
+    clock_test = clock.self_test(start_method)
+    kinds = sorted({kind for spec in plan.trials if (kind := broker_of(spec))})
+    with brokers.acquire(kinds, provider=provider, install=install, on_event=observer.note) as fleet:
+        asked = {_broker_of(v, is_counter) for v in request.backends for is_counter in _faces(v)}
+        for kind, reason in fleet.missing.items():
+            if kind in asked or provider is not None:
+                raise BrokerUnavailableError(reason)
+        result = Result(
+            ipclab_result=SCHEMA_VERSION,
+            experiment=experiment.name,
+            question=experiment.question,
+            began_utc=began,
+            ended_utc=began,
+            complete=False,
+            options=dict(options or {}),
+            environment=environment.describe(start_method, clock_test),
+            brokers=[_facts(broker) for broker in fleet.brokers.values()],
+            unavailable=_unavailable(plan, fleet),
+            trials=[],
+        )
+        return _Run(fleet, store, observer, result).carry_out(plan)
+
+
+class _Run:
+    def __init__(self, fleet: Fleet, store: Store, observer: Observer, result: Result) -> None:
+        self._fleet = fleet
+        self._store = store
+        self._observer = observer
+        self._result = result
+        self._id = f"{secrets.token_hex(4)}-{os.getpid()}"
+        self._lost: dict[BrokerKind, str] = {}
+
+    def carry_out(self, plan: Plan) -> Outcome:
+        trials = [s for s in plan.trials if (kind := broker_of(s)) is None or kind in self._fleet.brokers]
+        folder = self._store.begin(self._result)
+        for number, spec in enumerate(trials):
+            kind = broker_of(spec)
+            if kind in self._lost:
+                continue
+            left_s = sum(_estimate_s(later) for later in trials[number:])
+            self._observer.starting(number + 1, len(trials), spec, left_s)
+            broker = self._fleet.brokers[kind] if kind else None
+            record = run_trial(spec, namespace=f"ipclab:{self._id}:{number}", broker=broker)
+            self._keep(record)
+            if broker is not None and record.outcome != "finished" and not broker.alive():
+                self._lose(broker, record, trials[number + 1 :])
+        self._result = msgspec.structs.replace(self._result, complete=not self._lost, ended_utc=_now())
+        self._store.finish(self._result)
+        return Outcome(self._result, folder, self._lost)
+
+    def _keep(self, record: TrialRecord) -> None:
+        trials = [*self._result.trials, record]
+        self._result = msgspec.structs.replace(self._result, trials=trials, ended_utc=_now())
+        self._store.save(self._result)
+        self._observer.finished(record)
+
+    def _lose(self, broker: Broker, record: TrialRecord, later: list[TrialSpec]) -> None:
+        reason = f"{broker.kind} at {broker.masked_url} went away during {record.spec.backend}"
+        self._lost[broker.kind] = reason
+        measured = {str(done.spec.backend) for done in self._result.trials}
+        gone = {str(s.backend) for s in later if broker_of(s) == broker.kind} - measured
+        unavailable = [Unavailable(backend=name, reason=reason) for name in sorted(gone)]
+        self._result = msgspec.structs.replace(
+            self._result, unavailable=[*self._result.unavailable, *unavailable]
+        )
+        self._observer.note(reason)
+
+
+def _faces(variant: Variant) -> list[bool]:
+    """Whether a name is a counter (True), a channel (False), or both."""
+    from ipclab.backends.registry import channel_names, counter_names
+
+    faces = []
+    if variant.name in channel_names():
+        faces.append(False)
+    if variant.name in counter_names():
+        faces.append(True)
+    return faces
+
+
+def _unavailable(plan: Plan, fleet: Fleet) -> list[Unavailable]:
+    missing = {
+        str(spec.backend): fleet.missing[kind]
+        for spec in plan.trials
+        if (kind := broker_of(spec)) in fleet.missing
+    }
+    pairs = [*plan.left_out, *missing.items()]
+    return [Unavailable(backend=backend, reason=reason) for backend, reason in pairs]
+
+
+def _facts(broker: Broker) -> BrokerFacts:
+    return BrokerFacts(
+        kind=broker.kind, provider=broker.provider, version=broker.version, url=broker.masked_url
+    )
+
+
+def _estimate_s(spec: TrialSpec) -> float:
+    return spec.warmup_s + spec.duration_s + 0.3
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
