@@ -87,7 +87,7 @@ def test_a_slot_is_deleted_once_it_was_read(address: str, observer: Client) -> N
     assert observer.get("ipclab:test:1") == b"body"
     with closing(channel.consumer(0)) as consumer:
         assert list(consumer.receive()) == [b"body"]
-    assert observer.get("ipclab:test:1") is None
+        wait_for(lambda: observer.get("ipclab:test:1") is None, "the slot is deleted")
 
 
 def test_with_a_window_a_consumer_takes_no_ticket_of_a_message_yet_to_come(
@@ -110,6 +110,14 @@ def test_a_slot_that_its_producer_never_filled_is_passed_over(
     send(channel, b"after the hole")
     with closing(channel.consumer(0)) as consumer:
         assert list(consumer.receive()) == [b"after the hole"]
+
+
+def test_of_many_holes_only_the_first_costs_the_patience(address: str, observer: Client) -> None:
+    channel = make(address, patience_ms=1000)
+    observer.incr("ipclab:test:tail", 200)
+    send(channel, b"after 200 holes")
+    with closing(channel.consumer(0)) as consumer, ThreadPoolExecutor(1) as pool:
+        assert list(pool.submit(consumer.receive).result(DEADLINE_S)) == [b"after 200 holes"]
 
 
 def test_an_empty_queue_is_waited_at_for_longer_than_the_patience(address: str, observer: Client) -> None:

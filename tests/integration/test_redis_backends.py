@@ -277,18 +277,22 @@ def test_a_watched_increment_whose_exec_got_no_answer_is_not_made_again(
     counter = RedisCounter(Site(namespace="ipclab:test", url=server.url), discipline="watch")
     counter.setup()
     client = counter.client(0)
-    execute = redis.client.Pipeline.execute
+    execute, reset = redis.client.Pipeline.execute, redis.client.Pipeline.reset
 
     def execute_unanswered(pipeline: redis.client.Pipeline) -> list[object]:
         server.process.send_signal(signal.SIGSTOP)
         return execute(pipeline)
 
-    monkeypatch.setattr(redis.client.Pipeline, "execute", execute_unanswered)
-    try:
-        with pytest.raises(redis.TimeoutError):
-            client.increment()
-    finally:
+    def reset_with_the_server_back(pipeline: redis.client.Pipeline) -> None:
+        # Only then does redis-py report the time-out as a WatchError, which asks for another go.
+        monkeypatch.undo()
         server.process.send_signal(signal.SIGCONT)
+        reset(pipeline)
+
+    monkeypatch.setattr(redis.client.Pipeline, "execute", execute_unanswered)
+    monkeypatch.setattr(redis.client.Pipeline, "reset", reset_with_the_server_back)
+    with pytest.raises(redis.TimeoutError):
+        client.increment()
     wait_for(lambda: observer.get("ipclab:test:counter") != b"0", "the server carries EXEC out")
     assert client.read() == 1
     client.close()

@@ -75,8 +75,8 @@ class MemcachedTicketChannel(Channel):
 
     A slot is deleted once it was read, so a message is delivered at most once, and is lost with a consumer
     that took its ticket and died. A producer that dies between its ticket and its slot, and a server that
-    evicts a slot because its memory is full, leave a hole: consumers wait at it for ``patience_ms``, then
-    pass on. A producer that is held up for longer than that at this very point loses its message.
+    evicts a slot because its memory is full, leave a hole: consumers wait at it for ``patience_ms`` (up to
+    twice that), then pass on. A producer that is held up for longer at this very point loses its message.
     """
 
     name = "memcached-ticket"
@@ -209,6 +209,7 @@ class _Consumer(Consumer):
         self._head, self._tail, self._prefix = channel.head, channel.tail, channel.slot_prefix
         self._most_pause_s = int(channel.chosen["max_pause_us"]) / 1e6
         self._patience_s = int(channel.chosen["patience_ms"]) / 1e3
+        self._overdue = 0  # the last ticket that was seen to be taken at least that long ago
 
     def receive(self) -> Sequence[bytes]:
         while True:
@@ -218,7 +219,8 @@ class _Consumer(Consumer):
             if len(found) < len(slots):
                 self._await(slots, tickets[-1], found)
             if found:
-                self._client.delete_many(slots)
+                # Without an answer: the ticket alone keeps others from reading the slot.
+                self._client.delete_many(slots, noreply=True)
                 return [found[slot] for slot in slots if slot in found]
 
     def close(self) -> None:
@@ -233,18 +235,17 @@ class _Consumer(Consumer):
     def _await(self, slots: list[str], last: int, found: dict[str, bytes]) -> None:
         """Poll for the slots that are not in ``found`` and add them, until all are there or given up.
 
-        Patience counts from when the last ticket was known to be taken: an empty queue is waited at for ever.
+        Given up is what is missing although its ticket was seen to be taken ``patience_ms`` ago: so an empty
+        queue is waited at for ever, and of many holes only the first costs time.
         """
-        taken, waited_s, pause_s = False, 0.0, FIRST_PAUSE_S
-        while len(found) < len(slots):
+        waited_s, pause_s, taken = 0.0, FIRST_PAUSE_S, self._overdue
+        while len(found) < len(slots) and last > self._overdue:
             time.sleep(pause_s)
             waited_s += pause_s
             pause_s = min(pause_s * 2, self._most_pause_s)
             found.update(self._client.get_many([slot for slot in slots if slot not in found]))
             if waited_s > self._patience_s:
-                if taken:
-                    return
-                taken, waited_s = self._tickets_taken() >= last, 0.0
+                self._overdue, taken, waited_s = taken, self._tickets_taken(), 0.0
 
     def _tickets_taken(self) -> int:
         tail: bytes | None = self._client.get(self._tail)
