@@ -283,3 +283,11 @@ def test_a_client_that_leaves_with_the_token_in_hand_gives_it_back(url: str) -> 
         client.close()
     finally:
         counter.teardown()
+
+
+def test_a_quorum_queue_declares_that_a_publisher_without_confirms_may_leave_too_early() -> None:
+    site = Site(namespace=NAMESPACE)
+
+    assert "overload" in RabbitmqQuorumChannel(site, confirm="none").guarantees.may_lose
+    assert RabbitmqQuorumChannel(site).guarantees.may_lose == frozenset()
+    assert RabbitmqQuorumChannel(site).guarantees.durability == "quorum"
