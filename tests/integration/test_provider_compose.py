@@ -243,3 +243,22 @@ def test_an_engine_without_the_compose_plugin_is_told_in_one_line(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(BrokerUnavailableError, match="`docker compose` is missing"):
         engine.find()
+
+
+def test_an_interruption_while_containers_start_leaves_nothing(docker_engine: str, own_state: Path) -> None:
+    program = (
+        "import time; from ipclab.brokers import acquire\n"
+        "acquire(['redis', 'rabbitmq'], provider='compose', install=False,"
+        " on_event=lambda line: print(line, flush=True))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as lab:
+        assert lab.stdout is not None
+        assert "starting" in lab.stdout.readline()
+        project = next(r.project for _, r in state.records() if isinstance(r, state.ComposeRecord))
+        wait_for(lambda: bool(left_of(docker_engine, project)), "docker compose is at work")
+        lab.send_signal(signal.SIGINT)
+    assert lab.returncode != 0
+    assert left_of(docker_engine, project) == []
+    assert list(own_state.iterdir()) == []

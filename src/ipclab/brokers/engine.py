@@ -105,13 +105,18 @@ def _run(
         try:
             output, errors = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            _kill_group(process)
             return subprocess.CompletedProcess(command, 124, "", f"no answer within {timeout_s:g} s")
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            _kill_group(process)
             raise
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def _host_of_context() -> str:

@@ -8,6 +8,7 @@ the reason.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -173,16 +174,17 @@ def status() -> list[Status]:
         else:
             if broker is not None:
                 found.append(_status(broker))
-    try:
+    records = list(state.records())
+    holders: dict[str, int | None] = {compose.PROJECT: None}
+    holders |= {r.project: r.owner.pid for _, r in records if isinstance(r, state.ComposeRecord)}
+    with contextlib.suppress(BrokerUnavailableError):
         host = engine.find()
-    except BrokerUnavailableError:
-        pass
-    else:
-        found += [_status(broker) for broker in compose.running(host, KINDS).values()]
-    for folder, record in state.records():
-        owner = record.owner.pid if record.owner else None
+        for project, holder in holders.items():
+            found += [_status(broker, holder) for broker in compose.running(host, KINDS, project).values()]
+    for folder, record in records:
         if isinstance(record, state.NativeRecord) and state.is_running(record):
-            found.append(_status(native.NativeBroker(folder, record), held_by_run=owner))
+            holder = record.owner.pid if record.owner else None
+            found.append(_status(native.NativeBroker(folder, record), holder))
     return found
 
 

@@ -21,8 +21,8 @@ PACKAGES: Mapping[BrokerKind, str] = {
 _WITHIN_S = 900.0
 
 # A package of a server starts it on its default port. A policy that answers 101 ("not allowed") keeps it
-# from that; one that is already there is the administrator's and stays as it is. The units of what was just
-# installed are disabled too, so that they do not start with the machine either.
+# from that; one that is already there is the administrator's and stays as it is. The units that the packages
+# newly enabled are disabled again, so that they do not start with the machine either.
 SCRIPT = r"""
 set -e
 policy=/usr/sbin/policy-rc.d
@@ -34,11 +34,15 @@ if [ ! -e "$policy" ] || grep -qxF "$mark" "$policy"; then
   printf '#!/bin/sh\n%s\nexit 101\n' "$mark" > "$policy"
   chmod 755 "$policy"
 fi
+enabled() { find /etc/systemd/system -type l -path '*.wants/*' -printf '%f\n' 2> /dev/null | sort -u; }
+before=" $(enabled | tr '\n' ' ') "
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"
 if command -v systemctl > /dev/null; then
-  for package in "$@"; do systemctl disable --quiet "$package" 2> /dev/null || true; done
+  for unit in $(enabled); do
+    case "$before" in *" $unit "*) ;; *) systemctl disable --quiet "$unit" 2> /dev/null || true ;; esac
+  done
 fi
 """
 
@@ -79,14 +83,26 @@ def install(kinds: Sequence[BrokerKind]) -> None:
     sudo = [] if os.geteuid() == 0 else ["sudo", *([] if sys.stdin.isatty() else ["-n"]), "--"]
     argv = [*sudo, "sh", "-c", SCRIPT, "ipclab-install", *packages]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_WITHIN_S, check=False)
+        returncode, errors_text = _run(argv)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BrokerUnavailableError(
             f"the packages {' '.join(packages)} were not installed: {error}"
         ) from None
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
+    if returncode != 0:
+        lines = [line for line in errors_text.splitlines() if line.strip()]
         errors = (
             [line for line in lines if line.startswith(("E:", "sudo:"))] or lines[-1:] or ["no reason given"]
         )
         raise BrokerUnavailableError(f"apt-get could not install {' '.join(packages)}: {errors[0]}")
+
+
+def _run(argv: Sequence[str]) -> tuple[int, str]:
+    """Exit code and standard error; when interrupted, the script still gets to take its policy back."""
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            _, errors = process.communicate(timeout=_WITHIN_S)
+        except BaseException:
+            process.terminate()
+            process.communicate()
+            raise
+    return process.returncode, errors
