@@ -12,6 +12,9 @@ from ipclab.errors import MessageTooLargeError, UsageError
 from ipclab.startmethod import StartMethod
 from ipclab.trial.message import MOST_PRODUCERS, SMALLEST_BYTES
 
+MOST_BACKLOG_BYTES = 16 * 2**20
+"""A server with little memory (memcached has 64 MB by default) must not be made to evict by the lab."""
+
 Workload = Literal["stream", "paced", "ping-pong", "counter"]
 
 
@@ -25,8 +28,9 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ``window``         messages between two flushes, and the most that a consumer takes at once.
     ``rate_per_s``     of all producers together; paced trials only.
     ``arrivals``       the gaps of a paced schedule: all the same, or exponentially distributed.
-    ``max_backlog``    how many messages may be under way at once in a stream: producers wait above it, so
-                       that a trial measures carrying and not piling up.
+    ``max_backlog``    how many messages may be under way at once in a stream, and no more than make up
+                       ``MOST_BACKLOG_BYTES``: producers wait above it, so that a trial measures carrying and
+                       not piling up.
     ``warmup_s``, ``duration_s``  before and within the measured window.
     ``drain_s``        how long consumers may go without a message after the producers are done before the
                        rest counts as lost.
@@ -50,6 +54,11 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     start_method: StartMethod = "fork"
     seed: int = 1
     repeat: int = 0
+
+    @property
+    def backlog(self) -> int:
+        """The bound on messages under way, in messages."""
+        return max(1, min(self.max_backlog, MOST_BACKLOG_BYTES // self.size_bytes))
 
     @property
     def shape(self) -> str:

@@ -188,7 +188,7 @@ def _produce(mine: Assignment, parent: Connection) -> None:
         backlog = roles.Backlog(
             sent=[_watch(sends_path(mine.logs, f"producer-{i}")) for i in range(spec.producers)],
             received=[_watch(receipts_path(mine.logs, f"consumer-{i}")) for i in range(spec.consumers)],
-            most=spec.max_backlog,
+            most=spec.backlog,
             copies=mine.copies,
         )
         go = _await_go(parent)
