@@ -200,6 +200,7 @@ def test_a_killed_server_is_gone_and_restarts_on_the_same_address(
     url = broker.url
     broker.kill()
     assert not broker.alive()
+    assert broker.usage() is None
     assert not answers(broker)
     broker.restart()
     assert broker.alive()

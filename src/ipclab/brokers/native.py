@@ -43,7 +43,7 @@ class NativeBroker(Broker):
         self._record = record
 
     def usage(self) -> Usage | None:
-        return processes.usage(self._record.processes)
+        return processes.usage(self._record.processes[-1:])
 
     def alive(self) -> bool:
         return state.is_running(self._record)
