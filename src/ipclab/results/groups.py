@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import msgspec
+from msgspec.structs import replace
 
 from ipclab.results import classes, units
 from ipclab.results.classes import GuaranteeClass
@@ -21,13 +21,11 @@ _CLASSES: dict[str, GuaranteeClass] = {
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows that guarantee the same and were asked the same, best first; ``rankable`` is False where there are
-    several rows to rank but too few repeats to tell any two of them apart."""
+    """Rows that guarantee the same and were asked the same, best first."""
 
     title: str
     kind: Literal["channel", "counter"]
     rows: tuple[Row, ...]
-    rankable: bool
 
 
 def groups(rows: Iterable[Row]) -> list[Group]:
@@ -89,13 +87,13 @@ def _group(members: Sequence[Row], everything: Sequence[Row]) -> Group:
     candidates = [row for row in in_order if row.verdict in SOUND and row.speed]
     samples = [row.speed.values for row in candidates if row.speed]
     rankable = any(separable(len(a), len(b)) for i, a in enumerate(samples) for b in samples[:i])
-    given = dict(zip(map(id, candidates), ranks(samples), strict=True)) if rankable else {}
-    return Group(
-        title=title,
-        kind=members[0].kind,
-        rows=tuple(msgspec.structs.replace(row, group=title, rank=given.get(id(row))) for row in in_order),
-        rankable=rankable or len(candidates) < 2,
-    )
+    given = ranks(samples) if rankable else [None] * len(samples)
+    placed = [
+        replace(row, group=title, rank=rank, peers=len(candidates) - 1)
+        for row, rank in zip(candidates, given, strict=True)
+    ]
+    others = [replace(row, group=title) for row in in_order if row not in candidates]
+    return Group(title=title, kind=members[0].kind, rows=(*placed, *others))
 
 
 def _title(row: Row, peers: Sequence[Row]) -> str:
@@ -105,7 +103,7 @@ def _title(row: Row, peers: Sequence[Row]) -> str:
     if row.size_bytes is not None and len({peer.size_bytes for peer in peers}) > 1:
         parts.append(units.size(row.size_bytes))
     if (pace := _pace(row)) is not None and len({_pace(peer) for peer in peers}) > 1:
-        parts.append(f"{units.rate(pace, 0.0)} offered")
+        parts.append(f"{units.given_rate(pace)} offered")
     if len({peer.start_method for peer in peers}) > 1:
         parts.append(row.start_method)
     return " · ".join(parts)

@@ -1,4 +1,4 @@
-"""What one run of an experiment leaves behind: the records of its trials and all that is needed to judge them."""
+"""What one run of an experiment leaves behind: the records of its trials and what is needed to judge them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One row of the results: everything that was measured for one backend in one mode, shape, size and window.
 
-Rows are derived from trial records and hold full precision; rounding is the business of the table. None stands
-for what was not measured, does not apply or was withheld.
+Rows are derived from trial records and hold full precision; rounding is the business of the table. None
+stands for what was not measured, does not apply or was withheld.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``over_cores``  the trials wanted more cores than there are, so their processes took turns.
     ``safety_price``  for a safe discipline: the updates per second of the same backend's fastest unsafe one
                   over its own.
-    ``rank``      within ``group``; None for a row that did not do what it declares, for a row without a peer,
-                  and where there are too few repeats to tell any two rows apart.
+    ``peers``     how many rows of ``group`` it could be ranked against; ``rank`` is None without any, and
+                  where there are too few repeats to tell any two of them apart.
     ``trials``    how many trials of each workload there were, by outcome too where not finished.
     """
 
@@ -99,6 +99,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     guarantee_class: str
     group: str = ""
     rank: str | None = None
+    peers: int = 0
     producers: int
     consumers: int | None
     size_bytes: int | None
@@ -130,7 +131,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     updates: Updates | None = None
     safety_price: float | None = None
     limit: Limit = "unknown"
-    limits: dict[str, int] = {}
+    limits: dict[Limit, int] = {}
     over_cores: bool = False
     verdict: Word
     reasons: list[str] = []

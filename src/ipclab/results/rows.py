@@ -74,7 +74,8 @@ def _pace(trial: TrialRecord) -> _Pace | None:
 
 def _row(trials: Sequence[TrialRecord]) -> Row:
     first = trials[0]
-    spec, declared = first.spec, first.guarantees
+    spec = first.spec
+    declared = next((trial.guarantees for trial in trials if trial.guarantees), {})
     counter = spec.workload == "counter"
     done = [trial for trial in trials if trial.outcome == "finished"]
     paced = [trial for trial in done if trial.spec.workload == "paced"]
@@ -171,7 +172,7 @@ def _worker_cpu_s(cost: Cost) -> float | None:
 
 
 def _cpu(closed: Sequence[TrialRecord], pick: Callable[[Cost], float | None]) -> Figure | None:
-    """µs a message. The CPU interval and the window are a hair apart, so messages are counted by their rate."""
+    """µs a message. The CPU interval is a hair off the window, so messages are counted by their rate."""
     found = []
     for trial in closed:
         used_s = pick(trial.cost) if trial.cost else None

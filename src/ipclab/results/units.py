@@ -41,6 +41,11 @@ def rate(per_s: float, spread: float | None = None) -> str:
     return _scaled(per_s, digits(spread), _MANY, "/s")
 
 
+def given_rate(per_s: float) -> str:
+    """A rate that was asked for, as it was given: ``1 000 /s``, ``0.5 /s``."""
+    return f"{count(int(per_s)) if per_s == int(per_s) else f'{per_s:g}'} /s"
+
+
 def duration(ns: float, spread: float | None = None) -> str:
     """A time: ``45 µs``, ``1.23 ms``; negative ones keep their sign."""
     return _scaled(ns, digits(spread), _TIMES, "")
@@ -76,6 +81,11 @@ def count(many: int) -> str:
 def of(many: int, what: str, plural: str | None = None) -> str:
     """``1 row``, ``2 rows``."""
     return f"{count(many)} {what if many == 1 else plural or what + 's'}"
+
+
+def superscript(value: int) -> str:
+    """``12`` as ``¹²``, the mark of a note."""
+    return str(value).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _scaled(value: float, places: int, units: tuple[tuple[float, str], ...], tail: str) -> str:

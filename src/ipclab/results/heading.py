@@ -1,0 +1,71 @@
+"""The lines above the table: on what, with what and under which conditions it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ipclab.results import units
+from ipclab.results.result import Environment, Result
+from ipclab.trial.spec import TrialSpec
+
+
+def heading(result: Result) -> list[str]:
+    """A few lines, in the order in which a sceptical reader asks."""
+    lines = [_machine(result.environment)]
+    if result.brokers:
+        found = dict.fromkeys(f"{b.kind} {b.version} ({b.provider})" for b in result.brokers)
+        lines.append(f"Brokers: {', '.join(found)}")
+    if result.trials:
+        lines.append(_conditions([trial.spec for trial in result.trials]))
+    clock = result.environment.clock
+    lines.append(
+        f"Measured {_date(result.began_utc)}; clocks of two processes agree within "
+        f"{units.duration(clock.offset_bound_ns)}, smallest step {units.duration(clock.step_ns)}"
+    )
+    if not result.complete:
+        lines.append(
+            f"PARTIAL: the run ended after {units.of(len(result.trials), 'trial')}, before it was done"
+        )
+    return lines
+
+
+def _machine(machine: Environment) -> str:
+    return (
+        f"Machine: {units.of(machine.cores, 'core')}, {units.size(machine.memory_bytes)} of memory, "
+        f"{machine.processor}, {machine.system}; {machine.implementation} {machine.python}, "
+        f"start method {machine.start_method}, load {machine.load_1min:.1f} at the start"
+    )
+
+
+def _conditions(specs: list[TrialSpec]) -> str:
+    messages = [spec for spec in specs if spec.workload != "counter"]
+    parts = []
+    if messages:
+        parts.append(
+            f"messages of {_each(units.size(int(size)) for size in _values(messages, 'size_bytes'))}"
+        )
+        parts.append(f"window {_each(str(window) for window in _values(messages, 'window'))}")
+    rates = [spec for spec in specs if spec.rate_per_s is not None]
+    if rates:
+        offered = _each(units.given_rate(rate) for rate in _values(rates, "rate_per_s"))
+        parts.append(f"latency at {offered} ({_each(dict.fromkeys(s.arrivals for s in rates))} arrivals)")
+    if any(spec.workload == "stream" for spec in specs):
+        parts.append(f"at most {_each(str(n) for n in _values(messages, 'max_backlog'))} under way")
+    warmups = _each(f"{value:g}" for value in _values(specs, "warmup_s"))
+    windows = _each(f"{value:g}" for value in _values(specs, "duration_s"))
+    repeats = len({spec.repeat for spec in specs})
+    parts.append(f"{units.of(repeats, 'repeat')} of {windows} s after {warmups} s of warm-up")
+    return f"Conditions: {', '.join(parts)}"
+
+
+def _values(specs: Iterable[TrialSpec], name: str) -> list[float]:
+    return sorted({getattr(spec, name) for spec in specs})
+
+
+def _each(texts: Iterable[str]) -> str:
+    *most, last = texts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _date(utc: str) -> str:
+    return f"{utc[:10]} {utc[11:16]} UTC"

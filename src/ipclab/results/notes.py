@@ -1,0 +1,136 @@
+"""What stands below the table: a word on every mark that is in it, and what the verdicts come to."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ipclab.results import units
+from ipclab.results.columns import OVER_CORES
+from ipclab.results.result import Result
+from ipclab.results.row import Percentiles, Row
+from ipclab.results.stats import separable
+from ipclab.trial.distribution import SAMPLES_BEYOND
+
+
+def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]:
+    """One line for each thing that is in the table and does not explain itself."""
+    found = [*_ranks(result, rows), *_figures(rows), *_columns(rows)]
+    if units.NOT_APPLICABLE in cells:
+        found.append(f"{units.NOT_APPLICABLE}  does not apply, or no trial of the row got that far")
+    if units.WITHHELD in cells:
+        found += _withheld(result, rows)
+    if units.NOT_TOLD in cells:
+        found.append(f"{units.NOT_TOLD}  could not be found out here")
+    if negative := sum(p.negative for row in rows for p in _latencies(row)):
+        found.append(
+            f"{units.of(negative, 'latency', 'latencies')} came out negative, and are counted but in no "
+            f"percentile: the clock cannot be trusted"
+        )
+    return found
+
+
+def closing(rows: Sequence[Row], unavailable: int) -> str:
+    """One sentence on what the verdict column says."""
+    many = Counter(row.verdict for row in rows)
+    lossy = sum(row.verdict == "unsafe" and row.updates is not None and row.updates.lost > 0 for row in rows)
+    spared = many["unsafe"] - lossy
+    parts = [
+        f"{units.of(many['kept'], 'row')} kept what {'it declares' if many['kept'] == 1 else 'they declare'}"
+    ]
+    if lossy:
+        declare = "it declares" if lossy == 1 else "they declare"
+        parts.append(f"{units.of(lossy, 'unsafe discipline')} lost updates, as {declare}")
+    if spared:
+        parts.append(f"{units.of(spared, 'unsafe discipline')} lost none this time, which proves nothing")
+    parts += [
+        f"{many['broken']} BROKE what {'it declares' if many['broken'] == 1 else 'they declare'}"
+        if many["broken"]
+        else "",
+        f"{many['hung']} hung" if many["hung"] else "",
+        f"{many['failed']} failed" if many["failed"] else "",
+        f"{many['unknown']} cannot be judged" if many["unknown"] else "",
+        f"{unavailable} could not be measured" if unavailable else "",
+    ]
+    return f"Verdict: {'; '.join(part for part in parts if part)}."
+
+
+def _ranks(result: Result, rows: Sequence[Row]) -> Iterator[str]:
+    if any(row.rank for row in rows):
+        yield (
+            f"#  rank by {_ranked_by(rows)}: one more than the number of rows of the group that were shown "
+            f"to be better (exact Mann-Whitney test p < 0.05 and medians 5% apart); = shares its rank"
+        )
+    if any(row.rank is None and row.peers for row in rows):
+        least = next(n for n in range(2, 20) if separable(n, n))
+        yield (
+            f"#  {units.WITHHELD} too few repeats to tell any two rows apart; {least} are needed: "
+            f"ipclab run {result.experiment} --repeats {least}"
+        )
+
+
+def _ranked_by(rows: Sequence[Row]) -> str:
+    names = {
+        "goodput": any(row.goodput_per_s for row in rows),
+        "updates": any(row.updates_per_s for row in rows),
+        "round trips": any(row.round_trips_per_s and not row.goodput_per_s for row in rows),
+        "p50": any(row.end_to_end and not row.goodput_per_s for row in rows),
+    }
+    return ", ".join(name for name, shown in names.items() if shown)
+
+
+def _figures(rows: Sequence[Row]) -> Iterator[str]:
+    if any(row.speed and row.speed.spread is not None for row in rows):
+        yield "±  half the range of the repeats, relative to their median"
+    if any(row.end_to_end for row in rows):
+        yield "p50, p99 …  from the intended send time to the receipt, in an open loop; all repeats together"
+    if any(row.service for row in rows) and not any(row.goodput_per_s for row in rows):
+        yield "service  from the actual send to the receipt; late: sent over 1 ms after the intended time"
+    if any(row.round_trip or row.update for row in rows):
+        yield "round trips and updates are timed in a closed loop: a slow one delays the next"
+
+
+def _columns(rows: Sequence[Row]) -> Iterator[str]:
+    if len({row.confirm for row in rows if row.confirm}) > 1:
+        yield (
+            "confirm  what the return of send() says: buffered in the process, written to the pipe or "
+            "socket, or that the broker answered; a weaker one is a lighter task"
+        )
+    if len({row.window for row in rows if row.window}) > 1:
+        yield "window  messages sent before they are confirmed together; a larger one is a lighter task"
+    if any(row.worker_cpu_us_per_message for row in rows):
+        yield "CPU  µs a message (a round trip is two) or an update: all workers together, and the broker"
+    if any(row.updates for row in rows):
+        yield "lost updates  share of the confirmed ones (repeats that lost any / repeats)"
+    if any(row.safety_price for row in rows):
+        yield "price of safety  updates/s of the same backend's fastest unsafe discipline over the row's own"
+    if any(row.over_cores for row in rows):
+        yield f"{OVER_CORES}  wanted more cores than the machine has: its processes took turns"
+
+
+def _withheld(result: Result, rows: Sequence[Row]) -> Iterator[str]:
+    """How many samples are missing, and how long the trials would have to be for the scarcest row."""
+    longest_s = 0.0
+    duration_s = max((trial.spec.duration_s for trial in result.trials), default=0.0)
+    for row in rows:
+        for found in _latencies(row):
+            for name, beyond in (("p50", 0.5), ("p90", 0.1), ("p99", 0.01), ("p999", 0.001)):
+                valid = found.count - found.negative
+                if getattr(found, f"{name}_ns") is None and valid > 0:
+                    longest_s = max(longest_s, duration_s * SAMPLES_BEYOND / beyond / valid)
+    if longest_s:
+        yield (
+            f"{units.WITHHELD}  withheld, as {SAMPLES_BEYOND} samples must lie beyond a percentile (p99: "
+            f"1 000 in all, p99.9: 10 000); to have all: ipclab run {result.experiment} "
+            f"--duration {_round_up(longest_s * 1.1):g}"
+        )
+
+
+def _latencies(row: Row) -> list[Percentiles]:
+    return [p for p in (row.end_to_end, row.service, row.round_trip, row.update) if p is not None]
+
+
+def _round_up(seconds: float) -> float:
+    step: float = 10.0 ** math.floor(math.log10(seconds)) / 2
+    return math.ceil(seconds / step) * step

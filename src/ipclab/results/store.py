@@ -1,0 +1,215 @@
+"""Where results are kept: ``results/<experiment>/<UTC time>/result.json``, and ``results/latest``.
+
+Every file is written beside its place and moved there, so a reader finds the old one or the new one and never
+half of one. A run that is not over has a file ``PARTIAL`` in its folder.
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ipclab.errors import ResultsError, UnknownNameError
+from ipclab.results.export import Report
+from ipclab.results.result import SCHEMA_VERSION, Result
+
+RESULT, TABLE, PARTIAL, LATEST = "result.json", "table.md", "PARTIAL", "latest"
+_PARTIAL_TEXT = "This run is not over, or was interrupted. result.json has every trial that was finished.\n"
+_OFFERED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """The folder of one run. One writer at a time."""
+
+    folder: Path
+
+    def save(self, result: Result) -> None:
+        """Store what there is so far. Raises ResultsError."""
+        with _reported(self.folder):
+            write_atomically(self.folder / RESULT, msgspec.json.encode(result))
+
+    def finish(self, result: Result, table_markdown: str) -> None:
+        """Store the result and its table; a complete one is no longer marked partial. Raises ResultsError."""
+        self.save(result)
+        with _reported(self.folder):
+            write_atomically(self.folder / TABLE, table_markdown.encode())
+            if result.complete:
+                (self.folder / PARTIAL).unlink(missing_ok=True)
+
+
+class Store:
+    """The results folder. Makes nothing before ``check()`` or ``begin()``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def check(self) -> None:
+        """Make sure, before the first trial, that results can be kept. Raises ResultsError if not."""
+        with _reported(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                file.write(b"ipclab")
+
+    def begin(self, result: Result) -> StoredRun:
+        """Make the folder of a run, marked as partial, and point ``latest`` at it. Raises ResultsError."""
+        moment = datetime.datetime.fromisoformat(result.began_utc).astimezone(datetime.UTC)
+        with _reported(self.root):
+            run = StoredRun(_new_folder(self.root / result.experiment, f"{moment:%Y%m%dT%H%M%SZ}"))
+            write_atomically(run.folder / PARTIAL, _PARTIAL_TEXT.encode())
+        run.save(msgspec.structs.replace(result, complete=False))
+        with _reported(self.root):
+            self._point_latest(run.folder)
+        return run
+
+    def runs(self) -> list[str]:
+        """``<experiment>/<time>`` of every stored run, oldest first."""
+        found = [path.parent for path in self.root.glob(f"*/*/{RESULT}") if path.parent.parent.name != LATEST]
+        return [f"{path.parent.name}/{path.name}" for path in sorted(found, key=lambda path: _age(path.name))]
+
+    def find(self, name: str) -> Path:
+        """The result file that ``name`` means: ``latest``, an experiment or ``<experiment>/latest`` (its
+        newest), ``<experiment>/<time>``, the beginning of a time, or the path of a run.
+
+        Raises UnknownNameError where it means none and ResultsError where it could mean several.
+        """
+        runs = self.runs()
+        if name == LATEST:
+            return self._latest(runs)
+        experiment = name.removesuffix(f"/{LATEST}")
+        if own := [run for run in runs if run.startswith(f"{experiment}/")]:
+            return self.root / own[-1] / RESULT
+        if name in runs:
+            return self.root / name / RESULT
+        begun = [run for run in runs if run.startswith(name) or run.partition("/")[2].startswith(name)]
+        if len(begun) == 1:
+            return self.root / begun[0] / RESULT
+        path = Path(name)
+        if path.is_file() or (path / RESULT).is_file():
+            return path if path.is_file() else path / RESULT
+        if begun:
+            raise ResultsError(
+                f"{len(begun)} runs begin with {name!r}, {_some(begun)}: give more of the name"
+            )
+        if not runs:
+            raise ResultsError(f"there are no results in {self.root} yet: ipclab run makes some")
+        raise UnknownNameError("run", name, [LATEST, *runs[-_OFFERED:]])
+
+    def load(self, name: str) -> Result:
+        """The result that ``name`` means (see ``find``). Raises ResultsError where it cannot be read."""
+        return read(self.find(name))
+
+    def _latest(self, runs: list[str]) -> Path:
+        """What ``latest`` points at, or the newest run where nothing usable does."""
+        pointer = self.root / LATEST
+        with suppress(OSError, UnicodeDecodeError):
+            folder = self.root / pointer.read_text().strip() if pointer.is_file() else pointer
+            if (folder / RESULT).is_file():
+                return folder.resolve() / RESULT
+        if not runs:
+            raise ResultsError(f"there are no results in {self.root} yet: ipclab run makes some")
+        return self.root / max(runs, key=lambda run: _age(run.partition("/")[2])) / RESULT
+
+    def _point_latest(self, folder: Path) -> None:
+        target = folder.relative_to(self.root)
+        aside = self.root / f".{LATEST}-{os.getpid()}"
+        try:
+            aside.unlink(missing_ok=True)
+            aside.symlink_to(target, target_is_directory=True)
+        except (OSError, NotImplementedError):
+            write_atomically(self.root / LATEST, f"{target.as_posix()}\n".encode())
+            return
+        aside.replace(self.root / LATEST)
+
+
+def read(path: Path) -> Result:
+    """Read a ``result.json``, or what ``--format json`` printed. Raises ResultsError in one line where the
+    file cannot be read, is no result, or is of another version of the schema."""
+    with _reported(path, "read"):
+        data = path.read_bytes()
+    try:
+        version = msgspec.json.decode(data, type=_Version).ipclab_result
+    except msgspec.MsgspecError as error:
+        raise ResultsError(f"{path} is not a result of ipclab, or is damaged: {error}") from error
+    if version != SCHEMA_VERSION:
+        raise ResultsError(
+            f"{path} has version {version} of the result schema, and this ipclab reads version {SCHEMA_VERSION}: "
+            f"use the ipclab that wrote it, or run the experiment again"
+        )
+    try:
+        report = msgspec.json.decode(data, type=Report)
+    except msgspec.MsgspecError as error:
+        raise ResultsError(f"{path} does not fit the result schema: {error}") from error
+    return Result(**{name: getattr(report, name) for name in Result.__struct_fields__})
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file, or leave it as it was. Raises OSError."""
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files that only their owner may read.
+        Path(aside).chmod(0o644)
+        Path(aside).replace(path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
+class _Version(msgspec.Struct):
+    ipclab_result: int
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def _age(folder_name: str) -> tuple[str, int]:
+    """A sort key: the second run within a second is called ``<time>-2``."""
+    moment, _, number = folder_name.partition("-")
+    return moment, int(number) if number.isdecimal() else 1
+
+
+def _some(runs: list[str]) -> str:
+    return ", ".join(runs[:3]) + (" …" if len(runs) > 3 else "")
+
+
+@contextmanager
+def _reported(path: Path, action: str = "written") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = "the result" if action == "read" else "the results folder"
+        raise ResultsError(f"{what} {path} cannot be {action}: {_cause(error)}") from error
+
+
+def _cause(error: OSError) -> str:
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"{error.filename} is not a folder; name another one with -o"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "no permission; name another one with -o"
+    if error.errno == errno.EROFS:
+        return "it is on a read-only file system; name another one with -o"
+    if error.errno == errno.ENOSPC:
+        return "no space is left on the device"
+    return (error.strerror or str(error)).lower()
