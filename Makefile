@@ -1,0 +1,44 @@
+# Two commands are all that a newcomer needs: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint unit bench docs clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.runtime  ## compare every way to share state that this machine has to offer
+	$(BIN)/ipclab run
+
+test: $(VENV)/.test  ## the whole suite, on real servers
+	$(BIN)/python -m pytest $(PYTEST)
+
+unit: $(VENV)/.test  ## the part of the suite that needs no server
+	$(BIN)/python -m pytest tests/unit tests/cli $(PYTEST)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy experiments benchmarks
+
+bench: $(VENV)/.test  ## what the lab itself costs
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/ledger.py
+	$(BIN)/python benchmarks/overhead.py
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.made:
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/make-venv
+
+$(VENV)/.runtime: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "installing ipclab into $(VENV)"
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "installing ipclab and its test tools into $(VENV)"
+	@$(PIP) -e '.[test]'
+	@touch $@ $(VENV)/.runtime
