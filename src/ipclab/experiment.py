@@ -144,7 +144,7 @@ class Experiment:
         trials: list[TrialSpec] = []
         left_out: dict[tuple[str, str], UsageError | MessageTooLargeError] = {}
         for repeat in range(request.repeats or self.repeats):
-            # An option of the user's that fixes one dimension of a sweep makes several of its trials the same.
+            # An option of the user's that fixes one dimension of a sweep makes some of its trials the same.
             for spec in {repr(spec): spec for spec in self.trials(request, repeat)}.values():
                 try:
                     check(spec)

@@ -22,8 +22,10 @@ from ipclab.backends.registry import Variant, channel_class, counter_class
 from ipclab.brokers import Broker, Fleet, ProviderName
 from ipclab.errors import BrokerUnavailableError
 from ipclab.experiment import Experiment, Plan, Request
+from ipclab.results import render
 from ipclab.results.result import SCHEMA_VERSION, Result, Unavailable
-from ipclab.results.store import Store
+from ipclab.results.store import Store, StoredRun
+from ipclab.results.table import table
 from ipclab.trial import clock
 from ipclab.trial.record import BrokerFacts, TrialRecord
 from ipclab.trial.runner import run_trial
@@ -113,10 +115,11 @@ class _Run:
         self._result = result
         self._id = f"{secrets.token_hex(4)}-{os.getpid()}"
         self._lost: dict[BrokerKind, str] = {}
+        self._stored: StoredRun
 
     def carry_out(self, plan: Plan) -> Outcome:
         trials = [s for s in plan.trials if (kind := broker_of(s)) is None or kind in self._fleet.brokers]
-        folder = self._store.begin(self._result)
+        self._stored = self._store.begin(self._result)
         for number, spec in enumerate(trials):
             kind = broker_of(spec)
             if kind in self._lost:
@@ -129,13 +132,13 @@ class _Run:
             if broker is not None and record.outcome != "finished" and not broker.alive():
                 self._lose(broker, record, trials[number + 1 :])
         self._result = msgspec.structs.replace(self._result, complete=not self._lost, ended_utc=_now())
-        self._store.finish(self._result)
-        return Outcome(self._result, folder, self._lost)
+        self._stored.finish(self._result, render.markdown(table(self._result)))
+        return Outcome(self._result, self._stored.folder, self._lost)
 
     def _keep(self, record: TrialRecord) -> None:
         trials = [*self._result.trials, record]
         self._result = msgspec.structs.replace(self._result, trials=trials, ended_utc=_now())
-        self._store.save(self._result)
+        self._stored.save(self._result)
         self._observer.finished(record)
 
     def _lose(self, broker: Broker, record: TrialRecord, later: list[TrialSpec]) -> None:

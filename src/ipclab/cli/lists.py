@@ -25,7 +25,7 @@ def list_experiments(results: Path) -> None:
     kept = Store(results).runs()
     if kept:
         click.echo()
-        click.echo(table(["result", "state"], [[run.name, run.state] for run in kept]))
+        click.echo(table(["results, oldest first"], [[name] for name in kept]))
 
 
 @click.command()

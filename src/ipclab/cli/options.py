@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ipclab.results.result import Result
 
 FORMATS = ("table", "json", "csv", "md")
-PLAIN_WIDTH = 120
 COUNT = click.IntRange(min=1)
 SECONDS = click.FloatRange(min=0, min_open=True)
 RATE = click.FloatRange(min=0, min_open=True)
@@ -98,13 +97,30 @@ RESULTS = click.option(
 
 
 def emit(result: Result, format_: str, output: Path | None) -> None:
-    """Put a result out in one of ``FORMATS``, to stdout or into a file."""
-    from ipclab.results.render import render
-
-    on_terminal = output is None and sys.stdout.isatty()
-    width = max(shutil.get_terminal_size().columns, 80) if on_terminal else PLAIN_WIDTH
-    text = render(result, format_, width=width, colour=on_terminal)
+    """Put a result out in one of ``FORMATS``, to stdout or into a file. Raises ResultsError."""
+    text = _rendered(result, format_, sys.stdout if output is None else None)
     if output is None:
-        click.echo(text)
-    else:
+        click.echo(text.rstrip("\n"))
+        return
+    from ipclab.errors import ResultsError
+
+    try:
         output.write_text(text.rstrip("\n") + "\n")
+    except OSError as error:
+        raise ResultsError(f"cannot write {output}: {error.strerror}; name another file with -o") from error
+
+
+def _rendered(result: Result, format_: str, stream: TextIO | None) -> str:
+    from ipclab.results import export, render
+    from ipclab.results.table import table
+
+    if format_ == "json":
+        return export.json(result)
+    if format_ == "csv":
+        return export.rows_as_csv(result)
+    if format_ == "md":
+        return render.markdown(table(result))
+    on_terminal = stream is not None and stream.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal else render.WIDTH
+    colour = stream is not None and render.wants_colour(stream)
+    return render.text(table(result), width=width, colour=colour)
