@@ -19,8 +19,8 @@ OVER_CORES = "+"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``header`` may have several lines; ``full`` is for where there is room for more. ``key`` columns name the row; ``flexible`` ones may wrap;
-    ``optional`` ones may be left out where there is no room."""
+    """``header`` may have several lines; ``full`` is for where there is room for more. ``key`` columns name
+    the row; ``flexible`` ones may wrap; ``optional`` ones may be left out where there is no room."""
 
     header: str
     cell: Callable[[Row], str]

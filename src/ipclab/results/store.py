@@ -141,8 +141,8 @@ def read(path: Path) -> Result:
         raise ResultsError(f"{path} is not a result of ipclab, or is damaged: {error}") from error
     if version != SCHEMA_VERSION:
         raise ResultsError(
-            f"{path} has version {version} of the result schema, and this ipclab reads version {SCHEMA_VERSION}: "
-            f"use the ipclab that wrote it, or run the experiment again"
+            f"{path} has version {version} of the result schema, and this ipclab reads version "
+            f"{SCHEMA_VERSION}: use the ipclab that wrote it, or run the experiment again"
         )
     try:
         report = msgspec.json.decode(data, type=Report)
@@ -205,11 +205,11 @@ def _reported(path: Path, action: str = "written") -> Iterator[None]:
 
 def _cause(error: OSError) -> str:
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return f"{error.filename} is not a folder; name another one with -o"
+        return f"{error.filename} is not a folder; choose another one"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return "no permission; name another one with -o"
+        return "no permission; choose another folder"
     if error.errno == errno.EROFS:
-        return "it is on a read-only file system; name another one with -o"
+        return "it is on a read-only file system; choose another folder"
     if error.errno == errno.ENOSPC:
         return "no space is left on the device"
     return (error.strerror or str(error)).lower()

@@ -1,0 +1,357 @@
+"""From trial records to rows, groups, ranks and verdicts; good records and bad ones."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ipclab.errors import ResultsError
+from ipclab.results.classes import guarantee_class
+from ipclab.results.groups import groups
+from ipclab.results.row import percentiles
+from ipclab.results.rows import rows
+from ipclab.results.verdict import exit_code, of_trial
+from ipclab.trial.distribution import distribution, merge
+
+replace = msgspec.structs.replace
+latencies = st.lists(st.integers(min_value=1, max_value=10**10), min_size=1, max_size=300)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(latencies, min_size=1, max_size=4))
+def test_merged_histograms_say_what_the_histogram_of_all_samples_says(repeats):
+    merged = merge([distribution(np.asarray(repeat, np.int64)) for repeat in repeats])
+    whole = distribution(np.asarray([sample for repeat in repeats for sample in repeat], np.int64))
+    assert (merged.count, merged.min_ns, merged.max_ns) == (whole.count, whole.min_ns, whole.max_ns)
+    for name in ("p50_ns", "p90_ns", "p99_ns", "p999_ns"):
+        assert (getattr(merged, name) is None) == (getattr(whole, name) is None)
+        if getattr(whole, name) is not None:
+            assert getattr(merged, name) == pytest.approx(getattr(whole, name), rel=1e-3, abs=1)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(latencies, min_size=1, max_size=4))
+def test_percentiles_of_a_row_rise_and_never_pass_the_largest_sample(repeats):
+    found = percentiles([distribution(np.asarray(repeat, np.int64)) for repeat in repeats])
+    known = [
+        p for p in (found.p50_ns, found.p90_ns, found.p99_ns, found.p999_ns, found.max_ns) if p is not None
+    ]
+    assert known == sorted(known)
+
+
+def test_the_order_of_repeats_does_not_matter_to_a_merged_percentile(make):
+    parts = [distribution(np.arange(1, 2000) * k) for k in (1, 10, 100)]
+    assert percentiles(parts).p99_ns == percentiles(parts[::-1]).p99_ns
+
+
+def test_stream_and_paced_trials_of_a_backend_are_one_row(make):
+    trials = [make.stream("pipe", 100.0), make.paced("pipe", range(1000, 21_000))]
+    (row,) = rows(trials)
+    assert row.goodput_per_s.median == 100.0
+    assert row.end_to_end.count == 20_000
+    assert row.trials == {"stream": 1, "paced": 1}
+    assert row.rate_per_s == 1000.0
+    assert (row.late_sends, row.skipped_sends) == (2, 1)
+
+
+@pytest.mark.parametrize("field", ["producers", "consumers", "size_bytes", "window"])
+def test_trials_that_differ_in_what_was_set_are_rows_of_their_own(make, field):
+    assert len(rows([make.stream("queue", 1.0), make.stream("queue", 1.0, spec={field: 77})])) == 2
+
+
+def test_options_make_a_row_whatever_their_order(make):
+    trials = [make.stream(f"rabbitmq:{mode}", 1.0) for mode in ("ack=auto,prefetch=1", "prefetch=1,ack=auto")]
+    assert [row.backend for row in rows(trials)] == ["rabbitmq:ack=auto,prefetch=1"]
+    assert len(rows([*trials, make.stream("rabbitmq:ack=manual,prefetch=1", 1.0)])) == 2
+
+
+def test_several_offered_rates_are_rows_of_their_own(make):
+    trials = [make.paced("pipe", [1, 2], rate=rate) for rate in (100.0, 1000.0, 100.0)]
+    assert [row.rate_per_s for row in rows(trials)] == [100.0, 1000.0]
+
+
+def test_a_discipline_that_was_left_to_the_default_is_named(make):
+    trial = make.counter("value:discipline=locked", 10.0, safe=True)
+    bare = replace(trial, spec=make.spec("counter", "value", producers=2))
+    assert [(row.backend, row.mode) for row in rows([trial, bare])] == [("value:discipline=locked", "locked")]
+
+
+def test_percentiles_without_enough_samples_are_withheld(make):
+    (row,) = rows([make.paced("pipe", range(1, 501)), make.paced("pipe", range(1, 501), repeat=1)])
+    assert row.end_to_end.p99_ns is not None
+    assert row.end_to_end.p999_ns is None
+
+
+def test_negative_latencies_are_counted_and_stay_out_of_percentiles(make):
+    (row,) = rows([make.paced("pipe", [-5, *range(1000, 1100)])])
+    assert row.end_to_end.negative == 1
+    assert row.end_to_end.count == 101
+    assert row.end_to_end.min_ns == -5
+    assert row.end_to_end.p50_ns >= 1000
+
+
+def test_only_negative_latencies_give_no_percentile(make):
+    (row,) = rows([make.paced("pipe", [-5, -6])])
+    assert row.end_to_end.p50_ns is None
+
+
+def test_cpu_is_told_per_message_and_a_round_trip_is_two(make):
+    (streamed,) = rows([make.stream("pipe", 1000.0)])
+    (echoed,) = rows([make.ping_pong("pipe", 1000.0)])
+    assert streamed.worker_cpu_us_per_message.median == pytest.approx(1000.0)
+    assert echoed.worker_cpu_us_per_message.median == pytest.approx(500.0)
+    assert streamed.broker_cpu_us_per_message is None
+
+
+def test_cpu_of_paced_trials_is_not_told_as_their_producers_watch_the_clock(make):
+    (row,) = rows([make.paced("pipe", [1, 2])])
+    assert row.worker_cpu_us_per_message is None
+
+
+def test_cpu_is_not_told_where_a_worker_is_unknown_or_nothing_came(make):
+    cost = make.cost()
+    blind = replace(cost, workers=[replace(cost.workers[0], cpu_s=None), cost.workers[1]])
+    for trial in (
+        make.stream("pipe", 1000.0, cost=blind),
+        make.stream("pipe", 0.0),
+        make.stream("pipe", 1.0, cost=None),
+    ):
+        assert rows([trial])[0].worker_cpu_us_per_message is None
+
+
+def test_the_ledgers_of_all_trials_are_added_up_those_of_failed_ones_too(make):
+    bad = make.ledger(attempted=5, confirmed=5, owed=5, received=4, lost=1)
+    (row,) = rows([make.stream("pipe", 9.0), make.hung("pipe", ledger=bad)])
+    assert (row.messages.attempted, row.messages.lost) == (15, 1)
+    assert row.goodput_per_s.values == [9.0]
+
+
+def test_the_limit_is_the_most_common_one(make):
+    trials = [make.stream("pipe", 1.0, limit=limit) for limit in ("broker", "consumer", "consumer")]
+    (row,) = rows(trials)
+    assert row.limit == "consumer"
+    assert row.limits == {"broker": 1, "consumer": 2}
+
+
+def test_a_row_says_whether_it_wanted_more_cores_than_there_are(make):
+    assert not rows([make.stream("pipe", 1.0)])[0].over_cores
+    assert rows([make.stream("pipe", 1.0, cost=make.cost(wanted=3))])[0].over_cores
+
+
+def test_lost_updates_are_a_share_and_a_count_of_repeats(make):
+    trials = [make.counter("value:discipline=naive", 10.0, safe=False, lost=lost) for lost in (0, 100, 300)]
+    (row,) = rows(trials)
+    assert row.updates.lost == 400
+    assert row.updates.lost_share == pytest.approx(400 / 3000)
+    assert (row.updates.repeats_that_lost, row.updates.repeats) == (2, 3)
+
+
+def test_the_price_of_safety_is_told_against_the_same_backends_fastest_unsafe_discipline(make):
+    found = rows(
+        [
+            make.counter("value:discipline=naive", 900.0, safe=False),
+            make.counter("value:discipline=locked", 300.0, safe=True),
+            make.counter("pipe:discipline=owner", 30.0, safe=True),
+        ]
+    )
+    assert [row.safety_price for row in found] == [None, 3.0, None]
+
+
+def test_a_damaged_histogram_is_one_clear_error(make):
+    trial = make.paced("pipe", [1, 2, 3])
+    latency = replace(trial.latency, end_to_end=replace(trial.latency.end_to_end, histogram="!!"))
+    with pytest.raises(ResultsError, match="histogram cannot be read"):
+        rows([replace(trial, latency=latency)])
+
+
+# Verdicts
+
+
+def bad_ledger(make: Any) -> Any:
+    return make.ledger(
+        attempted=9, confirmed=9, owed=9, received=8, lost=1, broken=["lost 1 confirmed messages"]
+    )
+
+
+def test_the_worst_verdict_of_its_trials_is_the_rows(make):
+    good, broken = make.stream("pipe", 9.0), make.stream("pipe", 9.0, ledger=bad_ledger(make))
+    assert rows([good])[0].verdict == "kept"
+    assert rows([good, make.hung("pipe")])[0].verdict == "hung"
+    assert rows([good, replace(make.hung("pipe"), outcome="failed")])[0].verdict == "failed"
+    assert rows([make.hung("pipe"), broken, good])[0].verdict == "broken"
+    assert rows([good, replace(good, ledger=None)])[0].verdict == "unknown"
+
+
+def test_a_guarantee_that_was_seen_broken_in_a_hung_trial_counts_as_broken(make):
+    trial = make.hung("pipe", ledger=bad_ledger(make))
+    assert of_trial(trial) == "broken"
+    assert rows([trial])[0].reasons == [
+        "lost 1 confirmed messages",
+        "consumer-0 had not connected after 20 s",
+    ]
+
+
+def test_an_unsafe_discipline_that_loses_updates_did_what_it_declares(make):
+    trial = make.counter("value:discipline=naive", 9.0, safe=False, lost=5)
+    assert of_trial(trial) == "unsafe"
+    assert exit_code(make.result([trial])) == 0
+
+
+def test_a_safe_discipline_that_loses_an_update_is_broken(make):
+    trial = make.counter("value:discipline=locked", 9.0, safe=True, lost=1)
+    assert of_trial(trial) == "broken"
+    assert rows([trial])[0].reasons == ["lost 1 of 1000 confirmed increments"]
+
+
+def test_a_hung_trial_without_any_evidence_makes_a_row_without_figures(make):
+    (row,) = rows([make.hung("pipe")])
+    assert row.speed is None
+    assert row.messages is None
+    assert row.trials == {"stream hung": 1}
+
+
+def test_the_exit_code_tells_broken_before_unknown_before_fine(make):
+    good, broken = make.stream("pipe", 9.0), make.stream("queue", 9.0, ledger=bad_ledger(make))
+    assert exit_code(make.result([])) == 0
+    assert exit_code(make.result([good])) == 0
+    assert exit_code(make.result([good, make.hung("pipe")])) == 3
+    assert exit_code(make.result([make.hung("pipe"), good, broken])) == 1
+
+
+# Groups and ranks
+
+
+def four(make: Any, backend: str, rate: float, **fields: Any) -> list[Any]:
+    return [make.stream(backend, rate + i, repeat=i, **fields) for i in range(4)]
+
+
+def test_rows_of_a_group_are_sorted_by_goodput_and_ranked(make):
+    (group,) = groups(rows([*four(make, "queue", 100.0), *four(make, "pipe", 200.0)]))
+    assert [(row.name, row.rank) for row in group.rows] == [("pipe", "1"), ("queue", "2")]
+
+
+def test_a_row_that_broke_its_guarantee_stands_below_and_has_no_rank(make):
+    fast = four(make, "pipe", 900.0)
+    fast[0] = replace(fast[0], ledger=bad_ledger(make))
+    (group,) = groups(rows([*fast, *four(make, "queue", 100.0), *four(make, "simple-queue", 50.0)]))
+    assert [(row.name, row.rank) for row in group.rows] == [
+        ("queue", "1"),
+        ("simple-queue", "2"),
+        ("pipe", None),
+    ]
+
+
+def test_too_few_repeats_give_no_rank(make):
+    (group,) = groups(rows([make.stream("queue", 1.0), make.stream("pipe", 2.0)]))
+    assert [(row.name, row.rank, row.peers) for row in group.rows] == [("pipe", None, 1), ("queue", None, 1)]
+
+
+def test_a_row_without_a_peer_has_no_rank(make):
+    (group,) = groups(rows(four(make, "queue", 100.0)))
+    assert (group.rows[0].rank, group.rows[0].peers) == (None, 0)
+
+
+def test_rows_with_different_guarantees_are_never_ranked_together(make):
+    found = groups(rows([*four(make, "pipe", 100.0), *four(make, "rabbitmq", 10.0, guarantees=make.durable)]))
+    assert [group.title for group in found] == [
+        "At least once, survives a broker restart",
+        "At most once: a crash may cost messages",
+    ]
+
+
+@pytest.mark.parametrize(("field", "value", "shown"), [("size_bytes", 64, "64 B"), ("consumers", 4, "1→4")])
+def test_different_sizes_and_shapes_are_different_groups(make, field, value, shown):
+    found = groups(rows([*four(make, "queue", 100.0), *four(make, "queue", 10.0, spec={field: value})]))
+    assert len(found) == 2
+    assert any(group.title.endswith(f" · {shown}") for group in found)
+
+
+def test_rows_that_were_only_paced_are_ranked_by_their_median_latency(make):
+    def trials(backend: str, latency_ns: int) -> list[Any]:
+        return [make.paced(backend, range(latency_ns, latency_ns + 2000), repeat=i) for i in range(4)]
+
+    (group,) = groups(rows([*trials("queue", 90_000), *trials("pipe", 9_000)]))
+    assert [(row.name, row.rank) for row in group.rows] == [("pipe", "1"), ("queue", "2")]
+
+
+def test_safe_and_unsafe_disciplines_are_apart_and_come_after_the_channels(make):
+    found = groups(
+        rows(
+            [
+                make.counter("value:discipline=naive", 9.0, safe=False),
+                make.counter("value:discipline=locked", 3.0, safe=True),
+                make.stream("pipe", 1.0),
+            ]
+        )
+    )
+    assert [group.title for group in found] == [
+        "At most once: a crash may cost messages",
+        "Shared state: safe disciplines",
+        "Shared state: unsafe disciplines",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("declared", "title"),
+    [
+        ({}, "At most once: a crash may cost messages"),
+        ({"may_lose": ["overload"]}, "At most once: a crash or overload may cost messages"),
+        (
+            {"delivery": "at-least-once", "may_lose": ["broker crash"]},
+            "At least once, while the broker lives",
+        ),
+        (
+            {"delivery": "at-least-once", "may_lose": ["broker crash"], "durability": "disk"},
+            "At least once, while the broker lives",
+        ),
+        (
+            {"delivery": "at-least-once", "may_lose": ["broker crash", "producer crash"]},
+            "At least once, while broker, producers and consumers live",
+        ),
+        (
+            {"delivery": "at-least-once", "may_lose": [], "durability": "quorum"},
+            "At least once, survives a broker restart",
+        ),
+        (
+            {"delivery": "at-least-once", "may_lose": ["overload"]},
+            "At least once, but overload may cost messages",
+        ),
+        ({"fan_out": True}, "Fan-out, at most once: every consumer that keeps up gets every message"),
+    ],
+)
+def test_the_class_follows_from_what_is_declared(make, declared, title):
+    assert guarantee_class(make.at_most_once | declared).title == title
+
+
+def test_a_record_without_a_declaration_has_a_class_too(make):
+    assert guarantee_class({}).title == "Nothing declared"
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_every_row_stands_in_exactly_one_group_whatever_its_trials(make, data):
+    kinds = st.sampled_from(["good", "hung", "broken", "paced", "ping", "naive"])
+    names = st.sampled_from(["pipe", "queue", "simple-queue"])
+    trials = []
+    for kind, name in data.draw(st.lists(st.tuples(kinds, names), max_size=12)):
+        trials.append(
+            {
+                "good": lambda name=name: make.stream(name, 5.0),
+                "hung": lambda name=name: make.hung(name),
+                "broken": lambda name=name: make.stream(name, 7.0, ledger=bad_ledger(make)),
+                "paced": lambda name=name: make.paced(name, [1, 2, 3]),
+                "ping": lambda name=name: make.ping_pong(name, 3.0),
+                "naive": lambda: make.counter("value:discipline=naive", 9.0, safe=False),
+            }[kind]()
+        )
+    found = rows(trials)
+    assert sum(sum(row.trials.values()) for row in found) == len(trials)
+    assert sorted(row.backend for group in groups(found) for row in group.rows) == sorted(
+        r.backend for r in found
+    )
+    for group in groups(found):
+        sound = [row.verdict in ("kept", "unsafe") for row in group.rows]
+        assert sound == sorted(sound, reverse=True)

@@ -1,0 +1,124 @@
+"""What a few repeats are allowed to say."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ipclab.results.stats import compare, median, ranks, separable, spread
+
+positive = st.floats(min_value=1, max_value=1e7, allow_nan=False)
+samples = st.lists(st.lists(positive, min_size=1, max_size=6), min_size=1, max_size=6)
+
+
+def place(rank: str) -> int:
+    return int(rank.rstrip("="))
+
+
+def test_the_median_of_an_even_number_lies_between_the_two_middle_ones() -> None:
+    assert median([4.0, 1.0, 3.0, 100.0]) == 3.5
+
+
+def test_nothing_has_no_median() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        median([])
+
+
+def test_a_single_repeat_has_no_spread() -> None:
+    assert spread([5.0]) is None
+
+
+def test_the_spread_of_two_repeats_is_how_far_they_lie_from_their_middle() -> None:
+    assert spread([90.0, 110.0]) == pytest.approx(0.1)
+
+
+def test_the_spread_hides_no_outlier() -> None:
+    assert spread([100.0, 100.0, 100.0, 100.0, 200.0]) == pytest.approx(0.5)
+
+
+def test_a_median_of_zero_has_no_relative_spread() -> None:
+    assert spread([0.0, 0.0, 0.0]) is None
+
+
+@given(st.lists(positive, min_size=2, max_size=9), st.floats(min_value=0.1, max_value=10))
+def test_the_spread_does_not_depend_on_the_unit(values, factor):
+    assert spread([v * factor for v in values]) == pytest.approx(spread(values), rel=1e-6, abs=1e-9)
+
+
+def test_three_repeats_against_three_can_separate_nothing() -> None:
+    assert not separable(3, 3)
+    assert compare([1.0, 2.0, 3.0], [100.0, 200.0, 300.0]).outcome == "not separated"
+    assert compare([1.0, 2.0, 3.0], [100.0, 200.0, 300.0]).p is None
+
+
+def test_four_repeats_that_all_beat_four_others_by_a_margin_are_faster() -> None:
+    found = compare([110.0, 111.0, 112.0, 113.0], [100.0, 101.0, 102.0, 103.0])
+    assert found.outcome == "faster"
+    assert found.p == pytest.approx(2 / 70)
+    assert found.effect == pytest.approx(111.5 / 101.5 - 1)
+
+
+def test_a_sure_difference_that_is_too_small_is_not_claimed() -> None:
+    found = compare([102.0, 103.0, 103.5, 104.0], [100.0, 100.5, 101.0, 101.5])
+    assert found.p < 0.05
+    assert found.outcome == "not separated"
+
+
+def test_a_large_difference_of_medians_that_the_test_does_not_bear_out_is_not_claimed() -> None:
+    assert (
+        compare([50.0, 150.0, 160.0, 170.0, 180.0], [90.0, 95.0, 100.0, 155.0, 165.0]).outcome
+        == "not separated"
+    )
+
+
+def test_no_ratio_is_given_to_a_median_of_zero() -> None:
+    found = compare([1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 0.0])
+    assert found.effect is None
+    assert found.outcome == "faster"
+
+
+@settings(deadline=None)
+@given(st.lists(positive, min_size=1, max_size=6), st.lists(positive, min_size=1, max_size=6))
+def test_a_is_faster_than_b_exactly_if_b_is_slower_than_a(a, b):
+    opposite = {"faster": "slower", "slower": "faster", "not separated": "not separated"}
+    assert compare(b, a).outcome == opposite[compare(a, b).outcome]
+
+
+def test_clearly_different_samples_are_ranked_one_two_three() -> None:
+    assert ranks([[10, 11, 12, 13], [1, 2, 3, 4], [100, 101, 102, 103]]) == ["2", "3", "1"]
+
+
+def test_samples_that_nothing_separates_share_a_rank() -> None:
+    close = [[100.0, 104.0, 108.0, 112.0], [99.0, 105.0, 107.0, 113.0]]
+    assert ranks([*close, [200.0, 201.0, 202.0, 203.0]]) == ["2=", "2=", "1"]
+
+
+def test_a_widely_spread_sample_is_not_ranked_below_one_that_was_never_shown_to_be_faster() -> None:
+    best, second, wide = [100.0, 101.0, 102.0, 103.0], [90.0, 91.0, 92.0, 93.0], [50.0, 60.0, 110.0, 120.0]
+    assert ranks([best, second, wide]) == ["1=", "2", "1="]
+
+
+@settings(deadline=None, max_examples=50)
+@given(samples, st.randoms(use_true_random=False))
+def test_ranks_do_not_depend_on_the_order_of_the_samples(group, rng: random.Random):
+    order = list(range(len(group)))
+    rng.shuffle(order)
+    given_ranks, shuffled = ranks(group), ranks([group[i] for i in order])
+    assert shuffled == [given_ranks[i] for i in order]
+
+
+@settings(deadline=None, max_examples=50)
+@given(samples)
+def test_a_rank_counts_the_samples_that_were_shown_to_be_faster(group):
+    for mine, rank in zip(group, ranks(group), strict=True):
+        assert place(rank) - 1 == sum(compare(other, mine).outcome == "faster" for other in group)
+
+
+@settings(deadline=None, max_examples=50)
+@given(samples)
+def test_somebody_is_first_and_only_shared_ranks_are_marked(group):
+    found = ranks(group)
+    assert min(map(place, found)) == 1
+    places = [place(rank) for rank in found]
+    assert all(rank.endswith("=") == (places.count(place(rank)) > 1) for rank in found)
