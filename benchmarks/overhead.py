@@ -1,0 +1,227 @@
+"""What the lab costs: its rate over the rate of the plainest hand-written loop, per backend.
+
+    python benchmarks/overhead.py --backend pipe --backend redis-list --pairs 9
+
+Each pair is one run of the lab (the ``stream`` workload, one producer, one consumer) and one of the loop in
+``plain_loops.py``, one right after the other, and the order alternates from pair to pair, so that a slow
+minute of the machine hits both. What is told is the median of the ratios within pairs, and their quartiles.
+
+What makes the two comparable, and what is left to differ:
+
+* the same two processes, start method, client library, connection settings, calls into the client, message
+  size, confirms, acknowledgements, prefetch; with broker, the same server;
+* the same length of warm-up and window. Both rates are *receipts* over time: the lab's within its window by
+  the clock, the loop's between the arrival of a stop message at the end of the warm-up and the arrival of
+  another one at the end of the window. Both start with a warm backlog and are drained afterwards;
+* the same bound on the backlog (``--backlog``): without one, a fast producer takes the processor from the
+  consumer and piles up memory, and the comparison would be of queue lengths. The plain loops apply it in the
+  cheapest way there is, one comparison every 50 messages, and where the transport bounds itself (``pipe``,
+  ``pipe-locked``, ``simple-queue``) not at all;
+* the plain loop reads the clock and counts once every 50 messages; it stamps, checks and logs nothing. That
+  is the whole difference, and what the ratio shows.
+
+CPU time stands beside wall time, since a busy machine disturbs it less: the plain loop's CPU time a message
+over the lab's, producer and consumer together.
+
+The exit code is 0 whatever the figures are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import plain_loops
+from rich.console import Console
+from rich.table import Table
+
+from ipclab import brokers, startmethod
+from ipclab.backends.base import BrokerKind
+from ipclab.backends.registry import Variant, channel_class
+from ipclab.brokers import Broker
+from ipclab.experiment import STANDARD_CHANNELS
+from ipclab.trial.runner import run_trial
+from ipclab.trial.spec import TrialSpec
+
+TARGET = 0.95
+TARGETS = {"pipe": 0.85, "simple-queue": 0.85}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Messages received per second, and the CPU time that both workers took for one, in µs."""
+
+    per_s: float
+    cpu_us: float
+
+
+@dataclass(slots=True)
+class Pairs:
+    """All pairs of one backend, or why there are none."""
+
+    backend: str
+    pairs: list[tuple[Rate, Rate]] = field(default_factory=list)
+    """Lab, plain."""
+    problem: str = ""
+
+    def summary(self) -> dict[str, float | int | str | bool | list[float] | None]:
+        """Medians and spread, ready for JSON."""
+        target = TARGETS.get(self.backend, TARGET)
+        if not self.pairs:
+            return {"backend": self.backend, "pairs": 0, "problem": self.problem}
+        ratios = [lab.per_s / plain.per_s for lab, plain in self.pairs]
+        cpu = [plain.cpu_us / lab.cpu_us for lab, plain in self.pairs]
+        low, high = quartiles(ratios)
+        median = statistics.median(ratios)
+        return {
+            "backend": self.backend,
+            "pairs": len(self.pairs),
+            "lab_per_s": statistics.median(lab.per_s for lab, _ in self.pairs),
+            "plain_per_s": statistics.median(plain.per_s for _, plain in self.pairs),
+            "ratio": median,
+            "ratio_q1": low,
+            "ratio_q3": high,
+            "ratio_min": min(ratios),
+            "ratio_max": max(ratios),
+            "lab_cpu_us": statistics.median(lab.cpu_us for lab, _ in self.pairs),
+            "plain_cpu_us": statistics.median(plain.cpu_us for _, plain in self.pairs),
+            "cpu_ratio": statistics.median(cpu),
+            "target": target,
+            "target_met": median >= target,
+            "ratios": ratios,
+            "problem": self.problem,
+        }
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """The first and the third quartile; of a single value, that value."""
+    if len(values) < 2:
+        return values[0], values[0]
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
+def lab(spec: TrialSpec, broker: Broker | None) -> Rate:
+    """The lab's own rate."""
+    record = run_trial(spec, namespace=f"ipclab:bench-{secrets.token_hex(4)}:lab", broker=broker)
+    if record.outcome != "finished" or record.ledger is None or record.ledger.verdict != "valid":
+        said = record.reason or (record.ledger and record.ledger.broken)
+        raise RuntimeError(f"the lab's trial did not end well: {said}")
+    assert record.received_per_s is not None
+    assert record.cost is not None
+    cpu_per_s = sum(w.cpu_s or 0.0 for w in record.cost.workers) / record.cost.interval_s
+    return Rate(record.received_per_s, cpu_per_s / record.received_per_s * 1e6)
+
+
+def plain(spec: TrialSpec, broker: Broker | None) -> Rate:
+    """The hand-written loop's rate."""
+    load = plain_loops.Load(
+        size_bytes=spec.size_bytes,
+        warmup_s=spec.warmup_s,
+        duration_s=spec.duration_s,
+        backlog=spec.max_backlog,
+        name=f"ipclab:bench-{secrets.token_hex(4)}:plain",
+        url=broker.url if broker else None,
+    )
+    load.shared.update(backend=spec.backend.name, options=spec.backend.options)
+    sent, got = plain_loops.run(spec.backend.name, load, startmethod.context(spec.start_method))
+    cpu_us = (sent.cpu_s / sent.messages + got.cpu_s / got.messages) * 1e6
+    return Rate(got.messages / got.wall_s, cpu_us)
+
+
+def measure(specs: list[TrialSpec], fleet: brokers.Fleet, count: int) -> list[Pairs]:
+    """All pairs, interleaved over the backends; one that fails is left out from then on."""
+    found = {str(spec.backend): Pairs(str(spec.backend)) for spec in specs}
+    for number in range(count):
+        for spec in specs:
+            mine = found[str(spec.backend)]
+            kind = channel_class(spec.backend).broker
+            if kind in fleet.missing:
+                mine.problem = fleet.missing[kind]
+            if mine.problem:
+                continue
+            broker = fleet.brokers[kind] if kind else None
+            try:
+                if number % 2:
+                    theirs = plain(spec, broker)
+                    ours = lab(spec, broker)
+                else:
+                    ours = lab(spec, broker)
+                    theirs = plain(spec, broker)
+            except (RuntimeError, TimeoutError) as error:
+                mine.problem = str(error)
+            else:
+                mine.pairs.append((ours, theirs))
+        print(f"pair {number + 1} of {count} is done", file=sys.stderr, flush=True)
+    return list(found.values())
+
+
+def table(found: list[Pairs], title: str) -> Table:
+    """The figures for people."""
+    shown = Table(title=title)
+    shown.add_column("backend", overflow="fold")
+    for name in ("pairs", "lab /s", "plain /s", "ratio", "quartiles", "min–max", "CPU ratio", "target met"):
+        shown.add_column(name, justify="right")
+    for row in (pairs.summary() for pairs in found):
+        if not row["pairs"]:
+            shown.add_row(str(row["backend"]), "0", str(row["problem"]))
+            continue
+        shown.add_row(
+            str(row["backend"]),
+            str(row["pairs"]),
+            f"{row['lab_per_s']:,.0f}",
+            f"{row['plain_per_s']:,.0f}",
+            f"{row['ratio']:.3f}",
+            f"{row['ratio_q1']:.3f}–{row['ratio_q3']:.3f}",
+            f"{row['ratio_min']:.3f}–{row['ratio_max']:.3f}",
+            f"{row['cpu_ratio']:.3f}",
+            f"{'yes' if row['target_met'] else 'no'} (≥ {row['target']})",
+        )
+    return shown
+
+
+def main() -> None:
+    """Parse the arguments, measure, print."""
+    parser = argparse.ArgumentParser(description="The lab's rate over a hand-written loop's.")
+    parser.add_argument("--backend", action="append", help="repeatable; all of the lab's by default")
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--size", type=int, default=64, help="bytes of a message (64 or 1024, say)")
+    parser.add_argument("--duration", type=float, default=1.0, help="seconds of the measured window")
+    parser.add_argument("--warmup", type=float, default=0.3, help="seconds before it")
+    parser.add_argument("--backlog", type=int, default=1000, help="messages under way at most, in both")
+    parser.add_argument("--provider", choices=brokers.PROVIDERS, default="native")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    chosen = parser.parse_args()
+    specs = [
+        TrialSpec(
+            workload="stream",
+            backend=Variant.parse(name),
+            size_bytes=chosen.size,
+            duration_s=chosen.duration,
+            warmup_s=chosen.warmup,
+            max_backlog=chosen.backlog,
+            start_method=startmethod.default(),
+        )
+        for name in chosen.backend or STANDARD_CHANNELS
+    ]
+    kinds: list[BrokerKind] = sorted({kind for s in specs if (kind := channel_class(s.backend).broker)})
+    with brokers.acquire(kinds, provider=chosen.provider, on_event=_tell) as fleet:
+        found = measure(specs, fleet, chosen.pairs)
+    if chosen.format == "json":
+        print(json.dumps([pairs.summary() for pairs in found], indent=2))
+    else:
+        title = f"lab over plain loop, 1→1, {chosen.size} B, window 1, {chosen.duration:g} s"
+        Console(width=120).print(table(found, title))
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,461 @@
+"""The plainest loops that a competent user would write by hand, to hold the lab's rate against.
+
+One producer, one consumer, in processes of their own. Nothing is stamped, checked or logged: the consumer
+counts what comes before a stop message. Each backend has a function that returns the producer's ``send`` and
+one that returns the consumer's ``receive``; the loops around them are `produce()` and `consume()`, and where
+the backend wants something else around each message, a loop of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ipclab.backends.manager import FIRST_WAIT_S, LONGEST_WAIT_S
+from ipclab.backends.rabbitmq_connection import connect as connect_rabbitmq
+from ipclab.backends.rabbitmq_connection import delete_queue
+from ipclab.backends.redis_client import Pipeline
+from ipclab.backends.redis_client import connect as connect_redis
+from ipclab.startmethod import Context
+
+STOP = b"stop"
+BLOCK = 50
+"""Messages between two looks at the clock and at the backlog."""
+
+Send = Callable[[bytes], object]
+Receive = Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What one side did in the measured window: messages, seconds of the clock and of its own CPU."""
+
+    messages: int
+    wall_s: float
+    cpu_s: float
+
+
+@dataclass(slots=True)
+class Load:
+    """What is asked of the two loops, and what they share (made by the parent, travels to both)."""
+
+    size_bytes: int
+    warmup_s: float
+    duration_s: float
+    backlog: int | None
+    """The most messages under way; None where the transport itself holds the producer back."""
+    name: str
+    url: str | None
+    barrier: Any = None
+    seen: Any = None
+    shared: dict[str, Any] = field(default_factory=dict)
+    """What the set-up of the backend made."""
+
+
+def produce(send: Send, load: Load) -> Count:
+    """Send for the warm-up, then a stop message, then for the window, then a stop message."""
+    body, seen, backlog, sent = os.urandom(load.size_bytes), load.seen, load.backlog, 0
+    load.barrier.wait()
+    for seconds in (load.warmup_s, load.duration_s):
+        before, cpu, began = sent, time.process_time(), time.perf_counter()
+        end = began + seconds
+        while time.perf_counter() < end:
+            for _ in range(BLOCK):
+                send(body)
+            sent += BLOCK
+            while backlog and sent - seen.value > backlog:
+                time.sleep(0.0001)
+        count = Count(sent - before, time.perf_counter() - began, time.process_time() - cpu)
+        send(STOP)
+    return count
+
+
+def consume(receive: Receive, load: Load) -> Count:
+    """Count what comes before the first stop message, and then what comes before the second, timed."""
+    seen, count = load.seen, 0
+    load.barrier.wait()
+    for _ in range(2):
+        before, cpu, began = count, time.process_time(), time.perf_counter()
+        while receive() != STOP:
+            count += 1
+            if not count % BLOCK:
+                seen.value = count
+    return Count(count - before, time.perf_counter() - began, time.process_time() - cpu)
+
+
+def consume_unbounded(receive: Receive, load: Load) -> Count:
+    """`consume()` where the transport bounds the backlog and nobody needs to hear of the progress."""
+    load.barrier.wait()
+    for _ in range(2):
+        count, cpu, began = 0, time.process_time(), time.perf_counter()
+        while receive() != STOP:
+            count += 1
+    return Count(count, time.perf_counter() - began, time.process_time() - cpu)
+
+
+# --- multiprocessing ------------------------------------------------------------------------------------
+
+
+def pipe_setup(load: Load, context: Context) -> None:
+    load.backlog = None
+    load.shared["ends"] = context.Pipe(duplex=False)
+
+
+def pipe_producer(load: Load) -> Count:
+    return produce(load.shared["ends"][1].send_bytes, load)
+
+
+def pipe_consumer(load: Load) -> Count:
+    return consume_unbounded(load.shared["ends"][0].recv_bytes, load)
+
+
+def locked_pipe_setup(load: Load, context: Context) -> None:
+    pipe_setup(load, context)
+    load.shared["locks"] = (context.Lock(), context.Lock())
+
+
+def locked_pipe_producer(load: Load) -> Count:
+    send_bytes, lock = load.shared["ends"][1].send_bytes, load.shared["locks"][1]
+
+    def send(body: bytes) -> None:
+        with lock:
+            send_bytes(body)
+
+    return produce(send, load)
+
+
+def locked_pipe_consumer(load: Load) -> Count:
+    recv_bytes, lock = load.shared["ends"][0].recv_bytes, load.shared["locks"][0]
+
+    def receive() -> bytes:
+        with lock:
+            return recv_bytes()  # type: ignore[no-any-return]
+
+    return consume_unbounded(receive, load)
+
+
+def queue_setup(load: Load, context: Context) -> None:
+    load.shared["queue"] = context.Queue()
+
+
+def simple_queue_setup(load: Load, context: Context) -> None:
+    load.backlog = None
+    load.shared["queue"] = context.SimpleQueue()
+
+
+def joinable_queue_setup(load: Load, context: Context) -> None:
+    load.shared["queue"] = context.JoinableQueue()
+
+
+def queue_producer(load: Load) -> Count:
+    return produce(load.shared["queue"].put, load)
+
+
+def queue_consumer(load: Load) -> Count:
+    return consume(load.shared["queue"].get, load)
+
+
+def simple_queue_consumer(load: Load) -> Count:
+    return consume_unbounded(load.shared["queue"].get, load)
+
+
+def joinable_queue_consumer(load: Load) -> Count:
+    get, task_done = load.shared["queue"].get, load.shared["queue"].task_done
+
+    def receive() -> bytes:
+        body = get()
+        task_done()
+        return body  # type: ignore[no-any-return]
+
+    return consume(receive, load)
+
+
+def manager_setup(load: Load, context: Context) -> None:
+    manager = context.Manager()
+    load.shared.update(manager=manager, queue=manager.Queue(), list=manager.list(), dict=manager.dict())
+
+
+def manager_teardown(load: Load) -> None:
+    load.shared.pop("manager").shutdown()
+
+
+def poll(take: Receive) -> bytes:
+    """Take as soon as there is something, with the pauses of the lab's adapter."""
+    wait_s = FIRST_WAIT_S
+    while True:
+        try:
+            return take()
+        except LookupError:
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def manager_list_producer(load: Load) -> Count:
+    return produce(load.shared["list"].append, load)
+
+
+def manager_list_consumer(load: Load) -> Count:
+    messages = load.shared["list"]
+    return consume(lambda: poll(lambda: messages.pop(0)), load)
+
+
+def manager_dict_producer(load: Load) -> Count:
+    mailbox, key = load.shared["dict"], 0
+
+    def send(body: bytes) -> None:
+        nonlocal key
+        mailbox[key] = body
+        key += 1
+
+    return produce(send, load)
+
+
+def manager_dict_consumer(load: Load) -> Count:
+    mailbox = load.shared["dict"]
+    return consume(lambda: poll(lambda: mailbox.popitem()[1]), load)
+
+
+# --- Redis ----------------------------------------------------------------------------------------------
+
+
+def redis_teardown(load: Load) -> None:
+    with connect_redis(url_of(load)) as client:
+        client.unlink(load.name, f"{load.name}:mine")
+
+
+def redis_list_producer(load: Load) -> Count:
+    command, name = connect_redis(url_of(load)).execute_command, load.name
+    return produce(lambda body: command("RPUSH", name, body), load)
+
+
+def redis_list_consumer(load: Load) -> Count:
+    command, name = connect_redis(url_of(load), reply_timeout_s=None).execute_command, load.name
+    return consume(lambda: command("BLPOP", name, 0)[1], load)
+
+
+def redis_reliable_consumer(load: Load) -> Count:
+    command, name, mine = connect_redis(url_of(load)).execute_command, load.name, f"{load.name}:mine"
+
+    def receive() -> bytes:
+        while (body := command("BLMOVE", name, mine, "LEFT", "RIGHT", 0.5)) is None:
+            pass
+        command("LREM", mine, 1, body)
+        return body  # type: ignore[no-any-return]
+
+    return consume(receive, load)
+
+
+def redis_stream_setup(load: Load, context: Context) -> None:
+    with connect_redis(url_of(load)) as client:
+        client.xgroup_create(load.name, "consumers", id="0", mkstream=True)
+
+
+def redis_stream_producer(load: Load) -> Count:
+    command, name = connect_redis(url_of(load)).execute_command, load.name
+    return produce(lambda body: command("XADD", name, "*", "b", body), load)
+
+
+def redis_stream_consumer(load: Load) -> Count:
+    run, name = Pipeline(connect_redis(url_of(load))).run, load.name
+    read = [("XREADGROUP", "GROUP", "consumers", "me", "COUNT", 1, "BLOCK", 500, "STREAMS", name, ">")]
+
+    def receive() -> bytes:
+        while (answer := run(read)[0]) is None:
+            pass
+        ((_, [(entry, (_, body))]),) = answer
+        run([("XACK", name, "consumers", entry), ("XDEL", name, entry)])
+        return body  # type: ignore[no-any-return]
+
+    return consume(receive, load)
+
+
+def redis_pubsub_producer(load: Load) -> Count:
+    command, name = connect_redis(url_of(load)).execute_command, load.name
+    return produce(lambda body: command("PUBLISH", name, body), load)
+
+
+def redis_pubsub_consumer(load: Load) -> Count:
+    pubsub = connect_redis(url_of(load), reply_timeout_s=None).pubsub()  # type: ignore[no-untyped-call]
+    pubsub.subscribe(load.name)
+    pubsub.parse_response(block=True)
+    read = pubsub.parse_response
+    return consume(lambda: read(block=True)[2], load)
+
+
+# --- RabbitMQ -------------------------------------------------------------------------------------------
+
+
+def rabbitmq_setup(load: Load, context: Context) -> None:
+    kind = "quorum" if load.shared["backend"] == "rabbitmq-quorum" else "classic"
+    with connect_rabbitmq(url_of(load)) as connection:
+        connection.channel().queue_declare(load.name, durable=True, arguments={"x-queue-type": kind})
+
+
+def rabbitmq_teardown(load: Load) -> None:
+    delete_queue(url_of(load), load.name)
+
+
+def rabbitmq_producer(load: Load) -> Count:
+    import pika
+
+    connection = connect_rabbitmq(url_of(load))
+    channel, options, name = connection.channel(), load.shared["options"], load.name
+    if options.get("confirm", "publisher") == "publisher":
+        channel.confirm_delivery()
+    mode = 1 if options.get("delivery") == "transient" else 2
+    properties, publish = pika.BasicProperties(delivery_mode=mode), channel.basic_publish
+    count = produce(lambda body: publish("", name, body, properties, True), load)
+    connection.close()
+    return count
+
+
+def rabbitmq_consumer(load: Load) -> Count:
+    connection = connect_rabbitmq(url_of(load))
+    channel, options, seen = connection.channel(), load.shared["options"], load.seen
+    acknowledges = options.get("ack", "manual") == "manual"
+    if acknowledges:
+        channel.basic_qos(prefetch_count=options.get("prefetch", 100))
+    count, marks = 0, []
+
+    def on_message(channel: Any, method: Any, _properties: Any, body: bytes) -> None:
+        nonlocal count
+        if acknowledges:
+            channel.basic_ack(method.delivery_tag)
+        if body == STOP:
+            marks.append((count, time.perf_counter(), time.process_time()))
+            if len(marks) == 2:
+                channel.stop_consuming()
+            return
+        count += 1
+        if not count % BLOCK:
+            seen.value = count
+
+    channel.basic_consume(load.name, on_message, auto_ack=not acknowledges)
+    load.barrier.wait()
+    channel.start_consuming()
+    connection.close()
+    (before, began, cpu_before), (after, ended, cpu_after) = marks
+    return Count(after - before, ended - began, cpu_after - cpu_before)
+
+
+# --- memcached ------------------------------------------------------------------------------------------
+
+
+def memcached_setup(load: Load, context: Context) -> None:
+    from ipclab.backends.memcached import connect
+
+    client = connect(url_of(load))
+    client.set(f"{load.name}:head", "0")
+    client.set(f"{load.name}:tail", "0")
+    client.close()
+
+
+def memcached_teardown(load: Load) -> None:
+    from ipclab.backends.memcached import connect
+
+    client = connect(url_of(load))
+    last = int(client.get(f"{load.name}:tail"))
+    client.delete_many([f"{load.name}:{n}" for n in range(max(1, last - 5000), last + 1)])
+    client.delete_many([f"{load.name}:head", f"{load.name}:tail"])
+    client.close()
+
+
+def memcached_producer(load: Load) -> Count:
+    from ipclab.backends.memcached import connect
+
+    client, name, tail = connect(url_of(load)), load.name, f"{load.name}:tail"
+    return produce(lambda body: client.set(f"{name}:{client.incr(tail, 1)}", body), load)
+
+
+def memcached_consumer(load: Load) -> Count:
+    from ipclab.backends.memcached import FIRST_PAUSE_S, connect
+
+    client, name, head = connect(url_of(load)), load.name, f"{load.name}:head"
+    most_s = load.shared["options"].get("max_pause_us", 2000) / 1e6
+
+    def receive() -> bytes:
+        slot, pause_s = f"{name}:{client.incr(head, 1)}", FIRST_PAUSE_S
+        while (body := client.get(slot)) is None:
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, most_s)
+        client.delete(slot, noreply=True)
+        return body  # type: ignore[no-any-return]
+
+    return consume(receive, load)
+
+
+def url_of(load: Load) -> str:
+    """The broker's URL."""
+    assert load.url is not None
+    return load.url
+
+
+def nothing(*_: object) -> None:
+    """For a backend that has nothing to set up or to tear down."""
+
+
+Setup = Callable[[Load, Context], None]
+Side = Callable[[Load], Count]
+Teardown = Callable[[Load], None]
+
+LOOPS: dict[str, tuple[Setup, Side, Side, Teardown]] = {
+    "pipe": (pipe_setup, pipe_producer, pipe_consumer, nothing),
+    "pipe-locked": (locked_pipe_setup, locked_pipe_producer, locked_pipe_consumer, nothing),
+    "simple-queue": (simple_queue_setup, queue_producer, simple_queue_consumer, nothing),
+    "queue": (queue_setup, queue_producer, queue_consumer, nothing),
+    "joinable-queue": (joinable_queue_setup, queue_producer, joinable_queue_consumer, nothing),
+    "manager-queue": (manager_setup, queue_producer, queue_consumer, manager_teardown),
+    "manager-list": (manager_setup, manager_list_producer, manager_list_consumer, manager_teardown),
+    "manager-dict": (manager_setup, manager_dict_producer, manager_dict_consumer, manager_teardown),
+    "redis-list": (nothing, redis_list_producer, redis_list_consumer, redis_teardown),
+    "redis-list-reliable": (nothing, redis_list_producer, redis_reliable_consumer, redis_teardown),
+    "redis-stream": (redis_stream_setup, redis_stream_producer, redis_stream_consumer, redis_teardown),
+    "redis-pubsub": (nothing, redis_pubsub_producer, redis_pubsub_consumer, nothing),
+    "rabbitmq": (rabbitmq_setup, rabbitmq_producer, rabbitmq_consumer, rabbitmq_teardown),
+    "rabbitmq-quorum": (rabbitmq_setup, rabbitmq_producer, rabbitmq_consumer, rabbitmq_teardown),
+    "memcached-ticket": (memcached_setup, memcached_producer, memcached_consumer, memcached_teardown),
+}
+
+
+def run(name: str, load: Load, context: Context, timeout_s: float = 60) -> tuple[Count, Count]:
+    """Run the loops of this backend once. Returns what the producer and what the consumer counted."""
+    setup, producer, consumer, teardown = LOOPS[name]
+    load.barrier = context.Barrier(2)
+    load.seen = context.RawValue("q", 0)
+    setup(load, context)
+    # The manager itself stays with the parent; its proxies travel.
+    manager = load.shared.pop("manager", None)
+    ends = []
+    processes = []
+    try:
+        for side in (consumer, producer):
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=_side, args=(side, load, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            ends.append(ours)
+            processes.append(process)
+        counts = []
+        for end in ends:
+            if not end.poll(timeout_s):
+                raise TimeoutError(f"{name}: the plain loop had not ended after {timeout_s:g} s")
+            counts.append(end.recv())
+        for process in processes:
+            process.join(5)
+        return counts[1], counts[0]
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.kill()
+            process.join()
+        if manager is not None:
+            load.shared["manager"] = manager
+        teardown(load)
+
+
+def _side(side: Side, load: Load, result: Connection) -> None:
+    result.send(side(load))
