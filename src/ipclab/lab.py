@@ -26,7 +26,7 @@ from ipclab.results import render
 from ipclab.results.result import SCHEMA_VERSION, Result, Unavailable
 from ipclab.results.store import Store, StoredRun
 from ipclab.results.table import table
-from ipclab.trial import clock
+from ipclab.trial import clock, folders
 from ipclab.trial.record import BrokerFacts, TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
@@ -82,6 +82,7 @@ def run(
     """
     plan = experiment.plan(request)
     store.check()
+    folders.sweep()
     start_method = plan.trials[0].start_method
     began = _now()
     clock_test = clock.self_test(start_method)

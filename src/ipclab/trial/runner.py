@@ -7,11 +7,9 @@ Start-up is never inside the window, and statistics come after it. The parent ha
 from __future__ import annotations
 
 import datetime
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import msgspec
 
@@ -19,6 +17,7 @@ from ipclab.backends.base import Site
 from ipclab.brokers.base import Broker
 from ipclab.trial.analysis import Window
 from ipclab.trial.clock import now_ns
+from ipclab.trial.folders import trial_folder
 from ipclab.trial.limit import limit
 from ipclab.trial.meter import Meter, Sample
 from ipclab.trial.processes import Crew, sigint_blocked
@@ -48,8 +47,8 @@ def run_trial(spec: TrialSpec, *, namespace: str, broker: Broker | None = None) 
         start_method=spec.start_method,
         url=broker.url if broker else None,
     )
-    with tempfile.TemporaryDirectory(prefix="ipclab-trial-", ignore_cleanup_errors=True) as folder:
-        workload = WORKLOADS[spec.workload](spec, site, Path(folder))
+    with trial_folder() as folder:
+        workload = WORKLOADS[spec.workload](spec, site, folder)
         with _set_up(trial, workload), Crew(spec.start_method) as crew:
             if not trial.failed:
                 trial.play(workload, crew)
