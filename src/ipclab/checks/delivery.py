@@ -34,7 +34,8 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     With fan-out, ``owed`` is the confirmed messages times the consumers. ``verdict`` is about the declared
     guarantee, ``broken`` says in words what broke it (empty where nothing did), and ``examples`` names the
-    smallest evidence: up to three messages (producer/sequence) for each anomaly.
+    smallest evidence: up to three messages (producer/sequence) for each anomaly, or of what was corrupted
+    its place among the receipts of its consumer; all are counted from 0.
     """
 
     attempted: int
@@ -72,7 +73,8 @@ class DeliveryCheck:
         self._extra = 0
         self._fan_out = fan_out
         self._newest = np.full((consumers, len(self._attempted)), -1, np.int64)
-        self._received = self._unexpected = self._corrupted = self._reordered = 0
+        self._received = [0] * consumers
+        self._unexpected = self._corrupted = self._reordered = 0
         self._examples: dict[str, list[str]] = {}
 
     def add(
@@ -83,16 +85,17 @@ class DeliveryCheck:
         intact: npt.NDArray[np.bool_],
     ) -> None:
         """Enter receipts of one consumer, in the order of arrival; the arrays are parallel."""
-        self._received += len(producers)
-        self._corrupted += int((~intact).sum())
-        if not intact.all():
-            self._note("corrupted", [f"receipt at consumer {consumer}"])
+        damaged = np.flatnonzero(~intact)
+        self._corrupted += len(damaged)
+        before = self._received[consumer]
+        self._note("corrupted", [f"receipt {before + i} at consumer {consumer}" for i in damaged[:3]])
+        self._received[consumer] += len(producers)
         who = producers[intact].astype(np.int64)
         what = sequences[intact].astype(np.int64)
         expected = (who < len(self._attempted)) & (who >= 0) & (what >= 0)
         expected[expected] = what[expected] < self._attempted[who[expected]]
         self._unexpected += int((~expected).sum())
-        self._note("unexpected", _names(who[~expected], what[~expected]))
+        self._note("unexpected", _names(producers[intact][~expected], sequences[intact][~expected]))
         self._count(consumer, who[expected], what[expected])
         self._order(consumer, who[expected], what[expected])
 
@@ -134,7 +137,7 @@ class DeliveryCheck:
             attempted=int(self._attempted.sum()),
             confirmed=int(self._confirmed.sum()),
             owed=int(self._confirmed.sum()) * len(self._counts),
-            received=self._received,
+            received=sum(self._received),
             lost=lost,
             recovered=recovered,
             duplicated=duplicated,
@@ -180,7 +183,8 @@ class DeliveryCheck:
     def _note(self, anomaly: str, examples: list[str]) -> None:
         if examples:
             kept = self._examples.setdefault(anomaly, [])
-            kept.extend(examples[: 3 - len(kept)])
+            new = [example for example in dict.fromkeys(examples) if example not in kept]
+            kept.extend(new[: 3 - len(kept)])
 
 
 def _names(producers: npt.NDArray[np.integer], sequences: npt.NDArray[np.integer]) -> list[str]:

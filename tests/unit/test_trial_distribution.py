@@ -1,0 +1,130 @@
+"""Distributions: exact percentiles that really occurred, withheld where too few samples stand behind them."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hdrh.histogram import HdrHistogram
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipclab.trial.distribution import distribution, merge
+from ipclab.trial.record import Distribution
+
+THOUSANDTHS = {"p50_ns": 500, "p90_ns": 900, "p99_ns": 990, "p999_ns": 999}
+NEEDED = {"p50_ns": 20, "p90_ns": 100, "p99_ns": 1000, "p999_ns": 10_000}
+an_hour_ns = 3_600_000_000_000
+
+samples = st.lists(st.integers(-1_000, an_hour_ns), min_size=1, max_size=200)
+
+
+def of(values: list[int]) -> Distribution:
+    found = distribution(np.array(values, np.int64))
+    assert found is not None
+    return found
+
+
+def total(shown: Distribution) -> int:
+    return int(HdrHistogram.decode(shown.histogram).get_total_count())
+
+
+@pytest.mark.parametrize("count", [10_000, 10_001, 12_345, 20_000, 99_999])
+def test_a_percentile_is_the_smallest_sample_that_so_many_do_not_exceed(count: int) -> None:
+    values = np.random.default_rng(count).lognormal(11, 1, count).astype(np.int64)
+    found = distribution(values)
+    assert found is not None
+    for name, thousandths in THOUSANDTHS.items():
+        rank = -(-count * thousandths // 1000)
+        assert getattr(found, name) == np.sort(values)[rank - 1]
+    assert (found.count, found.min_ns, found.max_ns) == (count, values.min(), values.max())
+
+
+def test_percentiles_are_those_of_numpy() -> None:
+    values = np.random.default_rng(5).integers(0, 10**9, 12_345)
+    found = distribution(values)
+    assert found is not None
+    for name, thousandths in THOUSANDTHS.items():
+        assert getattr(found, name) == np.percentile(values, thousandths / 10, method="inverted_cdf")
+
+
+@pytest.mark.parametrize(("name", "needed"), NEEDED.items())
+def test_a_percentile_wants_ten_samples_beyond_it(name: str, needed: int) -> None:
+    assert getattr(of(list(range(needed))), name) is not None
+    assert getattr(of(list(range(needed - 1))), name) is None
+
+
+@pytest.mark.parametrize(("name", "needed"), NEEDED.items())
+def test_a_merged_percentile_wants_ten_samples_beyond_it_too(name: str, needed: int) -> None:
+    enough = merge([of(list(range(needed // 2)))] * 2)
+    too_few = merge([of(list(range(needed // 2))), of(list(range(needed // 2 - 1)))])
+    assert enough is not None
+    assert too_few is not None
+    assert getattr(enough, name) is not None
+    assert getattr(too_few, name) is None
+
+
+def test_no_samples_have_no_distribution() -> None:
+    assert distribution(np.array([], np.int64)) is None
+    assert merge([]) is None
+
+
+@given(values=samples)
+def test_every_sample_is_counted_and_the_negative_ones_apart(values: list[int]) -> None:
+    found = of(values)
+    assert found.count == len(values)
+    assert found.negative == sum(value < 0 for value in values)
+    assert (found.min_ns, found.max_ns) == (min(values), max(values))
+    assert total(found) == found.count - found.negative
+
+
+def test_negative_samples_do_not_pull_the_percentiles_down() -> None:
+    found = of([-1] * 100 + [1000] * 100)
+    assert found.p50_ns == 1000
+    assert found.negative == 100
+
+
+def test_a_distribution_of_negative_samples_alone_has_no_percentiles() -> None:
+    found = of([-5] * 100)
+    assert (found.count, found.negative, found.p50_ns, found.max_ns) == (100, 100, None, -5)
+    merged = merge([found, found])
+    assert merged is not None
+    assert (merged.count, merged.negative, merged.p50_ns) == (200, 200, None)
+
+
+@given(parts=st.lists(samples, min_size=1, max_size=4))
+def test_merging_is_the_same_as_having_measured_it_all_at_once(parts: list[list[int]]) -> None:
+    merged = merge([of(part) for part in parts])
+    whole = of(list(itertools.chain(*parts)))
+    assert merged is not None
+    assert (merged.count, merged.negative) == (whole.count, whole.negative)
+    assert (merged.min_ns, merged.max_ns) == (whole.min_ns, whole.max_ns)
+    assert HdrHistogram.decode(merged.histogram).get_total_count() == total(whole)
+    for name in THOUSANDTHS:
+        exact, read_off = getattr(whole, name), getattr(merged, name)
+        assert (exact is None) == (read_off is None)
+        if exact is not None:
+            # Three significant digits, and the histogram begins at 1 ns.
+            assert read_off == pytest.approx(max(exact, 1), rel=1e-3)
+
+
+@given(parts=st.lists(samples, min_size=2, max_size=4))
+def test_merging_does_not_depend_on_the_order(parts: list[list[int]]) -> None:
+    found = [of(part) for part in parts]
+    one, other = merge(found), merge(list(reversed(found)))
+    assert one is not None
+    assert other is not None
+    assert [getattr(one, n) for n in THOUSANDTHS] == [getattr(other, n) for n in THOUSANDTHS]
+
+
+@given(values=samples)
+def test_the_histogram_is_what_recording_each_sample_gives(values: list[int]) -> None:
+    plain = HdrHistogram(1, an_hour_ns, 3)
+    for value in values:
+        if value >= 0:
+            plain.record_value(max(value, 1))
+    kept = HdrHistogram.decode(of(values).histogram)
+    assert kept.get_total_count() == plain.get_total_count()
+    for percentile in (1, 25, 50, 75, 99, 100):
+        assert kept.get_value_at_percentile(percentile) == plain.get_value_at_percentile(percentile)

@@ -1,0 +1,88 @@
+"""Who was the limit: each rule on a trial that shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ipclab.trial.limit import limit
+from ipclab.trial.record import Limit
+
+
+def told(
+    running: dict[str, float],
+    queued: dict[str, float] | None = None,
+    broker: float | None = None,
+    *,
+    stalled: float = 0.0,
+    paced: bool = False,
+    cores: int = 8,
+) -> Limit:
+    return limit(running, queued or {}, broker, stalled=stalled, paced=paced, cores=cores)
+
+
+@pytest.mark.parametrize(
+    ("running", "broker", "party"),
+    [
+        ({"producer-0": 0.97, "consumer-0": 0.60}, None, "producer"),
+        ({"producer-0": 0.60, "consumer-0": 0.97}, None, "consumer"),
+        ({"pinger-0": 0.97, "echoer-0": 0.40}, None, "producer"),
+        ({"pinger-0": 0.40, "echoer-0": 0.97}, None, "consumer"),
+        ({"adder-0": 0.97, "adder-1": 0.90}, None, "producer"),
+        ({"adder-0": 0.40, "owner-0": 0.97}, None, "owner"),
+        ({"producer-0": 0.60, "consumer-0": 0.40}, 0.97, "broker"),
+    ],
+)
+def test_the_busiest_party_is_the_limit(running: dict[str, float], broker: float | None, party: str) -> None:
+    assert told(running, broker=broker) == party
+
+
+def test_a_broker_of_several_threads_may_use_more_than_one_processor() -> None:
+    assert told({"producer-0": 0.9, "consumer-0": 0.5}, broker=2.5) == "broker"
+
+
+def test_a_busy_worker_beside_a_less_busy_broker_is_the_limit() -> None:
+    assert told({"producer-0": 0.97, "consumer-0": 0.5}, broker=0.9) == "producer"
+
+
+def test_nobody_busy_means_that_all_wait_for_each_other() -> None:
+    assert told({"pinger-0": 0.4, "echoer-0": 0.4}, broker=0.3) == "waiting"
+
+
+def test_producers_that_waited_for_room_tell_of_slow_consumers_though_nobody_is_busy() -> None:
+    assert told({"producer-0": 0.4, "consumer-0": 0.5}, stalled=0.5) == "consumer"
+
+
+def test_a_producer_that_hardly_waited_for_room_tells_nothing() -> None:
+    assert told({"producer-0": 0.4, "consumer-0": 0.5}, stalled=0.1) == "waiting"
+
+
+def test_a_machine_filled_by_more_than_fits_is_the_limit() -> None:
+    running = {"producer-0": 0.65, "consumer-0": 0.65}
+    assert told(running, broker=0.65, cores=2) == "cores"
+
+
+def test_a_machine_that_is_filled_by_as_many_as_fit_is_not_the_limit() -> None:
+    assert told({"producer-0": 0.99, "consumer-0": 0.95}, cores=2) == "producer"
+
+
+def test_idle_workers_do_not_count_as_wanting_a_processor() -> None:
+    assert told({"producer-0": 0.99, "consumer-0": 0.95, "owner-0": 0.01}, cores=2) == "producer"
+
+
+def test_a_busiest_process_that_waits_for_a_processor_is_short_of_the_machine_not_slow() -> None:
+    running, queued = {"producer-0": 0.5, "consumer-0": 0.3}, {"producer-0": 0.45}
+    assert told(running, queued) == "cores"
+
+
+def test_a_little_waiting_for_a_processor_leaves_the_party_the_limit() -> None:
+    running, queued = {"producer-0": 0.85, "consumer-0": 0.3}, {"producer-0": 0.1}
+    assert told(running, queued) == "producer"
+
+
+def test_a_paced_trial_is_bound_by_its_pacing_whoever_spins() -> None:
+    assert told({"producer-0": 0.99, "consumer-0": 0.1}, broker=0.9, paced=True) == "pacing"
+
+
+def test_without_a_reading_nothing_is_claimed() -> None:
+    assert told({}) == "unknown"
+    assert told({}, broker=0.99) == "unknown"
