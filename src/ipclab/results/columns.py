@@ -78,9 +78,18 @@ def _time(pick: Callable[[Row], Percentiles | None], name: str) -> Callable[[Row
         if found is None:
             return NOT_APPLICABLE
         value_ns = getattr(found, f"{name}_ns")
-        return WITHHELD if value_ns is None else units.duration(value_ns, found.spread.get(name))
+        return WITHHELD if value_ns is None else units.duration(value_ns, _widest(found))
 
     return cell
+
+
+def _widest(found: Percentiles) -> float | None:
+    """The widest spread among the percentiles that are shown, None where one has none: with different numbers
+    of digits p99.9 could read as less than p99."""
+    shown = [name for name in ("p50", "p90", "p99", "p999") if getattr(found, f"{name}_ns") is not None]
+    spreads = [found.spread.get(name) for name in shown]
+    known = [spread for spread in spreads if spread is not None]
+    return max(known) if known and len(known) == len(spreads) else None
 
 
 def _worker_cpu(row: Row) -> str:

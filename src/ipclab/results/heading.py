@@ -33,7 +33,7 @@ def _machine(machine: Environment) -> str:
     return (
         f"Machine: {units.of(machine.cores, 'core')}, {units.size(machine.memory_bytes)} of memory, "
         f"{machine.processor}, {machine.system}; {machine.implementation} {machine.python}, "
-        f"start method {machine.start_method}, load {machine.load_1min:.1f} at the start"
+        f"start method {machine.start_method}, load {machine.load_1min:.2f} at the start"
     )
 
 

@@ -1,0 +1,307 @@
+"""The table in all its forms: what it says, and that it says it whole."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from ipclab.results import export, render, units
+from ipclab.results.table import table
+
+replace = msgspec.structs.replace
+GOLDEN = Path(__file__).with_name("comparison_120.txt")
+SHAKE = (0.0, 0.02, -0.02, 0.01)
+
+
+def repeats(make: Any, backend: str, rate: float, p50_ns: int, **fields: Any) -> list[Any]:
+    found = []
+    for i, shake in enumerate(SHAKE):
+        found.append(make.stream(backend, rate * (1 + shake), repeat=i, **fields))
+        samples = range(p50_ns, p50_ns + 3000)
+        found.append(
+            make.paced(backend, samples, repeat=i, **{k: v for k, v in fields.items() if k != "ledger"})
+        )
+    return found
+
+
+@pytest.fixture
+def comparison(make):
+    durable = {"guarantees": make.durable, "cost": make.cost(broker_cpu_s=0.25, wanted=3)}
+    living = make.durable | {"may_lose": ["broker crash"], "durability": "none"}
+    buffered = {"guarantees": make.at_most_once | {"confirm": "buffered"}}
+    lost = make.ledger(
+        attempted=99, confirmed=99, owed=99, received=96, lost=3, broken=["lost 3 confirmed messages"]
+    )
+    trials = [
+        *repeats(make, "pipe", 187_103, 8_206),
+        *repeats(make, "queue", 62_280, 37_619, **buffered),
+        *repeats(make, "simple-queue", 250_000, 13_801, ledger=lost),
+        *repeats(
+            make, "rabbitmq:ack=manual,confirm=publisher,delivery=persistent,prefetch=100", 4_321, 901_234,
+            spec={"window": 100}, **durable,
+        ),
+        *repeats(make, "redis-stream", 12_345, 150_000, **(durable | {"guarantees": living})),
+        make.hung("manager-queue"),
+        *(make.counter("value:discipline=naive", 900_000, safe=False, lost=i, repeat=i) for i in range(4)),
+        *(make.counter("value:discipline=locked", 450_000, safe=True, repeat=i) for i in range(4)),
+    ]  # fmt: skip
+    return make.result(trials, unavailable=[make.unavailable("memcached-ticket", "no memcached was found")])
+
+
+def test_the_comparison_at_120_columns_looks_like_this(comparison):
+    assert render.text(table(comparison), width=120) == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_no_line_is_wider_than_120_columns(comparison):
+    assert max(map(cell_len, render.text(table(comparison), width=120).splitlines())) <= 120
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 100, 113, 120, 160, 250])
+def test_no_cell_is_cut_short_at_any_width(comparison, width):
+    shown = table(comparison)
+    text = render.text(shown, width=width)
+    words = set(text.split())
+    for section in shown.sections:
+        optional = {i for i, head in enumerate(section.heads) if head.optional or head.flexible}
+        for line in (line for block in section.blocks for line in block.lines):
+            missing = {
+                word for i, cell in enumerate(line.cells) if i not in optional for word in cell.split()
+            } - words
+            assert not missing
+    assert max(map(cell_len, text.splitlines())) <= width
+
+
+def test_a_long_name_is_broken_where_words_end_and_stays_whole(comparison):
+    text = render.text(table(comparison), width=80)
+    for piece in ("rabbitmq", "publisher", "persistent", "simple-queue", "redis-stream"):
+        assert piece in text
+
+
+def test_plain_text_has_no_escape_codes_and_colour_has(comparison):
+    assert "\x1b" not in render.text(table(comparison))
+    coloured = render.text(table(comparison), colour=True)
+    assert "\x1b[32m" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured).split() == render.text(table(comparison)).split()
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environ", "wanted"),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"NO_COLOR": ""}, True),
+        (True, {"TERM": "dumb"}, False),
+    ],
+)
+def test_colour_is_for_terminals_unless_it_is_unwanted(terminal, environ, wanted):
+    class Stream(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    assert render.wants_colour(Stream(), environ) is wanted
+
+
+def test_square_brackets_in_names_and_reasons_are_shown_as_they_are(make):
+    result = make.result(unavailable=[make.unavailable("redis[x]", "[Errno 111] [red]refused[/red]")])
+    assert "redis[x]: [Errno 111] [red]refused[/red]" in render.text(table(result))
+
+
+def test_a_result_without_trials_has_a_table(make):
+    text = render.text(table(make.result(complete=False)))
+    assert "PARTIAL: the run ended after 0 trials" in text
+    assert "Verdict: 0 rows kept what they declare." in text
+
+
+def test_every_mark_in_the_cells_is_explained_below_them(comparison):
+    shown = table(comparison)
+    cells = {cell for s in shown.sections for b in s.blocks for line in b.lines for cell in line.cells}
+    for mark in (units.NOT_APPLICABLE, units.WITHHELD, units.NOT_TOLD):
+        assert (mark in cells) == any(note.startswith(f"{mark} ") for note in shown.footnotes)
+    assert not any(cell == "" for cell in cells)
+
+
+def test_withheld_percentiles_come_with_the_command_that_takes_them(make):
+    result = make.result([make.paced("pipe", range(1000, 2000))])
+    (note,) = (note for note in table(result).footnotes if note.startswith(units.WITHHELD))
+    assert "ipclab run comparison --duration 35" in note
+
+
+def test_ranks_that_need_more_repeats_say_how_many(make):
+    result = make.result([make.stream("pipe", 1.0), make.stream("queue", 2.0)])
+    assert any("ipclab run comparison --repeats 4" in note for note in table(result).footnotes)
+
+
+def test_a_higher_percentile_never_reads_as_less_than_a_lower_one(make):
+    trials = [make.paced("pipe", range(901_234, 904_234), repeat=i) for i in range(4)]
+    (section,) = table(make.result(trials)).sections
+    (line,) = section.blocks[0].lines
+    shown = [
+        cell for head, cell in zip(section.heads, line.cells, strict=True) if head.full in ("p99", "p99.9")
+    ]
+    assert shown == ["900 µs", "900 µs"]
+
+
+def test_negative_latencies_are_told(make):
+    result = make.result([make.paced("pipe", [-5, *range(1000, 3000)])])
+    assert any("came out negative" in note for note in table(result).footnotes)
+
+
+def test_different_confirm_levels_and_windows_are_pointed_out(make):
+    buffered = make.at_most_once | {"confirm": "buffered"}
+    result = make.result(
+        [make.stream("pipe", 1.0), make.stream("queue", 1.0, guarantees=buffered, spec={"window": 9})]
+    )
+    notes = table(result).footnotes
+    assert any(note.startswith("confirm ") for note in notes)
+    assert any(note.startswith("window ") for note in notes)
+    assert not any(
+        note.startswith(("confirm ", "window ")) for note in table(make.result(result.trials[:1])).footnotes
+    )
+
+
+def test_the_closing_line_counts_verdicts(comparison):
+    assert table(comparison).closing == (
+        "Verdict: 5 rows kept what they declare; 1 unsafe discipline lost updates, as it declares; "
+        "1 BROKE what it declares; 1 hung; 1 could not be measured."
+    )
+
+
+def test_an_unsafe_discipline_that_lost_nothing_proves_nothing(make):
+    result = make.result([make.counter("value:discipline=naive", 9.0, safe=False)])
+    assert "1 unsafe discipline lost none this time, which proves nothing" in table(result).closing
+
+
+def test_the_reason_of_a_bad_verdict_is_found_by_its_mark(comparison):
+    shown = table(comparison)
+    marks = {line.cells[-1] for s in shown.sections for b in s.blocks for line in b.lines}
+    assert {"broken¹", "hung²"} <= marks
+    assert shown.problems[0] == "simple-queue 1→1: lost 3 confirmed messages"
+
+
+@pytest.mark.parametrize(
+    ("trials", "headers"),
+    [
+        ("stream", {"goodput", "CPU µs/message, workers"}),
+        ("paced", {"offered", "p90", "max", "service p50", "service p99", "late/skipped"}),
+        ("ping_pong", {"round trips", "p50", "CPU µs/message, workers"}),
+        ("counter", {"updates", "lost updates", "price of safety", "p99"}),
+    ],
+)
+def test_columns_fit_what_was_measured(make, trials, headers):
+    made = {
+        "stream": lambda: make.stream("pipe", 1.0),
+        "paced": lambda: make.paced("pipe", [1, 2]),
+        "ping_pong": lambda: make.ping_pong("pipe", 1.0),
+        "counter": lambda: make.counter("value:discipline=naive", 1.0, safe=False),
+    }
+    (section,) = table(make.result([made[trials]()])).sections
+    assert headers <= {head.full for head in section.heads}
+
+
+def test_markdown_has_a_table_for_each_group_with_as_many_cells_as_headers(comparison):
+    lines = render.markdown(table(comparison)).splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    counts = {len(re.findall(r"(?<!\\)\|", line)) for line in rows}
+    assert len(counts) == 2
+    assert sum(line.startswith(("| --", "| :--")) for line in rows) == 5
+
+
+def test_markdown_keeps_marks_of_its_own_language_as_text(make):
+    result = make.result(question="a|b *c* <d>", unavailable=[make.unavailable("x", "_y_ | z")])
+    text = render.markdown(table(result))
+    assert r"a\|b \*c\* \<d\>" in text
+    assert r"\_y\_ \| z" in text
+
+
+def test_csv_has_one_line_a_row_with_units_in_its_headers(comparison):
+    lines = list(csv.DictReader(io.StringIO(export.rows_as_csv(comparison))))
+    assert [line["backend"] for line in lines][-1] == "memcached-ticket"
+    assert lines[-1]["verdict"] == "unavailable"
+    assert len(lines) == 9
+    pipe = next(line for line in lines if line["backend"] == "pipe")
+    assert float(pipe["goodput_per_s_median"]) == pytest.approx(187_103 * 1.005)
+    assert int(pipe["end_to_end_p50_ns"]) == pytest.approx(9_706, rel=2e-3)
+    assert pipe["updates_lost"] == ""
+
+
+def test_json_is_the_result_with_its_rows(comparison):
+    printed = json.loads(export.json(comparison))
+    assert printed["ipclab_result"] == 1
+    assert len(printed["rows"]) == 8
+    assert {key: value for key, value in printed.items() if key != "rows"} == json.loads(
+        msgspec.json.encode(comparison)
+    )
+
+
+def test_tables_do_not_depend_on_the_order_of_interleaved_trials(comparison):
+    by_repeat = sorted(comparison.trials, key=lambda trial: trial.spec.repeat)
+    assert table(replace(comparison, trials=by_repeat)).sections == table(comparison).sections
+
+
+# Units
+
+
+@pytest.mark.parametrize(
+    ("per_s", "spread", "shown"),
+    [
+        (123_456, 0.01, "123 k/s"),
+        (123_456, 0.2, "120 k/s"),
+        (123_456, None, "120 k/s"),
+        (1_234_567, 0.01, "1.23 M/s"),
+        (999_600, 0.01, "1.00 M/s"),
+        (999.6, 0.2, "1.0 k/s"),
+        (4.5678, 0.01, "4.57 /s"),
+        (0, None, "0 /s"),
+    ],
+)
+def test_rates_have_a_unit_and_no_more_digits_than_they_bear(per_s, spread, shown):
+    assert units.rate(per_s, spread) == shown
+
+
+@pytest.mark.parametrize(
+    ("ns", "spread", "shown"),
+    [
+        (450, 0.5, "450 ns"),
+        (45_123, 0.01, "45.1 µs"),
+        (1_234_000, 0.01, "1.23 ms"),
+        (2.5e9, None, "2.5 s"),
+        (-5, None, "-5.0 ns"),
+    ],
+)
+def test_times_have_a_unit(ns, spread, shown):
+    assert units.duration(ns, spread) == shown
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(0, "0%"), (1e-9, "<0.01%"), (0.004, "0.40%"), (0.331, "33%"), (1, "100%"), (0.99999, "99.99%")],
+)
+def test_what_is_not_nothing_never_reads_as_nothing_nor_a_part_as_all(share, shown):
+    assert units.percent(share) == shown
+
+
+@given(st.floats(min_value=1e-3, max_value=1e12), st.sampled_from([2, 3]))
+def test_a_number_is_off_by_its_last_digit_at_most(value, digits):
+    assert float(units.number(value, digits)) == pytest.approx(value, rel=0.5 * 10 ** (1 - digits) + 1e-9)
+
+
+@given(st.floats(min_value=1, max_value=1e12))
+def test_a_rate_never_shows_a_thousand_of_a_smaller_unit(per_s):
+    if per_s < 9e11:
+        assert float(units.rate(per_s, 0.01).split()[0]) < 1000
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "shown"), [(64, "64 B"), (1024, "1 KiB"), (65536, "64 KiB"), (1536 * 1024, "1.5 MiB")]
+)
+def test_sizes_are_in_binary_units(bytes_, shown):
+    assert units.size(bytes_) == shown
