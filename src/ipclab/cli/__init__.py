@@ -25,6 +25,7 @@ COMMANDS = {
     "list": "ipclab.cli.lists:list_experiments",
     "show": "ipclab.cli.lists:show",
     "backends": "ipclab.cli.lists:backends",
+    "claims": "ipclab.cli.claims:claims",
     "doctor": "ipclab.cli.doctor:doctor",
 }
 SUMMARIES = {
@@ -35,6 +36,7 @@ SUMMARIES = {
     "list": "List the experiments and the stored results.",
     "show": "Print a stored result again.",
     "backends": "List the backends, what they declare and whether they can be used here.",
+    "claims": "Settle the claims of study notes about processes and threads by experiment.",
     "doctor": "Say what this machine has, what it lacks, and whether its clock can be trusted.",
 }
 INTERRUPTED = 130

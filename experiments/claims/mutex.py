@@ -1,0 +1,187 @@
+"""4. A mutex protects shared data: while one process holds it, no other one gets in between."""
+
+import msgspec
+
+from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+
+UPDATES = 50_000
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    updates: int
+    lost_without: int  # two processes add at will
+    lost_with: int  # the same, each addition under the lock
+    forced_without: int  # updates lost where B adds between A's reading and A's writing
+    forced_with: int  # the same where both take the lock
+    forced_rogue: int  # the same where only A takes it
+    owner_killed: Fate  # of the next process that wants the lock
+    waiter_killed: Fate
+
+
+class NoLock:
+    def __enter__(self): ...
+    def __exit__(self, *_): ...
+
+
+def add(value, lock, start):
+    start.wait()
+    for _ in range(UPDATES):
+        with lock:
+            value.value += 1
+
+
+def race(bench, lock):
+    value, start = bench.context.RawValue("q", 0), bench.context.Barrier(2)
+    for child in [bench.start(add, value, lock, start) for _ in range(2)]:
+        child.result()
+    return 2 * UPDATES - value.value
+
+
+def slow_add(value, lock, timeline, has_read, other_tries, other_is_done):
+    with lock:
+        old = value.value
+        timeline(f"has read {old}")
+        has_read.set()
+        other_tries.wait()
+        other_is_done.wait(0.5)  # all the time that the other one could want, unless the lock keeps it out
+        value.value = old + 1
+        timeline(f"writes {old + 1}")
+
+
+def add_in_between(value, lock, timeline, has_read, other_tries, other_is_done):
+    has_read.wait()
+    other_tries.set()
+    with lock:
+        value.value += 1
+        timeline(f"has added: {value.value}")
+    other_is_done.set()
+
+
+def forced(bench, lock_a, lock_b):
+    value, events = bench.context.RawValue("q", 0), [bench.context.Event() for _ in range(3)]
+    a = bench.start(slow_add, value, lock_a, bench.timeline, *events, name="A")
+    b = bench.start(add_in_between, value, lock_b, bench.timeline, *events, name="B")
+    a.result(), b.result()
+    return 2 - value.value
+
+
+def hold(lock, has_it, let_go):
+    with lock:
+        has_it.set()
+        let_go.wait()
+
+
+def take(lock):
+    with lock:
+        return "had it"
+
+
+def after_a_kill(bench, whom):
+    lock, has_it, let_go = bench.context.Lock(), bench.context.Event(), bench.context.Event()
+    owner = bench.start(hold, lock, has_it, let_go, name="owner")
+    has_it.wait()
+    if whom == "waiter":
+        waiter = bench.start(take, lock, name="waiter")
+        waiter.watch(0.3)
+        waiter.kill()
+        let_go.set()
+    else:
+        owner.kill()
+    bench.timeline(f"{whom} killed; the next one asks for the lock")
+    fate = bench.start(take, lock, name="next").watch()
+    bench.timeline(f"the next one: {fate.outcome} {fate.stuck_in}")
+    return fate
+
+
+def experiment(bench: Bench) -> Evidence:
+    no_lock, lock = NoLock(), bench.context.Lock()
+    return Evidence(
+        updates=2 * UPDATES,
+        lost_without=race(bench, no_lock),
+        lost_with=race(bench, lock),
+        forced_without=forced(bench, no_lock, no_lock),
+        forced_with=forced(bench, lock, lock),
+        forced_rogue=forced(bench, lock, no_lock),
+        owner_killed=after_a_kill(bench, "owner"),
+        waiter_killed=after_a_kill(bench, "waiter"),
+    )
+
+
+def verdict(seen: Evidence) -> Verdict:
+    if seen.lost_with or seen.forced_with:
+        return refuted("updates were lost under the lock", "持锁时仍有更新丢失")
+    if not seen.forced_without:
+        return refuted("nothing was lost without a lock either", "不加锁也没有丢失任何更新")
+    if seen.forced_rogue or seen.owner_killed.hung:
+        return holds_when(
+            "every process that touches the data takes the lock, and none dies while it holds it",
+            "所有访问该数据的进程都先取锁，并且没有进程在持锁时死亡",
+        )
+    return holds("nothing was lost under the lock", "持锁时没有丢失任何更新")
+
+
+def fate(seen: Fate) -> Text:
+    if seen.hung:
+        return Text(f"waits for ever in {seen.stuck_in}", f"永远阻塞于 {seen.stuck_in}")
+    return Text("gets the lock", "取得锁") if seen.outcome == "returned" else Text(seen.error, seen.error)
+
+
+def show(seen: Evidence) -> list[Row]:
+    def lost(n: int) -> str:
+        return f"{n} / {seen.updates}"
+
+    return [
+        Row(
+            Text("lost, two processes, no lock", "两个进程、不加锁时丢失"), lost(seen.lost_without), key=True
+        ),
+        Row(Text("lost under the lock", "加锁时丢失"), lost(seen.lost_with), key=True),
+        Row(Text("forced in between, no lock: lost", "强制插入、不加锁：丢失"), f"{seen.forced_without} / 2"),
+        Row(
+            Text("forced, both take the lock: lost", "强制插入、双方都加锁：丢失"), f"{seen.forced_with} / 2"
+        ),
+        Row(
+            Text("forced, only one takes it: lost", "强制插入、仅一方加锁：丢失"),
+            f"{seen.forced_rogue} / 2",
+            key=True,
+        ),
+        Row(
+            Text("after its owner was killed, the next one", "持锁进程被杀后，下一个进程"),
+            fate(seen.owner_killed),
+            key=True,
+        ),
+        Row(
+            Text("after a waiter was killed, the next one", "等待进程被杀后，下一个进程"),
+            fate(seen.waiter_killed),
+        ),
+    ]
+
+
+CLAIM = Claim(
+    number=4,
+    section="locks",
+    statement=Text("A mutex protects shared data.", "互斥锁能保护共享数据。"),
+    evidence=Evidence,
+    experiment=experiment,
+    verdict=verdict,
+    show=show,
+    practice=Text(
+        "Take the lock around every access, reads that lead to writes included; use `with`; acquire with a "
+        "timeout where a process may be killed, and then rebuild the lock and the data.",
+        "凡访问共享数据（包括“先读后写”中的读）都要加锁，并使用 `with`；若进程可能被杀，"
+        "取锁时要设超时，超时后重建锁和数据。",
+    ),
+    sources=(
+        Source(
+            "multiprocessing: synchronization between processes",
+            "https://docs.python.org/3/library/multiprocessing.html#synchronization-between-processes",
+        ),
+        Source(
+            "CPython: SemLock is a POSIX semaphore without an owner to outlive",
+            "Modules/_multiprocessing/semaphore.c",
+        ),
+    ),
+    recorded={"linux": "holds when"},
+)
+
+if __name__ == "__main__":
+    main(CLAIM)

@@ -1,0 +1,54 @@
+"""The claims of study notes about processes, threads and sharing, each settled by one experiment.
+
+A claim is a file in ``experiments/claims/``. It states the claim, runs real processes, and derives the
+verdict from what that run showed::
+
+    CLAIM = Claim(number=4, section="locks", …)
+
+    if __name__ == "__main__":
+        main(CLAIM)
+
+Importing this package is cheap: every process that a claim starts by spawning does it again.
+"""
+
+from ipclab.claims.base import (
+    SECTIONS,
+    Claim,
+    NotRunError,
+    Row,
+    Section,
+    Source,
+    Text,
+    Verdict,
+    VerdictKind,
+    holds,
+    holds_when,
+    refuted,
+)
+from ipclab.claims.bench import Bench
+from ipclab.claims.child import Child, Fate
+from ipclab.claims.share import Share, wilson
+from ipclab.claims.supervisor import main
+from ipclab.claims.timeline import Timeline
+
+__all__ = [
+    "SECTIONS",
+    "Bench",
+    "Child",
+    "Claim",
+    "Fate",
+    "NotRunError",
+    "Row",
+    "Section",
+    "Share",
+    "Source",
+    "Text",
+    "Timeline",
+    "Verdict",
+    "VerdictKind",
+    "holds",
+    "holds_when",
+    "main",
+    "refuted",
+    "wilson",
+]

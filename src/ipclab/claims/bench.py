@@ -1,0 +1,101 @@
+"""What an experiment of a claim works with: processes that are watched, a timeline, brokers."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ipclab import startmethod
+from ipclab.backends.base import BrokerKind, Site
+from ipclab.claims.child import PATIENCE_S, Child, ExperimentError, run
+from ipclab.claims.timeline import Timeline
+from ipclab.startmethod import Context, StartMethod
+
+
+class Bench:
+    """Belongs to the process that runs the experiment, which has no threads, so forking it is safe.
+
+    ``timeline`` may be passed to children; the bench itself may not. ``folder`` is an empty folder for files
+    of the experiment, deleted at its end. Not thread-safe.
+    """
+
+    def __init__(self, folder: Path, *, live: bool = False) -> None:
+        self.folder = folder
+        self.start_method: StartMethod = startmethod.default()
+        self.context: Context = startmethod.context(self.start_method)
+        self.timeline = Timeline(folder / "timeline", time.monotonic_ns(), live)
+        self.namespace = f"ipclab:claim-{secrets.token_hex(4)}"
+        self._children = 0
+
+    def start(
+        self, function: Callable[..., Any], *args: Any, name: str = "", method: StartMethod | None = None
+    ) -> Child:
+        """Run ``function(*args)`` in a watched process.
+
+        For a start method other than fork, ``function`` is one of the file's own, at its top level, and what
+        it takes and returns can be pickled.
+        """
+        self._children += 1
+        name = name or f"child-{self._children}"
+        context = startmethod.context(method) if method else self.context
+        ours, theirs = context.Pipe(duplex=False)
+        stack = self.folder / f"stack-{self._children}"
+        process = context.Process(target=run, args=(theirs, stack, function, args), name=name)
+        process.start()
+        theirs.close()
+        return Child(process, ours, stack)
+
+    def interpreter(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run code in an interpreter that has nothing to do with this one, and wait for its end.
+
+        Raises ExperimentError where it takes too long.
+        """
+        try:
+            return subprocess.run(
+                [sys.executable, "-c", code, *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ExperimentError(f"an interpreter did not end within {PATIENCE_S:.0f} s") from error
+
+    def until(self, condition: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> None:
+        """Wait until something is so. Raises ExperimentError, naming ``what``, where it never is."""
+        deadline = time.monotonic() + within_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise ExperimentError(f"waited {within_s:.0f} s in vain for {what}")
+            time.sleep(0.002)
+
+    def url(self, kind: BrokerKind) -> str:
+        """The address of a broker that the claim ``needs``; it may hold a password."""
+        from ipclab.brokers.url import find
+
+        found = find(kind)
+        if found is None:
+            raise ExperimentError(f"the claim does not say that it needs {kind}")
+        return found[1]
+
+    def site(self, kind: BrokerKind | None = None, *, producers: int = 1, consumers: int = 1) -> Site:
+        """Where a backend of the lab is set up for this experiment, under a namespace of its own."""
+        return Site(
+            namespace=self.namespace,
+            producers=producers,
+            consumers=consumers,
+            start_method=self.start_method,
+            url=self.url(kind) if kind else None,
+        )
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder for one experiment."""
+    return tempfile.TemporaryDirectory(prefix="ipclab-claim-", ignore_cleanup_errors=True)

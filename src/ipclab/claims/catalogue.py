@@ -1,0 +1,58 @@
+"""The claims that there are: one file each, found by name or by number."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ipclab import experiment
+from ipclab.claims.base import Claim
+from ipclab.errors import UnknownNameError
+
+
+def folder() -> Path:
+    """Where the claims are: in the folder of the experiments."""
+    return experiment.folder() / "claims"
+
+
+def path(name: str) -> Path:
+    """The file of the claim of this name."""
+    return folder() / f"{name}.py"
+
+
+def load_all() -> dict[str, Claim[Any]]:
+    """Every claim by its name, in the order of their numbers."""
+    found = {file.stem: _load(file) for file in folder().glob("*.py")}
+    return dict(sorted(found.items(), key=lambda item: item[1].number))
+
+
+def find(wanted: Sequence[str]) -> dict[str, Claim[Any]]:
+    """The claims of these names or numbers, in the order of their numbers; all where none is asked for.
+
+    Raises UnknownNameError.
+    """
+    known = load_all()
+    if not wanted:
+        return known
+    by_number = {str(claim.number): name for name, claim in known.items()}
+    names = {by_number.get(word, word) for word in wanted}
+    for word in sorted(names - known.keys()):
+        raise UnknownNameError("claim", word, by_number if word.isdecimal() else known)
+    return {name: claim for name, claim in known.items() if name in names}
+
+
+def _load(file: Path) -> Claim[Any]:
+    full_name = f"ipclab_claim_{file.stem}"
+    if full_name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full_name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[full_name] = module
+        spec.loader.exec_module(module)
+    found = sys.modules[full_name].CLAIM
+    assert isinstance(found, Claim)
+    return found

@@ -1,0 +1,152 @@
+"""What came out of a claim, and of a run of several: plain records, kept as JSON."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from ipclab import __version__, startmethod
+from ipclab.claims.base import Claim, Row, Section, Text, Verdict, VerdictKind
+from ipclab.claims.timeline import Event
+from ipclab.errors import ResultsError
+from ipclab.trial.resources import cores
+
+SCHEMA_VERSION = 1
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the process of an experiment hands over: evidence as plain data, or why there is none."""
+
+    evidence: dict[str, Any] | None = None
+    not_run: str = ""
+    failure: str = ""
+    timeline: list[Event] = []
+    seconds: float = 0.0
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``recorded`` is the kind of verdict that is known for this platform, None where none is.
+
+    ``reason`` says why there is no verdict: what is missing here (``not run``), or what went wrong.
+    """
+
+    name: str
+    number: int
+    section: Section
+    statement: Text
+    state: Literal["run", "not run", "failed"]
+    reason: str = ""
+    broker_missing: bool = False
+    verdict: Verdict | None = None
+    recorded: VerdictKind | None = None
+    rows: list[Row] = []
+    practice: Text
+    evidence: dict[str, Any] | None = None
+    timeline: list[Event] = []
+    seconds: float = 0.0
+
+    @property
+    def differs(self) -> bool:
+        """Whether the verdict is another than the one that is recorded for this platform."""
+        return self.verdict is not None and self.recorded not in (None, self.verdict.kind)
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Under which a run was made, in general terms."""
+
+    ipclab: str
+    python: str
+    implementation: str
+    start_method: str
+    system: str
+    cores: int
+    brokers: dict[str, str]
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run of claims. ``ipclab_claims`` is the version of the schema."""
+
+    ipclab_claims: int
+    began_utc: str
+    conditions: Conditions
+    outcomes: list[Outcome]
+
+
+def settle(name: str, claim: Claim[Any], measured: Measured) -> Outcome:
+    """Derive the verdict from what was measured."""
+    parts: dict[str, Any] = {"state": "failed", "reason": measured.failure}
+    if measured.not_run:
+        parts = {"state": "not run", "reason": measured.not_run}
+    elif measured.evidence is not None:
+        evidence = msgspec.convert(measured.evidence, claim.evidence)
+        parts = {
+            "state": "run",
+            "verdict": claim.verdict(evidence),
+            "rows": list(claim.show(evidence)),
+            "evidence": measured.evidence,
+        }
+    return Outcome(
+        name=name,
+        number=claim.number,
+        section=claim.section,
+        statement=claim.statement,
+        practice=claim.practice,
+        recorded=claim.recorded.get(sys.platform),
+        timeline=measured.timeline,
+        seconds=measured.seconds,
+        **parts,
+    )
+
+
+def broker_missing(name: str, claim: Claim[Any], reason: str) -> Outcome:
+    """The outcome of a claim for which a broker is missing."""
+    outcome = settle(name, claim, Measured(not_run=reason))
+    return msgspec.structs.replace(outcome, broker_missing=True)
+
+
+def conditions(brokers: dict[str, str]) -> Conditions:
+    """Of this process, with what it found of brokers: kind to provider and version."""
+    return Conditions(
+        ipclab=__version__,
+        python=platform.python_version(),
+        implementation=sys.implementation.name,
+        start_method=startmethod.default(),
+        system=platform.system(),
+        cores=cores(),
+        brokers=brokers,
+    )
+
+
+def new_run(brokers: dict[str, str], outcomes: list[Outcome], began: datetime.datetime) -> Run:
+    """A run that began then, with what came out of it."""
+    return Run(
+        ipclab_claims=SCHEMA_VERSION,
+        began_utc=began.isoformat(timespec="seconds"),
+        conditions=conditions(brokers),
+        outcomes=outcomes,
+    )
+
+
+def exit_code(outcomes: list[Outcome]) -> int:
+    """1 where a verdict differs from the recorded one or an experiment failed, else 4 where a broker was
+    missing, else 3 where something else was, else 0."""
+    if any(outcome.differs or outcome.state == "failed" for outcome in outcomes):
+        return 1
+    if any(outcome.broker_missing for outcome in outcomes):
+        return 4
+    return 3 if any(outcome.state == "not run" for outcome in outcomes) else 0
+
+
+def read(path: Path) -> Run:
+    """A run that was kept. Raises ResultsError where it cannot be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Run)
+    except OSError as error:
+        raise ResultsError(f"cannot read {path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ResultsError(f"{path} is no run of claims: {error}; make one with -o") from error

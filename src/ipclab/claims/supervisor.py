@@ -1,0 +1,120 @@
+"""Running the file of a claim: in a fresh interpreter, in a session of its own, for a limited time.
+
+The experiment's process is a child of the one that asks for it. Whatever becomes of either, every process of
+that session is killed at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import msgspec
+
+from ipclab.claims import session
+from ipclab.claims.base import Claim, NotRunError
+from ipclab.claims.bench import Bench, scratch
+from ipclab.claims.outcome import Measured
+
+LIMIT_S = 60.0
+_INSIDE = "--inside"
+_TAIL_LINES = 15
+
+
+def measure(
+    path: Path, *, environ: Mapping[str, str] | None = None, live: bool = False, limit_s: float = LIMIT_S
+) -> Measured:
+    """Run the experiment in this file. ``live`` passes on what it prints; else that is kept for a failure.
+
+    Raises nothing for what happens inside. Interrupted, it ends everything first.
+    """
+    from ipclab.trial.processes import sigint_blocked
+
+    with scratch() as folder, (Path(folder) / "output").open("w+b") as output:
+        report = Path(folder) / "report"
+        command = [sys.executable, str(path), _INSIDE, folder, "live" if live else "quiet"]
+        process = None
+        try:
+            with sigint_blocked():
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=None if live else output,
+                    stderr=None if live else output,
+                    env=dict(environ) if environ is not None else None,
+                    start_new_session=True,
+                )
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(limit_s)
+        finally:
+            if process is not None:
+                # A session's number is not given out again as long as anything is in it.
+                session.end(process.pid)
+                process.wait()
+        if report.exists():
+            return msgspec.json.decode(report.read_bytes(), type=Measured)
+        output.seek(0)
+        return Measured(failure=_failure(process.returncode, output.read().decode(errors="replace"), limit_s))
+
+
+def _failure(code: int, output: str, limit_s: float) -> str:
+    tail = "\n".join(output.splitlines()[-_TAIL_LINES:])
+    what = f"not done within {limit_s:.0f} s" if code == -signal.SIGKILL else f"ended with {code}"
+    return f"{what}\n{tail}".strip()
+
+
+def main(claim: Claim[Any]) -> NoReturn:
+    """Run a claim as a program of its own: its timeline as it happens, the evidence, the verdict.
+
+    Options as of ``ipclab claims``.
+    """
+    if sys.argv[1:2] == [_INSIDE]:
+        _inside(claim, Path(sys.argv[2]), live=sys.argv[3] == "live")
+    from ipclab.cli import main as command_line
+
+    command_line(["claims", Path(sys.argv[0]).stem, "--live", *sys.argv[1:]])
+
+
+def _inside(claim: Claim[Any], folder: Path, *, live: bool) -> NoReturn:
+    """The process of the experiment. It leaves by ``os._exit``: what hangs must not keep it."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, _end_all)
+    _die_with_parent()
+    bench = Bench(folder, live=live)
+    began = time.monotonic()
+    found: dict[str, Any] = {}
+    try:
+        found["evidence"] = msgspec.to_builtins(claim.experiment(bench))
+    except NotRunError as error:
+        found["not_run"] = str(error)
+    except BaseException:  # noqa: BLE001 - it is passed on as text
+        found["failure"] = traceback.format_exc()
+    seconds = time.monotonic() - began
+    session.end(os.getpid())
+    measured = Measured(timeline=bench.timeline.events(), seconds=seconds, **found)
+    (folder / "report.part").write_bytes(msgspec.json.encode(measured))
+    (folder / "report.part").rename(folder / "report")
+    os._exit(0)
+
+
+def _end_all(_signal: int, _frame: FrameType | None) -> NoReturn:
+    session.end(os.getpid())
+    os._exit(1)
+
+
+def _die_with_parent() -> None:
+    """Have Linux end this process, by way of ``_end_all``, where its parent is killed."""
+    if sys.platform == "linux":
+        import ctypes
+
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
