@@ -7,7 +7,7 @@ gets a fitting table too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ipclab.results import units
 from ipclab.results.row import Figure, Percentiles, Row
@@ -35,8 +35,9 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     """The columns for these rows, all of one kind."""
     if all(row.kind == "counter" for row in rows):
         return _COUNTERS
-    measured = _measured(rows)
-    return [*_NAMES, *_conditions(rows), *measured, _LEDGER, _LIMIT, VERDICT]
+    only_paced = all(set(row.limits) <= {"pacing"} for row in rows)
+    limit = replace(_LIMIT, optional=True) if only_paced else _LIMIT
+    return [*_NAMES, *_conditions(rows), *_measured(rows), _LEDGER, limit, VERDICT]
 
 
 def _conditions(rows: Sequence[Row]) -> list[Column]:
@@ -162,8 +163,11 @@ _SHORT_LATENCY = [
     Column("p99.9", _time(_end_to_end, "p999")),
 ]
 _LONG_LATENCY = [
+    # Where there is no room: several rates stand in the titles of their groups, a single one in the heading.
     Column(
-        "offered", lambda row: NOT_APPLICABLE if row.rate_per_s is None else units.given_rate(row.rate_per_s)
+        "offered",
+        lambda row: NOT_APPLICABLE if row.rate_per_s is None else units.given_rate(row.rate_per_s),
+        optional=True,
     ),
     Column("p50", _time(_end_to_end, "p50")),
     Column("p90", _time(_end_to_end, "p90")),

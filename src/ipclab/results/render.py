@@ -139,8 +139,9 @@ def _parts(section: Section, width: int) -> list[list[int]]:
     """Which columns to show together, so that each part fits: all of them where there is room."""
     places = list(range(len(section.heads)))
     least = [_least(section, place) + 1 for place in places]
-    if sum(least) - 1 > width:
-        places = [place for place in places if not section.heads[place].optional]
+    for place in [place for place in reversed(places) if section.heads[place].optional]:
+        if sum(least[shown] for shown in places) - 1 > width:
+            places.remove(place)
     keys = [place for place in places if section.heads[place].key]
     room = width + 1 - sum(least[place] for place in keys)
     parts, left = [list(keys)], room

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from ipclab.results import export, render, units
+from ipclab.results.formats import FORMATS, formatted
 from ipclab.results.table import table
 
 replace = msgspec.structs.replace
@@ -77,6 +78,16 @@ def test_no_cell_is_cut_short_at_any_width(comparison, width):
             } - words
             assert not missing
     assert max(map(cell_len, text.splitlines())) <= width
+
+
+def test_the_latency_table_shows_its_verdict_at_120_columns(make):
+    backends = ("pipe", "rabbitmq:ack=manual,confirm=publisher,delivery=persistent,prefetch=100")
+    trials = [
+        make.paced(name, range(10_000_000, 10_020_000), repeat=i) for i in range(4) for name in backends
+    ]
+    text = render.text(table(make.result(trials)), width=120)
+    (header,) = (line for line in text.splitlines() if " backend and mode " in line)
+    assert {"p50", "p90", "p99", "p99.9", "max", "service", "late/", "verdict"} <= set(header.split())
 
 
 def test_a_long_name_is_broken_where_words_end_and_stays_whole(comparison):
@@ -245,6 +256,14 @@ def test_json_is_the_result_with_its_rows(comparison):
 def test_tables_do_not_depend_on_the_order_of_interleaved_trials(comparison):
     by_repeat = sorted(comparison.trials, key=lambda trial: trial.spec.repeat)
     assert table(replace(comparison, trials=by_repeat)).sections == table(comparison).sections
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_whole_lines(comparison, name):
+    text = formatted(comparison, name)
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    assert "redis-stream" in text
 
 
 # Units
