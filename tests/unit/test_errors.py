@@ -16,7 +16,7 @@ def drawn() -> dict[str, tuple[str, int]]:
     found: dict[str, tuple[str, int]] = {}
     above: list[str] = ["Exception"]
     for line in (errors.__doc__ or "").splitlines():
-        match = re.match(r"    ([│├└─ ]*)(\w+) +(\d)  \S", line)
+        match = re.match(r"    ([│├└─ ]*)(\w+) +(\d) +\S", line)
         if match is None:
             continue
         depth = len(match[1]) // 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,14 @@ from ipclab.trial.message import MOST_PRODUCERS, SMALLEST_BYTES
 
 MOST_BACKLOG_BYTES = 16 * 2**20
 """A server with little memory (memcached has 64 MB by default) must not be made to evict by the lab."""
+MOST_CONSUMERS = 255
+LONGEST_S = 3600
+"""Of warm-up and window together; the histograms end there too."""
+MOST_PACED = 10_000_000
+"""Messages of a paced trial, whose schedule is drawn up beforehand."""
+MOST_WINDOW = 10_000
+MOST_BYTES = 2**28
+"""In one message, and in all messages of one window."""
 
 Workload = Literal["stream", "paced", "ping-pong", "counter"]
 
@@ -83,22 +92,44 @@ def check(spec: TrialSpec) -> None:
 
 def _check_numbers(spec: TrialSpec) -> None:
     for name in ("producers", "consumers", "window", "max_backlog", "duration_s", "drain_s", "grace_s"):
-        if getattr(spec, name) <= 0:
-            raise UsageError(f"{name} must be above 0, not {getattr(spec, name)}")
-    if spec.warmup_s < 0:
-        raise UsageError(f"warmup_s must not be below 0, not {spec.warmup_s}")
+        _check_positive(name, getattr(spec, name))
+    if not 0 <= spec.warmup_s < math.inf:
+        raise UsageError(f"warmup_s must be a number not below 0, not {spec.warmup_s}")
+    if spec.warmup_s + spec.duration_s > LONGEST_S:
+        whole_s = spec.warmup_s + spec.duration_s
+        raise UsageError(f"warm-up and window take {LONGEST_S} s at most together, not {whole_s:g} s")
     if spec.producers > MOST_PRODUCERS:
         raise UsageError(f"there can be {MOST_PRODUCERS} producers at most, not {spec.producers}")
+    if spec.consumers > MOST_CONSUMERS:
+        raise UsageError(f"there can be {MOST_CONSUMERS} consumers at most, not {spec.consumers}")
     if spec.workload != "counter" and spec.size_bytes < SMALLEST_BYTES:
         raise UsageError(
             f"a message needs {SMALLEST_BYTES} bytes for its header, so size {spec.size_bytes} is too small"
         )
+    if spec.window > MOST_WINDOW:
+        raise UsageError(f"a window holds {MOST_WINDOW} messages at most, not {spec.window}")
     if spec.workload == "ping-pong" and (spec.producers, spec.consumers, spec.window) != (1, 1, 1):
         raise UsageError("a ping-pong is between two processes, one message at a time")
+    _check_rate(spec)
+
+
+def _check_rate(spec: TrialSpec) -> None:
     if (spec.workload == "paced") != (spec.rate_per_s is not None):
         raise UsageError("a rate belongs to a paced trial, and a paced trial needs one")
-    if spec.rate_per_s is not None and spec.rate_per_s <= 0:
-        raise UsageError(f"rate_per_s must be above 0, not {spec.rate_per_s}")
+    if spec.rate_per_s is None:
+        return
+    _check_positive("rate_per_s", spec.rate_per_s)
+    messages = spec.rate_per_s * (spec.warmup_s + spec.duration_s)
+    if messages > MOST_PACED:
+        raise UsageError(
+            f"a paced trial has {MOST_PACED} messages at most, not {messages:.0f}: "
+            f"lower the rate or the duration"
+        )
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise UsageError(f"{name} must be a number above 0, not {value}")
 
 
 def _check_shape(spec: TrialSpec, channel: type[Channel]) -> None:
@@ -119,4 +150,13 @@ def _check_size(spec: TrialSpec, channel: type[Channel]) -> None:
     if largest is not None and spec.size_bytes > largest:
         raise MessageTooLargeError(
             f"{channel.name} carries messages of {largest} bytes at most, so {spec.size_bytes} is too large"
+        )
+    if spec.size_bytes > MOST_BYTES:
+        raise MessageTooLargeError(
+            f"a trial has messages of {MOST_BYTES} bytes at most, so {spec.size_bytes} is too large"
+        )
+    if spec.size_bytes * spec.window > MOST_BYTES:
+        raise UsageError(
+            f"a window holds {MOST_BYTES} bytes at most, so {spec.window} messages of {spec.size_bytes} bytes "
+            f"are too many"
         )

@@ -1,0 +1,152 @@
+"""From the consumer's loop to the ledger: no changed bit of any message goes unnoticed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ipclab.backends.base import Consumer, Guarantees
+from ipclab.backends.registry import Variant
+from ipclab.checks.delivery import Ledger
+from ipclab.trial import analysis, rawlog, roles
+from ipclab.trial.analysis import Window
+from ipclab.trial.message import STOP, stamp, tail
+from ipclab.trial.rawlog import RawLog
+from ipclab.trial.spec import TrialSpec
+from ipclab.trial.worker import receipts_path, sends_path
+
+SEED = 3
+PROMISES = Guarantees(
+    delivery="at-most-once",
+    may_lose=frozenset(),
+    order="per-producer",
+    durability="none",
+    confirm="written",
+    reach="host",
+)
+
+
+class Replay(Consumer):
+    """Hands over what it was given, some at a time, and then the stop signal."""
+
+    def __init__(self, bodies: Sequence[bytes], at_a_time: int = 7) -> None:
+        everything = [*bodies, STOP]
+        self._batches = [everything[i : i + at_a_time] for i in range(0, len(everything), at_a_time)]
+
+    def receive(self) -> Sequence[bytes]:
+        return self._batches.pop(0)
+
+
+def account(folder: Path, bodies: Sequence[bytes], *, size: int, sent: int, producers: int = 1) -> Ledger:
+    """What the lab makes of these bodies, where each producer has sent so many."""
+    spec = TrialSpec(
+        workload="stream", backend=Variant("pipe"), producers=producers, size_bytes=size, seed=SEED
+    )
+    for producer in range(producers):
+        rawlog.create(sends_path(folder, f"producer-{producer}"), 8, sent)
+        sends = RawLog(sends_path(folder, f"producer-{producer}"))
+        assert sends.stamps is not None
+        for i in range(sent):
+            sends.stamps[i] = 1 + i
+        sends.close()
+    rawlog.create(receipts_path(folder, "consumer-0"), rawlog.RECEIPT_BYTES, len(bodies) + 10)
+    log = RawLog(receipts_path(folder, "consumer-0"))
+    tails = [tail(SEED, producer, size) for producer in range(producers)]
+    roles.consume(Replay(bodies), tails, log)
+    log.close()
+    return analysis.delivery(
+        spec,
+        PROMISES,
+        folder,
+        Window(0, 2**62),
+        finished={f"producer-{i}": sent for i in range(producers)},
+        due_ns={},
+        complete=True,
+    ).ledger
+
+
+def message(producer: int, sequence: int, size: int) -> bytes:
+    return stamp(producer, sequence, 1, tail(SEED, producer, size))
+
+
+def flipped(body: bytes, bit: int) -> bytes:
+    changed = bytearray(body)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def test_messages_that_arrive_as_they_were_sent_are_all_accounted_for(tmp_path: Path) -> None:
+    bodies = [message(p, s, 64) for s in range(50) for p in range(3)]
+    ledger = account(tmp_path, bodies, size=64, sent=50, producers=3)
+    assert (ledger.received, ledger.verdict, ledger.broken) == (150, "valid", [])
+
+
+def test_the_stop_signal_is_no_message(tmp_path: Path) -> None:
+    ledger = account(tmp_path, [], size=64, sent=0)
+    assert (ledger.received, ledger.corrupted, ledger.unexpected) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("size", [16, 17, 64, 200])
+def test_any_flipped_bit_anywhere_in_a_body_is_noticed(tmp_path: Path, size: int) -> None:
+    bodies = [flipped(message(1, 5, size), bit) for bit in range(size * 8)]
+    ledger = account(tmp_path, bodies, size=size, sent=10, producers=3)
+    assert ledger.corrupted == len(bodies) == ledger.received
+    assert (ledger.lost, ledger.duplicated, ledger.verdict) == (30, 0, "invalid")
+
+
+@pytest.mark.parametrize("place", np.linspace(0, 65_535, 9, dtype=int).tolist())
+def test_a_changed_byte_of_a_big_message_is_noticed(tmp_path: Path, place: int) -> None:
+    ledger = account(tmp_path, [flipped(message(0, 0, 65_536), place * 8 + 3)], size=65_536, sent=1)
+    assert ledger.corrupted == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"",
+        b"\0",
+        message(0, 0, 64)[:-1],
+        message(0, 0, 64)[1:],
+        message(0, 0, 64)[:16],
+        message(0, 0, 64)[:4],
+        message(0, 0, 64) + b"\0",
+        b"\0" + message(0, 0, 64),
+        message(0, 0, 64) * 2,
+        message(0, 0, 16) + tail(SEED, 1, 64),
+        bytes(64),
+        b"\xff" * 64,
+        STOP + tail(SEED, 0, 64),
+    ],
+)
+def test_a_body_that_is_cut_stretched_or_mixed_up_is_noticed(tmp_path: Path, wrong: bytes) -> None:
+    ledger = account(tmp_path, [wrong, message(0, 1, 64)], size=64, sent=2, producers=2)
+    assert (ledger.received, ledger.corrupted) == (2, 1)
+
+
+def test_a_message_of_another_trial_is_noticed(tmp_path: Path) -> None:
+    stranger = stamp(0, 0, 1, tail(SEED + 1, 0, 64))
+    assert account(tmp_path, [stranger], size=64, sent=1).corrupted == 1
+
+
+def test_a_whole_message_that_was_never_sent_is_unexpected_not_corrupted(tmp_path: Path) -> None:
+    ledger = account(tmp_path, [message(0, 0, 64), message(0, 7, 64)], size=64, sent=1)
+    assert (ledger.unexpected, ledger.corrupted, ledger.verdict) == (1, 0, "invalid")
+
+
+def test_what_a_killed_producer_had_not_confirmed_is_not_lost(tmp_path: Path) -> None:
+    spec = TrialSpec(workload="stream", backend=Variant("pipe"), size_bytes=64, window=4, seed=SEED)
+    rawlog.create(sends_path(tmp_path, "producer-0"), 8, 20)
+    sends = RawLog(sends_path(tmp_path, "producer-0"))
+    assert sends.stamps is not None
+    for i in range(10):
+        sends.stamps[i] = 1 + i
+    rawlog.create(receipts_path(tmp_path, "consumer-0"), rawlog.RECEIPT_BYTES, 20)
+    found = analysis.delivery(
+        spec, PROMISES, tmp_path, Window(0, 100), finished={}, due_ns={}, complete=False
+    )
+    # It went on to the third window of four, so two windows were confirmed.
+    assert (found.ledger.attempted, found.ledger.confirmed, found.ledger.lost) == (10, 8, 8)
+    assert found.ledger.verdict == "valid"

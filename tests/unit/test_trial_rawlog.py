@@ -1,0 +1,110 @@
+"""Raw logs: what was logged outlives a killed worker, and what was half logged is not taken for whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipclab.trial import rawlog
+from ipclab.trial.message import HEADER_BYTES, stamp, tail
+from ipclab.trial.rawlog import PROGRESS_BYTES, RECEIPT_BYTES, RawLog, pack_receipt
+
+WRITER = """
+import sys
+from pathlib import Path
+from ipclab.trial.rawlog import PROGRESS_BYTES, RECEIPT_BYTES, RawLog, pack_receipt
+folder, count = Path(sys.argv[1]), int(sys.argv[2])
+sends, receipts = RawLog(folder / "sends"), RawLog(folder / "receipts")
+for i in range(count):
+    sends.stamps[i] = 1000 + i
+    pack_receipt(receipts.map, PROGRESS_BYTES + i * RECEIPT_BYTES, 2000 + i, i.to_bytes(16, "little"), 16)
+    sends.progress[0] = receipts.progress[0] = i + 1
+print("written", flush=True)
+while True:
+    sys.stdin.read(1)
+"""
+
+
+def test_records_survive_a_writer_that_is_killed(tmp_path: Path) -> None:
+    rawlog.create(tmp_path / "sends", 8, 10_000)
+    rawlog.create(tmp_path / "receipts", RECEIPT_BYTES, 10_000)
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path), "777"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"written\n"
+        writer.kill()
+    assert writer.returncode == -signal.SIGKILL
+    assert rawlog.read_stamps(tmp_path / "sends").tolist() == list(range(1000, 1777))
+    receipts = rawlog.read_receipts(tmp_path / "receipts")
+    assert receipts["time_ns"].tolist() == list(range(2000, 2777))
+    assert [header.tobytes() for header in receipts["header"]] == [
+        i.to_bytes(16, "little") for i in range(777)
+    ]
+    assert set(receipts["length"].tolist()) == {16}
+
+
+def test_a_watcher_sees_how_far_the_writer_has_come(tmp_path: Path) -> None:
+    rawlog.create(tmp_path / "log", 8, 10)
+    writer, watcher = RawLog(tmp_path / "log"), RawLog(tmp_path / "log", watch=True)
+    writer.progress[0] = 7
+    assert watcher.progress[0] == 7
+    writer.close()
+    watcher.close()
+
+
+def test_a_last_record_whose_time_was_not_written_is_not_counted(tmp_path: Path) -> None:
+    rawlog.create(tmp_path / "log", RECEIPT_BYTES, 10)
+    log = RawLog(tmp_path / "log")
+    body = stamp(0, 0, 1, tail(1, 0, 64))
+    pack_receipt(log.map, PROGRESS_BYTES, 1, body, len(body))
+    torn = PROGRESS_BYTES + RECEIPT_BYTES
+    log.map[torn + 8 : torn + 8 + HEADER_BYTES] = body[:HEADER_BYTES]
+    log.close()
+    receipts = rawlog.read_receipts(tmp_path / "log")
+    assert len(receipts) == 1
+    assert receipts["length"][0] == 64
+
+
+def test_a_file_that_ends_in_the_middle_of_a_record_is_read_up_to_there(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    rawlog.create(path, RECEIPT_BYTES, 3)
+    log = RawLog(path)
+    for i in range(3):
+        pack_receipt(log.map, PROGRESS_BYTES + i * RECEIPT_BYTES, i + 1, bytes(16), 16)
+    log.close()
+    os.truncate(path, PROGRESS_BYTES + 2 * RECEIPT_BYTES + 5)
+    assert rawlog.read_receipts(path)["time_ns"].tolist() == [1, 2]
+
+
+@given(count=st.integers(0, 20), capacity=st.integers(20, 40))
+def test_what_was_logged_is_read_back_and_no_more(
+    tmp_path_factory: pytest.TempPathFactory, count: int, capacity: int
+) -> None:
+    path = tmp_path_factory.mktemp("logs") / "log"
+    rawlog.create(path, 8, capacity)
+    log = RawLog(path)
+    assert log.stamps is not None
+    assert log.capacity_bytes == 8 * capacity
+    for i in range(count):
+        log.stamps[i] = 5 + i
+    log.close()
+    assert rawlog.read_stamps(path).tolist() == list(range(5, 5 + count))
+
+
+def test_a_log_is_never_written_over_another(tmp_path: Path) -> None:
+    rawlog.create(tmp_path / "log", 8, 10)
+    with pytest.raises(FileExistsError):
+        rawlog.create(tmp_path / "log", 8, 10)
+
+
+def test_a_generous_capacity_takes_no_room_on_the_disk(tmp_path: Path) -> None:
+    rawlog.create(tmp_path / "log", RECEIPT_BYTES, 50_000_000)
+    assert (tmp_path / "log").stat().st_blocks * 512 < 100_000
