@@ -120,13 +120,9 @@ def verdict(seen: Evidence) -> Verdict:
     return holds("nothing was lost under the lock", "持锁时没有丢失任何更新")
 
 
-def fate(seen: Fate) -> Text:
-    if seen.hung:
-        return Text(f"waits for ever in {seen.stuck_in}", f"永远阻塞于 {seen.stuck_in}")
-    return Text("gets the lock", "取得锁") if seen.outcome == "returned" else Text(seen.error, seen.error)
-
-
 def show(seen: Evidence) -> list[Row]:
+    had_it = Text("gets the lock", "取得锁")
+
     def lost(n: int) -> str:
         return f"{n} / {seen.updates}"
 
@@ -146,12 +142,12 @@ def show(seen: Evidence) -> list[Row]:
         ),
         Row(
             Text("after its owner was killed, the next one", "持锁进程被杀后，下一个进程"),
-            fate(seen.owner_killed),
+            seen.owner_killed.text(had_it),
             key=True,
         ),
         Row(
             Text("after a waiter was killed, the next one", "等待进程被杀后，下一个进程"),
-            fate(seen.waiter_killed),
+            seen.waiter_killed.text(had_it),
         ),
     ]
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ipclab.claims.base import Text
 from ipclab.errors import IpclabError
 
 PATIENCE_S = 20.0
@@ -46,6 +47,12 @@ class Fate(msgspec.Struct, frozen=True):
     def hung(self) -> bool:
         """Whether it was still at the same place when the time was up."""
         return self.outcome == "hung"
+
+    def text(self, returned: Text) -> Text:
+        """For the evidence; ``returned`` says what it means that the function came back."""
+        if self.hung:
+            return Text(f"waits for ever: {self.stuck_in}", f"永远阻塞：{self.stuck_in}")
+        return returned if self.outcome == "returned" else Text(self.error, self.error)
 
 
 class Child:
@@ -189,7 +196,7 @@ _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function
 def frames(dump: str) -> list[str]:
     """The stack of the thread that was asked, innermost first, from what faulthandler wrote.
 
-    A line each, such as ``Lib/multiprocessing/synchronize.py:95 __enter__``, as far out as the child's function.
+    A line each, such as ``Lib/multiprocessing/synchronize.py:95 __enter__``, out to the child's function.
     """
     _, found, current = dump.partition("Current thread")
     lines = []
@@ -205,7 +212,7 @@ def place(stack: Sequence[str]) -> str:
     if not stack:
         return ""
     own = next((frame for frame in stack if "/" not in frame.partition(":")[0]), stack[0])
-    return stack[0] if own is stack[0] else f"{stack[0]}, called in {own}"
+    return stack[0] if own is stack[0] else f"{stack[0]} ← {own}"
 
 
 def _short(file: str) -> str:

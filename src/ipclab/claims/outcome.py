@@ -122,12 +122,12 @@ def conditions(brokers: dict[str, str]) -> Conditions:
     )
 
 
-def new_run(brokers: dict[str, str], outcomes: list[Outcome], began: datetime.datetime) -> Run:
+def new_run(here: Conditions, outcomes: list[Outcome], began: datetime.datetime) -> Run:
     """A run that began then, with what came out of it."""
     return Run(
         ipclab_claims=SCHEMA_VERSION,
         began_utc=began.isoformat(timespec="seconds"),
-        conditions=conditions(brokers),
+        conditions=here,
         outcomes=outcomes,
     )
 

@@ -2,21 +2,217 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
+
+from ipclab.cli.options import provider_options
+from ipclab.errors import ResultsError
+
+if TYPE_CHECKING:
+    from ipclab.claims.base import Claim
+    from ipclab.claims.gather import Observer
+    from ipclab.claims.outcome import Conditions, Outcome, Run
+    from ipclab.claims.words import Language
+
+PLAIN_WIDTH = 120
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("wanted", nargs=-1, metavar="[NAME…]")
-@click.option("--live", is_flag=True, help="Show the timeline of each experiment as it happens.")
-def claims(wanted: tuple[str, ...], live: bool) -> int:
-    """Settle the claims NAME… (names or numbers; default: all) by experiment."""
-    from ipclab.claims import catalogue
-    from ipclab.claims.outcome import exit_code, settle
-    from ipclab.claims.supervisor import measure
+@click.option("--live", is_flag=True, help="Show what happens in each experiment, and all of its evidence.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["table", "json", "md"]),
+    default="table",
+    show_default=True,
+    help="Of the output.",
+)
+@click.option("-o", "--output", type=FILE, help="Write it to this file instead.")
+@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@click.option(
+    "--from",
+    "kept",
+    type=FILE,
+    multiple=True,
+    metavar="FILE",
+    help="Run nothing, and take this run, kept with '--format json -o FILE'; may be given again.",
+)
+@click.option(
+    "--docs",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Also write claims.md and claims.zh.md, with all runs side by side, into this folder.",
+)
+@provider_options
+def claims(
+    wanted: tuple[str, ...],
+    live: bool,
+    format_: str,
+    output: Path | None,
+    language: Language,
+    kept: tuple[Path, ...],
+    docs: Path | None,
+    provider: Any,
+    install: bool | None,
+) -> int:
+    """Settle the claims NAME… (names or numbers; default: all) by experiment, in one table.
 
-    outcomes = []
-    for name, claim in catalogue.find(wanted).items():
-        outcome = settle(name, claim, measure(catalogue.path(name), live=live))
-        outcomes.append(outcome)
-        click.echo(outcome)
+    Exit codes: 1 where a verdict differs from the one recorded for this platform, or an experiment failed;
+    4 where a broker is missing and 3 where something else is, so that a claim was not run; else 0.
+
+    \b
+    ipclab claims
+    ipclab claims 4 5 6 --live
+    ipclab claims --format json -o 3.13.json
+    ipclab claims --from 3.12.json --from 3.13.json --docs docs
+    """
+    from ipclab.claims import catalogue
+    from ipclab.claims.outcome import exit_code, read
+
+    chosen = catalogue.find(wanted)
+    for path in (output, docs / "claims.md" if docs else None):
+        if path is not None:
+            _check_writable(path)
+    if kept:
+        runs = [read(path) for path in kept]
+        runs = [_only(run, chosen.keys()) for run in runs] if wanted else runs
+    else:
+        runs = [_run(chosen, provider, install, live, language)]
+    if docs is not None:
+        from ipclab.claims.page import pages
+
+        for name, text in pages(runs, chosen).items():
+            (docs / name).write_text(text)
+    text = "\n\n".join(_rendered(run, format_, language, to_file=output is not None) for run in runs)
+    if output is not None:
+        output.write_text(f"{text}\n")
+    elif not (live and format_ == "table" and not kept):
+        click.echo(text)
+    outcomes = [outcome for run in runs for outcome in run.outcomes]
+    for outcome in outcomes:
+        if outcome.differs or outcome.state == "failed":
+            _note(_complaint(outcome))
     return exit_code(outcomes)
+
+
+def _run(
+    chosen: dict[str, Claim[Any]], provider: Any, install: bool | None, live: bool, language: Language
+) -> Run:
+    from ipclab.claims import gather
+
+    with _observer(len(chosen), live, language) as observer:
+        return gather.run(chosen, provider=provider, install=install, live=live, observer=observer)
+
+
+def _rendered(run: Run, format_: str, language: Language, *, to_file: bool) -> str:
+    import msgspec
+
+    from ipclab.claims.table import markdown, table
+
+    if format_ == "json":
+        return msgspec.json.format(msgspec.json.encode(run)).decode()
+    if format_ == "md":
+        return markdown(run, language)
+    on_terminal = not to_file and sys.stdout.isatty()
+    width = max(shutil.get_terminal_size().columns, 80) if on_terminal else PLAIN_WIDTH
+    return table(run, language, width=width, colour=on_terminal)
+
+
+def _only(run: Run, names: Collection[str]) -> Run:
+    import msgspec
+
+    return msgspec.structs.replace(run, outcomes=[o for o in run.outcomes if o.name in names])
+
+
+def _complaint(outcome: Outcome) -> str:
+    if outcome.verdict is None:
+        return f"claim {outcome.number} ({outcome.name}): the experiment failed: {outcome.reason}"
+    return (
+        f"claim {outcome.number} ({outcome.name}): the verdict is {outcome.verdict.kind!r}, "
+        f"but {outcome.recorded!r} is recorded for {sys.platform}; "
+        f"'ipclab claims {outcome.name} --live' shows why"
+    )
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before the first experiment whether the output can be written."""
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise ResultsError(f"cannot write {path}: {error.strerror}; name another place") from error
+
+
+def _note(line: str) -> None:
+    click.echo(f"ipclab: {line}", err=True)
+
+
+class _Quiet:
+    """For a log: only what takes long or goes wrong."""
+
+    def note(self, line: str) -> None:
+        _note(line)
+
+    def starting(self, index: int, name: str, claim: Claim[Any]) -> None:
+        pass
+
+    def finished(self, outcome: Outcome, conditions: Conditions) -> None:
+        pass
+
+
+class _Cards(_Quiet):
+    """For a screen: each claim, what happens in its experiment, and all of the evidence."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+
+    def starting(self, index: int, name: str, claim: Claim[Any]) -> None:
+        from ipclab.claims.words import say
+
+        click.echo(f"{claim.number}. {say(claim.statement, self._language)}\n")
+
+    def finished(self, outcome: Outcome, conditions: Conditions) -> None:
+        from ipclab.claims.table import card
+
+        click.echo(f"\n{card(outcome, conditions, self._language)}\n")
+
+
+class _Bar(_Quiet):
+    """For a terminal: the claim that is being settled, drawn only between experiments."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+
+    def starting(self, index: int, name: str, claim: Claim[Any]) -> None:
+        self.clear()
+        click.echo(f"{index + 1} of {self._total}: {name}", err=True, nl=False)
+
+    def note(self, line: str) -> None:
+        self.clear()
+        super().note(line)
+
+    def clear(self) -> None:
+        """Empty the line."""
+        click.echo("\r\x1b[K", err=True, nl=False)
+
+
+@contextlib.contextmanager
+def _observer(total: int, live: bool, language: Language) -> Iterator[Observer]:
+    if live:
+        yield _Cards(language)
+        return
+    if not sys.stderr.isatty():
+        yield _Quiet()
+        return
+    bar = _Bar(total)
+    try:
+        yield bar
+    finally:
+        bar.clear()

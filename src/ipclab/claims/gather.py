@@ -1,0 +1,106 @@
+"""Running several claims, with the brokers that they need."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ipclab.backends.base import BrokerKind
+from ipclab.claims import catalogue
+from ipclab.claims.base import Claim
+from ipclab.claims.outcome import Conditions, Outcome, Run, broker_missing, conditions, new_run, settle
+from ipclab.claims.supervisor import measure
+from ipclab.errors import BrokerUnavailableError
+
+if TYPE_CHECKING:
+    from ipclab.brokers import Fleet
+    from ipclab.brokers.fleet import Provider
+
+
+class Observer(Protocol):
+    """Is told how a run goes on, between the experiments and never during one."""
+
+    def note(self, line: str) -> None: ...
+
+    def starting(self, index: int, name: str, claim: Claim[Any]) -> None: ...
+
+    def finished(self, outcome: Outcome, conditions: Conditions) -> None: ...
+
+
+def run(
+    claims: Mapping[str, Claim[Any]],
+    *,
+    provider: Provider,
+    install: bool | None,
+    live: bool,
+    observer: Observer,
+) -> Run:
+    """Run these claims in their order. ``live`` lets the experiments print what happens in them.
+
+    A claim whose broker cannot be had is not run, and says why. Brokers that were started for this, and all
+    processes, are ended also when it is interrupted.
+    """
+    began = datetime.datetime.now(datetime.UTC)
+    outcomes: list[Outcome] = []
+    with _Brokers(claims, provider, install, observer.note) as brokers:
+        here = conditions(brokers.described)
+        for index, (name, claim) in enumerate(claims.items()):
+            observer.starting(index, name, claim)
+            reasons = [brokers.missing[kind] for kind in claim.needs if kind in brokers.missing]
+            if reasons:
+                outcome = broker_missing(name, claim, "; ".join(reasons))
+            else:
+                outcome = settle(
+                    name, claim, measure(catalogue.path(name), environ=brokers.environ, live=live)
+                )
+            outcomes.append(outcome)
+            observer.finished(outcome, here)
+    return new_run(here, outcomes, began)
+
+
+class _Brokers:
+    """Those that the claims need: found or started on entry, and ended on exit if they were started."""
+
+    def __init__(
+        self,
+        claims: Mapping[str, Claim[Any]],
+        provider: Provider,
+        install: bool | None,
+        on_event: Callable[[str], None],
+    ) -> None:
+        self._needs = {kind for claim in claims.values() for kind in claim.needs}
+        self._provider = provider
+        self._install = install
+        self._on_event = on_event
+        self._fleet: Fleet | None = None
+        self.missing: dict[BrokerKind, str] = {}
+        self.environ = dict(os.environ)
+        self.described: dict[str, str] = {}
+
+    def __enter__(self) -> _Brokers:
+        if not self._needs:
+            return self
+        # Costs half a second, which a run without brokers need not wait for.
+        from ipclab.brokers import KINDS, acquire
+        from ipclab.brokers.url import VARIABLES
+
+        kinds = [kind for kind in KINDS if kind in self._needs]
+        try:
+            self._fleet = acquire(
+                kinds, provider=self._provider, install=self._install, on_event=self._on_event
+            )
+        except BrokerUnavailableError as error:
+            # One that fails although it was named or forced leaves none of them; the other claims can go on.
+            self.missing = dict.fromkeys(kinds, str(error))
+            return self
+        self.missing = {**self._fleet.missing}
+        for kind, broker in self._fleet.brokers.items():
+            self.environ[VARIABLES[kind][0]] = broker.url
+            self.described[kind] = f"{broker.version} ({broker.provider})"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fleet is not None:
+            self._fleet.close()
