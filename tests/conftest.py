@@ -1,0 +1,78 @@
+"""Fixtures of all tests: servers, one a session and a kind, and the proof that nothing is left behind.
+
+Servers are those that REDIS_URL, RABBITMQ_URL and MEMCACHED_URL name, else private ones of this machine, or
+whatever IPCLAB_TEST_PROVIDER (url, compose, native) says. A server that cannot be had skips the tests that
+need it and no others, with the reason and how to get it; with CI=true it fails them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# So that worker processes can import what tests share, whatever their start method.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from ipclab.backends.base import BrokerKind
+from ipclab.brokers import Broker
+from tests.support import observers, processes
+from tests.support.servers import list_queues, obtain
+
+BrokerOf = Callable[[BrokerKind], Broker]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``pytest tests/conformance --backend NAME``: only this backend, of this package or another."""
+    parser.addoption(
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAME[:OPTION=VALUE,…]",
+        help="conformance tests: only this backend, in all its modes unless options are set; repeatable",
+    )
+
+
+@pytest.fixture(scope="session")
+def redis_broker() -> Iterator[Broker]:
+    """A Redis server."""
+    with obtain("redis") as fleet:
+        yield fleet.brokers["redis"]
+
+
+@pytest.fixture(scope="session")
+def memcached_broker() -> Iterator[Broker]:
+    """A memcached server."""
+    with obtain("memcached") as fleet:
+        yield fleet.brokers["memcached"]
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_broker() -> Iterator[Broker]:
+    """A RabbitMQ server; at the end of the session it holds no queue of the lab any more."""
+    with obtain("rabbitmq") as fleet, observers.watching():
+        broker = fleet.brokers["rabbitmq"]
+        yield broker
+        left = [queue for queue in list_queues(broker) if queue.startswith("ipclab:")]
+    assert not left, f"queues left on RabbitMQ: {left}"
+
+
+@pytest.fixture
+def broker_of(request: pytest.FixtureRequest) -> BrokerOf:
+    """The server of a kind, started when it is first asked for."""
+
+    def find(kind: BrokerKind) -> Broker:
+        broker = request.getfixturevalue(f"{kind}_broker")
+        assert isinstance(broker, Broker)
+        return broker
+
+    return find
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """After the test no process that it started runs."""
+    with processes.no_process_left():
+        yield

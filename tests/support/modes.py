@@ -1,0 +1,91 @@
+"""The modes of every backend in the registry: the combinations of options that differ in what they declare."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ipclab.backends.base import Channel, Counter, Guarantees, Option, OptionValue, Site
+from ipclab.backends.registry import Variant, channel_class, channel_names, counter_class, counter_names
+from ipclab.errors import UnknownNameError
+
+WINDOW = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A channel with its options, and a window."""
+
+    variant: Variant
+    window: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.variant},window={self.window}" if self.window > 1 else str(self.variant)
+
+    @classmethod
+    def of(cls, name: str) -> Mode:
+        """The channel of this name with its default options."""
+        return cls(Variant(name))
+
+    @property
+    def channel(self) -> type[Channel]:
+        """Its class."""
+        return channel_class(self.variant)
+
+    @property
+    def guarantees(self) -> Guarantees:
+        """What it declares."""
+        return self.channel(Site(namespace="ipclab:modes"), **self.variant.options).guarantees
+
+
+def channels(asked: Sequence[str]) -> list[Mode]:
+    """The modes of these backends (of all, if none is named), with a window of 1."""
+    found = []
+    for variant in _chosen(asked, channel_names(), counter_names()):
+        kind = channel_class(variant)
+        declared = set()
+        for options in _combinations(kind.options, variant):
+            guarantees = Mode(Variant(variant.name, options)).guarantees
+            if repr(guarantees) not in declared:
+                declared.add(repr(guarantees))
+                found.append(Mode(Variant(variant.name, options)))
+    return found
+
+
+def with_windows(modes: Iterable[Mode]) -> Iterator[Mode]:
+    """Each of these, and with a larger window where that changes how messages travel."""
+    for mode in modes:
+        yield mode
+        if mode.channel.windowed:
+            yield Mode(mode.variant, WINDOW)
+
+
+def counters(asked: Sequence[str]) -> list[Variant]:
+    """Every counter of these backends (of all, if none is named) under each of its disciplines."""
+    return [
+        Variant(variant.name, options)
+        for variant in _chosen(asked, counter_names(), channel_names())
+        for options in _combinations(counter_class(variant).options, variant)
+    ]
+
+
+def counter(variant: Variant) -> Counter:
+    """An instance to ask what it declares."""
+    return counter_class(variant)(Site(namespace="ipclab:modes"), **variant.options)
+
+
+def _chosen(asked: Sequence[str], names: Sequence[str], others: Sequence[str]) -> list[Variant]:
+    variants = [Variant.parse(text) for text in asked] or [Variant(name) for name in names]
+    for variant in variants:
+        if variant.name not in names and variant.name not in others:
+            raise UnknownNameError("backend", variant.name, [*names, *others])
+    return [variant for variant in variants if variant.name in names]
+
+
+def _combinations(options: Sequence[Option], fixed: Variant) -> Iterator[dict[str, OptionValue]]:
+    """All combinations of choices, the defaults first; what ``fixed`` sets has no choice."""
+    spread = [option for option in options if option.choices and option.name not in fixed.options]
+    choices = [sorted(option.choices, key=lambda choice, o=option: choice != o.default) for option in spread]
+    for chosen in itertools.product(*choices):
+        yield {**fixed.options, **{option.name: value for option, value in zip(spread, chosen, strict=True)}}

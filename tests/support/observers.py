@@ -1,0 +1,74 @@
+"""What names a server holds, seen from outside of the adapters."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
+
+import pika
+import pika.exceptions
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from ipclab.backends.base import BrokerKind
+from ipclab.backends.redis_client import connect as connect_redis
+
+_declared: set[str] = set()
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[None]:
+    """Note which queues this process declares: AMQP can tell whether a name exists, but not list them."""
+    declare = BlockingChannel.queue_declare
+
+    def noting(channel: BlockingChannel, queue: str, *args: object, **settings: object) -> object:
+        _declared.add(queue)
+        return declare(channel, queue, *args, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BlockingChannel, "queue_declare", noting)
+        yield
+
+
+def names(kind: BrokerKind, url: str, beginning: str = "") -> set[str]:
+    """Every key, queue and topic on this server whose name begins so.
+
+    On RabbitMQ: of those that this process declared.
+    """
+    if kind == "rabbitmq":
+        return _existing(url, {name for name in _declared if name.startswith(beginning)})
+    found = _redis(url) if kind == "redis" else _memcached(url)
+    return {name for name in found if name.startswith(beginning)}
+
+
+def _redis(url: str) -> set[str]:
+    with connect_redis(url) as client:
+        return {name.decode() for name in [*client.scan_iter(), *client.pubsub_channels()]}
+
+
+def _memcached(url: str) -> set[str]:
+    where = urlsplit(url)
+    with socket.create_connection((where.hostname, where.port), timeout=10) as link:
+        link.sendall(b"lru_crawler metadump hash\r\n")
+        lines = []
+        for line in link.makefile("rb"):
+            if line.strip() == b"END":
+                return {unquote(text.split()[0].removeprefix("key=")) for text in lines}
+            assert line.startswith(b"key="), line
+            lines.append(line.decode())
+    raise AssertionError("memcached closed the connection within the list of its keys")
+
+
+def _existing(url: str, queues: set[str]) -> set[str]:
+    found = set()
+    for queue in queues:
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            try:
+                connection.channel().queue_declare(queue, passive=True)
+            except pika.exceptions.ChannelClosedByBroker:
+                _declared.discard(queue)
+                continue
+            found.add(queue)
+    return found

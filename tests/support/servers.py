@@ -1,0 +1,60 @@
+"""Servers for tests: where they come from, and what to do where one cannot be had."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from ipclab.backends.base import BrokerKind
+from ipclab.brokers import Broker, Fleet, ProviderName, acquire, native
+from ipclab.brokers import url as urls
+from ipclab.errors import BrokerUnavailableError
+
+PROVIDER_VARIABLE = "IPCLAB_TEST_PROVIDER"
+
+
+def unavailable(reason: str, *, required: bool | None = None) -> None:
+    """Skip with the reason on a laptop; with CI=true, or where required, that is a failure."""
+    if os.environ.get("CI") == "true" if required is None else required:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def obtain(kind: BrokerKind) -> Fleet:
+    """A fleet of this one server: the one that its URL names, else by IPCLAB_TEST_PROVIDER, else native."""
+    chosen = "url" if urls.find(kind) else os.environ.get(PROVIDER_VARIABLE, "native")
+    try:
+        fleet = acquire([kind], provider=cast(ProviderName, chosen), install=False)
+    except BrokerUnavailableError as error:
+        unavailable(str(error))
+        raise
+    if kind in fleet.missing:
+        fleet.close()
+        unavailable(fleet.missing[kind])
+    return fleet
+
+
+def list_queues(broker: Broker) -> list[str]:
+    """The names of all queues of a private RabbitMQ; of another, whose control program is out of reach, none."""
+    if not isinstance(broker, native.NativeBroker):
+        return []
+    launch = broker._record.launches[-1]
+    answer = subprocess.run(
+        [
+            str(Path(launch.argv[0]).with_name("rabbitmqctl")),
+            "-q",
+            "list_queues",
+            "--no-table-headers",
+            "name",
+        ],
+        env=launch.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout.split()
