@@ -22,7 +22,7 @@ EXPERIMENT = Experiment(
     name="round_trip",
     question="How long does it take to ask another process and get its answer?",
     trials=trials,
-    repeats=3,
+    repeats=4,
 )
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ EXPERIMENT = Experiment(
     name="throughput",
     question="How many messages a second does each way carry, by shape, size and window?",
     trials=trials,
-    repeats=3,
+    repeats=4,
 )
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant
+    from ipclab.results.formats import Format
     from ipclab.results.result import Result
 
 FORMATS = ("table", "json", "csv", "md")
@@ -96,31 +97,19 @@ RESULTS = click.option(
 """The option that says where results are kept."""
 
 
-def emit(result: Result, format_: str, output: Path | None) -> None:
+def emit(result: Result, format_: Format, output: Path | None) -> None:
     """Put a result out in one of ``FORMATS``, to stdout or into a file. Raises ResultsError."""
-    text = _rendered(result, format_, sys.stdout if output is None else None)
-    if output is None:
-        click.echo(text.rstrip("\n"))
-        return
     from ipclab.errors import ResultsError
+    from ipclab.results.formats import formatted
+    from ipclab.results.render import WIDTH, wants_colour
 
+    on_terminal = output is None and sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal else WIDTH
+    text = formatted(result, format_, width=width, colour=on_terminal and wants_colour(sys.stdout))
+    if output is None:
+        click.echo(text, nl=False)
+        return
     try:
-        output.write_text(text.rstrip("\n") + "\n")
+        output.write_text(text)
     except OSError as error:
         raise ResultsError(f"cannot write {output}: {error.strerror}; name another file with -o") from error
-
-
-def _rendered(result: Result, format_: str, stream: TextIO | None) -> str:
-    from ipclab.results import export, render
-    from ipclab.results.table import table
-
-    if format_ == "json":
-        return export.json(result)
-    if format_ == "csv":
-        return export.rows_as_csv(result)
-    if format_ == "md":
-        return render.markdown(table(result))
-    on_terminal = stream is not None and stream.isatty()
-    width = shutil.get_terminal_size().columns if on_terminal else render.WIDTH
-    colour = stream is not None and render.wants_colour(stream)
-    return render.text(table(result), width=width, colour=colour)

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,9 @@ from ipclab.cli.options import (
     provider_options,
 )
 from ipclab.cli.progress import LineProgress, Progress, TerminalProgress
+
+if TYPE_CHECKING:
+    from ipclab.results.formats import Format
 
 
 @click.command()
@@ -50,7 +53,7 @@ from ipclab.cli.progress import LineProgress, Progress, TerminalProgress
 @provider_options
 @output_options
 @RESULTS
-def run(name: str, output: Path | None, format_: str, results: Path, **asked: Any) -> int:
+def run(name: str, output: Path | None, format_: Format, results: Path, **asked: Any) -> int:
     """Run the experiment NAME (default: comparison) and print its table.
 
     \b

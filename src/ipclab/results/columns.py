@@ -210,7 +210,7 @@ _COUNTERS = [
     Column("price of\nsafety", _price, full="price of safety"),
     Column("p50", _time(lambda row: row.update, "p50")),
     Column("p99", _time(lambda row: row.update, "p99")),
-    Column("p99.9", _time(lambda row: row.update, "p999")),
+    Column("p99.9", _time(lambda row: row.update, "p999"), optional=True),
     Column("CPU µs\nwork", _worker_cpu, full="CPU µs/update, workers"),
     Column("/upd\nbroker", _broker_cpu, full="CPU µs/update, broker"),
     _LIMIT,

@@ -13,10 +13,12 @@ from ipclab.results.row import Percentiles, Row
 from ipclab.results.stats import separable
 from ipclab.trial.distribution import SAMPLES_BEYOND
 
+BEHIND_SHARE = 0.25
+
 
 def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]:
     """One line for each thing that is in the table and does not explain itself."""
-    found = [*_ranks(result, rows), *_figures(rows), *_columns(rows)]
+    found = [*_ranks(result, rows), *_figures(rows), *_behind(rows), *_columns(rows)]
     if units.NOT_APPLICABLE in cells:
         found.append(f"{units.NOT_APPLICABLE}  does not apply, or no trial of the row got that far")
     if units.WITHHELD in cells:
@@ -89,6 +91,22 @@ def _figures(rows: Sequence[Row]) -> Iterator[str]:
         yield "service  from the actual send to the receipt; late: sent over 1 ms after the intended time"
     if any(row.round_trip or row.update for row in rows):
         yield "round trips and updates are timed in a closed loop: a slow one delays the next"
+
+
+def _behind(rows: Sequence[Row]) -> Iterator[str]:
+    """The rows whose senders could not keep to their schedule, since their latencies mean something else."""
+    behind = [
+        f"{row.name} {row.mode}".rstrip()
+        for row in rows
+        if row.send is not None
+        and (row.late_sends or 0) + (row.skipped_sends or 0)
+        > BEHIND_SHARE * (row.send.count + (row.skipped_sends or 0))
+    ]
+    if behind:
+        yield (
+            f"behind schedule: over {BEHIND_SHARE:.0%} of the sends began late or never in "
+            f"{'; '.join(behind)}; the rate was near or above what it can carry, so its latency is mostly waiting to be sent"
+        )
 
 
 def _columns(rows: Sequence[Row]) -> Iterator[str]:
