@@ -36,10 +36,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import plain_loops
 from rich.console import Console
 from rich.table import Table
 
+import plain_loops
 from ipclab import brokers, startmethod
 from ipclab.backends.base import BrokerKind
 from ipclab.backends.registry import Variant, channel_class

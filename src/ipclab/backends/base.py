@@ -20,7 +20,7 @@ module is shared between threads.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -113,6 +113,14 @@ class Producer(abc.ABC):
         Raises the client library's own error when the message was refused or its fate is unknown.
         """
 
+    def sender(self) -> Callable[[bytes], object]:
+        """What the hot loop calls for each message: ``send``, or a function that does exactly the same.
+
+        An adapter whose ``send`` is one call of the client returns that call here, so that the measurement
+        does not pay for a second one. Calls of both may be mixed.
+        """
+        return self.send
+
     def flush(self) -> None:  # noqa: B027 - most channels confirm in send()
         """Return once all that was sent so far is accepted at the declared confirm level."""
 
@@ -131,6 +139,15 @@ class Consumer(abc.ABC):
     @abc.abstractmethod
     def receive(self) -> Sequence[bytes]:
         """Block until there is a message; return one or more, in the order in which they came."""
+
+    def receiver(self) -> Callable[[], bytes] | None:
+        """A function that blocks until there is a message and returns that one, or None (see ``receive``).
+
+        An adapter that neither batches nor acknowledges, and whose ``receive`` is one call of the client,
+        returns that call here, so that the measurement pays neither for a second one nor for a sequence of
+        one. Calls of both may be mixed.
+        """
+        return None
 
     def ack(self) -> None:  # noqa: B027 - see ``acknowledges``
         """Acknowledge everything that ``receive()`` has returned so far."""

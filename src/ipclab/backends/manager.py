@@ -89,6 +89,9 @@ class _CallProducer(Producer):
     def send(self, body: bytes) -> None:
         self._call(body)
 
+    def sender(self) -> Callable[[bytes], object]:
+        return self._call
+
 
 class _BlockingConsumer(Consumer):
     """Waits in the server's ``Queue.get``."""
@@ -98,6 +101,9 @@ class _BlockingConsumer(Consumer):
 
     def receive(self) -> Sequence[bytes]:
         return (self._get(),)
+
+    def receiver(self) -> Callable[[], bytes]:
+        return self._get
 
 
 class _PollingConsumer(Consumer):

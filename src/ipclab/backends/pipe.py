@@ -7,7 +7,7 @@ lock stands before each end. ``pipe`` has none and takes one of each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Lock
 from typing import ClassVar
@@ -27,6 +27,9 @@ class PipeProducer(Producer):
     def send(self, body: bytes) -> None:
         self._send_bytes(body)
 
+    def sender(self) -> Callable[[bytes], object]:
+        return self._send_bytes
+
 
 class PipeConsumer(Consumer):
     """Reads one message at a time from the pipe."""
@@ -36,6 +39,9 @@ class PipeConsumer(Consumer):
 
     def receive(self) -> Sequence[bytes]:
         return (self._recv_bytes(),)
+
+    def receiver(self) -> Callable[[], bytes]:
+        return self._recv_bytes
 
 
 class LockedPipeProducer(Producer):
@@ -58,8 +64,14 @@ class LockedPipeConsumer(Consumer):
         self._lock = lock
 
     def receive(self) -> Sequence[bytes]:
+        return (self._receive_one(),)
+
+    def receiver(self) -> Callable[[], bytes]:
+        return self._receive_one
+
+    def _receive_one(self) -> bytes:
         with self._lock:
-            return (self._recv_bytes(),)
+            return self._recv_bytes()
 
 
 class PipeChannel(Channel):

@@ -7,7 +7,7 @@ gone. ``SimpleQueue.put`` writes to the pipe itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ipclab.backends.base import Channel, Consumer, Guarantees, Producer
@@ -26,6 +26,9 @@ class QueueProducer(Producer):
     def send(self, body: bytes) -> None:
         self._put(body)
 
+    def sender(self) -> Callable[[bytes], object]:
+        return self._put
+
     def close(self) -> None:
         self._queue.close()
         self._queue.join_thread()
@@ -40,6 +43,9 @@ class SimpleQueueProducer(Producer):
     def send(self, body: bytes) -> None:
         self._put(body)
 
+    def sender(self) -> Callable[[bytes], object]:
+        return self._put
+
 
 class QueueConsumer(Consumer):
     """Gets from a ``Queue`` or a ``SimpleQueue``, one message at a time."""
@@ -49,6 +55,9 @@ class QueueConsumer(Consumer):
 
     def receive(self) -> Sequence[bytes]:
         return (self._get(),)
+
+    def receiver(self) -> Callable[[], bytes]:
+        return self._get
 
 
 class JoinableQueueConsumer(Consumer):

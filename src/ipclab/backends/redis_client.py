@@ -5,7 +5,7 @@ redis-py is imported on the first connection, so that listing the backends does 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -94,6 +94,9 @@ class Sender(Producer):
 
     def send(self, body: bytes) -> None:
         self._command(body)
+
+    def sender(self) -> Callable[[bytes], object]:
+        return self._command
 
     def close(self) -> None:
         self._client.close()

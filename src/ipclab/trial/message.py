@@ -2,8 +2,8 @@
 
 A body is a header of 16 bytes, ``crc32 (4) | producer (2) | kind (2) | sequence (8)``, little endian, and a
 tail. The tail is a producer's own block of pseudo-random bytes, the same in each of its messages. The CRC
-covers tail, producer, kind and sequence; since the tail comes first in it, stamping a message costs the
-same for 64 bytes and for 64 KiB. A consumer compares the whole tail byte by byte and logs the header, whose
+covers tail, producer, kind and sequence; since the tail comes first in it, the CRC of a message costs the
+same for 64 bytes and for 64 KiB. A consumer compares length and tail byte by byte and logs the header, whose
 CRC is verified after the window: together that covers every byte of the body.
 
 A body carries no time: all processes of a trial share one clock, so producers log when they sent which
@@ -12,6 +12,7 @@ sequence, consumers when they received it, and the two are joined afterwards.
 
 from __future__ import annotations
 
+import functools
 import random
 import struct
 import zlib
@@ -30,6 +31,9 @@ _STOP_KIND = 1
 STOP = struct.pack("<IHHQ", zlib.crc32(struct.pack("<HHQ", _LAB, _STOP_KIND, 0)), _LAB, _STOP_KIND, 0)
 """The body that tells a consumer to end. It is no message of the trial and never counted."""
 
+NO_HEADER = b"\xff" * HEADER_BYTES
+"""Logged in place of the header of a body whose rest is not what was sent; its kind is one that none has."""
+
 _NOBODYS_TAIL = b"no body ends with these bytes, so that the check sends it the slow way"
 
 
@@ -45,41 +49,77 @@ def tails_by_first_byte(tails: list[bytes]) -> tuple[bytes, ...]:
     return (*tails, *[_NOBODYS_TAIL] * (256 - len(tails)))
 
 
-def stamp(producer: int, first: int, count: int, body_tail: bytes) -> bytes:
-    """``count`` bodies with the sequences from ``first`` on, end to end in one block.
+class Stamper:
+    """Makes the bodies of one producer, many at a time, since that costs a fiftieth of doing it for each."""
 
-    Cut it with ``struct.Struct(f"{size}s").iter_unpack``. Done for many at once because that costs a tenth
-    of doing it for each.
-    """
-    headers = np.zeros(count, HEADER)
-    headers["producer"] = producer
-    headers["sequence"] = np.arange(first, first + count, dtype=np.uint64)
-    headers["crc"] = header_crcs(headers, zlib.crc32(body_tail))
-    block = np.empty((count, HEADER_BYTES + len(body_tail)), np.uint8)
-    block[:, :HEADER_BYTES] = headers.view(np.uint8).reshape(count, HEADER_BYTES)
-    block[:, HEADER_BYTES:] = np.frombuffer(body_tail, np.uint8)
-    return block.tobytes()
+    def __init__(self, producer: int, body_tail: bytes, most: int) -> None:
+        """``most`` is the largest number of bodies that will be asked for at once."""
+        self._tail_crc = zlib.crc32(body_tail)
+        self._headers = np.zeros(most, HEADER)
+        self._headers["producer"] = producer
+        self._block = np.empty((most, HEADER_BYTES + len(body_tail)), np.uint8)
+        self._block[:, HEADER_BYTES:] = np.frombuffer(body_tail, np.uint8)
+        self._bodies = self._block.view(f"V{HEADER_BYTES + len(body_tail)}").reshape(most)
+
+    def stamp(self, first: int, count: int) -> list[bytes]:
+        """``count`` bodies with the sequences from ``first`` on."""
+        headers = self._headers[:count]
+        headers["sequence"] = np.arange(first, first + count, dtype=np.uint64)
+        headers["crc"] = header_crcs(headers, self._tail_crc)
+        self._block[:count, :HEADER_BYTES] = headers.view(np.uint8).reshape(count, HEADER_BYTES)
+        bodies: list[bytes] = self._bodies[:count].tolist()
+        return bodies
+
+
+def stamp(producer: int, first: int, count: int, body_tail: bytes) -> bytes:
+    """``count`` bodies with the sequences from ``first`` on, end to end."""
+    return b"".join(Stamper(producer, body_tail, count).stamp(first, count))
 
 
 def header_crcs(
     headers: npt.NDArray[np.void], tail_crc: int | npt.NDArray[np.uint32]
 ) -> npt.NDArray[np.uint32]:
-    """The CRC-32 that each header should carry, continued from the CRC of its tail.
+    """The CRC-32 (that of zlib) that each header should carry, continued from the CRC of its tail.
 
-    The table-driven algorithm of ISO-HDLC CRC-32 (as in zlib), a byte of all headers at a time.
+    A CRC is linear: that of a header is that of 12 zero bytes in its place, exclusive-or what each of its
+    16-bit words contributes by itself, which is looked up in a table.
     """
-    octets = headers.view(np.uint8).reshape(len(headers), HEADER_BYTES)
-    register = np.full(len(headers), tail_crc, np.uint32) ^ np.uint32(0xFFFFFFFF)
-    for position in range(4, HEADER_BYTES):
-        register = _CRC_TABLE[(register ^ octets[:, position]) & np.uint32(0xFF)] ^ (register >> np.uint32(8))
-    return register ^ np.uint32(0xFFFFFFFF)
+    words = headers.view("<u2").reshape(len(headers), HEADER_BYTES // 2)[:, _CRC_BYTES // 2 :]
+    tables = _contributions()
+    crcs = np.empty(len(headers), np.uint32)
+    if isinstance(tail_crc, int):
+        crcs[:] = zlib.crc32(bytes(_COVERED_BYTES), tail_crc)
+    else:
+        crcs[:] = zlib.crc32(bytes(_COVERED_BYTES))
+        crcs ^= tables[0][tail_crc & np.uint32(0xFFFF)]
+        crcs ^= tables[1][tail_crc >> np.uint32(16)]
+    for table, column in zip(tables[2:], words.T, strict=True):
+        if column.any():
+            crcs ^= table[column]
+    return crcs
 
 
-def _crc_table() -> npt.NDArray[np.uint32]:
-    table = np.arange(256, dtype=np.uint32)
+_CRC_BYTES = HEADER["crc"].itemsize
+_COVERED_BYTES = HEADER_BYTES - _CRC_BYTES
+
+
+@functools.cache
+def _contributions() -> tuple[npt.NDArray[np.uint32], ...]:
+    """By 16-bit word, what it adds to the CRC: the two halves of the tail's CRC, then the header's words.
+
+    The CRC so far takes part like four bytes more in front, of which the first four covered ones are the
+    place: adding it to the register and adding it to those bytes is the same.
+    """
+    one_byte = np.arange(256, dtype=np.uint32)
     for _ in range(8):
-        table = np.where(table & 1, (table >> 1) ^ np.uint32(0xEDB88320), table >> 1).astype(np.uint32)
-    return table
-
-
-_CRC_TABLE = _crc_table()
+        one_byte = np.where(one_byte & 1, (one_byte >> 1) ^ np.uint32(0xEDB88320), one_byte >> 1).astype(
+            np.uint32
+        )
+    by_byte = [one_byte]
+    for _ in range(_COVERED_BYTES - 1):
+        by_byte.insert(0, (by_byte[0] >> np.uint32(8)) ^ one_byte[by_byte[0] & np.uint32(0xFF)])
+    word = np.arange(1 << 16)
+    by_word = [
+        low[word & 0xFF] ^ high[word >> 8] for low, high in zip(by_byte[::2], by_byte[1::2], strict=True)
+    ]
+    return (*by_word[:2], *by_word)

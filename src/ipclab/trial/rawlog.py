@@ -5,10 +5,12 @@ maps the ones that it writes, and after the trial the runner reads them with num
 
 ``sends``     one signed 8-byte integer a message, at the place of its sequence: when ``send()`` was called.
 ``returns``   the same for when ``send()`` returned; written by paced producers only.
-``receipts``  one record of 28 bytes a receipt, in the order of arrival: time, header, length of the body (0
-              where the tail was not the producer's own).
+``receipts``  one record of 24 bytes a receipt, in the order of arrival: time, header (``NO_HEADER`` where
+              the rest of the body is not the producer's own).
 
-Each file begins with 8 bytes that say how far the worker has come, for others to look at while it runs.
+Each file begins with 8 bytes that say how far the worker has come, for others to look at while it runs. Of
+``receipts`` they say so only once it is done: a store for each message is saved, and a watcher finds the last
+record that is there.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ import numpy.typing as npt
 from ipclab.trial.message import HEADER, HEADER_BYTES
 
 PROGRESS_BYTES = 8
-RECEIPT = np.dtype([("time_ns", "<i8"), ("header", HEADER), ("length", "<u4")])
+RECEIPT = np.dtype([("time_ns", "<i8"), ("header", HEADER)])
 RECEIPT_BYTES = RECEIPT.itemsize
-pack_receipt = struct.Struct(f"<q{HEADER_BYTES}sI").pack_into
-"""``pack_receipt(log, offset, time_ns, body, length)`` cuts the header off the body by itself."""
+pack_receipt = struct.Struct(f"<q{HEADER_BYTES}s").pack_into
+"""``pack_receipt(log, offset, time_ns, body)`` cuts the header off the body by itself."""
 
 
 def create(path: Path, record_bytes: int, capacity: int) -> None:
@@ -58,6 +60,38 @@ class RawLog:
         if self.stamps is not None:
             self.stamps.release()
         self.map.close()
+
+
+class ReceiptWatch:
+    """How many receipts a consumer has logged, for another process to look at while it runs."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
+        self._words = memoryview(self._map)[PROGRESS_BYTES:].cast("q")
+        self._most = len(self._words) * 8 // RECEIPT_BYTES
+        self._count = 0
+
+    def count(self) -> int:
+        """Receipts by now. Looks from the last answer on, in steps that double and then halve again."""
+        words, count, most, step = self._words, self._count, self._most, 1
+        while count + step <= most and words[(count + step - 1) * _RECEIPT_WORDS]:
+            count += step
+            step *= 2
+        while step > 1:
+            step //= 2
+            if count + step <= most and words[(count + step - 1) * _RECEIPT_WORDS]:
+                count += step
+        self._count = count
+        return count
+
+    def close(self) -> None:
+        """Unmap."""
+        self._words.release()
+        self._map.close()
+
+
+_RECEIPT_WORDS = RECEIPT_BYTES // 8
 
 
 def read_stamps(path: Path) -> npt.NDArray[np.int64]:

@@ -1,27 +1,31 @@
 """The hot loops: what a worker does between the starting signal and its last message.
 
 Within these loops there is nothing but the backend, a reading of the clock, and a store of what was read. All
-else happens once a *block* of messages, and a block lasts about a millisecond: stamping the next bodies, the
-look at the backlog, the look at the time.
+else happens once a *block* of messages, and a block lasts about a millisecond: the look at the backlog and at
+the time. The next bodies are stamped once they run out, many at a time.
 """
 
 from __future__ import annotations
 
-import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, count, islice
 
 from ipclab.backends.base import Consumer, CounterClient, Producer
 from ipclab.trial.clock import now_ns
-from ipclab.trial.message import STOP, stamp, tails_by_first_byte
+from ipclab.trial.message import HEADER_BYTES, NO_HEADER, STOP, Stamper, tails_by_first_byte
 from ipclab.trial.pacing import wait_until
-from ipclab.trial.rawlog import PROGRESS_BYTES, RECEIPT_BYTES, RawLog, pack_receipt
+from ipclab.trial.rawlog import PROGRESS_BYTES, RECEIPT_BYTES, RawLog, ReceiptWatch, pack_receipt
 
 BLOCK_NS = 1_000_000
 LARGEST_BLOCK = 1024
-LARGEST_BLOCK_BYTES = 1 << 20
+STAMPED = 2048
+STAMPED_PACED = 256
+STAMPED_BYTES = 1 << 20
+"""Bodies are stamped ahead, at most so many and so many bytes at a time; fewer where a pause would show."""
+SMALL_TAIL_BYTES = 4096
+"""Up to this size, comparing a copy of a body's tail is cheaper than comparing it in its place."""
 BLOCKS_IN_BACKLOG = 4
 STALL_SLEEP_S = 0.0001
 GIVE_UP_NS = 100_000_000
@@ -33,7 +37,7 @@ class Backlog:
     """How many messages are under way, read off the progress of all logs of the trial."""
 
     sent: list[RawLog]
-    received: list[RawLog]
+    received: list[ReceiptWatch]
     most: int
     copies: int
     """How many receipts a message is owed: 1, or the number of consumers with fan-out."""
@@ -41,7 +45,7 @@ class Backlog:
 
     def size(self) -> int:
         """Messages that were sent and are neither received nor written off."""
-        received = sum(log.progress[0] for log in self.received) // self.copies
+        received = sum(log.count() for log in self.received) // self.copies
         return sum(log.progress[0] for log in self.sent) - received - self.written_off
 
     def wait(self) -> int:
@@ -76,34 +80,28 @@ def saturate(
     for room in the backlog.
     """
     assert sends.stamps is not None
-    starts, progress = sends.stamps, sends.progress
-    send, flush = producer.send, producer.flush
-    unpack = struct.Struct(f"{len(body_tail) + 16}s").iter_unpack
-    by_memory = LARGEST_BLOCK_BYTES // (len(body_tail) + 16)
-    most = max(window, min(LARGEST_BLOCK, by_memory, backlog.most // BLOCKS_IN_BACKLOG))
-    block, i, stalled_ns = window, 0, 0
-    while (began_ns := now_ns()) < end_ns and i + block <= len(starts):
-        bodies = unpack(stamp(index, i, block, body_tail))
-        if window == 1:
-            for (body,) in bodies:
-                starts[i] = now_ns()
+    starts, progress, clock = sends.stamps, sends.progress, now_ns
+    send, flush = producer.sender(), producer.flush
+    bodies = _bodies(index, body_tail, STAMPED)
+    most = max(window, min(LARGEST_BLOCK, backlog.most // BLOCKS_IN_BACKLOG))
+    block, sent, stalled_ns = window, 0, 0
+    while (began_ns := clock()) < end_ns and sent + block <= len(starts):
+        run = window if window > 1 else block
+        for first in range(sent, sent + block, run):
+            for i, body in enumerate(islice(bodies, run), first):
+                starts[i] = clock()
                 send(body)
-                i += 1
-        else:
-            for _ in range(block // window):
-                for (body,) in islice(bodies, window):
-                    starts[i] = now_ns()
-                    send(body)
-                    i += 1
+            if window > 1:
                 flush()
-        progress[0] = i
-        took_ns = now_ns() - began_ns
+        sent += block
+        progress[0] = sent
+        took_ns = clock() - began_ns
         if took_ns < BLOCK_NS // 2:
             block = min(block * 2, most // window * window)
         elif took_ns > BLOCK_NS * 2:
             block = max(block // 2 // window, 1) * window
         stalled_ns += backlog.wait()
-    return i, stalled_ns
+    return sent, stalled_ns
 
 
 def pace(
@@ -124,8 +122,8 @@ def pace(
     assert sends.stamps is not None
     assert returns.stamps is not None
     starts, ends, progress = sends.stamps, returns.stamps, sends.progress
-    send = producer.send
-    for i, body in enumerate(_bodies(index, len(due_ns), body_tail)):
+    send = producer.sender()
+    for i, body in enumerate(islice(_bodies(index, body_tail, STAMPED_PACED), len(due_ns))):
         wait_until(start_ns + due_ns[i])
         began_ns = now_ns()
         if began_ns >= end_ns:
@@ -137,44 +135,59 @@ def pace(
     return len(due_ns)
 
 
-def _bodies(index: int, count: int, body_tail: bytes) -> Iterator[bytes]:
-    block = max(1, min(256, LARGEST_BLOCK_BYTES // (len(body_tail) + 16)))
-    unpack = struct.Struct(f"{len(body_tail) + 16}s").iter_unpack
-    for first in range(0, count, block):
-        for (body,) in unpack(stamp(index, first, min(block, count - first), body_tail)):
-            yield body
+def _bodies(index: int, body_tail: bytes, most: int) -> Iterator[bytes]:
+    """All the bodies of a producer, without end, at most ``most`` of them stamped ahead."""
+    most = max(1, min(most, STAMPED_BYTES // (HEADER_BYTES + len(body_tail))))
+    stamper = Stamper(index, body_tail, most)
+    return chain.from_iterable(stamper.stamp(first, most) for first in count(0, most))
 
 
 def consume(consumer: Consumer, tails: list[bytes], receipts: RawLog) -> None:
     """Receive, log and acknowledge until the stop message comes.
 
-    A body whose tail is not its producer's own is logged with the length 0.
+    A body whose length or tail is not its producer's own is logged as ``NO_HEADER``.
     """
-    log, progress = receipts.map, receipts.progress
+    receive_one = consumer.receiver()
+    # Without a tail, a comparison of tails would say nothing about the length.
+    if receive_one and len(tails) == 1 and 0 < len(tails[0]) <= SMALL_TAIL_BYTES:
+        received = _consume_small(receive_one, tails[0], receipts)
+    else:
+        received = _consume_any(consumer, tails, receipts)
+    receipts.progress[0] = received
+
+
+def _consume_small(receive_one: Callable[[], bytes], own_tail: bytes, receipts: RawLog) -> int:
+    """The loop for one producer, small messages, and a client that hands over one at a time."""
+    log, clock = receipts.map, now_ns
+    places, bodies = count(PROGRESS_BYTES, RECEIPT_BYTES), iter(receive_one, STOP)
+    at = PROGRESS_BYTES - RECEIPT_BYTES
+    for at, body in zip(places, bodies, strict=False):
+        pack_receipt(log, at, clock(), body if body[HEADER_BYTES:] == own_tail else NO_HEADER)
+    return (at - PROGRESS_BYTES) // RECEIPT_BYTES + 1
+
+
+def _consume_any(consumer: Consumer, tails: list[bytes], receipts: RawLog) -> int:
+    log, clock = receipts.map, now_ns
     receive, ack = consumer.receive, consumer.ack
     acknowledges = consumer.acknowledges
+    size_bytes = len(tails[0]) + HEADER_BYTES
     by_first_byte = tails_by_first_byte(tails)
-    at, count = PROGRESS_BYTES, 0
+    at = PROGRESS_BYTES
     going = True
     while going:
-        bodies = receive()
-        for body in bodies:
-            pack_receipt(log, at, now_ns(), body, len(body))
-            try:
-                intact = body.endswith(by_first_byte[body[4]])
-            except IndexError:
-                intact = False
-            if not intact:
-                if body == STOP:
-                    log[at : at + RECEIPT_BYTES] = bytes(RECEIPT_BYTES)
-                    going = False
-                    continue
-                pack_receipt(log, at, now_ns(), body, 0)
+        for body in receive():
+            received_ns = clock()
+            if len(body) == size_bytes and body.endswith(by_first_byte[body[4]]):
+                pack_receipt(log, at, received_ns, body)
+            elif body == STOP:
+                going = False
+                continue
+            else:
+                pack_receipt(log, at, received_ns, NO_HEADER)
             at += RECEIPT_BYTES
-            count += 1
         if acknowledges:
             ack()
-        progress[0] = count
+    return (at - PROGRESS_BYTES) // RECEIPT_BYTES
 
 
 def ping(
@@ -193,10 +206,10 @@ def ping(
     assert sends.stamps is not None
     assert returns.stamps is not None
     starts, ends, progress = sends.stamps, returns.stamps, sends.progress
-    send, receive, ack = producer.send, consumer.receive, consumer.ack
+    send, receive, ack = producer.sender(), consumer.receive, consumer.ack
     acknowledges = consumer.acknowledges
     i = 0
-    for body in _bodies(0, len(starts), body_tail):
+    for body in islice(_bodies(0, body_tail, STAMPED_PACED), len(starts)):
         starts[i] = now_ns()
         send(body)
         (echo,) = receive()
@@ -214,7 +227,7 @@ def ping(
 
 def echo(consumer: Consumer, producer: Producer) -> None:
     """Send back whatever comes until the stop message does."""
-    send, receive, ack = producer.send, consumer.receive, consumer.ack
+    send, receive, ack = producer.sender(), consumer.receive, consumer.ack
     acknowledges = consumer.acknowledges
     while True:
         bodies = receive()

@@ -34,7 +34,7 @@ from ipclab.backends.base import Channel, Counter, Producer
 from ipclab.trial import roles
 from ipclab.trial.message import STOP, tail
 from ipclab.trial.pacing import wait_until
-from ipclab.trial.rawlog import RawLog
+from ipclab.trial.rawlog import RawLog, ReceiptWatch
 from ipclab.trial.resources import own_peak_rss_bytes
 from ipclab.trial.spec import TrialSpec
 
@@ -186,8 +186,8 @@ def _produce(mine: Assignment, parent: Connection) -> None:
         done = Done(count=count, skipped=len(mine.due_ns) - count, peak_rss_bytes=own_peak_rss_bytes())
     else:
         backlog = roles.Backlog(
-            sent=[_watch(sends_path(mine.logs, f"producer-{i}")) for i in range(spec.producers)],
-            received=[_watch(receipts_path(mine.logs, f"consumer-{i}")) for i in range(spec.consumers)],
+            sent=[RawLog(sends_path(mine.logs, f"producer-{i}"), watch=True) for i in range(spec.producers)],
+            received=[ReceiptWatch(receipts_path(mine.logs, f"consumer-{i}")) for i in range(spec.consumers)],
             most=spec.backlog,
             copies=mine.copies,
         )
@@ -198,10 +198,6 @@ def _produce(mine: Assignment, parent: Connection) -> None:
         done = Done(count=count, stalled_s=stalled_ns / 1e9, peak_rss_bytes=own_peak_rss_bytes())
     parent.send(done)
     _stop_on_demand(producer, parent)
-
-
-def _watch(path: Path) -> RawLog:
-    return RawLog(path, watch=True)
 
 
 def _stop_on_demand(producer: Producer, parent: Connection) -> None:

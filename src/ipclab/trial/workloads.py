@@ -180,12 +180,12 @@ class Messages(Workload):
         """Wait until everything has arrived, or nothing has for ``drain_s``."""
         sent = sum(w.done.count for w in crew.by_role("producer") if w.done)
         owed = sent * (self.spec.consumers if self.guarantees.fan_out else 1)
-        logs = [rawlog.RawLog(receipts_path(self.logs, w.name), watch=True) for w in crew.by_role("consumer")]
+        logs = [rawlog.ReceiptWatch(receipts_path(self.logs, w.name)) for w in crew.by_role("consumer")]
         deadline = time.monotonic() + self.spec.grace_s
         arrived, moved = 0, time.monotonic()
         while arrived < owed and not crew.failures:
             now = time.monotonic()
-            if (count := sum(log.progress[0] for log in logs)) != arrived:
+            if (count := sum(log.count() for log in logs)) != arrived:
                 arrived, moved = count, now
             elif now - moved > self.spec.drain_s:
                 break

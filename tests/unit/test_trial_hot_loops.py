@@ -1,0 +1,130 @@
+"""The loop for clients that hand over one message at a time logs what the general loop logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from ipclab.backends.base import Consumer, Producer
+from ipclab.trial import rawlog, roles
+from ipclab.trial.clock import now_ns
+from ipclab.trial.message import NO_HEADER, STOP, Stamper, tail
+from ipclab.trial.rawlog import RawLog, ReceiptWatch
+
+SIZES = (16, 64, 1024, 8192)
+
+
+class Batches(Consumer):
+    """Hands over what it was given, three at a time."""
+
+    def __init__(self, bodies: Sequence[bytes]) -> None:
+        self._left = [*bodies, STOP]
+
+    def receive(self) -> Sequence[bytes]:
+        batch, self._left = self._left[:3], self._left[3:]
+        return batch
+
+
+class Singles(Batches):
+    """Hands them over one at a time."""
+
+    def receiver(self) -> Callable[[], bytes]:
+        return lambda: self._left.pop(0)
+
+
+class Kept(Producer):
+    """Keeps what is sent, and how many messages there were at each flush."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.flushes: list[int] = []
+
+    def send(self, body: bytes) -> None:
+        self.bodies.append(body)
+
+    def flush(self) -> None:
+        self.flushes.append(len(self.bodies))
+
+
+def consumed(folder: Path, consumer: Consumer, size: int) -> list[bytes]:
+    """The headers that the loop logs."""
+    path = folder / f"{type(consumer).__name__}.receipts"
+    rawlog.create(path, rawlog.RECEIPT_BYTES, 100)
+    log = RawLog(path)
+    before_ns = now_ns()
+    roles.consume(consumer, [tail(1, 0, size)], log)
+    after_ns = now_ns()
+    count = log.progress[0]
+    log.close()
+    receipts = rawlog.read_receipts(path)
+    assert len(receipts) == count
+    assert all(before_ns <= time_ns <= after_ns for time_ns in receipts["time_ns"])
+    return [header.tobytes() for header in receipts["header"]]
+
+
+@pytest.mark.parametrize("kind", [Batches, Singles])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 50])
+def test_every_message_is_logged_with_its_header(
+    tmp_path: Path, kind: type[Batches], size: int, count: int
+) -> None:
+    bodies = Stamper(0, tail(1, 0, size), 100).stamp(7, count)
+    assert consumed(tmp_path, kind(bodies), size) == [body[:16] for body in bodies]
+
+
+@pytest.mark.parametrize("kind", [Batches, Singles])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_body_whose_length_or_tail_is_wrong_is_logged_without_its_header(
+    tmp_path: Path, kind: type[Batches], size: int
+) -> None:
+    (good,) = Stamper(0, tail(1, 0, size), 1).stamp(3, 1)
+    wrong = [b"", good[:3], good[:-1], good + b"\0", good[:16] + b"\0" + good[16:], good * 2]
+    if size > 16:
+        wrong += [good[:-1] + bytes([good[-1] ^ 1]), good[:16] + bytes([good[16] ^ 128]) + good[17:]]
+    logged = consumed(tmp_path, kind([good, *wrong, good]), size)
+    assert logged == [good[:16], *[NO_HEADER] * len(wrong), good[:16]]
+
+
+@pytest.mark.parametrize("kind", [Batches, Singles])
+def test_more_receipts_than_the_log_has_room_for_are_an_error(tmp_path: Path, kind: type[Batches]) -> None:
+    bodies = Stamper(0, tail(1, 0, 64), 101).stamp(0, 101)
+    with pytest.raises(Exception, match="pack_into"):
+        consumed(tmp_path, kind(bodies), 64)
+
+
+@pytest.mark.parametrize(("window", "most"), [(1, 1000), (1, 3), (5, 1000), (100, 40)])
+def test_the_producer_sends_every_sequence_once_and_flushes_every_window(
+    tmp_path: Path, window: int, most: int
+) -> None:
+    rawlog.create(tmp_path / "sends", 8, 5000)
+    sends, producer = RawLog(tmp_path / "sends"), Kept()
+    backlog = roles.Backlog(sent=[], received=[], most=most, copies=1)
+    own_tail = tail(1, 2, 64)
+    sent, _ = roles.saturate(
+        producer, 2, own_tail, sends, backlog, window=window, end_ns=now_ns() + 10_000_000_000
+    )
+    assert sends.stamps is not None
+    times_ns = sends.stamps[:sent].tolist()
+    assert sent == len(producer.bodies) == sends.progress[0] > 3000
+    assert producer.bodies == Stamper(2, own_tail, sent).stamp(0, sent)
+    assert times_ns == sorted(times_ns)
+    assert times_ns[0] > 0
+    assert producer.flushes == ([] if window == 1 else list(range(window, sent + 1, window)))
+    sends.close()
+
+
+def test_a_watch_counts_receipts_while_they_are_written(tmp_path: Path) -> None:
+    rawlog.create(tmp_path / "receipts", rawlog.RECEIPT_BYTES, 300)
+    log, watch = RawLog(tmp_path / "receipts"), ReceiptWatch(tmp_path / "receipts")
+    counts = []
+    for written in range(301):
+        if written in (0, 1, 2, 3, 10, 11, 100, 299, 300):
+            counts.append((written, watch.count()))
+        if written < 300:
+            place = rawlog.PROGRESS_BYTES + written * rawlog.RECEIPT_BYTES
+            rawlog.pack_receipt(log.map, place, 1, bytes(16))
+    assert all(written == count for written, count in counts)
+    watch.close()
+    log.close()
