@@ -157,15 +157,12 @@ class Experiment:
         possible = {str(spec.backend) for spec in trials}
         asked = {str(variant) for variant in request.backends}
         for (backend, _), refusal in left_out.items():
-            if backend in asked - possible:
+            if backend in asked - possible or not trials:
                 raise refusal
-        if not trials:
-            raise next(iter(left_out.values()), self._nothing(request))
+        measured = {spec.backend.name for spec in trials}
+        if idle := [str(variant) for variant in request.backends if variant.name not in measured]:
+            raise UsageError(f"the experiment {self.name} has nothing to measure on {', '.join(idle)}")
         return Plan(trials, list(left_out))
-
-    def _nothing(self, request: Request) -> UsageError:
-        asked = ", ".join(str(variant) for variant in request.backends)
-        return UsageError(f"the experiment {self.name} has nothing to measure on {asked}")
 
 
 def folder() -> Path:

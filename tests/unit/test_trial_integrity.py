@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,19 +31,35 @@ PROMISES = Guarantees(
 )
 
 
-class Replay(Consumer):
-    """Hands over what it was given, some at a time, and then the stop signal."""
+class Batches(Consumer):
+    """Hands over what it was given, seven at a time, and then the stop signal."""
 
-    def __init__(self, bodies: Sequence[bytes], at_a_time: int = 7) -> None:
-        everything = [*bodies, STOP]
-        self._batches = [everything[i : i + at_a_time] for i in range(0, len(everything), at_a_time)]
+    def __init__(self, bodies: Sequence[bytes]) -> None:
+        self._left = deque([*bodies, STOP])
 
     def receive(self) -> Sequence[bytes]:
-        return self._batches.pop(0)
+        return [self._left.popleft() for _ in range(min(7, len(self._left)))]
 
 
-def account(folder: Path, bodies: Sequence[bytes], *, size: int, sent: int, producers: int = 1) -> Ledger:
-    """What the lab makes of these bodies, where each producer has sent so many."""
+class Singles(Batches):
+    """Hands them over one at a time, to the loop that is made for that."""
+
+    def receiver(self) -> Callable[[], bytes]:
+        return self._left.popleft
+
+
+Account = Callable[..., Ledger]
+
+
+@pytest.fixture(params=[Batches, Singles])
+def account(request: pytest.FixtureRequest, tmp_path: Path) -> Account:
+    """What the lab makes of bodies, where each producer has sent so many."""
+    return functools.partial(_account, request.param, tmp_path)
+
+
+def _account(
+    kind: type[Batches], folder: Path, bodies: Sequence[bytes], *, size: int, sent: int, producers: int = 1
+) -> Ledger:
     spec = TrialSpec(
         workload="stream", backend=Variant("pipe"), producers=producers, size_bytes=size, seed=SEED
     )
@@ -55,7 +73,7 @@ def account(folder: Path, bodies: Sequence[bytes], *, size: int, sent: int, prod
     rawlog.create(receipts_path(folder, "consumer-0"), rawlog.RECEIPT_BYTES, len(bodies) + 10)
     log = RawLog(receipts_path(folder, "consumer-0"))
     tails = [tail(SEED, producer, size) for producer in range(producers)]
-    roles.consume(Replay(bodies), tails, log)
+    roles.consume(kind(bodies), tails, log)
     log.close()
     return analysis.delivery(
         spec,
@@ -78,28 +96,29 @@ def flipped(body: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
-def test_messages_that_arrive_as_they_were_sent_are_all_accounted_for(tmp_path: Path) -> None:
+def test_messages_that_arrive_as_they_were_sent_are_all_accounted_for(account: Account) -> None:
     bodies = [message(p, s, 64) for s in range(50) for p in range(3)]
-    ledger = account(tmp_path, bodies, size=64, sent=50, producers=3)
+    ledger = account(bodies, size=64, sent=50, producers=3)
     assert (ledger.received, ledger.verdict, ledger.broken) == (150, "valid", [])
 
 
-def test_the_stop_signal_is_no_message(tmp_path: Path) -> None:
-    ledger = account(tmp_path, [], size=64, sent=0)
+def test_the_stop_signal_is_no_message(account: Account) -> None:
+    ledger = account([], size=64, sent=0)
     assert (ledger.received, ledger.corrupted, ledger.unexpected) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("producers", [1, 3])
 @pytest.mark.parametrize("size", [16, 17, 64, 200])
-def test_any_flipped_bit_anywhere_in_a_body_is_noticed(tmp_path: Path, size: int) -> None:
-    bodies = [flipped(message(1, 5, size), bit) for bit in range(size * 8)]
-    ledger = account(tmp_path, bodies, size=size, sent=10, producers=3)
+def test_any_flipped_bit_anywhere_in_a_body_is_noticed(account: Account, size: int, producers: int) -> None:
+    bodies = [flipped(message(producers - 1, 5, size), bit) for bit in range(size * 8)]
+    ledger = account(bodies, size=size, sent=10, producers=producers)
     assert ledger.corrupted == len(bodies) == ledger.received
-    assert (ledger.lost, ledger.duplicated, ledger.verdict) == (30, 0, "invalid")
+    assert (ledger.lost, ledger.duplicated, ledger.verdict) == (10 * producers, 0, "invalid")
 
 
 @pytest.mark.parametrize("place", np.linspace(0, 65_535, 9, dtype=int).tolist())
-def test_a_changed_byte_of_a_big_message_is_noticed(tmp_path: Path, place: int) -> None:
-    ledger = account(tmp_path, [flipped(message(0, 0, 65_536), place * 8 + 3)], size=65_536, sent=1)
+def test_a_changed_byte_of_a_big_message_is_noticed(account: Account, place: int) -> None:
+    ledger = account([flipped(message(0, 0, 65_536), place * 8 + 3)], size=65_536, sent=1)
     assert ledger.corrupted == 1
 
 
@@ -121,18 +140,21 @@ def test_a_changed_byte_of_a_big_message_is_noticed(tmp_path: Path, place: int) 
         STOP + tail(SEED, 0, 64),
     ],
 )
-def test_a_body_that_is_cut_stretched_or_mixed_up_is_noticed(tmp_path: Path, wrong: bytes) -> None:
-    ledger = account(tmp_path, [wrong, message(0, 1, 64)], size=64, sent=2, producers=2)
+@pytest.mark.parametrize("producers", [1, 2])
+def test_a_body_that_is_cut_stretched_or_mixed_up_is_noticed(
+    account: Account, wrong: bytes, producers: int
+) -> None:
+    ledger = account([wrong, message(0, 1, 64)], size=64, sent=2, producers=producers)
     assert (ledger.received, ledger.corrupted) == (2, 1)
 
 
-def test_a_message_of_another_trial_is_noticed(tmp_path: Path) -> None:
+def test_a_message_of_another_trial_is_noticed(account: Account) -> None:
     stranger = stamp(0, 0, 1, tail(SEED + 1, 0, 64))
-    assert account(tmp_path, [stranger], size=64, sent=1).corrupted == 1
+    assert account([stranger], size=64, sent=1).corrupted == 1
 
 
-def test_a_whole_message_that_was_never_sent_is_unexpected_not_corrupted(tmp_path: Path) -> None:
-    ledger = account(tmp_path, [message(0, 0, 64), message(0, 7, 64)], size=64, sent=1)
+def test_a_whole_message_that_was_never_sent_is_unexpected_not_corrupted(account: Account) -> None:
+    ledger = account([message(0, 0, 64), message(0, 7, 64)], size=64, sent=1)
     assert (ledger.unexpected, ledger.corrupted, ledger.verdict) == (1, 0, "invalid")
 
 

@@ -64,7 +64,9 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for setting in settings.split(",") if colon else ():
             key, equals, value = setting.partition("=")
             if not equals or not key or not value:
-                raise UsageError(f"--backend {text}: write NAME:option=value,option=value")
+                raise UsageError(f"--backend {text!r}: write NAME:option=value,option=value")
+            if key in options:
+                raise UsageError(f"--backend {text!r}: {key} is set twice")
             options[key] = int(value) if value.isdecimal() else value
         return cls(name.strip(), options)
 
@@ -145,8 +147,9 @@ def _third_party(base: type) -> dict[str, str | type]:
         try:
             loaded = point.load()
         except Exception as error:
+            cause = " ".join(str(error).split()) or type(error).__name__
             raise UsageError(
-                f"the backend {point.name} ({point.value}) cannot be imported: {error}; "
+                f"the backend {point.name} ({point.value}) cannot be imported: {cause}; "
                 f"repair or uninstall its package"
             ) from error
         if not (isinstance(loaded, type) and issubclass(loaded, Channel | Counter)):
@@ -156,5 +159,9 @@ def _third_party(base: type) -> dict[str, str | type]:
                 raise UsageError(
                     f"the backend {point.value} takes the name {loaded.name}, which is ipclab's own"
                 )
-            found[loaded.name] = loaded
+            if found.setdefault(loaded.name, loaded) is not loaded:
+                raise UsageError(
+                    f"two packages have a backend called {loaded.name}, {point.value} and another; "
+                    f"uninstall one"
+                )
     return found

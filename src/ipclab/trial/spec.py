@@ -157,6 +157,6 @@ def _check_size(spec: TrialSpec, channel: type[Channel]) -> None:
         )
     if spec.size_bytes * spec.window > MOST_BYTES:
         raise UsageError(
-            f"a window holds {MOST_BYTES} bytes at most, so {spec.window} messages of {spec.size_bytes} bytes "
-            f"are too many"
+            f"a window holds {MOST_BYTES} bytes at most, so {spec.window} messages of {spec.size_bytes} "
+            f"bytes are too many"
         )

@@ -1,0 +1,147 @@
+"""The plan of a run: which trials, in which order, and what is left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+import pytest
+
+from ipclab import experiment
+from ipclab.backends.registry import Variant, channel_names, counter_names
+from ipclab.errors import UnknownNameError, UsageError
+from ipclab.experiment import Experiment, Request
+from ipclab.trial.spec import TrialSpec
+
+
+def request(*backends: str, **settings: object) -> Request:
+    return Request(backends=tuple(Variant.parse(b) for b in backends), **settings)  # type: ignore[arg-type]
+
+
+def shapes(asked: Request, repeat: int) -> Iterator[TrialSpec]:
+    """Each channel one to one and one to four."""
+    for backend in asked.channels():
+        for consumers in (1, 4):
+            yield asked.trial(workload="stream", backend=backend, consumers=consumers)
+
+
+SHAPES = Experiment(name="shapes", question="Does the plan hold?", trials=shapes, repeats=3)
+
+
+def shown(trials: Iterable[TrialSpec]) -> list[str]:
+    return [f"{t.backend} {t.shape} #{t.repeat}" for t in trials]
+
+
+def test_repeats_are_interleaved_over_the_backends() -> None:
+    plan = SHAPES.plan(request("queue", "simple-queue", consumers=1))
+    assert shown(plan.trials) == [
+        f"{backend} 1→1 #{repeat}" for repeat in range(3) for backend in ("queue", "simple-queue")
+    ]
+
+
+def test_the_number_of_repeats_can_be_asked_for() -> None:
+    assert len(SHAPES.plan(request("queue", consumers=1, repeats=7)).trials) == 7
+
+
+def test_of_a_sweep_what_a_backend_cannot_do_is_left_out_with_its_reason_once() -> None:
+    plan = SHAPES.plan(request("pipe", "queue"))
+    assert {t.shape for t in plan.trials if t.backend.name == "pipe"} == {"1→1"}
+    assert plan.left_out == [("pipe", "pipe takes 1 consumer, so 1→4 is impossible")]
+
+
+def test_a_backend_asked_for_by_name_that_can_do_nothing_is_an_error() -> None:
+    with pytest.raises(UsageError, match="pipe takes 1 consumer, so 1→2 is impossible"):
+        SHAPES.plan(request("pipe", consumers=2))
+    with pytest.raises(UsageError, match="pipe takes 1 consumer"):
+        SHAPES.plan(request("queue", "pipe", consumers=2))
+
+
+def test_a_backend_that_was_not_asked_for_by_name_is_left_out_instead() -> None:
+    plan = SHAPES.plan(request(consumers=2))
+    assert ("pipe", "pipe takes 1 consumer, so 1→2 is impossible") in plan.left_out
+    assert "pipe" not in {t.backend.name for t in plan.trials}
+
+
+def test_trials_that_an_option_makes_the_same_are_run_once() -> None:
+    plan = SHAPES.plan(request("queue", consumers=2, repeats=1))
+    assert shown(plan.trials) == ["queue 1→2 #0"]
+
+
+def test_a_backend_that_is_named_twice_is_measured_once() -> None:
+    assert len(SHAPES.plan(request("queue", "queue", consumers=1, repeats=1)).trials) == 1
+
+
+def test_a_counter_that_can_do_nothing_says_why() -> None:
+    with pytest.raises(UsageError, match="there can be 255 producers at most, not 300"):
+        experiment.load("race").plan(request("value", producers=300))
+
+
+def test_an_unknown_backend_ends_the_plan_with_the_nearest_names() -> None:
+    with pytest.raises(UnknownNameError, match="no backend is called 'qeue'; did you mean queue"):
+        SHAPES.plan(request("qeue"))
+
+
+def test_an_unknown_option_of_a_backend_ends_the_plan() -> None:
+    with pytest.raises(UnknownNameError, match="no option of channel rabbitmq is called 'akc'"):
+        SHAPES.plan(request("rabbitmq:akc=auto"))
+
+
+def test_an_experiment_that_has_nothing_to_do_with_a_backend_says_so() -> None:
+    with pytest.raises(UsageError, match="the experiment shapes has nothing to measure on value"):
+        SHAPES.plan(request("value"))
+
+
+def test_a_backend_that_an_experiment_cannot_use_is_named_though_another_is_used() -> None:
+    with pytest.raises(UsageError, match="the experiment shapes has nothing to measure on value"):
+        SHAPES.plan(request("queue", "value"))
+
+
+def test_a_counter_is_spread_over_its_disciplines_unless_one_is_chosen() -> None:
+    spread = {str(v) for v in request("value").counters()}
+    assert spread == {"value:discipline=naive", "value:discipline=locked"}
+    assert [str(v) for v in request("value:discipline=naive").counters()] == ["value:discipline=naive"]
+
+
+def test_all_channels_and_counters_take_part_unless_some_are_named() -> None:
+    assert {v.name for v in Request().channels()} == set(channel_names())
+    assert {v.name for v in Request().counters()} == set(counter_names())
+
+
+def test_what_the_user_asks_for_overrides_the_experiment() -> None:
+    asked = request(producers=3, consumers=2, size_bytes=99, duration_s=0.5, warmup_s=0.0, seed=9)
+    spec = asked.trial(workload="stream", backend=Variant("queue"), producers=1, size_bytes=64)
+    assert (spec.shape, spec.size_bytes, spec.duration_s, spec.warmup_s, spec.seed) == ("3→2", 99, 0.5, 0, 9)
+
+
+def test_a_rate_goes_to_paced_trials_and_a_size_never_to_counters() -> None:
+    asked = request(rate_per_s=50.0, size_bytes=99)
+    assert asked.trial(workload="stream", backend=Variant("queue")).rate_per_s is None
+    assert asked.trial(workload="paced", backend=Variant("queue"), rate_per_s=1).rate_per_s == 50
+    assert asked.trial(workload="counter", backend=Variant("value")).size_bytes == 1024
+
+
+@pytest.mark.parametrize("name", experiment.names())
+def test_every_experiment_of_the_lab_has_a_question_and_a_plan(name: str) -> None:
+    found = experiment.load(name)
+    assert found.name == name
+    assert found.question.endswith("?")
+    plan = found.plan(Request())
+    repeats = [repeat for repeat, _ in groupby(plan.trials, key=lambda t: t.repeat)]
+    assert repeats == list(range(found.repeats))
+
+
+def test_the_default_experiment_is_listed_first() -> None:
+    assert experiment.names()[0] == "comparison"
+    assert {"throughput", "latency", "round_trip", "race"} <= set(experiment.names())
+
+
+def test_the_default_experiment_measures_every_channel_and_every_discipline() -> None:
+    plan = experiment.load("comparison").plan(Request())
+    assert {t.backend.name for t in plan.trials if t.workload == "stream"} == set(channel_names())
+    raced = {str(t.backend) for t in plan.trials if t.workload == "counter"}
+    assert raced == {str(v) for v in Request().counters()}
+
+
+def test_an_unknown_experiment_gets_the_nearest_names() -> None:
+    with pytest.raises(UnknownNameError, match="no experiment is called 'latencey'; did you mean latency"):
+        experiment.load("latencey")
