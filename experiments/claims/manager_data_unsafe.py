@@ -1,0 +1,153 @@
+"""8. The data in a Manager's dict and list is unsafe between processes: a change of two calls can be lost."""
+
+import contextlib
+
+import msgspec
+
+from ipclab.claims import Bench, Claim, Row, Share, Source, Text, Verdict, holds, holds_when, main, refuted
+
+ADDS, ROUNDS, RACES = 200, 20, 8
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    races: Share  # of those that lost something
+    raced: Share  # lost of the additions in them
+    forced: Share  # lost where both processes read before either writes
+    locked: Share  # lost under Manager().Lock()
+    appended: Share  # lost of what was appended, one call each
+    nested_plain: int  # length of a plain list in the dict, after an append to it
+    nested_proxy: int  # the same for a list of the Manager's
+
+
+def add(shared, lock, start):
+    start.wait()
+    for _ in range(ADDS):
+        with lock:
+            shared["n"] += 1
+
+
+def add_in_step(shared, gate):
+    for _ in range(ROUNDS):
+        old = shared["n"]
+        gate.wait()  # both have read
+        shared["n"] = old + 1
+        gate.wait()  # both have written
+
+
+def append(log, start):
+    start.wait()
+    for n in range(ADDS):
+        log.append(n)
+
+
+def together(bench, function, *args):
+    """Two processes that begin at the same time."""
+    barrier = bench.context.Barrier(2)
+    for child in [bench.start(function, *args, barrier) for _ in range(2)]:
+        child.result()
+
+
+def lost(bench, manager, function, count, *args):
+    shared = manager.dict(n=0)
+    together(bench, function, shared, *args)
+    bench.timeline(f"{function.__name__}: {shared['n']} of {2 * count}")
+    return Share(2 * count - shared["n"], 2 * count)
+
+
+def experiment(bench: Bench) -> Evidence:
+    with bench.context.Manager() as manager:
+        races = [lost(bench, manager, add, ADDS, contextlib.nullcontext()) for _ in range(RACES)]
+        log = manager.list()
+        together(bench, append, log)
+        nest = manager.dict(plain=[], proxy=manager.list())
+        nest["plain"].append("x")  # to a copy that came with the call
+        nest["proxy"].append("x")
+        return Evidence(
+            races=Share(sum(race.k > 0 for race in races), RACES),
+            raced=Share(sum(race.k for race in races), sum(race.n for race in races)),
+            forced=lost(bench, manager, add_in_step, ROUNDS),
+            locked=lost(bench, manager, add, ADDS, manager.Lock()),
+            appended=Share(2 * ADDS - len(log), 2 * ADDS),
+            nested_plain=len(nest["plain"]),
+            nested_proxy=len(nest["proxy"]),
+        )
+
+
+def verdict(seen: Evidence) -> Verdict:
+    if seen.locked.k or seen.appended.k:
+        return holds("even single calls, or changes under a lock, were lost", "单次调用或加锁的修改也会丢失")
+    if not seen.forced.k and not seen.raced.k:
+        return refuted("no change was lost", "没有丢失任何修改")
+    return holds_when(
+        "a change takes more than one call, as d['n'] += 1 does (read, then write); one call is whole, and "
+        "under Manager().Lock() nothing is lost",
+        "一次修改要多次调用，例如 d['n'] += 1（先读后写）；单次调用是完整的，在 Manager().Lock() 下不会丢失",
+    )
+
+
+def show(seen: Evidence) -> list[Row]:
+    return [
+        Row(
+            Text("two processes, d['n'] += 1: races with a loss", "两个进程 d['n'] += 1：有丢失的竞争"),
+            seen.races.text(),
+        ),
+        Row(Text("additions lost in them", "其中丢失的加法"), seen.raced.text(), key=True),
+        Row(
+            Text("forced read, read, write, write: lost", "强制 读、读、写、写：丢失"),
+            f"{seen.forced.k} / {seen.forced.n}",
+            key=True,
+        ),
+        Row(
+            Text("lost under Manager().Lock()", "在 Manager().Lock() 下丢失"),
+            f"{seen.locked.k} / {seen.locked.n}",
+            key=True,
+        ),
+        Row(
+            Text("list.append, one call: lost", "list.append（单次调用）：丢失"),
+            f"{seen.appended.k} / {seen.appended.n}",
+        ),
+        Row(
+            Text(
+                "d['plain'].append(x): a plain list inside then has",
+                "d['plain'].append(x)：嵌套的普通列表长度",
+            ),
+            str(seen.nested_plain),
+        ),
+        Row(
+            Text(
+                "d['proxy'].append(x): a Manager's list inside then has",
+                "d['proxy'].append(x)：嵌套的代理列表长度",
+            ),
+            str(seen.nested_proxy),
+        ),
+    ]
+
+
+CLAIM = Claim(
+    number=8,
+    section="sharing",
+    statement=Text(
+        "The data in a Manager's dict and list is unsafe between processes.",
+        "Manager 的 dict 和 list 中的数据在进程间不安全。",
+    ),
+    evidence=Evidence,
+    experiment=experiment,
+    verdict=verdict,
+    show=show,
+    practice=Text(
+        "Hold a `Manager().Lock()` from the read to the write; nest only Manager objects, or assign the changed "
+        "object back as a whole.",
+        "从读到写全程持有 `Manager().Lock()`；嵌套时只放 Manager 的对象，或把改好的对象整体赋值回去。",
+    ),
+    sources=(
+        Source(
+            "multiprocessing: proxy objects",
+            "https://docs.python.org/3/library/multiprocessing.html#proxy-objects",
+        ),
+        Source("CPython: one request per call, a thread per client", "Lib/multiprocessing/managers.py"),
+    ),
+    recorded={"linux": "holds when"},
+)
+
+if __name__ == "__main__":
+    main(CLAIM)

@@ -1,0 +1,129 @@
+"""7. A Manager's dict and list work only on one computer: they are reached from another one, over TCP."""
+
+import secrets
+import subprocess
+import sys
+
+import msgspec
+
+from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, main, refuted
+from ipclab.claims.networks import joined
+
+SERVER = """
+import sys
+from multiprocessing.managers import BaseManager, DictProxy, ListProxy
+class Board(BaseManager): pass
+notes, log = {"server": "was here"}, ["server"]
+Board.register("notes", lambda: notes, DictProxy)
+Board.register("log", lambda: log, ListProxy)
+server = Board((sys.argv[1], 0), authkey=sys.argv[2].encode()).get_server()
+print(server.address[1], flush=True)
+server.serve_forever()
+"""
+
+CLIENT = """
+import sys
+from multiprocessing.managers import BaseManager, DictProxy, ListProxy
+class Board(BaseManager): pass
+Board.register("notes", proxytype=DictProxy)
+Board.register("log", proxytype=ListProxy)
+host, port, key, me = sys.argv[1:]
+board = Board((host, int(port)), authkey=key.encode())
+board.connect()
+print(sorted(board.notes().items()), board.log()[:])
+board.notes().update({me: "was here"})
+board.log().append(me)
+"""
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    two_networks: bool  # the far side shares no network interface with the server, not even the loopback
+    far_saw: str  # in dict and list, of what was in the server
+    near_saw: str  # a client beside the server, after the far one wrote to them
+    wrong_key: str  # what a client with another key gets
+    plain: str  # the address of a Manager() that is given none
+
+
+def interpreter(enter, code, *arguments):
+    """An interpreter that inherits nothing: no handle, no module, no environment, another folder."""
+    return subprocess.Popen(
+        [*enter, sys.executable, "-I", "-c", code, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd="/",
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+    )
+
+
+def experiment(bench: Bench) -> Evidence:
+    networks = joined(bench)
+    near, far = (network.enter for network in networks) if networks else ((), ())
+    host, key = networks[0].address if networks else "127.0.0.1", secrets.token_hex()
+    server = interpreter(near, SERVER, host, key)
+    port = server.stdout.readline().strip()
+    bench.timeline(f"a Manager serves at {host}:{port}")
+
+    def client(enter, key, me):
+        saw, error = interpreter(enter, CLIENT, host, port, key, me).communicate(timeout=20)
+        bench.timeline(f"the {me} client saw {saw.strip() or error.splitlines()[-1]}")
+        return saw.strip() or error.splitlines()[-1]
+
+    far_saw, near_saw = client(far, key, "far"), client(near, key, "near")
+    wrong_key = client(far, "guess", "far")
+    server.kill()
+    with bench.context.Manager() as plain:
+        return Evidence(networks is not None, near_saw, far_saw, wrong_key, repr(plain.address))
+
+
+def verdict(seen: Evidence) -> Verdict:
+    if "server" not in seen.far_saw or "far" not in seen.near_saw:
+        return holds("the other side did not see what was written", "另一方看不到写入的内容")
+    return refuted(
+        "given an address and a key, it serves any interpreter that reaches that address over TCP; only the "
+        "default, a Unix socket, is bound to one computer",
+        "给定地址和密钥后，凡能通过 TCP 连到该地址的解释器都能使用；只有默认的 Unix 套接字限于本机",
+    )
+
+
+def show(seen: Evidence) -> list[Row]:
+    where = Text("another network", "另一个网络") if seen.two_networks else Text("the loopback", "环回接口")
+    return [
+        Row(Text("the client's way to the server", "客户端到服务器的路径"), where, key=True),
+        Row(Text("what a far client saw in dict and list", "远端客户端在 dict 和 list 中看到"), seen.far_saw, key=True),
+        Row(Text("what a near one saw after that", "随后近端客户端看到"), seen.near_saw),
+        Row(Text("with a wrong key", "密钥错误时"), seen.wrong_key),
+        Row(Text("where a plain Manager() listens", "默认的 Manager() 监听于"), seen.plain),
+    ]
+
+
+CLAIM = Claim(
+    number=7,
+    section="sharing",
+    statement=Text(
+        "A Manager's dict and list work only on one computer.",
+        "Manager 的 dict 和 list 只能在一台电脑上使用。",
+    ),
+    evidence=Evidence,
+    experiment=experiment,
+    verdict=verdict,
+    show=show,
+    practice=Text(
+        "To share over a network, give a `BaseManager` an address and a secret `authkey`, and let only trusted "
+        "hosts reach it: it unpickles what they send, unencrypted. For more than a few clients use a broker.",
+        "跨机共享时给 `BaseManager` 指定地址和保密的 `authkey`，且只让可信主机访问：数据不加密，"
+        "服务器会反序列化收到的内容。客户端多时请用消息中间件。",
+    ),
+    sources=(
+        Source(
+            "multiprocessing: using a remote manager",
+            "https://docs.python.org/3/library/multiprocessing.html#using-a-remote-manager",
+        ),
+        Source("CPython: the server and its address", "Lib/multiprocessing/managers.py"),
+    ),
+    recorded={"linux": "refuted"},
+)
+
+if __name__ == "__main__":
+    main(CLAIM)
