@@ -13,12 +13,13 @@ from contextlib import ExitStack
 import pytest
 
 from ipclab.backends.base import BrokerKind, Channel, Counter, OptionValue, Site
-from ipclab.backends.registry import Variant, channel_class, counter_class
-from ipclab.brokers import Broker
+from ipclab.backends.registry import Variant, counter_class, is_own
+from ipclab.brokers import Broker, Fleet
 from ipclab.startmethod import StartMethod
 from tests.support import ends, modes, observers, processes
 from tests.support.ends import Remote
 from tests.support.modes import Mode
+from tests.support.servers import obtain_private
 
 MOST_WORTH_TRYING_BYTES = 16 * 1024 * 1024
 
@@ -39,7 +40,20 @@ MODES: dict[str, Callable[[Mode], bool]] = {
         # Without "broker" only closing ends the wait for messages, which such a mode declares to be too early.
         mode.guarantees.confirm != "written" or "overload" not in mode.guarantees.may_lose
     ),
-    "confirming_mode": lambda mode: mode.guarantees.confirm == "broker",
+    "served_confirming_mode": lambda mode: (
+        mode.guarantees.confirm == "broker" and mode.channel.broker is not None
+    ),
+    "refusable_mode": lambda mode: (
+        # Nobody refuses to publish: a server answers with how many there were to hear it.
+        mode.guarantees.confirm == "broker"
+        and mode.channel.broker is not None
+        and not mode.guarantees.fan_out
+    ),
+    "helped_mode": lambda mode: (
+        mode.guarantees.confirm == "broker"
+        and "broker crash" in mode.guarantees.may_lose
+        and mode.channel.broker is None
+    ),
     "durable_mode": lambda mode: mode.guarantees.durability != "none" and mode.channel.broker is not None,
     "limited_mode": lambda mode: (mode.guarantees.max_message_bytes or 1 << 62) <= MOST_WORTH_TRYING_BYTES,
 }
@@ -49,7 +63,11 @@ COUNTERS: dict[str, Callable[[Counter], bool]] = {
     "counter": lambda _: True,
     "served_counter": lambda counter: counter.broker is not None,
     "safe_counter": lambda counter: counter.safe,
-    "unsafe_counter": lambda counter: not counter.safe,
+    "gated_counter": lambda counter: not counter.safe and is_own(counter.name),
+    "foreign_unsafe_counter": lambda counter: not counter.safe and not is_own(counter.name),
+    "comparing_counter": lambda counter: (
+        (counter.name, counter.discipline) in {("redis", "watch"), ("memcached", "cas")}
+    ),
     "owned_counter": lambda counter: counter.has_owner,
 }
 """By argument: which counters, each under each of its disciplines."""
@@ -67,6 +85,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         elif argument in COUNTERS:
             variants = [v for v in modes.counters(asked) if COUNTERS[argument](modes.counter(v))]
             metafunc.parametrize(argument, variants, ids=str)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests about modes and counters that none of the chosen backends has."""
+    about_none = [item for item in items if _is_about_none(item)]
+    items[:] = [item for item in items if item not in about_none]
+    config.hook.pytest_deselected(items=about_none)
+
+
+def _is_about_none(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("skip")
+    return mark is not None and str(mark.kwargs.get("reason", "")).startswith("got empty parameter set")
 
 
 class Bench:
@@ -185,6 +215,24 @@ def assert_no_names(kind: BrokerKind, url: str, namespace: str) -> None:
     """Nothing whose name begins so is on the server."""
     left = observers.names(kind, url, namespace)
     assert not left, f"left on the server: {left}"
+
+
+@pytest.fixture(scope="module")
+def private_broker_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[BrokerKind], Broker]]:
+    """Servers that a test may kill, started when they are first asked for."""
+    fleets: dict[BrokerKind, Fleet] = {}
+
+    def find(kind: BrokerKind) -> Broker:
+        if kind not in fleets:
+            fleets[kind] = obtain_private(kind)
+        return fleets[kind].brokers[kind]
+
+    with pytest.MonkeyPatch.context() as patch, observers.watching():
+        # Where no server of ``ipclab up`` is found.
+        patch.setenv("IPCLAB_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        yield find
+        for fleet in fleets.values():
+            fleet.close()
 
 
 @pytest.fixture

@@ -26,9 +26,17 @@ def unavailable(reason: str, *, required: bool | None = None) -> None:
 
 def obtain(kind: BrokerKind) -> Fleet:
     """A fleet of this one server: the one that its URL names, else by IPCLAB_TEST_PROVIDER, else native."""
-    chosen = "url" if urls.find(kind) else os.environ.get(PROVIDER_VARIABLE, "native")
+    return _obtain(kind, "url" if urls.find(kind) else os.environ.get(PROVIDER_VARIABLE, "native"))
+
+
+def obtain_private(kind: BrokerKind) -> Fleet:
+    """A fleet of one server that is for the caller alone, to be killed and started again."""
+    return _obtain(kind, "native")
+
+
+def _obtain(kind: BrokerKind, provider: str) -> Fleet:
     try:
-        fleet = acquire([kind], provider=cast(ProviderName, chosen), install=False)
+        fleet = acquire([kind], provider=cast(ProviderName, provider), install=False)
     except BrokerUnavailableError as error:
         unavailable(str(error))
         raise
