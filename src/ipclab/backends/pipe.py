@@ -3,6 +3,8 @@
 A ``Connection`` writes a message of more than 16 KiB as two writes, and even a shorter one is only whole up
 to the pipe's atomic size, so two writers (or two readers) of one end corrupt each other's messages unless a
 lock stands before each end. ``pipe`` has none and takes one of each.
+
+``acquire()`` and ``release()`` do what ``with lock`` does: that goes through two more calls in Python.
 """
 
 from __future__ import annotations
@@ -49,11 +51,14 @@ class LockedPipeProducer(Producer):
 
     def __init__(self, writer: Connection, lock: Lock) -> None:
         self._send_bytes = writer.send_bytes
-        self._lock = lock
+        self._acquire, self._release = lock.acquire, lock.release
 
     def send(self, body: bytes) -> None:
-        with self._lock:
+        self._acquire()
+        try:
             self._send_bytes(body)
+        finally:
+            self._release()
 
 
 class LockedPipeConsumer(Consumer):
@@ -61,7 +66,7 @@ class LockedPipeConsumer(Consumer):
 
     def __init__(self, reader: Connection, lock: Lock) -> None:
         self._recv_bytes = reader.recv_bytes
-        self._lock = lock
+        self._acquire, self._release = lock.acquire, lock.release
 
     def receive(self) -> Sequence[bytes]:
         return (self._receive_one(),)
@@ -70,8 +75,11 @@ class LockedPipeConsumer(Consumer):
         return self._receive_one
 
     def _receive_one(self) -> bytes:
-        with self._lock:
+        self._acquire()
+        try:
             return self._recv_bytes()
+        finally:
+            self._release()
 
 
 class PipeChannel(Channel):

@@ -28,6 +28,7 @@ SMALL_TAIL_BYTES = 4096
 """Up to this size, comparing a copy of a body's tail is cheaper than comparing it in its place."""
 BLOCKS_IN_BACKLOG = 4
 STALL_SLEEP_S = 0.0001
+LONGEST_STALL_SLEEP_S = 0.001
 GIVE_UP_NS = 100_000_000
 """A backlog that does not shrink for this long will not: its messages were lost, so sending goes on."""
 
@@ -49,12 +50,18 @@ class Backlog:
         return sum(log.progress[0] for log in self.sent) - received - self.written_off
 
     def wait(self) -> int:
-        """Return once there is room; the nanoseconds that it took."""
+        """Return once there is room for a good many; the nanoseconds that it took.
+
+        Looking takes the processor, and in a ``queue`` the interpreter, from those who make the room, so the
+        pauses between two looks double, and the wait that has begun lasts until a quarter is free.
+        """
         if (size := self.size()) < self.most:
             return 0
         began_ns = moved_ns = now_ns()
-        while size >= self.most:
-            time.sleep(STALL_SLEEP_S)
+        pause_s = STALL_SLEEP_S
+        while size > self.most * 3 // 4:
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_STALL_SLEEP_S)
             smaller = self.size()
             if smaller != size:
                 size, moved_ns = smaller, now_ns()
