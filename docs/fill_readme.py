@@ -1,0 +1,61 @@
+"""Puts measured figures into README.md and README.zh.md, between the marks of their slot.
+
+    ipclab show latest --format md | python docs/fill_readme.py table
+    python benchmarks/overhead.py --format json | python docs/fill_readme.py overhead
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def result_table(markdown: str) -> str:
+    """A result as Markdown, its headings moved down below the README's own."""
+    return re.sub(r"^(#+) ", r"##\1 ", markdown.strip(), flags=re.MULTILINE)
+
+
+def overhead_table(figures: str) -> str:
+    """What benchmarks/overhead.py measured."""
+    lines = [
+        "| backend | pairs | lab, messages/s | plain loop, messages/s | ratio | quartiles |",
+        "| :-- | --: | --: | --: | --: | --: |",
+    ]
+    for row in json.loads(figures):
+        if not row["pairs"]:
+            lines.append(f"| {row['backend']} | 0 | – | – | – | {row['problem']} |")
+            continue
+        lines.append(
+            f"| {row['backend']} | {row['pairs']} | {row['lab_per_s']:,.0f} | {row['plain_per_s']:,.0f} "
+            f"| {row['ratio']:.2f} | {row['ratio_q1']:.2f}–{row['ratio_q3']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+SLOTS = {"table": result_table, "overhead": overhead_table}
+
+
+def filled(readme: str, slot: str, text: str) -> str:
+    """The README with ``text`` in this slot. Raises ValueError where it has no such slot."""
+    begin, end = f"<!-- {slot}:begin -->", f"<!-- {slot}:end -->"
+    before, marked, rest = readme.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (marked and closed):
+        raise ValueError(f"there is no {begin} … {end}")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
+
+
+def main() -> None:
+    """Fill one slot of both files with what comes on stdin."""
+    slot = sys.argv[1]
+    text = SLOTS[slot](sys.stdin.read())
+    for path in (README, README.with_suffix(".zh.md")):
+        path.write_text(filled(path.read_text(), slot, text))
+
+
+if __name__ == "__main__":
+    main()
