@@ -135,8 +135,8 @@ CLAIM = Claim(
     verdict=verdict,
     show=show,
     practice=Text(
-        "Hold a `Manager().Lock()` from the read to the write; nest only Manager objects, or assign the changed "
-        "object back as a whole.",
+        "Hold a `Manager().Lock()` from the read to the write; nest only Manager objects, or assign the "
+        "changed object back as a whole.",
         "从读到写全程持有 `Manager().Lock()`；嵌套时只放 Manager 的对象，或把改好的对象整体赋值回去。",
     ),
     sources=(

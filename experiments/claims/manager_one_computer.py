@@ -74,7 +74,7 @@ def experiment(bench: Bench) -> Evidence:
     wrong_key = client(far, "guess", "far")
     server.kill()
     with bench.context.Manager() as plain:
-        return Evidence(networks is not None, near_saw, far_saw, wrong_key, repr(plain.address))
+        return Evidence(networks is not None, far_saw, near_saw, wrong_key, repr(plain.address))
 
 
 def verdict(seen: Evidence) -> Verdict:
@@ -91,7 +91,11 @@ def show(seen: Evidence) -> list[Row]:
     where = Text("another network", "另一个网络") if seen.two_networks else Text("the loopback", "环回接口")
     return [
         Row(Text("the client's way to the server", "客户端到服务器的路径"), where, key=True),
-        Row(Text("what a far client saw in dict and list", "远端客户端在 dict 和 list 中看到"), seen.far_saw, key=True),
+        Row(
+            Text("what a far client saw in dict and list", "远端客户端在 dict 和 list 中看到"),
+            seen.far_saw,
+            key=True,
+        ),
         Row(Text("what a near one saw after that", "随后近端客户端看到"), seen.near_saw),
         Row(Text("with a wrong key", "密钥错误时"), seen.wrong_key),
         Row(Text("where a plain Manager() listens", "默认的 Manager() 监听于"), seen.plain),
@@ -110,8 +114,8 @@ CLAIM = Claim(
     verdict=verdict,
     show=show,
     practice=Text(
-        "To share over a network, give a `BaseManager` an address and a secret `authkey`, and let only trusted "
-        "hosts reach it: it unpickles what they send, unencrypted. For more than a few clients use a broker.",
+        "To share over a network, give a `BaseManager` an address and a secret `authkey`, and let only "
+        "trusted hosts reach it: what travels is pickled and not encrypted. For many clients use a broker.",
         "跨机共享时给 `BaseManager` 指定地址和保密的 `authkey`，且只让可信主机访问：数据不加密，"
         "服务器会反序列化收到的内容。客户端多时请用消息中间件。",
     ),

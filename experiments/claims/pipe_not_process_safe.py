@@ -1,0 +1,224 @@
+"""14. A pipe is not process-safe: the bytes of two writers mix, and two readers take each other's."""
+
+import array
+import contextlib
+import fcntl
+import select
+import termios
+
+import msgspec
+
+from ipclab.claims import (
+    Bench,
+    Claim,
+    Fate,
+    Row,
+    Share,
+    Source,
+    Text,
+    Verdict,
+    holds,
+    holds_when,
+    main,
+    refuted,
+)
+
+BIG = 200_000  # more than a pipe holds
+ATOMIC, ABOVE = 4_092, 5_000  # with its header of 4 bytes, a message up to PIPE_BUF is written as a whole
+WRITERS, MESSAGES, RACES = 4, 50, 6
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    got: list[str]  # what a reader got of 200 000 times A and 100 times B, which came in between
+    readers: list[Fate]  # of two that read one message of 200 000 bytes
+    atomic: Share  # races of four writers that corrupted a message: up to PIPE_BUF
+    above: Share  # larger
+    locked: Share  # larger, under a lock
+
+
+def send(writing, body, lock=None):
+    with lock or contextlib.nullcontext():
+        writing.send_bytes(body)
+
+
+def receive(reading, writing):
+    """Everything until the end, or what went wrong."""
+    writing.close()
+    got = []
+    try:
+        while True:
+            body = reading.recv_bytes()
+            got.append(f"{len(body)} bytes: {body.count(b'A')} A, {body.count(b'B')} B")
+    except (EOFError, OSError) as error:
+        return [*got, f"{type(error).__name__}: {error}"]
+
+
+def receive_one(reading, writing):
+    writing.close()
+    return len(reading.recv_bytes())
+
+
+def half_sent(bench):
+    """A pipe, and a process that was stopped in the middle of a message: the pipe was full."""
+    reading, writing = bench.context.Pipe(duplex=False)
+    sender = bench.start(send, writing, b"A" * BIG, name="A")
+    bench.until(lambda: not select.select([], [writing], [], 0)[1], "a full pipe")
+    sender.stop()
+    bench.timeline(f"A stopped; {unread(reading)} bytes are in the pipe")
+    return reading, writing, sender
+
+
+def unread(reading):
+    count = array.array("i", [0])
+    fcntl.ioctl(reading.fileno(), termios.FIONREAD, count)
+    return count[0]
+
+
+def two_writers(bench):
+    reading, writing, sender = half_sent(bench)
+    reader = bench.start(receive, reading, writing, name="reader")
+    bench.until(lambda: not unread(reading), "the reader to take what there is")
+    bench.start(send, writing, b"B" * 100, name="B").join()
+    bench.timeline("B has sent its message")
+    sender.resume()
+    sender.join()
+    writing.close()
+    return reader.result()
+
+
+def two_readers(bench):
+    reading, writing, sender = half_sent(bench)
+    first = bench.start(receive_one, reading, writing, name="reader 1")
+    bench.until(lambda: not unread(reading), "the first reader to take what there is")
+    first.stop()
+    sender.resume()
+    bench.until(lambda: unread(reading) > 0, "more of the message")
+    second = bench.start(receive_one, reading, writing, name="reader 2")
+    sender.join()
+    bench.until(lambda: not unread(reading), "the second reader to take what there is")
+    first.resume()
+    bench.timeline("A has sent its message, and all of it was read")
+    return first, second, writing  # with the writing end open, the readers see no end of the pipe
+
+
+def send_many(writing, body, lock, start):
+    start.wait()
+    for _ in range(MESSAGES):
+        send(writing, body, lock)
+
+
+def receive_many(reading, writing, size):
+    """Whether a message came out wrong."""
+    writing.close()
+    try:
+        for _ in range(WRITERS * MESSAGES):
+            body = reading.recv_bytes(maxlength=BIG)
+            if len(body) != size or body.count(body[:1]) != size:
+                return True
+    except (EOFError, OSError):
+        return True
+    return False
+
+
+def race(bench, size, lock=None):
+    reading, writing = bench.context.Pipe(duplex=False)
+    start = bench.context.Barrier(WRITERS)
+    reader = bench.start(receive_many, reading, writing, size)
+    bodies = [bytes([ord("a") + n]) * size for n in range(WRITERS)]
+    writers = [bench.start(send_many, writing, body, lock, start) for body in bodies]
+    writing.close()
+    corrupted = reader.result()
+    for writer in writers:
+        writer.kill()
+    return corrupted
+
+
+def races(bench, size, lock=None):
+    return Share(sum(race(bench, size, lock) for _ in range(RACES)), RACES)
+
+
+def experiment(bench: Bench) -> Evidence:
+    *readers, _open = two_readers(bench)
+    return Evidence(
+        got=two_writers(bench),
+        atomic=races(bench, ATOMIC),
+        above=races(bench, ABOVE),
+        locked=races(bench, ABOVE, bench.context.Lock()),
+        readers=[reader.watch(0.5) for reader in readers],
+    )
+
+
+def verdict(seen: Evidence) -> Verdict:
+    mixed = seen.got[0] != f"{BIG} bytes: {BIG} A, 0 B"
+    if seen.locked.k:
+        return holds("messages were corrupted even under a lock", "加锁后消息仍会损坏")
+    if mixed or seen.above.k or any(reader.hung for reader in seen.readers):
+        return holds_when(
+            "two processes write to one end messages above PIPE_BUF (4096 bytes with the header), or two "
+            "read from one end; one process per end is safe, and so is a lock for each end",
+            "两个进程向同一端写入超过 PIPE_BUF（含头部 4096 字节）的消息，或两个进程从同一端读取；"
+            "每端只有一个进程，或每端配一把锁，则是安全的",
+        )
+    return refuted("no message was mixed up", "没有消息混在一起")
+
+
+def show(seen: Evidence) -> list[Row]:
+    got_it = Text("got the message", "取到消息")
+    return [
+        Row(
+            Text(
+                "forced: 100 B sent in the middle of 200 000 A: the reader got",
+                "强制：在 200 000 个 A 中间插入 100 个 B：读者得到",
+            ),
+            "; ".join(seen.got),
+            key=True,
+        ),
+        *(
+            Row(
+                Text(f"forced: two readers, one message: reader {n}", f"强制：两个读者、一条消息：读者 {n}"),
+                fate.text(got_it),
+                key=n == 1,
+            )
+            for n, fate in enumerate(seen.readers, 1)
+        ),
+        Row(
+            Text(
+                f"4 writers, {ABOVE} bytes: races that corrupted", f"4 个写者、{ABOVE} 字节：发生损坏的竞争"
+            ),
+            seen.above.text(),
+            key=True,
+        ),
+        Row(Text(f"4 writers, {ATOMIC} bytes", f"4 个写者、{ATOMIC} 字节"), seen.atomic.text()),
+        Row(Text(f"4 writers, {ABOVE} bytes, a lock", f"4 个写者、{ABOVE} 字节、加锁"), seen.locked.text()),
+    ]
+
+
+CLAIM = Claim(
+    number=14,
+    section="sharing",
+    statement=Text("A pipe is not process-safe.", "管道不是进程安全的。"),
+    evidence=Evidence,
+    experiment=experiment,
+    verdict=verdict,
+    show=show,
+    practice=Text(
+        "Give each end of a pipe to one process; where several must share an end, take one lock around every "
+        "send and another around every recv, which is what SimpleQueue does.",
+        "管道的每一端只给一个进程；若多个进程必须共用一端，每次 send 用一把锁、每次 recv 用另一把锁，"
+        "SimpleQueue 正是这样做的。",
+    ),
+    sources=(
+        Source(
+            "multiprocessing: data in a pipe may become corrupted",
+            "https://docs.python.org/3/library/multiprocessing.html#exchanging-objects-between-processes",
+        ),
+        Source("CPython: Connection._send_bytes, _recv", "Lib/multiprocessing/connection.py"),
+        Source(
+            "POSIX: writes up to PIPE_BUF are atomic", "https://man7.org/linux/man-pages/man7/pipe.7.html"
+        ),
+    ),
+    recorded={"linux": "holds when"},
+)
+
+if __name__ == "__main__":
+    main(CLAIM)

@@ -1,0 +1,149 @@
+"""12. A Queue is process-safe: nothing is lost, but a process killed inside it blocks the others."""
+
+from collections import Counter
+
+import msgspec
+
+from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+
+MESSAGES, SIDES = 1_000, 4
+BIG = bytes(1_000_000)  # more than a pipe holds
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    sent: int  # by four producers to four consumers
+    lost: int
+    duplicated: int
+    after_reader: Fate  # of a consumer with a message to fetch, after another one was killed in get()
+    after_writer: Fate  # of a consumer, after a producer was killed in the middle of a message
+
+
+def produce(queue, producer):
+    for number in range(MESSAGES):
+        queue.put((producer, number))
+
+
+def consume(queue):
+    return list(iter(queue.get, None))
+
+
+def many(bench):
+    queue = bench.context.Queue()
+    producers = [bench.start(produce, queue, n) for n in range(SIDES)]
+    consumers = [bench.start(consume, queue) for _ in range(SIDES)]
+    for producer in producers:
+        producer.result(), producer.join()
+    bench.start(put, queue, *[None] * SIDES).result()
+    return Counter(tuple(item) for consumer in consumers for item in consumer.result())
+
+
+def put(queue, *items):
+    for item in items:
+        queue.put(item)
+
+
+def get(queue):
+    return queue.get()
+
+
+def taken(lock):
+    if free := lock.acquire(block=False):
+        lock.release()
+    return not free
+
+
+def reader_killed(bench):
+    queue = bench.context.Queue()
+    victim = bench.start(get, queue, name="victim")
+    bench.until(lambda: taken(queue._rlock), "the consumer to be inside get()")
+    victim.kill()
+    bench.timeline("a consumer was killed in get()")
+    bench.start(put, queue, "message", name="producer").join()
+    bench.timeline("a message is in the queue's pipe")
+    return bench.start(get, queue, name="consumer")
+
+
+def writer_killed(bench):
+    queue = bench.context.Queue()
+    victim = bench.start(put, queue, BIG, name="victim")
+    bench.until(queue._reader.poll, "the first part of the message")
+    victim.kill()
+    bench.timeline("a producer was killed in the middle of a message")
+    return bench.start(get, queue, name="consumer")
+
+
+def experiment(bench: Bench) -> Evidence:
+    received = many(bench)
+    stuck = reader_killed(bench), writer_killed(bench)
+    return Evidence(
+        sent=SIDES * MESSAGES,
+        lost=SIDES * MESSAGES - len(received),
+        duplicated=received.total() - len(received),
+        after_reader=stuck[0].watch(),
+        after_writer=stuck[1].watch(),
+    )
+
+
+def verdict(seen: Evidence) -> Verdict:
+    if seen.lost or seen.duplicated:
+        return refuted("messages were lost or came twice", "有消息丢失或重复")
+    if seen.after_reader.hung or seen.after_writer.hung:
+        return holds_when(
+            "no process is killed inside get() or put(): the lock that it held, or the half message that it "
+            "left, blocks the others for ever",
+            "没有进程在 get() 或 put() 中被杀：它持有的锁或留下的半条消息会让其他进程永远阻塞",
+        )
+    return holds("nothing was lost or came twice, and a kill did no harm", "没有丢失或重复，进程被杀也无影响")
+
+
+def show(seen: Evidence) -> list[Row]:
+    got = Text("gets a message", "取到消息")
+    return [
+        Row(
+            Text("4 producers, 4 consumers: lost", "4 个生产者、4 个消费者：丢失"),
+            f"{seen.lost} / {seen.sent}",
+            key=True,
+        ),
+        Row(Text("came twice", "重复"), f"{seen.duplicated} / {seen.sent}"),
+        Row(
+            Text(
+                "a consumer was killed in get(), a message is there: the next one",
+                "消费者在 get() 中被杀，队列里有消息：下一个消费者",
+            ),
+            seen.after_reader.text(got),
+            key=True,
+        ),
+        Row(
+            Text("a producer was killed within a message: the consumer", "生产者在消息中途被杀：消费者"),
+            seen.after_writer.text(got),
+            key=True,
+        ),
+    ]
+
+
+CLAIM = Claim(
+    number=12,
+    section="sharing",
+    statement=Text("A Queue is process-safe.", "Queue 是进程安全的。"),
+    evidence=Evidence,
+    experiment=experiment,
+    verdict=verdict,
+    show=show,
+    practice=Text(
+        "Never terminate a process that uses a Queue: send it a message that tells it to end. Where "
+        "processes may be killed, give each its own queue or pipe, or use a broker that redelivers.",
+        "不要强行终止正在使用 Queue 的进程：发一条结束消息让它自行退出。若进程可能被杀，"
+        "给每个进程单独的队列或管道，或使用会重新投递的消息中间件。",
+    ),
+    sources=(
+        Source(
+            "multiprocessing: warning on terminate() and queues",
+            "https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Process.terminate",
+        ),
+        Source("CPython: Queue.get holds _rlock while it reads", "Lib/multiprocessing/queues.py"),
+    ),
+    recorded={"linux": "holds when"},
+)
+
+if __name__ == "__main__":
+    main(CLAIM)
