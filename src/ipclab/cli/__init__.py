@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from types import FrameType
 from typing import NoReturn
 
@@ -99,38 +100,43 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: list[str], debug: bool) -> int:
-    from ipclab.errors import IpclabError
-
     try:
         code = cli.main(args=_debug_first(arguments), prog_name="ipclab", standalone_mode=False)
-    except click.ClickException as error:
-        if debug:
-            raise
-        _say(error.format_message(), hint=_help_hint(error))
-        return 2
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except SystemExit as stop:
+        # Click ends so when the reader of our output has gone, which is no error; commands return their code.
+        return 0 if stop.code == 1 else int(stop.code or 0)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told in one line, whatever it is
         if debug:
-            raise
-        _say("interrupted; everything that was started has been ended")
-        return INTERRUPTED
-    except IpclabError as error:
-        if debug:
-            raise
-        _say(str(error))
-        return error.exit_code
-    except Exception as error:
-        if debug:
-            raise
-        _say(f"{type(error).__name__}: {error} (a defect of ipclab: 'ipclab --debug …' shows where)")
-        return 1
+            traceback.print_exc()
+        return _explain(error)
     return int(code or 0)
 
 
+def _explain(error: BaseException) -> int:
+    """Say in one line what went wrong; returns the exit code."""
+    from ipclab.errors import IpclabError
+
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        _say("interrupted; everything that was started has been ended")
+        return INTERRUPTED
+    if isinstance(error, click.ClickException):
+        _say(error.format_message(), hint=_help_hint(error))
+        return 2
+    if isinstance(error, IpclabError):
+        _say(str(error))
+        return error.exit_code
+    cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    defect = "" if isinstance(error, OSError) else "a defect of ipclab: "
+    _say(f"{cause} ({defect}'ipclab --debug …' shows where)")
+    return 1
+
+
 def _debug_first(arguments: list[str]) -> list[str]:
-    """``--debug`` may stand anywhere."""
-    return [*(["--debug"] if "--debug" in arguments else []), *(a for a in arguments if a != "--debug")]
+    """``--debug`` may stand anywhere. Nothing else at all is a question for help."""
+    others = [a for a in arguments if a != "--debug"]
+    return [*(["--debug"] if "--debug" in arguments else []), *(others or ["--help"])]
 
 
 def _help_hint(error: click.ClickException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json", "csv", "md")
 COUNT = click.IntRange(min=1)
+REPEATS = click.IntRange(min=1, max=1000)
+SEED = click.IntRange(min=0, max=2**32 - 1)
 SECONDS = click.FloatRange(min=0, min_open=True)
 RATE = click.FloatRange(min=0, min_open=True)
 _UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
@@ -107,7 +110,11 @@ def emit(result: Result, format_: Format, output: Path | None) -> None:
     width = shutil.get_terminal_size().columns if on_terminal else WIDTH
     text = formatted(result, format_, width=width, colour=on_terminal and wants_colour(sys.stdout))
     if output is None:
-        click.echo(text, nl=False)
+        # Who has seen enough closes the pipe; what the result says still decides the exit code.
+        try:
+            click.echo(text, nl=False)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     try:
         output.write_text(text)

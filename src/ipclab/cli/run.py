@@ -13,8 +13,10 @@ import click
 from ipclab.cli.options import (
     COUNT,
     RATE,
+    REPEATS,
     RESULTS,
     SECONDS,
+    SEED,
     SIZE,
     VARIANT,
     emit,
@@ -44,12 +46,12 @@ if TYPE_CHECKING:
 @click.option("--rate", "rate_per_s", type=RATE, help="Messages per second of all producers (latency).")
 @click.option("--duration", "duration_s", type=SECONDS, help="Length of the measured window, in seconds.")
 @click.option("--warmup", "warmup_s", type=click.FloatRange(min=0), help="Seconds before the window.")
-@click.option("--repeats", type=COUNT, help="How often each trial is run.")
+@click.option("--repeats", type=REPEATS, help="How often each trial is run.")
 @click.option("--window", type=COUNT, help="Messages between two confirmations.")
 @click.option(
     "--start-method", type=click.Choice(["fork", "spawn", "forkserver"]), help="How workers are started."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of message contents and schedules.")
+@click.option("--seed", type=SEED, default=1, show_default=True, help="Of message contents and schedules.")
 @provider_options
 @output_options
 @RESULTS

@@ -1,0 +1,100 @@
+"""Every command that the documents give can be given, and every command and option there is stands in the README."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+
+import click
+import pytest
+from tests.support.documents import (
+    CHECKOUT,
+    PAGES,
+    README,
+    README_ZH,
+    code,
+    commands,
+    ipclab_calls,
+    tables,
+)
+
+from ipclab import experiment
+from ipclab.backends.registry import Variant, channel_names, counter_names
+from ipclab.cli import COMMANDS, cli
+
+ENGLISH = README.read_text()
+CALLS = [
+    pytest.param(call, id=f"{page.name}: {' '.join(call)}")
+    for page in PAGES
+    if page != README_ZH
+    for call in ipclab_calls(page.read_text())
+]
+EXAMPLE = "sqlite"
+"""The backend of docs/writing-a-backend.md, which is not installed here."""
+
+
+def command(name: str) -> click.Command:
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None, f"there is no command {name}"
+    return found
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_command_of_the_documents_can_be_given_like_that(call: list[str]) -> None:
+    if call[0].startswith("-"):
+        cli.make_context("ipclab", [*call, "list"])
+        return
+    parsed = command(call[0]).make_context(f"ipclab {call[0]}", call[1:]).params
+    if call[0] == "run" and parsed["name"].islower():
+        assert parsed["name"] in experiment.names()
+    for variant in parsed.get("backends", ()):
+        assert isinstance(variant, Variant)
+        assert variant.name in {*channel_names(), *counter_names(), EXAMPLE, "NAME"}
+
+
+def test_every_command_is_in_the_readme() -> None:
+    (found,) = [t for t in tables(ENGLISH) if t[0][0] == "command"]
+    assert {code(row[0])[0] for row in found[1:]} == {f"ipclab {name}" for name in COMMANDS}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_in_the_readme(name: str) -> None:
+    for parameter in command(name).params:
+        for flag in (*parameter.opts, *parameter.secondary_opts):
+            if flag.startswith("-"):
+                assert re.search(rf"`{re.escape(flag)}[` ]", ENGLISH), flag
+
+
+def test_the_exit_codes_are_those_of_the_help() -> None:
+    help_text = " ".join((cli.help or "").split())
+    listed = re.findall(r"(?:: |; )(\d+) ", help_text[help_text.index("Exit codes") :])
+    for page in (README, README_ZH):
+        found = next(t for t in tables(page.read_text()) if [row[0] for row in t[1:3]] == ["0", "1"])
+        assert [row[0] for row in found[1:]] == listed
+
+
+def test_the_programs_of_the_experiments_are_where_the_readme_says() -> None:
+    named = [shlex.split(line)[1] for line in commands(ENGLISH) if line.startswith("python ")]
+    assert named
+    for path in named:
+        assert (CHECKOUT / path).is_file()
+
+
+@pytest.mark.skipif(
+    shutil.which("make") is None, reason="make is not installed: sudo apt-get install make"
+)
+@pytest.mark.parametrize("line", [line for line in commands(ENGLISH) if line.startswith("make ")])
+def test_make_knows_what_the_readme_asks_of_it(line: str) -> None:
+    answer = subprocess.run(
+        [*shlex.split(line), "--dry-run"], cwd=CHECKOUT, capture_output=True, text=True, timeout=60
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert {"demo": "ipclab run", "test": "pytest"}.get(line.split()[1], "") in answer.stdout
+
+
+def test_every_line_of_a_command_block_is_of_a_kind_that_is_tested() -> None:
+    known = ("ipclab ", "make ", "python experiments/", "docker compose ", "export ", ". .venv/bin/activate")
+    for line in commands(ENGLISH):
+        assert line.startswith(known), line
