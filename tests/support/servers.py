@@ -46,6 +46,13 @@ def _obtain(kind: BrokerKind, provider: str) -> Fleet:
     return fleet
 
 
+def forget_urls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No URL of any server is in the environment any more."""
+    for variables in urls.VARIABLES.values():
+        for variable in variables:
+            monkeypatch.delenv(variable, raising=False)
+
+
 def list_queues(broker: Broker) -> list[str]:
     """The names of all queues of a private RabbitMQ; of another, whose control program is out of reach, none."""
     if not isinstance(broker, native.NativeBroker):

@@ -101,8 +101,12 @@ class Crew:
         return [w for w in self.workers if w.failure]
 
     def stacks(self) -> dict[str, str]:
-        """The Python stack of every worker that is alive and has not reported, by its name."""
-        stuck = [w for w in self.workers if not w.settled and w.process.is_alive()]
+        """The Python stack of every worker that is alive and has not reported, by its name.
+
+        Where all have, those that are alive cannot close: then theirs.
+        """
+        alive = [w for w in self.workers if w.process.is_alive()]
+        stuck = [w for w in alive if not w.settled] or alive
         for member in stuck:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member.pid, signal.SIGUSR1)
