@@ -1,0 +1,279 @@
+"""9. memcached, RabbitMQ and Redis share data between processes as message middleware: not each of them."""
+
+import time
+
+import msgspec
+
+from ipclab.backends import memcached, rabbitmq_connection, redis_client
+from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+
+VALUE, ADDS, ENOUGH = 42, 200, 500
+
+
+class Redis:
+    def __init__(self, url, name):
+        self.client = redis_client.connect(url, reply_timeout_s=None)
+        self.state, self.counter, self.queue, self.taken = (f"{name}:{n}" for n in range(4))
+
+    def write(self, value):
+        self.client.set(self.state, value)
+
+    def read(self):
+        return int(self.client.get(self.state))
+
+    def add(self):
+        return self.client.incr(self.counter)
+
+    def send(self, body):
+        self.client.lpush(self.queue, body)
+
+    def take(self, asked):
+        asked.value += 1
+        return self.client.blmove(self.queue, self.taken, 0, "RIGHT", "LEFT")  # waits in the server
+
+    def finish(self):
+        self.client.lpop(self.taken)
+
+    def recover(self):
+        self.client.lmove(self.taken, self.queue, "LEFT", "RIGHT")
+
+    def clean(self):
+        self.client.delete(self.state, self.counter, self.queue, self.taken)
+
+
+class RabbitMQ:
+    add = None  # it has no number that could be changed in place
+
+    def __init__(self, url, name):
+        self.connection = rabbitmq_connection.connect(url)
+        self.channel = self.connection.channel()
+        self.channel.confirm_delivery()  # a publish returns once the server has the message
+        self.state, self.queue = f"{name}:state", f"{name}:queue"
+        for queue in (self.state, self.queue):
+            self.channel.queue_declare(queue, durable=True)
+
+    def write(self, value):
+        self.channel.basic_publish("", self.state, str(value).encode())
+
+    def read(self):
+        _, _, body = self.channel.basic_get(self.state)  # takes it; nothing can look at it where it is
+        return None if body is None else int(body)
+
+    def send(self, body):
+        self.channel.basic_publish("", self.queue, body)
+
+    def take(self, asked):
+        asked.value += 1
+        self.delivery, _, body = next(self.channel.consume(self.queue))  # the server sends it
+        return body
+
+    def finish(self):
+        self.channel.basic_ack(self.delivery.delivery_tag)
+        self.connection.close()
+
+    def recover(self):
+        """The server does that by itself once the connection of the consumer is gone."""
+
+    def clean(self):
+        self.channel.queue_delete(self.state), self.channel.queue_delete(self.queue)
+
+
+class Memcached:
+    def __init__(self, url, name):
+        self.client, self.name = memcached.connect(url), name
+        for counter in ("counter", "head", "tail"):
+            self.client.add(f"{name}:{counter}", "0")
+
+    def write(self, value):
+        self.client.set(f"{self.name}:state", str(value))
+
+    def read(self):
+        return int(self.client.get(f"{self.name}:state"))
+
+    def add(self):
+        return self.client.incr(f"{self.name}:counter", 1)
+
+    def send(self, body):
+        self.client.set(f"{self.name}:{self.client.incr(f'{self.name}:tail', 1)}", body)
+
+    def take(self, asked):
+        slot = f"{self.name}:{self.client.incr(f'{self.name}:head', 1)}"
+        while asked.value < ENOUGH:
+            asked.value += 1
+            if body := self.client.get(slot):  # answers at once, also that there is nothing
+                return body
+            time.sleep(0.001)
+        return None
+
+    def finish(self):
+        """It was taken out of its slot for good when its number was given out."""
+
+    def recover(self):
+        """There is nothing that knows of a message that was taken."""
+
+    def clean(self):
+        self.client.delete_many(
+            [f"{self.name}:{key}" for key in ("state", "counter", "head", "tail", 1, 2, 3)]
+        )
+
+
+class Broker(msgspec.Struct, frozen=True):
+    read: list[int | None]  # what two processes read at the same time after a third one wrote VALUE
+    added: int | None  # by two processes in place, of 2 * ADDS; None where the broker has no such thing
+    asked: int  # how often a consumer asked until it had a message that was sent later
+    again: bool  # whether a message comes again whose consumer was killed before it was done with it
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    brokers: dict[str, Broker]
+
+
+def act(kind, url, name, action, *args):
+    return getattr(kind(url, name), action)(*args)
+
+
+def read_together(kind, url, name, barrier):
+    broker = kind(url, name)
+    value = broker.read()
+    barrier.wait()  # the other one has read, too, and this one is not gone yet
+    return value
+
+
+def add_many(kind, url, name):
+    broker = kind(url, name)
+    return max(broker.add() for _ in range(ADDS)) if broker.add else None
+
+
+def take_and_finish(kind, url, name, asked):
+    broker = kind(url, name)
+    body = broker.take(asked)
+    broker.finish()
+    return body
+
+
+def take_and_stay(kind, url, name, asked, has_it):
+    broker = kind(url, name)
+    broker.take(asked)
+    has_it.set()
+    time.sleep(60)
+
+
+def state(bench, at):
+    """What two processes read at the same time, and what two of them added up to."""
+    both = bench.context.Barrier(2)
+    bench.start(act, *at, "write", VALUE).result()
+    readers = [bench.start(read_together, *at, both) for _ in range(2)]
+    read = sorted((reader.result() for reader in readers), key=str)
+    adders = [bench.start(add_many, *at) for _ in range(2)]
+    added = [adder.result() for adder in adders]
+    return read, max(added) if all(added) else None
+
+
+def asks(bench, at):
+    """How often a consumer asks that is there before the message is."""
+    asked = bench.context.RawValue("i")
+    consumer = bench.start(take_and_finish, *at, asked)
+    bench.until(lambda: asked.value, "the consumer to ask")
+    later = time.monotonic() + 0.5
+    bench.until(lambda: asked.value > 2 or time.monotonic() > later, "the consumer to ask again, or not")
+    bench.start(act, *at, "send", b"first").result()
+    consumer.result()
+    return asked.value
+
+
+def comes_again(bench, at):
+    """Whether another consumer gets the message of one that was killed."""
+    asked, has_it = bench.context.RawValue("i"), bench.context.Event()
+    bench.start(act, *at, "send", b"second").result()
+    victim = bench.start(take_and_stay, *at, asked, has_it, name="victim")
+    bench.until(has_it.is_set, "the victim to have a message")
+    victim.kill()
+    bench.start(act, *at, "recover").result()
+    next_one = bench.start(take_and_finish, *at, asked)
+    again = next_one.watch(5).outcome == "returned" and next_one.result() == b"second"
+    next_one.kill()
+    return again
+
+
+def examine(bench, kind, url):
+    at = kind, url, bench.namespace
+    try:
+        seen = Broker(*state(bench, at), asks(bench, at), comes_again(bench, at))
+    finally:
+        bench.start(act, *at, "clean").join()
+    bench.timeline(f"{kind.__name__}: {seen}")
+    return seen
+
+
+def experiment(bench: Bench) -> Evidence:
+    kinds = {"redis": Redis, "rabbitmq": RabbitMQ, "memcached": Memcached}
+    return Evidence({kind.__name__: examine(bench, kind, bench.url(name)) for name, kind in kinds.items()})
+
+
+def shares_state(seen: Broker) -> bool:
+    return seen.read == [VALUE, VALUE] and seen.added == 2 * ADDS
+
+
+def carries_messages(seen: Broker) -> bool:
+    return seen.asked == 1 and seen.again
+
+
+def verdict(seen: Evidence) -> Verdict:
+    state = [name for name, broker in seen.brokers.items() if shares_state(broker)]
+    messages = [name for name, broker in seen.brokers.items() if carries_messages(broker)]
+    if len(state) == len(messages) == len(seen.brokers):
+        return holds("each of them does both", "三者都能做到")
+    if not state and not messages:
+        return refuted("none of them does", "三者都做不到")
+    return holds_when(
+        f"state is shared through {' or '.join(state) or 'none'}, and messages go through "
+        f"{' or '.join(messages) or 'none'}",
+        f"共享状态用 {' 或 '.join(state) or '（无）'}，传递消息用 {' 或 '.join(messages) or '（无）'}",
+    )
+
+
+def show(seen: Evidence) -> list[Row]:
+    def row(broker):
+        reads = ", ".join("nothing" if value is None else str(value) for value in broker.read)
+        added = "cannot" if broker.added is None else f"{broker.added} / {2 * ADDS}"
+        again = ("yes", "是") if broker.again else ("no", "否")
+        return Text(
+            f"two readers at once get {reads}; added in place: {added}; asked for a message {broker.asked} "
+            f"time(s); comes again after a crash: {again[0]}",
+            f"两个同时的读者得到 {reads.replace('nothing', '空')}；"
+            f"原地累加：{added.replace('cannot', '不支持')}；"
+            f"为一条消息询问 {broker.asked} 次；消费者崩溃后重新投递：{again[1]}",
+        )
+
+    return [Row(Text(name, name), row(broker), key=True) for name, broker in seen.brokers.items()]
+
+
+CLAIM = Claim(
+    number=9,
+    section="sharing",
+    statement=Text(
+        "memcached, RabbitMQ and Redis share data between processes as message middleware.",
+        "memcached、RabbitMQ、Redis 作为消息中间件在进程间共享数据。",
+    ),
+    evidence=Evidence,
+    experiment=experiment,
+    verdict=verdict,
+    show=show,
+    practice=Text(
+        "A number or a cache that all read: Redis or memcached. Work that must not get lost: RabbitMQ with "
+        "acknowledgements, or Redis with BLMOVE or a stream. memcached cannot make a reader wait, and "
+        "RabbitMQ cannot be looked at.",
+        "大家都要读的数值或缓存：Redis 或 memcached。不能丢的任务：带确认的 RabbitMQ，或用 BLMOVE、stream 的 "
+        "Redis。memcached 不能让读者等待，RabbitMQ 的数据不能只看不取。",
+    ),
+    sources=(
+        Source("Redis: BLMOVE, a reliable queue", "https://redis.io/docs/latest/commands/blmove/"),
+        Source("RabbitMQ: acknowledgements", "https://www.rabbitmq.com/docs/confirms"),
+        Source("memcached: protocol", "https://github.com/memcached/memcached/blob/master/doc/protocol.txt"),
+    ),
+    needs=("redis", "rabbitmq", "memcached"),
+    recorded={"linux": "holds when"},
+)
+
+if __name__ == "__main__":
+    main(CLAIM)
