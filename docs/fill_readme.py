@@ -1,7 +1,7 @@
 """Puts measured figures into README.md and README.zh.md, between the marks of their slot.
 
-    ipclab show latest --format md | python docs/fill_readme.py table
-    python benchmarks/overhead.py --format json | python docs/fill_readme.py overhead
+ipclab show latest --format md | python docs/fill_readme.py table
+python benchmarks/overhead.py --format json | python docs/fill_readme.py overhead
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every command that the documents give can be given, and every command and option there is stands in the README."""
+"""Every command that the documents give can be given; every command and option stands in the README."""
 
 from __future__ import annotations
 
@@ -82,9 +82,7 @@ def test_the_programs_of_the_experiments_are_where_the_readme_says() -> None:
         assert (CHECKOUT / path).is_file()
 
 
-@pytest.mark.skipif(
-    shutil.which("make") is None, reason="make is not installed: sudo apt-get install make"
-)
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed: sudo apt-get install make")
 @pytest.mark.parametrize("line", [line for line in commands(ENGLISH) if line.startswith("make ")])
 def test_make_knows_what_the_readme_asks_of_it(line: str) -> None:
     answer = subprocess.run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ LINES = [line for line in commands(README.read_text()) if line.startswith(("ipcl
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     """Somebody who types the commands one after the other, in a folder of their own."""
-    yield Reader(tmp_path_factory.mktemp("reader"), {})
+    return Reader(tmp_path_factory.mktemp("reader"), {})
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if not brokers_of(line)])
