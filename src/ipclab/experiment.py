@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from ipclab import startmethod
+from ipclab.backends.base import Channel, Counter
 from ipclab.backends.registry import (
     Variant,
+    channel_class,
     channel_names,
     counter_class,
     counter_names,
@@ -29,6 +31,7 @@ from ipclab.startmethod import StartMethod
 from ipclab.trial.spec import TrialSpec, check
 
 DEFAULT = "comparison"
+Face = Literal["channel", "counter"]
 
 STANDARD_CHANNELS = (
     "manager-dict",
@@ -75,7 +78,7 @@ class Request:
         Raises UnknownNameError for a name that is no backend.
         """
         if self.backends:
-            return [variant for variant in self._known() if variant.name in channel_names()]
+            return [variant for variant in self._known() if "channel" in faces(variant)]
         others = [Variant(name) for name in channel_names() if not is_own(name)]
         return [Variant.parse(text) for text in STANDARD_CHANNELS] + others
 
@@ -85,7 +88,7 @@ class Request:
         Raises UnknownNameError for a name that is no backend.
         """
         wanted = self._known() if self.backends else [Variant(name) for name in counter_names()]
-        return [spread for v in wanted if v.name in counter_names() for spread in _disciplines(v)]
+        return [spread for v in wanted if "counter" in faces(v) for spread in _disciplines(v)]
 
     def trial(self, **settings: Any) -> TrialSpec:
         """A trial with these settings, each overridden by what the user asked for. Not checked yet."""
@@ -104,6 +107,29 @@ class Request:
             if variant.name not in known:
                 raise UnknownNameError("backend", variant.name, known)
         return self.backends
+
+
+def faces(variant: Variant) -> list[Face]:
+    """What this backend is: a channel, a counter, or both.
+
+    Options that only one of both has say which is meant. Empty for a name that is no backend. Raises
+    UnknownNameError for an option that neither has, UsageError where each has only some of them.
+    """
+    found: dict[Face, type[Channel] | type[Counter]] = {}
+    if variant.name in channel_names():
+        found["channel"] = channel_class(Variant(variant.name))
+    if variant.name in counter_names():
+        found["counter"] = counter_class(Variant(variant.name))
+    if len(found) == 1:
+        return list(found)
+    known = {face: {option.name for option in backend.options} for face, backend in found.items()}
+    fitting = [face for face, options in known.items() if variant.options.keys() <= options]
+    if found and not fitting:
+        every = set().union(*known.values())
+        for option in variant.options.keys() - every:
+            raise UnknownNameError(f"option of {variant.name}", option, every)
+        raise UsageError(f"{variant}: these are options of a channel and of a counter; name one's only")
+    return fitting
 
 
 def _disciplines(variant: Variant) -> list[Variant]:

@@ -21,7 +21,7 @@ from ipclab.backends.base import BrokerKind
 from ipclab.backends.registry import Variant, channel_class, counter_class
 from ipclab.brokers import Broker, Fleet, ProviderName
 from ipclab.errors import BrokerUnavailableError
-from ipclab.experiment import Experiment, Plan, Request
+from ipclab.experiment import Experiment, Plan, Request, faces
 from ipclab.results import render
 from ipclab.results.result import SCHEMA_VERSION, Result, Unavailable
 from ipclab.results.store import Store, StoredRun
@@ -88,7 +88,7 @@ def run(
     clock_test = clock.self_test(start_method)
     kinds = sorted({kind for spec in plan.trials if (kind := broker_of(spec))})
     with brokers.acquire(kinds, provider=provider, install=install, on_event=observer.note) as fleet:
-        asked = {_broker_of(v, is_counter) for v in request.backends for is_counter in _faces(v)}
+        asked = {_broker_of(v, face == "counter") for v in request.backends for face in faces(v)}
         for kind, reason in fleet.missing.items():
             if kind in asked or provider is not None:
                 raise BrokerUnavailableError(reason)
@@ -152,18 +152,6 @@ class _Run:
             self._result, unavailable=[*self._result.unavailable, *unavailable]
         )
         self._observer.note(reason)
-
-
-def _faces(variant: Variant) -> list[bool]:
-    """Whether a name is a counter (True), a channel (False), or both."""
-    from ipclab.backends.registry import channel_names, counter_names
-
-    faces = []
-    if variant.name in channel_names():
-        faces.append(False)
-    if variant.name in counter_names():
-        faces.append(True)
-    return faces
 
 
 def _unavailable(plan: Plan, fleet: Fleet) -> list[Unavailable]:

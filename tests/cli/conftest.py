@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.support.servers import unavailable
 
 from ipclab.brokers import plans
 from ipclab.brokers.url import VARIABLES
+from ipclab.cli import main
 
 
 @pytest.fixture
@@ -138,3 +140,35 @@ def bad_backends(tmp_path: Path) -> dict[str, str]:
     )
     (folder / "ipclab_bad.py").write_text(BACKENDS)
     return {"PYTHONPATH": str(folder)}
+
+
+@pytest.fixture
+def refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., str]]:
+    """Calls the program within this process with what it must refuse as a mistake of usage.
+
+    Gives the one line that it says. At the end of the test nothing has been written or started.
+    """
+    folder = tmp_path / "untouched"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("IPCLAB_STATE_DIR", str(tmp_path / "no-state"))
+    for variable in (variable for variables in VARIABLES.values() for variable in variables):
+        monkeypatch.delenv(variable, raising=False)
+    terminated = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as stop:
+            main(list(arguments))
+        out, err = capfd.readouterr()
+        assert stop.value.code == 2
+        assert out == ""
+        (line,) = err.splitlines()
+        assert line.startswith("ipclab: ")
+        return line
+
+    yield call
+    signal.signal(signal.SIGTERM, terminated)
+    assert not any(folder.iterdir())
+    assert not (tmp_path / "no-state").exists()

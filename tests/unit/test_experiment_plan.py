@@ -82,7 +82,7 @@ def test_an_unknown_backend_ends_the_plan_with_the_nearest_names() -> None:
 
 
 def test_an_unknown_option_of_a_backend_ends_the_plan() -> None:
-    with pytest.raises(UnknownNameError, match="no option of channel rabbitmq is called 'akc'"):
+    with pytest.raises(UnknownNameError, match="no option of rabbitmq is called 'akc'"):
         SHAPES.plan(request("rabbitmq:akc=auto"))
 
 
@@ -100,6 +100,28 @@ def test_a_counter_is_spread_over_its_disciplines_unless_one_is_chosen() -> None
     spread = {str(v) for v in request("value").counters()}
     assert spread == {"value:discipline=naive", "value:discipline=locked"}
     assert [str(v) for v in request("value:discipline=naive").counters()] == ["value:discipline=naive"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "channels", "counters"),
+    [
+        ("pipe", 1, 1),
+        ("rabbitmq:ack=manual", 1, 0),
+        ("rabbitmq:discipline=token", 0, 1),
+        ("pipe:discipline=owner", 0, 1),
+        ("simple-queue", 1, 0),
+    ],
+)
+def test_an_option_says_whether_a_channel_or_a_counter_of_that_name_is_meant(
+    backend: str, channels: int, counters: int
+) -> None:
+    asked = request(backend)
+    assert (len(asked.channels()), len(asked.counters())) == (channels, counters)
+
+
+def test_the_default_experiment_takes_a_channel_with_options_though_a_counter_has_its_name() -> None:
+    plan = experiment.load("comparison").plan(request("rabbitmq:ack=manual,prefetch=10"))
+    assert {str(t.backend) for t in plan.trials} == {"rabbitmq:ack=manual,prefetch=10"}
 
 
 def test_all_channels_and_counters_take_part_unless_some_are_named() -> None:

@@ -1,0 +1,160 @@
+"""What cannot be is refused in one clear line, before anything is started or written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import ONE_TRIAL, PASSWORD, Ipclab, free_port
+
+Refused = Callable[..., str]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("rnu", "no command is called 'rnu'; did you mean run"),
+        ("run latencey", "no experiment is called 'latencey'; did you mean latency"),
+        ("run --backend redis-steam", "no backend is called 'redis-steam'; did you mean redis-stream"),
+        ("run race --backend valu", "no backend is called 'valu'; did you mean value"),
+        ("run race -b value:disciplin=naive", "'disciplin'; did you mean discipline"),
+        ("run -b rabbitmq:akc=auto", "no option of rabbitmq is called 'akc'; did you mean ack"),
+        ("run -b rabbitmq:ack=never", "channel rabbitmq: ack is one of"),
+        ("run -b rabbitmq:prefetch=0", "prefetch is a whole number above 0, not 0"),
+        ("run -b rabbitmq:ack=auto,discipline=token", "options of a channel and of a counter"),
+        ("run -b queue:depth=3", "no option of queue is called 'depth'; there are: discipline"),
+        ("run latency -b simple-queue:depth=3", "simple-queue has no options, so depth=3 cannot be set"),
+        ("run -b pipe:", "write NAME:option=value,option=value"),
+        ("run --producrs 3", "--producers"),
+        ("run --format tabel", "'table'"),
+        ("run --start-method thread", "'forkserver'"),
+        ("run --provider docker", "'compose'"),
+        ("up mysql", "'memcached'"),
+        ("show --format xml", "'json'"),
+        ("claims no-such-claim", "no-such-claim"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_ones_or_all(refused: Refused, arguments: str, line: str) -> None:
+    assert line in refused(*arguments.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("latency --backend pipe --consumers 2", "pipe takes 1 consumer, so 1→2 is impossible"),
+        ("comparison --backend pipe --consumers 2", "pipe takes 1 consumer, so 1→2 is impossible"),
+        ("comparison --backend pipe --producers 3", "pipe takes 1 producer, so 3→1 is impossible"),
+        ("round_trip --backend queue --producers 2", "a ping-pong is between two processes"),
+        ("throughput --backend queue --window 10", "queue has no window"),
+        ("race --backend simple-queue", "the experiment race has nothing to measure on simple-queue"),
+        ("latency --backend value", "the experiment latency has nothing to measure on value"),
+        ("throughput --backend queue --producers 256", "there can be 255 producers at most"),
+        ("throughput --backend queue --consumers 100000", "there can be 255 consumers at most"),
+        ("throughput --backend queue --duration 1e9", "3600 s at most together"),
+        ("latency --backend queue --rate 1e12", "a paced trial has 10000000 messages at most"),
+        ("latency --backend queue --rate nan", "rate_per_s must be a number above 0, not nan"),
+        ("latency --backend queue --duration inf", "duration_s must be a number above 0, not inf"),
+        ("latency --backend queue --warmup nan", "warmup_s must be a number not below 0, not nan"),
+    ],
+)
+def test_an_impossible_trial_is_refused(refused: Refused, arguments: str, line: str) -> None:
+    assert line in refused("run", *arguments.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("memcached-ticket --size 2MiB", "memcached-ticket carries messages of"),
+        ("pipe --size 2GiB", "pipe carries messages of 2147483647 bytes at most"),
+        ("queue --size 257MiB", "268435456 bytes at most, so 269484032 is too large"),
+        ("queue --size 15", "needs 16 bytes for its header, so size 15 is too small"),
+    ],
+)
+def test_a_message_of_an_impossible_size_is_refused(refused: Refused, arguments: str, line: str) -> None:
+    assert line in refused("run", "throughput", "--backend", *arguments.split())
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "-0.5", "many", "", "1e", "1XiB"])
+@pytest.mark.parametrize(
+    "option",
+    ["--producers", "--consumers", "--size", "--rate", "--duration", "--repeats", "--window"],
+)
+def test_a_number_must_be_one_above_zero(refused: Refused, option: str, value: str) -> None:
+    assert option in refused("run", "--backend", "queue", option, value)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--warmup", "-1"), ("--seed", "-1"), ("--repeats", "1001")])
+def test_a_number_must_be_within_its_range(refused: Refused, option: str, value: str) -> None:
+    assert option in refused("run", "--backend", "queue", option, value)
+
+
+@pytest.mark.parametrize("option", ["--producers", "--consumers", "--window", "--seed", "--repeats"])
+def test_a_number_with_a_thousand_digits_is_refused_like_any_other(refused: Refused, option: str) -> None:
+    assert refused("run", "--backend", "queue", option, "9" * 1000)
+
+
+def test_a_results_folder_that_is_a_file_is_found_out_before_anything_else(
+    ipclab: Ipclab, here: Path, tmp_path: Path
+) -> None:
+    (here / "taken").write_text("mine")
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    # The broker cannot be reached either: that would be exit code 4, had it been tried.
+    ended = ipclab("run", "latency", "--backend", "redis-list", "--results", "taken", REDIS_URL=url)
+    assert ended.code == 2
+    assert ended.line.startswith("ipclab: the results folder taken cannot be written")
+    assert (here / "taken").read_text() == "mine"
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("folder", ["file/below", "/proc/ipclab", "/sys/ipclab", "/dev/null/x"])
+def test_a_results_folder_that_cannot_be_made_is_found_out_before_a_server_is_started(
+    ipclab: Ipclab, here: Path, tmp_path: Path, folder: str
+) -> None:
+    (here / "file").touch()
+    ended = ipclab("run", "latency", "--backend", "redis-list", "--provider", "native", "--results", folder)
+    assert ended.code == 2
+    assert f"the results folder {folder} cannot be written" in ended.line
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("output", ["missing/table.md", "/proc/table.md"])
+def test_an_output_that_cannot_be_written_is_found_out_before_the_first_trial(
+    refused: Refused, output: str
+) -> None:
+    assert f"cannot write {output}" in refused(*ONE_TRIAL, "-o", output)
+
+
+@pytest.mark.parametrize("name", ["latest", "latency", "latency/20200101T000000Z"])
+def test_without_results_there_is_nothing_to_show(refused: Refused, name: str) -> None:
+    assert "there are no results in results yet: ipclab run makes some" in refused("show", name)
+
+
+def test_a_damaged_result_is_named_in_one_line(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text('{"ipclab_result": 1, "experiment"')
+    assert "is not a result of ipclab, or is damaged" in refused("show", str(tmp_path / "result.json"))
+
+
+def test_a_result_of_another_version_is_named_in_one_line(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text('{"ipclab_result": 99}')
+    assert "version 99 of the result schema" in refused("show", str(tmp_path / "result.json"))
+
+
+def test_a_stored_result_is_not_printed_into_a_folder_that_is_not_there(ipclab: Ipclab) -> None:
+    assert ipclab(*ONE_TRIAL).code == 0
+    ended = ipclab("show", "latest", "-o", "missing/table.md")
+    assert (ended.code, ended.out) == (2, "")
+    assert "cannot write missing/table.md" in ended.line
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [("REDIS_URL", f"http://:{PASSWORD}@host"), ("REDIS_URL", f"redis://:{PASSWORD}/x@"), ("AMQP_URL", "x")],
+)
+def test_a_url_that_is_none_is_refused_without_its_password(ipclab: Ipclab, variable: str, url: str) -> None:
+    backend = "redis-list" if variable == "REDIS_URL" else "rabbitmq"
+    ended = ipclab("run", "round_trip", "--backend", backend, **{variable: url})
+    assert ended.code == 2
+    assert variable in ended.line
+    assert PASSWORD not in ended.line
