@@ -27,6 +27,8 @@ import numpy.typing as npt
 Verdict = Literal["valid", "invalid", "unknown"]
 
 _MOST = np.iinfo(np.uint8).max
+_DENSE = 4
+"""Sequences that lie within this many times their number are counted in place."""
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,20 +86,30 @@ class DeliveryCheck:
         sequences: npt.NDArray[np.integer],
         intact: npt.NDArray[np.bool_],
     ) -> None:
-        """Enter receipts of one consumer, in the order of arrival; the arrays are parallel."""
+        """Enter receipts of one consumer, in the order of arrival; the arrays are parallel.
+
+        A producer's number is that of a header: 0 to 65535.
+        """
         damaged = np.flatnonzero(~intact)
         self._corrupted += len(damaged)
         before = self._received[consumer]
         self._note("corrupted", [f"receipt {before + i} at consumer {consumer}" for i in damaged[:3]])
         self._received[consumer] += len(producers)
-        who = producers[intact].astype(np.int64)
-        what = sequences[intact].astype(np.int64)
-        expected = (who < len(self._attempted)) & (who >= 0) & (what >= 0)
-        expected[expected] = what[expected] < self._attempted[who[expected]]
-        self._unexpected += int((~expected).sum())
-        self._note("unexpected", _names(producers[intact][~expected], sequences[intact][~expected]))
-        self._count(consumer, who[expected], what[expected])
-        self._order(consumer, who[expected], what[expected])
+        if not intact.all():
+            producers, sequences = producers[intact], sequences[intact]
+        group = consumer if self._fan_out else 0
+        for who in np.flatnonzero(np.bincount(producers)).tolist():
+            mine = producers == who
+            what = sequences if mine.all() else sequences[mine]
+            expected = (what >= 0) & (what < (self._attempted[who] if who < len(self._attempted) else 0))
+            if not expected.all():
+                self._unexpected += int((~expected).sum())
+                self._note("unexpected", [f"{who}/{sequence}" for sequence in what[~expected][:3]])
+                what = what[expected]
+            if len(what):
+                known: npt.NDArray[np.int64] = what.astype(np.int64)
+                self._count(group, who, known)
+                self._order(consumer, who, known)
 
     def once(
         self, consumer: int, producers: npt.NDArray[np.integer], sequences: npt.NDArray[np.integer]
@@ -149,43 +161,44 @@ class DeliveryCheck:
             examples=self._examples,
         )
 
-    def _count(
-        self, consumer: int, producers: npt.NDArray[np.int64], sequences: npt.NDArray[np.int64]
-    ) -> None:
-        counts = self._counts[consumer if self._fan_out else 0]
-        places, times = np.unique(self._starts[producers] + sequences, return_counts=True)
-        before = counts[places]
-        counts[places] = np.minimum(before + times, _MOST)
-        self._extra += len(producers) - int((before == 0).sum())
-        self._note("duplicated", self._names_of_places(places[(before + times) > 1]))
+    def _count(self, group: int, producer: int, sequences: npt.NDArray[np.int64]) -> None:
+        lowest, highest = int(sequences.min()), int(sequences.max())
+        start = int(self._starts[producer])
+        if highest - lowest < _DENSE * len(sequences):
+            # All between the lowest and the highest at once: no sorting where they are close together.
+            first, times = lowest, np.bincount(sequences - lowest)
+            place: slice | npt.NDArray[np.int64] = slice(start + lowest, start + highest + 1)
+        else:
+            first, (unique, times) = 0, np.unique(sequences, return_counts=True)
+            place = start + unique
+        counts = self._counts[group]
+        before = counts[place]
+        after = before + times
+        repeated = (after > 1) & (times > 0)
+        if repeated.any():
+            self._extra += len(sequences) - int(((before == 0) & (times > 0)).sum())
+            which = np.flatnonzero(repeated)[:3]
+            named = which + first if isinstance(place, slice) else unique[which]
+            self._note("duplicated", [f"{producer}/{sequence}" for sequence in named])
+        counts[place] = np.minimum(after, _MOST)
 
-    def _order(
-        self, consumer: int, producers: npt.NDArray[np.int64], sequences: npt.NDArray[np.int64]
-    ) -> None:
-        for producer in range(len(self._attempted)):
-            own = sequences[producers == producer]
-            if not len(own):
-                continue
-            newest = np.maximum.accumulate(np.concatenate(([self._newest[consumer, producer]], own)))
-            late = own < newest[:-1]
-            self._reordered += int(late.sum())
-            self._newest[consumer, producer] = newest[-1]
-            place = np.flatnonzero(late)[:1]
-            self._note(
-                "reordered",
-                [f"{producer}/{own[i]} after {producer}/{newest[i]} at consumer {consumer}" for i in place],
-            )
-
-    def _names_of_places(self, places: npt.NDArray[np.int64]) -> list[str]:
-        producers = np.searchsorted(self._starts, places[:3], side="right") - 1
-        return _names(producers, places[:3] - self._starts[producers])
+    def _order(self, consumer: int, producer: int, sequences: npt.NDArray[np.int64]) -> None:
+        newest = self._newest[consumer, producer]
+        if sequences[0] >= newest and (sequences[1:] >= sequences[:-1]).all():
+            self._newest[consumer, producer] = sequences[-1]
+            return
+        reached = np.maximum.accumulate(np.concatenate(([newest], sequences)))
+        late = sequences < reached[:-1]
+        self._reordered += int(late.sum())
+        self._newest[consumer, producer] = reached[-1]
+        place = int(np.flatnonzero(late)[0])
+        self._note(
+            "reordered",
+            [f"{producer}/{sequences[place]} after {producer}/{reached[place]} at consumer {consumer}"],
+        )
 
     def _note(self, anomaly: str, examples: list[str]) -> None:
         if examples:
             kept = self._examples.setdefault(anomaly, [])
             new = [example for example in dict.fromkeys(examples) if example not in kept]
             kept.extend(new[: 3 - len(kept)])
-
-
-def _names(producers: npt.NDArray[np.integer], sequences: npt.NDArray[np.integer]) -> list[str]:
-    return [f"{p}/{s}" for p, s in zip(producers[:3], sequences[:3], strict=True)]

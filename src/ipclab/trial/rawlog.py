@@ -18,6 +18,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,16 @@ def read_receipts(path: Path) -> npt.NDArray[np.void]:
     capacity = (path.stat().st_size - PROGRESS_BYTES) // RECEIPT_BYTES
     receipts = np.memmap(path, RECEIPT, "r", offset=PROGRESS_BYTES, shape=(capacity,))
     return receipts[: _used(receipts["time_ns"])]
+
+
+def receipt_chunks(path: Path, most: int) -> Iterator[npt.NDArray[np.void]]:
+    """The records of a ``receipts`` file, ``most`` at a time, so that they are never all in memory."""
+    left, offset = len(read_receipts(path)), PROGRESS_BYTES
+    while left:
+        chunk = np.fromfile(path, RECEIPT, min(most, left), offset=offset)
+        yield chunk
+        left -= len(chunk)
+        offset += chunk.nbytes
 
 
 def _used(stamps: npt.NDArray[np.int64]) -> int:
