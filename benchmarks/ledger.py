@@ -25,7 +25,7 @@ import numpy as np
 from ipclab.backends.base import Guarantees
 from ipclab.backends.registry import Variant
 from ipclab.trial import analysis, rawlog
-from ipclab.trial.message import header_crcs, tail
+from ipclab.trial.message import HEADER, header_crcs, tail
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.worker import receipts_path, sends_path
 
@@ -61,7 +61,7 @@ def write(folder: Path, workers: int, messages: int, *, flawed: bool) -> None:
     for worker in range(workers):
         receipts = np.zeros(each, rawlog.RECEIPT)
         mine = _runs(worker, workers, each)
-        header = np.zeros(each, rawlog.HEADER)
+        header = np.zeros(each, HEADER)
         header["producer"], header["sequence"] = producer[mine], sequence[mine]
         if flawed:
             header["sequence"][::1000] += 1
