@@ -43,7 +43,7 @@ def commands(text: str) -> list[str]:
 
 def ipclab_calls(text: str) -> list[list[str]]:
     """The arguments of every ``ipclab …`` in the text, in blocks and in between."""
-    inline = re.findall(r"`(ipclab [^`\n]+)`", without_blocks(text))
+    inline = re.findall(r"`(ipclab\s[^`]+)`", without_blocks(text))
     lines = [line.partition("|")[0] for line in commands(text)]
     found = [shlex.split(line.replace("…", "1")) for line in [*lines, *inline] if line.startswith("ipclab ")]
     return [call[1:] for call in found]
