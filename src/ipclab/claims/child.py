@@ -21,7 +21,7 @@ from ipclab.errors import IpclabError
 
 PATIENCE_S = 20.0
 """How long anything that ought to happen may take, on however slow a machine."""
-HANG_S = 1.5
+HANG_S = 1.0
 """How long something must not have come back before it is called hung."""
 _STACK_S = 3.0
 

@@ -24,15 +24,14 @@ _OTHER = Text("[中文](claims.zh.md)", "[English](claims.md)")
 _INTRO = Text(
     "Study notes about Python processes and threads make statements that readers repeat. Each is settled "
     "here by an experiment: one short file in [`experiments/claims/`](../experiments/claims), which runs "
-    "real processes and derives the verdict from what it measured: **holds**, **refuted**, or **holds when** a "
-    "condition is met.\n\n"
-    "Run one with `ipclab claims mutex --live` or `python experiments/claims/mutex.py`; `ipclab claims` runs "
-    "all of them and exits with 1 where a verdict differs from the one that is recorded for the platform. "
-    "This page is written by `ipclab claims --docs`, from the runs named under [Conditions](#conditions). "
-    "Times and rates are of that machine and will differ on yours; the verdicts should not. What shows only "
-    "sometimes is given as k of n with a 95 % Wilson interval and, where possible, also forced, so that no "
-    "verdict hangs on luck. *Waits for ever* means: under a watchdog, it did not come back, and its stack "
-    "stood still at the place that is named.",
+    "real processes and derives the verdict from what it measured: **holds**, **refuted**, or **holds "
+    "when** a condition is met.\n\nRun one with `ipclab claims mutex --live` or `python "
+    "experiments/claims/mutex.py`; `ipclab claims` runs all of them and exits with 1 where a verdict "
+    "differs from the one that is recorded for the platform. This page is written by `ipclab claims "
+    "--docs`, from the runs named under [Conditions](#conditions). Times and rates are of that machine and "
+    "will differ on yours; the verdicts should not. What shows only sometimes is given as k of n with a 95 "
+    "% Wilson interval and, where possible, also forced, so that no verdict hangs on luck. *Waits for ever* "
+    "means: under a watchdog, it did not come back, and its stack stood still at the place that is named.",
     "关于 Python 进程与线程的学习笔记中有一些常被转述的说法。这里用实验逐条验证："
     "[`experiments/claims/`](../experiments/claims) 中每条说法对应一个简短的文件，它运行真实的进程，"
     "并根据当次测得的结果得出结论：**成立**、**不成立**，或在某个条件下才成立（**有条件成立**）。\n\n"

@@ -54,7 +54,8 @@ def card(outcome: Outcome, conditions: Conditions, language: Language) -> str:
     """One claim with all of its evidence, for a screen."""
     rows = [f"  {row_line(row, language)}" for row in outcome.rows]
     failure = outcome.reason if outcome.state == "failed" else ""
-    practice = f"{say(HEADER[4], language)}: {say(outcome.practice, language)}"
+    practice = say(outcome.practice, language)
+    practice = f"实践中：{practice}" if language == "zh" else f"In practice: {practice}"
     parts = ["\n".join(rows), failure, f"→ {state_line(outcome, language)}", practice]
     return "\n\n".join([part for part in parts if part] + [conditions_line(conditions, language)])
 

@@ -1,0 +1,181 @@
+"""25. The data of processes is isolated, the data of threads is shared."""
+
+import multiprocessing
+import threading
+from multiprocessing import shared_memory
+
+import msgspec
+
+from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+
+KINDS = ("thread", "fork", "spawn")
+NUMBER, LIST = 0, [0]
+LOCAL = threading.local()
+
+
+class Box:
+    content = 0
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """Of a thread, or of a process that was started by this method."""
+
+    changes: dict[str, bool]  # by kind of data: whether the starter sees what the other one changed
+    number_at_start: int  # what the other one finds, after the starter has changed it from 0 to 1
+    later_change: bool  # whether the other one sees what the starter changes after the start
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    thread: Seen
+    fork: Seen
+    spawn: Seen
+
+
+PLAIN = ("global number", "global list", "list argument", "class attribute")
+OWN = "threading.local"
+SHARED = ("Value", "shared memory", "Manager list", "file")
+
+
+def change_all(argument, value, memory, managed, path):
+    global NUMBER
+    NUMBER = LIST[0] = argument[0] = Box.content = LOCAL.content = 7
+    value.value = memory.buf[0] = managed[0] = 7
+    path.write_text("7")
+
+
+def changed(argument, value, memory, managed, path):
+    found = (NUMBER, LIST[0], argument[0], Box.content, getattr(LOCAL, "content", 0))
+    found += (value.value, memory.buf[0], managed[0], int(path.read_text()))
+    return {name: content == 7 for name, content in zip((*PLAIN, OWN, *SHARED), found, strict=True)}
+
+
+def other(data, report, has_changed):
+    report.send(NUMBER)
+    has_changed.wait()
+    report.send(LIST[0] == 1)
+    change_all(*data)
+
+
+def start_other(kind, path, timeline):
+    """The starter: a process of its own each time, with all data as it was imported."""
+    global NUMBER
+    context = multiprocessing.get_context("fork" if kind == "thread" else kind)
+    memory, (here, there) = shared_memory.SharedMemory(create=True, size=1), context.Pipe()
+    path.write_text("0")
+    with context.Manager() as manager:
+        data = ([0], context.Value("i", 0), memory, manager.list([0]), path)
+        has_changed = context.Event()
+        NUMBER = 1
+        make = threading.Thread if kind == "thread" else context.Process
+        started = make(target=other, args=(data, there, has_changed))
+        started.start()
+        number_at_start = here.recv()
+        LIST[0] = 1
+        has_changed.set()
+        later_change = here.recv()
+        started.join()
+        seen = Seen(changed(*data), number_at_start, later_change)
+    memory.close()
+    memory.unlink()
+    timeline(f"{kind}: the starter sees {', '.join(name for name, yes in seen.changes.items() if yes)}")
+    return seen
+
+
+def experiment(bench: Bench) -> Evidence:
+    path = bench.folder / "file"
+    return Evidence(
+        **{kind: bench.start(start_other, kind, path, bench.timeline, name=kind).result() for kind in KINDS}
+    )
+
+
+def verdict(seen: Evidence) -> Verdict:
+    for process in (seen.fork, seen.spawn):
+        if any(process.changes[name] for name in PLAIN) or process.later_change:
+            return refuted(
+                "a process saw plain data that another one had changed", "进程看到了另一个进程修改的普通数据"
+            )
+    if not (all(seen.thread.changes[name] for name in PLAIN) and seen.thread.later_change):
+        return refuted("a thread's change of plain data was not seen", "线程对普通数据的修改不可见")
+    crossing = [name for name in SHARED if seen.fork.changes[name] or seen.spawn.changes[name]]
+    if crossing or not seen.thread.changes[OWN]:
+        return holds_when(
+            f"nothing was made to be otherwise: {', '.join(crossing)} cross from process to process, and a "
+            "threading.local does not cross from thread to thread",
+            f"数据没有被特意设成另一种：{'、'.join(crossing)} 可跨进程，threading.local 则不跨线程",
+        )
+    return holds("for all kinds of data", "对各种数据都成立")
+
+
+def show(seen: Evidence) -> list[Row]:
+    each = [getattr(seen, kind) for kind in KINDS]
+
+    def marks(values: list[bool]) -> Text:
+        return Text(
+            " / ".join("seen" if value else "not" for value in values),
+            " / ".join("可见" if value else "不可见" for value in values),
+        )
+
+    rows = [
+        Row(
+            Text(
+                f"starter sees {name} changed by thread / fork / spawn",
+                f"{name}：线程 / fork / spawn 修改，启动者",
+            ),
+            marks([one.changes[name] for one in each]),
+            key=name in ("global list", "Value", OWN),
+        )
+        for name in (*PLAIN, OWN, *SHARED)
+    ]
+    return [
+        *rows,
+        Row(
+            Text(
+                "a global that was imported as 0 and set to 1 before the start, as thread / fork / spawn "
+                "finds it",
+                "导入时为 0、启动前改为 1 的全局变量，线程 / fork / spawn 读到",
+            ),
+            " / ".join(str(one.number_at_start) for one in each),
+            key=True,
+        ),
+        Row(
+            Text(
+                "thread / fork / spawn sees what the starter changes later",
+                "启动之后启动者所做的修改，线程 / fork / spawn",
+            ),
+            marks([one.later_change for one in each]),
+        ),
+    ]
+
+
+CLAIM = Claim(
+    number=25,
+    section="threads",
+    statement=Text(
+        "The data of processes is isolated, the data of threads is shared.",
+        "进程之间数据隔离，线程之间数据共享。",
+    ),
+    evidence=Evidence,
+    experiment=experiment,
+    verdict=verdict,
+    show=show,
+    practice=Text(
+        "Pass a process everything that it needs as arguments and never rely on globals: a forked child has "
+        "them as they were at the start, a spawned one as they were imported. Share on purpose (Value, "
+        "shared memory, a queue), and give threads a threading.local for what must not be shared.",
+        "进程所需的一切都作为参数传入，不要依赖全局变量：fork 出的子进程得到启动时的值，spawn "
+        "的得到导入时的值。需要共享时明确地共享（Value、共享内存、队列）；线程中不该共享的数据放进 "
+        "threading.local。",
+    ),
+    sources=(
+        Source(
+            "multiprocessing: global variables; sharing state between processes",
+            "https://docs.python.org/3/library/multiprocessing.html#sharing-state-between-processes",
+        ),
+        Source("threading.local", "https://docs.python.org/3/library/threading.html#thread-local-data"),
+        Source("what a spawned child imports", "Lib/multiprocessing/spawn.py"),
+    ),
+    recorded={"linux": "holds when"},
+)
+
+if __name__ == "__main__":
+    main(CLAIM)
