@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.support.program import ONE_TRIAL, PASSWORD, Ipclab, free_port
 
 Refused = Callable[..., str]
