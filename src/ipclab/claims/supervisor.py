@@ -88,6 +88,8 @@ def _inside(claim: Claim[Any], folder: Path, *, live: bool) -> NoReturn:
     """The process of the experiment. It leaves by ``os._exit``: what hangs must not keep it."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, _end_all)
+    # A handler in Python does not end a process that is just about to block, and Pool.terminate() would wait.
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     _die_with_parent()
     bench = Bench(folder, live=live)
     began = time.monotonic()
