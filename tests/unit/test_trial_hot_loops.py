@@ -66,7 +66,7 @@ def consumed(folder: Path, consumer: Consumer, size: int) -> list[bytes]:
 
 @pytest.mark.parametrize("kind", [Batches, Singles])
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 50])
+@pytest.mark.parametrize("count", [0, 1, 2, 50, 63, 64, 65])
 def test_every_message_is_logged_with_its_header(
     tmp_path: Path, kind: type[Batches], size: int, count: int
 ) -> None:
@@ -128,3 +128,26 @@ def test_a_watch_counts_receipts_while_they_are_written(tmp_path: Path) -> None:
     assert all(written == count for written, count in counts)
     watch.close()
     log.close()
+
+
+class Acknowledging(Singles):
+    """Notes how many messages it had handed over at each acknowledgement."""
+
+    acknowledges = True
+
+    def __init__(self, bodies: Sequence[bytes]) -> None:
+        super().__init__(bodies)
+        self.acknowledged: list[int] = []
+        self._all = len(self._left)
+
+    def ack(self) -> None:
+        self.acknowledged.append(self._all - len(self._left))
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65])
+def test_each_message_is_acknowledged_before_the_next_is_taken_and_so_is_the_stop_message(
+    tmp_path: Path, count: int
+) -> None:
+    consumer = Acknowledging(Stamper(0, tail(1, 0, 64), 100).stamp(0, count))
+    assert len(consumed(tmp_path, consumer, 64)) == count
+    assert consumer.acknowledged == list(range(1, count + 2))

@@ -143,9 +143,9 @@ class Consumer(abc.ABC):
     def receiver(self) -> Callable[[], bytes] | None:
         """A function that blocks until there is a message and returns that one, or None (see ``receive``).
 
-        An adapter that neither batches nor acknowledges, and whose ``receive`` is one call of the client,
-        returns that call here, so that the measurement pays neither for a second one nor for a sequence of
-        one. Calls of both may be mixed.
+        An adapter that never batches, and whose ``receive`` is one call of the client, returns that call
+        here, so that the measurement pays neither for a second one nor for a sequence of one. Calls of both
+        may be mixed, and ``ack()`` holds for both.
         """
         return None
 

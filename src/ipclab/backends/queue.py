@@ -72,6 +72,9 @@ class JoinableQueueConsumer(Consumer):
     def receive(self) -> Sequence[bytes]:
         return (self._get(),)
 
+    def receiver(self) -> Callable[[], bytes]:
+        return self._get
+
     def ack(self) -> None:
         self._task_done()
 

@@ -8,9 +8,8 @@ maps the ones that it writes, and after the trial the runner reads them with num
 ``receipts``  one record of 24 bytes a receipt, in the order of arrival: time, header (``NO_HEADER`` where
               the rest of the body is not the producer's own).
 
-Each file begins with 8 bytes that say how far the worker has come, for others to look at while it runs. Of
-``receipts`` they say so only once it is done: a store for each message is saved, and a watcher finds the last
-record that is there.
+Each file begins with 8 bytes that say how far the worker has come, for others to look at while it runs. They
+may lag behind by a block, to save a store for each message; a ``ReceiptWatch`` finds the last record itself.
 """
 
 from __future__ import annotations
@@ -69,13 +68,16 @@ class ReceiptWatch:
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
-        self._words = memoryview(self._map)[PROGRESS_BYTES:].cast("q")
+        view = memoryview(self._map)
+        self.progress = view[:PROGRESS_BYTES].cast("q")
+        """What the consumer has noted: never too many, and up to a block too few."""
+        self._words = view[PROGRESS_BYTES:].cast("q")
         self._most = len(self._words) * 8 // RECEIPT_BYTES
         self._count = 0
 
     def count(self) -> int:
-        """Receipts by now. Looks from the last answer on, in steps that double and then halve again."""
-        words, count, most, step = self._words, self._count, self._most, 1
+        """Receipts by now. Looks from what is known on, in steps that double and then halve again."""
+        words, count, most, step = self._words, max(self._count, self.progress[0]), self._most, 1
         while count + step <= most and words[(count + step - 1) * _RECEIPT_WORDS]:
             count += step
             step *= 2
@@ -88,6 +90,7 @@ class ReceiptWatch:
 
     def close(self) -> None:
         """Unmap."""
+        self.progress.release()
         self._words.release()
         self._map.close()
 

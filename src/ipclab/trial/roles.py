@@ -8,7 +8,7 @@ the time. The next bodies are stamped once they run out, many at a time.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
 
@@ -27,6 +27,8 @@ STAMPED_BYTES = 1 << 20
 SMALL_TAIL_BYTES = 4096
 """Up to this size, comparing a copy of a body's tail is cheaper than comparing it in its place."""
 BLOCKS_IN_BACKLOG = 4
+NOTED_EVERY = 64
+"""Receipts between two notes of the progress, where they come one at a time."""
 STALL_SLEEP_S = 0.0001
 LONGEST_STALL_SLEEP_S = 0.001
 GIVE_UP_NS = 100_000_000
@@ -46,8 +48,14 @@ class Backlog:
 
     def size(self) -> int:
         """Messages that were sent and are neither received nor written off."""
-        received = sum(log.count() for log in self.received) // self.copies
-        return sum(log.progress[0] for log in self.sent) - received - self.written_off
+        return self._sent() - sum(log.count() for log in self.received) // self.copies
+
+    def _sent(self) -> int:
+        return sum(log.progress[0] for log in self.sent) - self.written_off
+
+    def _surely_has_room(self) -> bool:
+        """Cheap, and may say no where there is: what consumers note of their progress lags behind."""
+        return self._sent() - sum(log.progress[0] for log in self.received) // self.copies < self.most
 
     def wait(self) -> int:
         """Return once there is room for a good many; the nanoseconds that it took.
@@ -55,7 +63,7 @@ class Backlog:
         Looking takes the processor, and in a ``queue`` the interpreter, from those who make the room, so the
         pauses between two looks double, and the wait that has begun lasts until a quarter is free.
         """
-        if (size := self.size()) < self.most:
+        if self._surely_has_room() or (size := self.size()) < self.most:
             return 0
         began_ns = moved_ns = now_ns()
         pause_s = STALL_SLEEP_S
@@ -154,29 +162,46 @@ def consume(consumer: Consumer, tails: list[bytes], receipts: RawLog) -> None:
 
     A body whose length or tail is not its producer's own is logged as ``NO_HEADER``.
     """
-    receive_one = consumer.receiver()
+    receive_one, ack = consumer.receiver(), consumer.ack if consumer.acknowledges else None
     # Without a tail, a comparison of tails would say nothing about the length.
     if receive_one and len(tails) == 1 and 0 < len(tails[0]) <= SMALL_TAIL_BYTES:
-        received = _consume_small(receive_one, tails[0], receipts)
+        _consume_small(receive_one, ack, tails[0], receipts)
     else:
-        received = _consume_any(consumer, tails, receipts)
-    receipts.progress[0] = received
+        _consume_any(consumer.receive, ack, tails, receipts)
 
 
-def _consume_small(receive_one: Callable[[], bytes], own_tail: bytes, receipts: RawLog) -> int:
+def _consume_small(
+    receive_one: Callable[[], bytes], ack: Callable[[], None] | None, own_tail: bytes, receipts: RawLog
+) -> None:
     """The loop for one producer, small messages, and a client that hands over one at a time."""
-    log, clock = receipts.map, now_ns
-    places, bodies = count(PROGRESS_BYTES, RECEIPT_BYTES), iter(receive_one, STOP)
-    at = PROGRESS_BYTES - RECEIPT_BYTES
-    for at, body in zip(places, bodies, strict=False):
-        pack_receipt(log, at, clock(), body if body[HEADER_BYTES:] == own_tail else NO_HEADER)
-    return (at - PROGRESS_BYTES) // RECEIPT_BYTES + 1
+    log, progress, clock = receipts.map, receipts.progress, now_ns
+    bodies = iter(receive_one, STOP)
+    begin, at, going = PROGRESS_BYTES, PROGRESS_BYTES - RECEIPT_BYTES, True
+    while going:
+        end = begin + NOTED_EVERY * RECEIPT_BYTES
+        # The places come first: when they run out, no message has been taken.
+        places = zip(range(begin, end, RECEIPT_BYTES), bodies, strict=False)
+        if ack is None:
+            for at, body in places:
+                pack_receipt(log, at, clock(), body if body[HEADER_BYTES:] == own_tail else NO_HEADER)
+        else:
+            for at, body in places:
+                pack_receipt(log, at, clock(), body if body[HEADER_BYTES:] == own_tail else NO_HEADER)
+                ack()
+        begin = at + RECEIPT_BYTES
+        progress[0] = (begin - PROGRESS_BYTES) // RECEIPT_BYTES
+        going = begin == end
+    if ack is not None:
+        ack()
 
 
-def _consume_any(consumer: Consumer, tails: list[bytes], receipts: RawLog) -> int:
-    log, clock = receipts.map, now_ns
-    receive, ack = consumer.receive, consumer.ack
-    acknowledges = consumer.acknowledges
+def _consume_any(
+    receive: Callable[[], Sequence[bytes]],
+    ack: Callable[[], None] | None,
+    tails: list[bytes],
+    receipts: RawLog,
+) -> None:
+    log, progress, clock = receipts.map, receipts.progress, now_ns
     size_bytes = len(tails[0]) + HEADER_BYTES
     by_first_byte = tails_by_first_byte(tails)
     at = PROGRESS_BYTES
@@ -192,9 +217,9 @@ def _consume_any(consumer: Consumer, tails: list[bytes], receipts: RawLog) -> in
             else:
                 pack_receipt(log, at, received_ns, NO_HEADER)
             at += RECEIPT_BYTES
-        if acknowledges:
+        if ack is not None:
             ack()
-    return (at - PROGRESS_BYTES) // RECEIPT_BYTES
+        progress[0] = (at - PROGRESS_BYTES) // RECEIPT_BYTES
 
 
 def ping(
