@@ -1,0 +1,98 @@
+"""What one process writes while it works: a file of its own that survives the kill of that process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from ipclab.history.format import FAULT, Kind, Line, Name
+from ipclab.trial.clock import now_ns
+
+
+class ProcessLog:
+    """Appends a line for each invocation and completion, in one write each and without a buffer.
+
+    So whatever was logged is in the file when the process is killed with SIGKILL, at any time (it does not
+    survive a crash of the machine). ``invoke()`` is called before the operation, one of ``ok()``, ``fail()``
+    and ``info()`` after it; the clock is read last before the operation and first after it, so an interval
+    is never shorter than the operation was. One object a process and file: not thread-safe, and not to be
+    used after a fork. Every method raises OSError where the file cannot be written.
+    """
+
+    def __init__(self, path: Path, process: Name, clock: Callable[[], int] = now_ns) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._process = process
+        self._clock = clock
+        self._encode = msgspec.json.Encoder().encode
+        self._under_way: tuple[str, Any, Name | None] | None = None
+
+    def invoke(self, f: str, value: Any = None, key: Name | None = None) -> None:
+        """An operation is about to be called. ``value`` is what is asked for, None for none."""
+        self._under_way = f, value, key
+        self._write("invoke", f, value, key, self._clock())
+
+    def ok(self, value: Any = None) -> None:
+        """It happened. ``value`` is the answer, where the operation has one."""
+        self._complete("ok", value, self._clock())
+
+    def fail(self) -> None:
+        """It surely did not happen."""
+        self._complete("fail", None, self._clock())
+
+    def info(self) -> None:
+        """It may have happened, or may yet."""
+        self._complete("info", None, self._clock())
+
+    def close(self) -> None:
+        """Close the file; what is under way stays open for ever."""
+        os.close(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _complete(self, kind: Kind, answer: Any, time_ns: int) -> None:
+        if self._under_way is None:
+            raise ValueError(f"process {self._process} completes what it did not invoke; call invoke() first")
+        f, value, key = self._under_way
+        self._under_way = None
+        self._write(kind, f, answer if answer is not None else value, key, time_ns)
+
+    def _write(self, kind: Kind, f: str, value: Any, key: Name | None, time_ns: int) -> None:
+        line = Line(process=self._process, type=kind, f=f, time=time_ns, value=value, key=key)
+        data = self._encode(line) + b"\n"
+        if os.write(self._file, data) != len(data):
+            raise OSError(f"process {self._process} could not write a whole line of its history")
+
+
+class FaultLog:
+    """The same for faults, which may overlap: ``begin()`` and ``end()`` with the same words are one fault."""
+
+    def __init__(self, path: Path, clock: Callable[[], int] = now_ns) -> None:
+        self._log = ProcessLog(path, FAULT, clock)
+        self._clock = clock
+
+    def moment(self, f: str, value: Any = None) -> None:
+        """A fault that takes no time, such as a kill."""
+        self._log._write("info", f, value, None, self._clock())
+
+    def begin(self, f: str, value: Any = None) -> None:
+        """A fault is about to be applied."""
+        self._log._write("invoke", f, value, None, self._clock())
+
+    def end(self, f: str, value: Any = None) -> None:
+        """It is healed."""
+        self._log._write("info", f, value, None, self._clock())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._log.close()
