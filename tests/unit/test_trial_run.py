@@ -254,7 +254,7 @@ def test_a_ping_pong_measures_round_trips() -> None:
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_a_trial_is_the_same_under_every_start_method(method: str) -> None:
     record = run("queue", start_method=method)
-    assert record.outcome == "finished"
+    assert (record.outcome, record.reason) == ("finished", "")
     assert record.ledger is not None
     assert record.ledger.verdict == "valid"
     assert record.ledger.received > 0
