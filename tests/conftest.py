@@ -17,9 +17,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import Broker
+from ipclab.brokers import Broker, Fleet
 from tests.support import observers, processes
-from tests.support.servers import list_queues, obtain
+from tests.support.servers import list_queues, obtain, obtain_private
 
 BrokerOf = Callable[[BrokerKind], Broker]
 
@@ -69,6 +69,22 @@ def broker_of(request: pytest.FixtureRequest) -> BrokerOf:
         return broker
 
     return find
+
+
+@pytest.fixture(scope="module")
+def private_broker_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerOf]:
+    """Servers of a module's own, which it may kill and empty; started when they are first asked for."""
+    fleets: dict[BrokerKind, Fleet] = {}
+
+    def find(kind: BrokerKind) -> Broker:
+        if kind not in fleets:
+            fleets[kind] = obtain_private(kind, tmp_path_factory.mktemp("state"))
+        return fleets[kind].brokers[kind]
+
+    with observers.watching():
+        yield find
+        for fleet in fleets.values():
+            fleet.close()
 
 
 @pytest.fixture

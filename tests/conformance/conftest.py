@@ -14,12 +14,11 @@ import pytest
 
 from ipclab.backends.base import BrokerKind, Channel, Counter, OptionValue, Site
 from ipclab.backends.registry import Variant, counter_class, is_own
-from ipclab.brokers import Broker, Fleet
+from ipclab.brokers import Broker
 from ipclab.startmethod import StartMethod
 from tests.support import ends, modes, observers, processes
 from tests.support.ends import Remote
 from tests.support.modes import Mode
-from tests.support.servers import obtain_private
 
 MOST_WORTH_TRYING_BYTES = 16 * 1024 * 1024
 
@@ -37,7 +36,7 @@ MODES: dict[str, Callable[[Mode], bool]] = {
         "producer crash" not in mode.guarantees.may_lose or mode.guarantees.confirm == "broker"
     ),
     "handing_over_mode": lambda mode: (
-        # Without "broker" only closing ends the wait for messages, which such a mode declares to be too early.
+        # Such a mode declares that only a confirm tells a producer that it may leave, and gives none.
         mode.guarantees.confirm != "written" or "overload" not in mode.guarantees.may_lose
     ),
     "served_confirming_mode": lambda mode: (
@@ -57,7 +56,7 @@ MODES: dict[str, Callable[[Mode], bool]] = {
     "durable_mode": lambda mode: mode.guarantees.durability != "none" and mode.channel.broker is not None,
     "limited_mode": lambda mode: (mode.guarantees.max_message_bytes or 1 << 62) <= MOST_WORTH_TRYING_BYTES,
 }
-"""By argument: which modes a test is about. Each comes with a window of 1 and, if it has any, a larger one."""
+"""By argument: which modes a test is about, each with a window of 1 and, if it has any, a larger one."""
 
 COUNTERS: dict[str, Callable[[Counter], bool]] = {
     "counter": lambda _: True,
@@ -139,7 +138,7 @@ class Bench:
             producers=min(producers, kind.max_producers or producers),
             consumers=min(consumers, kind.max_consumers or consumers),
             window=mode.window,
-            **settings,
+            start_method=start_method,
         )
         channel = kind(site, **mode.variant.options)
         self._stack.callback(channel.teardown)
@@ -215,24 +214,6 @@ def assert_no_names(kind: BrokerKind, url: str, namespace: str) -> None:
     """Nothing whose name begins so is on the server."""
     left = observers.names(kind, url, namespace)
     assert not left, f"left on the server: {left}"
-
-
-@pytest.fixture(scope="module")
-def private_broker_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[BrokerKind], Broker]]:
-    """Servers that a test may kill, started when they are first asked for."""
-    fleets: dict[BrokerKind, Fleet] = {}
-
-    def find(kind: BrokerKind) -> Broker:
-        if kind not in fleets:
-            fleets[kind] = obtain_private(kind)
-        return fleets[kind].brokers[kind]
-
-    with pytest.MonkeyPatch.context() as patch, observers.watching():
-        # Where no server of ``ipclab up`` is found.
-        patch.setenv("IPCLAB_STATE_DIR", str(tmp_path_factory.mktemp("state")))
-        yield find
-        for fleet in fleets.values():
-            fleet.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which bodies a channel carries: any bytes, up to the size that it declares; and none above is lost silently."""
+"""Which bodies a channel carries: any bytes up to its largest size, and none above that is lost silently."""
 
 from __future__ import annotations
 

@@ -103,13 +103,17 @@ def test_a_counter_whose_server_is_not_there_says_so_without_the_password(served
     assert_unavailable(counter_class(served_counter), served_counter)
 
 
+def set_up_and_connect(part: Channel | Counter) -> None:
+    part.setup()
+    # Publish and subscribe has nothing to set up.
+    part.producer(0) if isinstance(part, Channel) else part.client(0)
+
+
 def assert_unavailable(kind: type[Channel] | type[Counter], variant: Variant, **settings: Any) -> None:
     assert kind.broker is not None
     part = kind(Site(namespace="ipclab:test", url=NOWHERE[kind.broker], **settings), **variant.options)
 
     with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:1\b") as raised:
-        # Publish and subscribe has nothing to set up.
-        part.setup()
-        part.producer(0) if isinstance(part, Channel) else part.client(0)
+        set_up_and_connect(part)
 
     assert "secret" not in str(raised.value)

@@ -8,27 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ipclab.backends.base import BrokerKind
-from ipclab.brokers import KINDS, Fleet, acquire, engine, install, plans
-from ipclab.brokers.url import VARIABLES
+from ipclab.brokers import KINDS, Fleet, acquire, engine
 from ipclab.errors import BrokerUnavailableError
+from tests.support.servers import forget_urls, require_server, unavailable
 
-
-def unavailable(reason: str, *, required: bool) -> None:
-    """Skip with the reason on a laptop; where the servers are promised, that is a failure."""
-    if required:
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def require_server(*kinds: BrokerKind) -> None:
-    """Skip, or with CI=true fail, where the program of one of these servers is not installed."""
-    absent = [kind for kind in kinds if plans.find_program(kind) is None]
-    if absent:
-        unavailable(
-            f"not installed: {', '.join(absent)}; get it by: {install.command(absent)}",
-            required=os.environ.get("CI") == "true",
-        )
+__all__ = ["require_server"]
 
 
 @pytest.fixture
@@ -36,7 +20,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder for the records of the lab, and no URL of any server in the environment."""
     folder = tmp_path / "state"
     monkeypatch.setenv("IPCLAB_STATE_DIR", str(folder))
-    _forget_urls(monkeypatch)
+    forget_urls(monkeypatch)
     return folder
 
 
@@ -46,7 +30,7 @@ def native_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     require_server(*KINDS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IPCLAB_STATE_DIR", str(tmp_path_factory.mktemp("state")))
-        _forget_urls(patch)
+        forget_urls(patch)
         with acquire(KINDS, provider="native", install=False) as fleet:
             assert not fleet.missing
             yield fleet
@@ -61,9 +45,3 @@ def docker_engine() -> str:
         promised = os.environ.get("CI") == "true" and os.environ.get("IPCLAB_REQUIRE_COMPOSE") == "1"
         unavailable(f"{error}; get it by installing Docker and its compose plugin", required=promised)
         raise
-
-
-def _forget_urls(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variables in VARIABLES.values():
-        for variable in variables:
-            monkeypatch.delenv(variable, raising=False)

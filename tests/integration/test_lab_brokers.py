@@ -23,7 +23,7 @@ from ipclab.results.store import Store
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import TrialSpec
 from tests.support.processes import wait_until_gone
-from tests.support.servers import forget_urls, obtain_private
+from tests.support.servers import require_server
 
 pytestmark = [pytest.mark.timeout(90, method="signal"), pytest.mark.usefixtures("nothing_left")]
 
@@ -39,14 +39,6 @@ EXPERIMENT = Experiment(name="four", question="What becomes of four backends?", 
 REQUEST = Request(
     backends=tuple(Variant(name) for name in BACKENDS), duration_s=0.3, warmup_s=0.0, start_method="fork"
 )
-
-
-@pytest.fixture
-def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("IPCLAB_STATE_DIR", str(tmp_path / "state"))
-    forget_urls(monkeypatch)
-    obtain_private("redis").close()  # skips where there is none
-    return tmp_path / "state"
 
 
 class Watcher:
@@ -89,6 +81,7 @@ def kill_when_in_use(server: NativeRecord) -> None:
 
 
 def test_a_run_with_all_its_servers_is_complete(tmp_path: Path, own_state: Path) -> None:
+    require_server("redis")
     watcher, store = Watcher(), Store(tmp_path / "results")
 
     outcome = lab.run(EXPERIMENT, REQUEST, store=store, observer=watcher, provider="native", install=False)
@@ -103,6 +96,7 @@ def test_a_run_with_all_its_servers_is_complete(tmp_path: Path, own_state: Path)
 
 
 def test_a_server_that_is_lost_costs_its_own_backends_and_no_others(tmp_path: Path, own_state: Path) -> None:
+    require_server("redis")
     killer, store = Killer(), Store(tmp_path / "results")
     request = Request(backends=REQUEST.backends, duration_s=2.0, warmup_s=0.0, start_method="fork")
 
@@ -139,6 +133,7 @@ def test_a_backend_whose_server_cannot_be_had_is_refused_when_it_was_asked_for(
 
 
 def test_the_servers_of_a_run_end_with_it(tmp_path: Path, own_state: Path) -> None:
+    require_server("redis")
     seen: set[int] = set()
 
     class Noting(Watcher):

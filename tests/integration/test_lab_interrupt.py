@@ -16,13 +16,13 @@ import msgspec
 import psutil
 import pytest
 
-from ipclab.brokers import processes
+from ipclab.brokers import KINDS, processes
 from ipclab.brokers.url import VARIABLES
 from ipclab.results.result import Result
 from ipclab.results.store import Store, read
 from tests.support import faulty
 from tests.support.processes import wait_until_gone
-from tests.support.servers import obtain_private
+from tests.support.servers import require_server
 
 pytestmark = [pytest.mark.timeout(90, method="signal"), pytest.mark.usefixtures("nothing_left")]
 
@@ -156,9 +156,7 @@ MOMENTS = [
 def test_ctrl_c_ends_all_that_was_started_and_says_so_in_one_line(
     start: Callable[..., Lab], moment: Callable[[Lab], bool], arguments: list[str]
 ) -> None:
-    needed = [kind for kind in ("redis", "rabbitmq") if any(kind in part for part in arguments)]
-    for kind in needed:
-        obtain_private(kind).close()  # type: ignore[arg-type]
+    require_server(*(kind for kind in KINDS if any(kind in part for part in arguments)))
     lab = start(*arguments)
     lab.wait_for(moment)
     everybody = lab.everybody()
@@ -204,7 +202,7 @@ def test_being_told_to_end_ends_all_that_was_started(start: Callable[..., Lab]) 
 
 
 def test_the_workers_and_servers_of_a_lab_that_is_killed_end_by_themselves(start: Callable[..., Lab]) -> None:
-    obtain_private("redis").close()
+    require_server("redis")
     lab = start(*one_shape("redis-stream", "manager-queue"))
     lab.wait_for(within_the_window)
     everybody = lab.everybody()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +12,10 @@ import pytest
 from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheServerError
 
-from ipclab.backends.base import OptionValue, Producer, Site
+from ipclab.backends.base import BrokerKind, OptionValue, Producer, Site
 from ipclab.backends.memcached import MemcachedTicketChannel, connect
 from ipclab.backends.memcached_counter import MemcachedCounter
+from ipclab.brokers import Broker
 from ipclab.errors import BrokerUnavailableError, ChannelError, MessageTooLargeError
 
 DEADLINE_S = 20.0
@@ -31,40 +29,20 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A private memcached, so that tests may look at all of it."""
-    if shutil.which("memcached") is None:
-        message = "memcached is not installed: apt-get install memcached"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    as_root = ["-u", "nobody"] if os.geteuid() == 0 else []
-    process = subprocess.Popen(["memcached", "-l", "127.0.0.1", "-p", str(port), *as_root])
-
-    def answers() -> bool:
-        try:
-            connect(f"127.0.0.1:{port}").close()
-        except BrokerUnavailableError:
-            return False
-        return True
-
-    wait_for(answers, "memcached starts")
-    yield f"127.0.0.1:{port}"
-    process.kill()
-    process.wait()
+def url(private_broker_of: Callable[[BrokerKind], Broker]) -> str:
+    """A private server, so that tests may look at all of it."""
+    return private_broker_of("memcached").url
 
 
 @pytest.fixture
-def observer(address: str) -> Iterator[Client]:
-    with closing(connect(address)) as client:
+def observer(url: str) -> Iterator[Client]:
+    with closing(connect(url)) as client:
         yield client
         client.flush_all()  # a server of our own
 
 
-def make(address: str, *, window: int = 1, **options: OptionValue) -> MemcachedTicketChannel:
-    site = Site(namespace="ipclab:test", consumers=2, window=window, url=f"memcached://{address}")
+def make(url: str, *, window: int = 1, **options: OptionValue) -> MemcachedTicketChannel:
+    site = Site(namespace="ipclab:test", consumers=2, window=window, url=url)
     channel = MemcachedTicketChannel(site, **options)
     channel.setup()
     return channel
@@ -81,8 +59,8 @@ def send(channel: MemcachedTicketChannel, *bodies: bytes) -> None:
         send_and_flush(producer, *bodies)
 
 
-def test_a_slot_is_deleted_once_it_was_read(address: str, observer: Client) -> None:
-    channel = make(address)
+def test_a_slot_is_deleted_once_it_was_read(url: str, observer: Client) -> None:
+    channel = make(url)
     send(channel, b"body")
     assert observer.get("ipclab:test:1") == b"body"
     with closing(channel.consumer(0)) as consumer:
@@ -91,9 +69,9 @@ def test_a_slot_is_deleted_once_it_was_read(address: str, observer: Client) -> N
 
 
 def test_with_a_window_a_consumer_takes_no_ticket_of_a_message_yet_to_come(
-    address: str, observer: Client
+    url: str, observer: Client
 ) -> None:
-    channel = make(address, window=100)
+    channel = make(url, window=100)
     send(channel, b"1", b"2")
     with closing(channel.consumer(0)) as first, closing(channel.consumer(1)) as second:
         assert list(first.receive()) == [b"1", b"2"]
@@ -103,25 +81,25 @@ def test_with_a_window_a_consumer_takes_no_ticket_of_a_message_yet_to_come(
 
 @pytest.mark.parametrize("window", [1, 10])
 def test_a_slot_that_its_producer_never_filled_is_passed_over(
-    address: str, observer: Client, window: int
+    url: str, observer: Client, window: int
 ) -> None:
-    channel = make(address, window=window, patience_ms=20)
+    channel = make(url, window=window, patience_ms=20)
     observer.incr("ipclab:test:tail", 1)
     send(channel, b"after the hole")
     with closing(channel.consumer(0)) as consumer:
         assert list(consumer.receive()) == [b"after the hole"]
 
 
-def test_of_many_holes_only_the_first_costs_the_patience(address: str, observer: Client) -> None:
-    channel = make(address, patience_ms=1000)
+def test_of_many_holes_only_the_first_costs_the_patience(url: str, observer: Client) -> None:
+    channel = make(url, patience_ms=1000)
     observer.incr("ipclab:test:tail", 200)
     send(channel, b"after 200 holes")
     with closing(channel.consumer(0)) as consumer, ThreadPoolExecutor(1) as pool:
         assert list(pool.submit(consumer.receive).result(DEADLINE_S)) == [b"after 200 holes"]
 
 
-def test_an_empty_queue_is_waited_at_for_longer_than_the_patience(address: str, observer: Client) -> None:
-    channel = make(address, patience_ms=1, max_pause_us=100)
+def test_an_empty_queue_is_waited_at_for_longer_than_the_patience(url: str, observer: Client) -> None:
+    channel = make(url, patience_ms=1, max_pause_us=100)
     before = int(observer.stats()[b"get_misses"])
     with closing(channel.consumer(0)) as consumer, ThreadPoolExecutor(1) as pool:
         receiving = pool.submit(consumer.receive)
@@ -131,9 +109,9 @@ def test_an_empty_queue_is_waited_at_for_longer_than_the_patience(address: str, 
 
 
 def test_the_largest_declared_body_fits_with_the_longest_ticket_and_no_larger_one_does(
-    address: str, observer: Client
+    url: str, observer: Client
 ) -> None:
-    channel = make(address)
+    channel = make(url)
     largest = channel.guarantees.max_message_bytes
     assert largest is not None
     observer.set("ipclab:test:tail", str(10**19))
@@ -145,16 +123,16 @@ def test_the_largest_declared_body_fits_with_the_longest_ticket_and_no_larger_on
 
 
 @pytest.mark.parametrize("window", [1, 10])
-def test_a_body_that_is_too_large_takes_no_ticket(address: str, observer: Client, window: int) -> None:
-    channel = make(address, window=window)
+def test_a_body_that_is_too_large_takes_no_ticket(url: str, observer: Client, window: int) -> None:
+    channel = make(url, window=window)
     with pytest.raises(MessageTooLargeError):
         send(channel, bytes(1024 * 1024))
     assert observer.get("ipclab:test:tail") == b"0"
 
 
 @pytest.mark.parametrize("window", [1, 10])
-def test_a_server_that_lost_the_tickets_is_said_so(address: str, observer: Client, window: int) -> None:
-    channel = make(address, window=window)
+def test_a_server_that_lost_the_tickets_is_said_so(url: str, observer: Client, window: int) -> None:
+    channel = make(url, window=window)
     with closing(channel.producer(0)) as producer, closing(channel.consumer(0)) as consumer:
         observer.delete_many(["ipclab:test:head", "ipclab:test:tail"])
         with pytest.raises(ChannelError, match="no longer has"):
@@ -163,9 +141,9 @@ def test_a_server_that_lost_the_tickets_is_said_so(address: str, observer: Clien
             send_and_flush(producer, b"body")
 
 
-def test_teardown_deletes_its_own_keys_and_no_other(address: str, observer: Client) -> None:
+def test_teardown_deletes_its_own_keys_and_no_other(url: str, observer: Client) -> None:
     observer.set("ipclab:tested", b"of somebody else")
-    channel = make(address, window=10)
+    channel = make(url, window=10)
     send(channel, *[b"body"] * 2500)
     with closing(channel.consumer(0)) as consumer:
         consumer.receive()
@@ -175,8 +153,8 @@ def test_teardown_deletes_its_own_keys_and_no_other(address: str, observer: Clie
     assert observer.get("ipclab:tested") == b"of somebody else"
 
 
-def test_a_lock_whose_holder_died_frees_itself(address: str, observer: Client) -> None:
-    site = Site(namespace="ipclab:test", url=address)
+def test_a_lock_whose_holder_died_frees_itself(url: str, observer: Client) -> None:
+    site = Site(namespace="ipclab:test", url=url)
     counter = MemcachedCounter(site, discipline="add-lock")
     counter.setup()
     observer.set("ipclab:test:lock", b"of the dead", expire=1)

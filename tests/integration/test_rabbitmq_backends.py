@@ -13,8 +13,7 @@ import pytest
 from ipclab.backends.base import Channel, Consumer, OptionValue, Producer, Site
 from ipclab.backends.rabbitmq import RabbitmqChannel, RabbitmqQuorumChannel
 from ipclab.backends.rabbitmq_counter import RabbitmqCounter
-from ipclab.brokers import native
-from ipclab.brokers.processes import this_process
+from ipclab.brokers import Broker
 from ipclab.errors import BrokerUnavailableError, ChannelError
 
 NAMESPACE = f"ipclab:test-rabbitmq-{os.getpid()}"
@@ -28,17 +27,9 @@ MODES: list[tuple[type[RabbitmqChannel], dict[str, OptionValue]]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """The server that RABBITMQ_URL names, else a private one."""
-    if given := os.environ.get("RABBITMQ_URL"):
-        yield given
-        return
-    ready, failed = native.start(["rabbitmq"], owner=this_process(), on_event=lambda _: None)
-    assert not failed, failed
-    broker = ready["rabbitmq"]
-    yield broker.url
-    broker.stop()
+@pytest.fixture
+def url(rabbitmq_broker: Broker) -> str:
+    return rabbitmq_broker.url
 
 
 class Bench:

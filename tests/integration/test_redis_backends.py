@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import pickle
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,14 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import redis
 
 from ipclab.backends import redis as channels
 from ipclab.backends import redis_counter
-from ipclab.backends.base import Channel, OptionValue, Producer, Site
+from ipclab.backends.base import BrokerKind, Channel, OptionValue, Producer, Site
 from ipclab.backends.redis import (
     MAX_PUBSUB_BYTES,
     RedisListChannel,
@@ -31,6 +29,7 @@ from ipclab.backends.redis import (
 )
 from ipclab.backends.redis_client import connect
 from ipclab.backends.redis_counter import RedisCounter
+from ipclab.brokers import Broker
 from ipclab.errors import BrokerUnavailableError
 
 ALL = [RedisListChannel, RedisReliableListChannel, RedisStreamChannel, RedisPubSubChannel]
@@ -44,49 +43,20 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.005)
 
 
-class Server:
-    """A private redis-server, so that tests may stop it and look at all of it."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{port}/0"
-        command = f"redis-server --bind 127.0.0.1 --port {port} --save --appendonly no --dir {folder}"
-        self.process = subprocess.Popen(command.split(), stdout=subprocess.DEVNULL)
-        wait_for(self.answers, "redis-server starts")
-
-    def answers(self) -> bool:
-        try:
-            connect(self.url).close()
-        except BrokerUnavailableError:
-            return False
-        return True
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if shutil.which("redis-server") is None:
-        message = "redis-server is not installed: apt-get install redis-server"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    started = Server(tmp_path_factory.mktemp("redis"))
-    yield started
-    started.stop()
+def server(private_broker_of: Callable[[BrokerKind], Broker]) -> Broker:
+    """A private server, so that tests may stop it and look at all of it."""
+    return private_broker_of("redis")
 
 
 @pytest.fixture
-def observer(server: Server) -> Iterator[redis.Redis]:
+def observer(server: Broker) -> Iterator[redis.Redis]:
     with connect(server.url) as client:
         yield client
         client.flushall()  # a server of our own
 
 
-def make(kind: type[Channel], server: Server, *, window: int = 1, **options: OptionValue) -> Channel:
+def make(kind: type[Channel], server: Broker, *, window: int = 1, **options: OptionValue) -> Channel:
     channel = kind(
         Site(namespace="ipclab:test", producers=1, consumers=2, window=window, url=server.url), **options
     )
@@ -145,7 +115,7 @@ def holder() -> Iterator[Callable[[Channel, int], int]]:
     ("kind", "options"), [(RedisReliableListChannel, {}), (RedisStreamChannel, {"min_idle_ms": 1})]
 )
 def test_what_a_killed_consumer_held_comes_to_another_in_order(
-    server: Server,
+    server: Broker,
     observer: redis.Redis,
     holder: Callable[[Channel, int], int],
     kind: type[Channel],
@@ -166,7 +136,7 @@ def test_what_a_killed_consumer_held_comes_to_another_in_order(
 
 
 def test_a_stopped_consumer_of_a_reliable_list_keeps_what_it_holds(
-    server: Server, observer: redis.Redis, holder: Callable[[Channel, int], int]
+    server: Broker, observer: redis.Redis, holder: Callable[[Channel, int], int]
 ) -> None:
     channel = make(RedisReliableListChannel, server)
     send(channel, b"held")
@@ -186,7 +156,7 @@ def test_a_stopped_consumer_of_a_reliable_list_keeps_what_it_holds(
 
 
 def test_a_consumer_of_a_reliable_list_that_closes_gives_back_what_it_did_not_acknowledge(
-    server: Server, observer: redis.Redis
+    server: Broker, observer: redis.Redis
 ) -> None:
     channel = make(RedisReliableListChannel, server, window=10)
     send(channel, b"1", b"2", b"3")
@@ -200,7 +170,7 @@ def test_a_consumer_of_a_reliable_list_that_closes_gives_back_what_it_did_not_ac
     assert observer.keys("ipclab:test:*") == []
 
 
-def test_an_acknowledged_stream_entry_takes_no_memory_any_more(server: Server, observer: redis.Redis) -> None:
+def test_an_acknowledged_stream_entry_takes_no_memory_any_more(server: Broker, observer: redis.Redis) -> None:
     channel = make(RedisStreamChannel, server, window=10)
     send(channel, b"1", b"2")
     consumer = channel.consumer(0)
@@ -211,7 +181,7 @@ def test_an_acknowledged_stream_entry_takes_no_memory_any_more(server: Server, o
     consumer.close()
 
 
-def test_a_subscriber_that_the_server_cut_off_subscribes_again(server: Server, observer: redis.Redis) -> None:
+def test_a_subscriber_that_the_server_cut_off_subscribes_again(server: Broker, observer: redis.Redis) -> None:
     channel = make(RedisPubSubChannel, server)
     consumer = channel.consumer(0)
     (before,) = (client["id"] for client in observer.client_list(_type="pubsub"))
@@ -229,7 +199,7 @@ def test_a_subscriber_that_the_server_cut_off_subscribes_again(server: Server, o
 
 
 def test_publish_and_subscribe_carries_the_largest_message_that_it_declares(
-    server: Server, observer: redis.Redis
+    server: Broker, observer: redis.Redis
 ) -> None:
     channel = make(RedisPubSubChannel, server)
     consumer = channel.consumer(0)
@@ -241,7 +211,7 @@ def test_publish_and_subscribe_carries_the_largest_message_that_it_declares(
     consumer.close()
 
 
-def test_with_a_window_nothing_is_sent_before_flush(server: Server, observer: redis.Redis) -> None:
+def test_with_a_window_nothing_is_sent_before_flush(server: Broker, observer: redis.Redis) -> None:
     channel = make(RedisListChannel, server, window=3)
     producer = channel.producer(0)
     for body in (b"1", b"2", b"3"):
@@ -254,24 +224,24 @@ def test_with_a_window_nothing_is_sent_before_flush(server: Server, observer: re
 
 @pytest.mark.parametrize("window", [1, 2])
 def test_a_send_that_got_no_answer_is_not_sent_again(
-    server: Server, observer: redis.Redis, monkeypatch: pytest.MonkeyPatch, window: int
+    server: Broker, observer: redis.Redis, monkeypatch: pytest.MonkeyPatch, window: int
 ) -> None:
     monkeypatch.setattr(channels, "connect", functools.partial(connect, reply_timeout_s=0.2))
     channel = make(RedisListChannel, server, window=window)
     producer = channel.producer(0)
-    server.process.send_signal(signal.SIGSTOP)
+    server.pause()
     try:
         with pytest.raises(redis.TimeoutError):
             send_and_flush(producer, b"once")
     finally:
-        server.process.send_signal(signal.SIGCONT)
+        server.resume()
     wait_for(lambda: observer.llen("ipclab:test:messages") > 0, "the server reads what it was sent")
     producer.close()
     assert observer.lrange("ipclab:test:messages", 0, -1) == [b"once"]
 
 
 def test_a_watched_increment_whose_exec_got_no_answer_is_not_made_again(
-    server: Server, observer: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    server: Broker, observer: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_counter, "connect", functools.partial(connect, reply_timeout_s=0.2))
     counter = RedisCounter(Site(namespace="ipclab:test", url=server.url), discipline="watch")
@@ -280,13 +250,13 @@ def test_a_watched_increment_whose_exec_got_no_answer_is_not_made_again(
     execute, reset = redis.client.Pipeline.execute, redis.client.Pipeline.reset
 
     def execute_unanswered(pipeline: redis.client.Pipeline) -> list[object]:
-        server.process.send_signal(signal.SIGSTOP)
+        server.pause()
         return execute(pipeline)
 
     def reset_with_the_server_back(pipeline: redis.client.Pipeline) -> None:
         # Only then does redis-py report the time-out as a WatchError, which asks for another go.
         monkeypatch.undo()
-        server.process.send_signal(signal.SIGCONT)
+        server.resume()
         reset(pipeline)
 
     monkeypatch.setattr(redis.client.Pipeline, "execute", execute_unanswered)
@@ -298,7 +268,7 @@ def test_a_watched_increment_whose_exec_got_no_answer_is_not_made_again(
     client.close()
 
 
-def test_a_lock_whose_holder_died_frees_itself(server: Server, observer: redis.Redis) -> None:
+def test_a_lock_whose_holder_died_frees_itself(server: Broker, observer: redis.Redis) -> None:
     counter = RedisCounter(Site(namespace="ipclab:test", url=server.url), discipline="lock")
     counter.setup()
     observer.set("ipclab:test:lock", "of the dead", px=50)
@@ -311,7 +281,7 @@ def test_a_lock_whose_holder_died_frees_itself(server: Server, observer: redis.R
 
 @pytest.mark.parametrize("kind", ALL)
 def test_teardown_deletes_its_own_keys_and_no_other(
-    server: Server, observer: redis.Redis, holder: Callable[[Channel, int], int], kind: type[Channel]
+    server: Broker, observer: redis.Redis, holder: Callable[[Channel, int], int], kind: type[Channel]
 ) -> None:
     observer.set("ipclab:tested", "of somebody else")
     channel = make(kind, server)
@@ -333,7 +303,7 @@ def test_an_unreachable_server_is_named_without_its_password(kind: type[Channel]
     assert "secret" not in str(raised.value)
 
 
-def test_the_url_cannot_bring_retries_or_timeouts_back(server: Server) -> None:
+def test_the_url_cannot_bring_retries_or_timeouts_back(server: Broker) -> None:
     with connect(f"{server.url}?protocol=3&socket_timeout=1&retry_on_timeout=yes") as client:
         connection = client.connection
         assert connection is not None

@@ -154,10 +154,9 @@ def test_a_worker_that_hangs_is_ended_by_the_watchdog_and_its_stack_names_the_pl
 
 
 def test_a_server_that_is_killed_within_the_window_fails_the_trial_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("IPCLAB_STATE_DIR", str(tmp_path / "state"))
-    with obtain_private("redis") as fleet:
+    with obtain_private("redis", tmp_path / "state") as fleet:
         broker = fleet.brokers["redis"]
         killer = multiprocessing.get_context("fork").Process(target=kill_when_in_use, args=(broker,))
         killer.start()

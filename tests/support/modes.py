@@ -1,4 +1,4 @@
-"""The modes of every backend in the registry: the combinations of options that differ in what they declare."""
+"""The modes of every backend in the registry: the choices of options that differ in what they declare."""
 
 from __future__ import annotations
 
@@ -86,6 +86,6 @@ def _chosen(asked: Sequence[str], names: Sequence[str], others: Sequence[str]) -
 def _combinations(options: Sequence[Option], fixed: Variant) -> Iterator[dict[str, OptionValue]]:
     """All combinations of choices, the defaults first; what ``fixed`` sets has no choice."""
     spread = [option for option in options if option.choices and option.name not in fixed.options]
-    choices = [sorted(option.choices, key=lambda choice, o=option: choice != o.default) for option in spread]
+    choices = [(option.default, *(c for c in option.choices if c != option.default)) for option in spread]
     for chosen in itertools.product(*choices):
         yield {**fixed.options, **{option.name: value for option, value in zip(spread, chosen, strict=True)}}

@@ -52,7 +52,7 @@ def _memcached(url: str) -> set[str]:
     where = urlsplit(url)
     with socket.create_connection((where.hostname, where.port), timeout=10) as link:
         link.sendall(b"lru_crawler metadump hash\r\n")
-        lines = []
+        lines: list[str] = []
         for line in link.makefile("rb"):
             if line.strip() == b"END":
                 return {unquote(text.split()[0].removeprefix("key=")) for text in lines}

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import Broker, Fleet, ProviderName, acquire, native
+from ipclab.brokers import Broker, Fleet, ProviderName, acquire, install, native, plans
 from ipclab.brokers import url as urls
 from ipclab.errors import BrokerUnavailableError
 
@@ -29,9 +29,19 @@ def obtain(kind: BrokerKind) -> Fleet:
     return _obtain(kind, "url" if urls.find(kind) else os.environ.get(PROVIDER_VARIABLE, "native"))
 
 
-def obtain_private(kind: BrokerKind) -> Fleet:
-    """A fleet of one server that is for the caller alone, to be killed and started again."""
-    return _obtain(kind, "native")
+def obtain_private(kind: BrokerKind, state_folder: Path) -> Fleet:
+    """A fleet of one server that is for the caller alone: to be emptied, stopped and killed."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Where no server of ``ipclab up`` is found.
+        patch.setenv("IPCLAB_STATE_DIR", str(state_folder))
+        return _obtain(kind, "native")
+
+
+def require_server(*kinds: BrokerKind) -> None:
+    """Skip, or with CI=true fail, where the program of one of these servers is not installed."""
+    absent = [kind for kind in kinds if plans.find_program(kind) is None]
+    if absent:
+        unavailable(f"not installed: {', '.join(absent)}; get it by: {install.command(absent)}")
 
 
 def _obtain(kind: BrokerKind, provider: str) -> Fleet:
@@ -54,7 +64,7 @@ def forget_urls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def list_queues(broker: Broker) -> list[str]:
-    """The names of all queues of a private RabbitMQ; of another, whose control program is out of reach, none."""
+    """The names of all queues of a private RabbitMQ; none of another, as its control program is out of reach."""
     if not isinstance(broker, native.NativeBroker):
         return []
     launch = broker._record.launches[-1]
