@@ -58,7 +58,9 @@ def backends() -> None:
         rows.append(
             [
                 name,
-                f"{declared.delivery}{', fan-out' if declared.fan_out else ''}",
+                declared.delivery
+                + (", fan-out" if declared.fan_out else "")
+                + (", polling" if declared.polling else ""),
                 loses,
                 declared.order,
                 declared.durability,

@@ -50,6 +50,7 @@ _PLAIN = (
     "start_method",
     "confirm",
     "durability",
+    "polling",
     "rate_per_s",
     "arrivals",
     "late_sends",

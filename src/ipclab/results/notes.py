@@ -12,8 +12,7 @@ from ipclab.results.result import Result
 from ipclab.results.row import Percentiles, Row
 from ipclab.results.stats import separable
 from ipclab.trial.distribution import SAMPLES_BEYOND
-
-BEHIND_SHARE = 0.25
+from ipclab.trial.limit import BEHIND_SHARE
 
 
 def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]:
@@ -115,6 +114,10 @@ def _columns(rows: Sequence[Row]) -> Iterator[str]:
         yield (
             "confirm  what the return of send() says: buffered in the process, written to the pipe or "
             "socket, or that the broker answered; a weaker one is a lighter task"
+        )
+    if polling := sorted({row.name for row in rows if row.polling}):
+        yield (
+            f"a waiting consumer of {', '.join(polling)} polls with a back-off: its latency and CPU show it"
         )
     if len({row.window for row in rows if row.window}) > 1:
         yield "window  messages sent before they are confirmed together; a larger one is a lighter task"

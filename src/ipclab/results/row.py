@@ -82,6 +82,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``*_cpu_us_per_message``  of the closed-loop trials, a round trip being two messages and an update one:
                   a paced producer spends time watching the clock, which is not the backend's cost.
     ``worker_peak_rss_bytes``  the largest worker's; ``broker_rss_bytes`` the broker's largest.
+    ``polling``   a waiting consumer polls with a back-off, as the backend declares.
     ``limit``     the most common among ``limits``, the counts of what limited the closed-loop trials.
     ``over_cores``  the trials wanted more cores than there are, so their processes took turns.
     ``safety_price``  for a safe discipline: the updates per second of the same backend's fastest unsafe one
@@ -107,6 +108,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     start_method: str
     confirm: str | None
     durability: str | None
+    polling: bool = False
     trials: dict[str, int]
     goodput_per_s: Figure | None = None
     round_trips_per_s: Figure | None = None

@@ -97,6 +97,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         start_method=spec.start_method,
         confirm=_text(declared.get("confirm")),
         durability=_text(declared.get("durability")),
+        polling=declared.get("polling") is True,
         trials=_trials(trials),
         goodput_per_s=_rates(done, "stream"),
         round_trips_per_s=_rates(done, "ping-pong"),

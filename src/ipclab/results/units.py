@@ -69,7 +69,8 @@ def size(size_bytes: int) -> str:
     """``64 B``, ``1 KiB``, ``1.5 MiB``."""
     for factor, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if size_bytes >= factor:
-            return f"{size_bytes / factor:.3g} {unit}"
+            in_units = size_bytes / factor
+            return f"{in_units:.0f} {unit}" if in_units >= 1000 else f"{in_units:.3g} {unit}"
     return f"{size_bytes} B"
 
 

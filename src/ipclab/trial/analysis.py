@@ -89,7 +89,7 @@ def delivery(
         intacts.append(intact)
     ledger = check.settle(
         may_lose=not complete or "overload" in guarantees.may_lose,
-        may_duplicate=False,
+        may_duplicate=guarantees.delivery == "at-least-once",
         ordered=guarantees.order == "per-producer",
     )
     good = received = 0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ipclab.trial.record import Limit
+from ipclab.trial.record import Latency, Limit
 
 BUSY = 0.85
 """A process that runs, or is ready to, for this share of the window has no time left."""
 QUEUED = 0.25
 """A limiting process that spends this share of its busy time in the run queue is short of a processor."""
 MACHINE_BUSY = 0.9
+BEHIND_SHARE = 0.25
+"""Of the sends of a paced trial; more that began late or never say that the rate was not kept."""
 STALLED = 0.2
 
 
@@ -28,6 +30,8 @@ def limit(
     ``running`` is CPU time over wall time by worker, ``queued`` the time that it was ready and had no
     processor over wall time; ``broker_running`` is the broker's CPU time over wall time; ``stalled`` is the
     share of the window that the producers spent waiting for room in the backlog.
+
+    ``paced`` is for a trial whose producers kept to their schedule: nothing but that bound it.
 
     The machine is the limit (``cores``) where all together fill it while more want to run than fit, or where
     the busiest process spends much of its time waiting for a processor. Otherwise the busiest party above
@@ -49,6 +53,12 @@ def limit(
     if wanting[name] >= BUSY:
         return "cores" if queued.get(name, 0.0) > QUEUED * wanting[name] else _role(name)
     return "consumer" if stalled > STALLED else "waiting"
+
+
+def behind_schedule(latency: Latency) -> bool:
+    """Whether the producers of a paced trial fell behind, so that their schedule was not the limit."""
+    sent = latency.send.count if latency.send else 0
+    return latency.late_sends + latency.skipped_sends > BEHIND_SHARE * (sent + latency.skipped_sends)
 
 
 def _role(worker: str) -> Limit:

@@ -18,10 +18,10 @@ from ipclab.brokers.base import Broker
 from ipclab.trial.analysis import Window
 from ipclab.trial.clock import now_ns
 from ipclab.trial.folders import trial_folder
-from ipclab.trial.limit import limit
+from ipclab.trial.limit import behind_schedule, limit
 from ipclab.trial.meter import Meter, Sample
 from ipclab.trial.processes import Crew, sigint_blocked
-from ipclab.trial.record import BrokerFacts, Cost, Limit, ProcessCost, TrialRecord
+from ipclab.trial.record import BrokerFacts, Cost, Latency, Limit, ProcessCost, TrialRecord
 from ipclab.trial.resources import cores
 from ipclab.trial.spec import TrialSpec, check
 from ipclab.trial.worker import Go
@@ -172,7 +172,7 @@ class _Trial:
             counter=found.counter,
             latency=found.latency,
             cost=cost,
-            limit=self._limit(cost) if cost else "unknown",
+            limit=self._limit(cost, found.latency) if cost else "unknown",
         )
 
     def _cost(self, workload: Workload, crew: Crew) -> Cost | None:
@@ -200,13 +200,13 @@ class _Trial:
             wanted_cores=workload.cores_wanted + (1 if self.broker or workload.server_pids() else 0),
         )
 
-    def _limit(self, cost: Cost) -> Limit:
+    def _limit(self, cost: Cost, latency: Latency) -> Limit:
         return limit(
             {w.name: w.cpu_s / cost.interval_s for w in cost.workers if w.cpu_s is not None},
             {w.name: w.queued_s / cost.interval_s for w in cost.workers if w.queued_s is not None},
             None if cost.broker_cpu_s is None else cost.broker_cpu_s / cost.interval_s,
             stalled=cost.stalled_s / (self.spec.warmup_s + self.spec.duration_s) / self.spec.producers,
-            paced=self.spec.workload == "paced",
+            paced=self.spec.workload == "paced" and not behind_schedule(latency),
             cores=cost.cores,
         )
 

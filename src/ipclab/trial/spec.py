@@ -110,6 +110,8 @@ def _check_numbers(spec: TrialSpec) -> None:
         raise UsageError(f"a window holds {MOST_WINDOW} messages at most, not {spec.window}")
     if spec.workload == "ping-pong" and (spec.producers, spec.consumers, spec.window) != (1, 1, 1):
         raise UsageError("a ping-pong is between two processes, one message at a time")
+    if spec.workload == "paced" and spec.window != 1:
+        raise UsageError("latency is measured with a window of 1: a batch would wait for its last message")
     _check_rate(spec)
 
 
