@@ -36,7 +36,7 @@ class Guarantees:
     """What a backend declares, in the mode that it was given. Trials are judged against it.
 
     ``delivery``    at most once: never twice, may be lost for one of ``may_lose``; at least once: a confirmed
-                    message arrives, and after a fault may arrive again.
+                    message arrives, and may arrive again: after a fault, or when a consumer stalls.
     ``may_lose``    the causes that may cost a *confirmed* message. A loss without one of them breaks the
                     guarantee; in particular, without ``overload`` nothing is lost while no process dies.
     ``order``       ``per-producer``: while nothing is redelivered, a consumer never sees a message of a

@@ -104,8 +104,8 @@ def _behind(rows: Sequence[Row]) -> Iterator[str]:
     if behind:
         yield (
             f"behind schedule: over {BEHIND_SHARE:.0%} of the sends began late or never in "
-            f"{'; '.join(behind)}; the rate was near or above what it can carry, so its latency is mostly "
-            f"waiting to be sent"
+            f"{'; '.join(behind)}: the rate is near what it can carry, or the machine was busy, and its "
+            f"latency is largely waiting to be sent"
         )
 
 
