@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import psutil
 
 from ipclab.claims.base import Text
 from ipclab.errors import IpclabError
@@ -91,17 +92,17 @@ class Child:
     def watch(self, for_s: float = HANG_S) -> Fate:
         """Wait for its end for up to ``for_s`` after its function was called, and tell its fate.
 
-        It counts as hung where two looks at its stack find it in the same place; it is left alone then.
+        It counts as hung where two looks find its main thread asleep in the same place; it is left alone then.
         """
         self._await_begin()
         for _ in range(10):
             if self._settled(for_s):
                 return self._fate()
-            first = frames(self._look())
+            asleep, first = self._asleep(), frames(self._look())
             if self._settled(0.2):
                 return self._fate()
-            second = frames(self._look())
-            if second and first == second:
+            asleep, second = asleep and self._asleep(), frames(self._look())
+            if asleep and second and first == second:
                 return Fate("hung", stuck_in=place(second), stack="\n".join(second))
         raise ExperimentError(f"{self._process.name} neither ended nor stood still")
 
@@ -163,6 +164,12 @@ class Child:
             return Fate("died", error=_end_of(self._process.exitcode))
         kind, value = self._message
         return Fate("returned") if kind == "returned" else Fate("raised", error=value)
+
+    def _asleep(self) -> bool:
+        try:
+            return bool(psutil.Process(self.pid).status() != psutil.STATUS_RUNNING)
+        except psutil.NoSuchProcess:
+            return False
 
     def _look(self) -> str:
         self._stack.write_text("")

@@ -6,6 +6,7 @@ claims cannot contradict each other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ _INTRO = Text(
     "并根据当次测得的结果得出结论：**成立**、**不成立**，或在某个条件下才成立（**有条件成立**）。\n\n"
     "单独运行一条：`ipclab claims mutex --live` 或 `python experiments/claims/mutex.py`；"
     "`ipclab claims` 运行全部说法，若某条结论与该平台上记录的结论不同，则以状态码 1 退出。"
-    "本页由 `ipclab claims --docs` 根据[运行条件](#conditions)一节所列的运行结果生成。"
+    "本页由 `ipclab claims --docs` 根据[运行条件](#运行条件)一节所列的运行结果生成。"
     "其中的时间和速率只代表那台机器，换一台会有所不同；结论则不应改变。"
     "时有时无的现象以“n 次中 k 次”及 95 % Wilson 置信区间给出，并尽可能再用强制的执行次序重现一次，"
     "使结论不依赖运气。“永远阻塞”是指：在看门狗的监视下没有返回，且调用栈一直停在所示的位置。",
@@ -106,7 +107,7 @@ def _page(
             parts.append(f"## {say(title, language)}")
         for name, claim in inside.items():
             parts.append(_settled(name, claim, {label: c[name] for label, c in columns.items()}, language))
-    parts += [f'<a id="conditions"></a>\n\n## {say(_CONDITIONS, language)}']
+    parts.append(f"## {say(_CONDITIONS, language)}")
     parts.append("\n".join(f"- {conditions_line(run.conditions, language)}" for run in runs))
     return "\n\n".join(parts) + "\n"
 
@@ -118,13 +119,23 @@ def _overview(
     for name, claim in claims.items():
         of_versions = {label: outcomes[name] for label, outcomes in columns.items()}
         verdict = "<br>".join(_verdicts(of_versions, language))
-        lines.append(_line([str(claim.number), f"[{say(claim.statement, language)}](#{name})", verdict]))
+        link = f"[{say(claim.statement, language)}](#{_anchor(_heading(claim, language))})"
+        lines.append(_line([str(claim.number), link, verdict]))
     return "\n".join(lines)
+
+
+def _heading(claim: Claim[Any], language: Language) -> str:
+    return f"{claim.number}. {say(claim.statement, language)}"
+
+
+def _anchor(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def _settled(name: str, claim: Claim[Any], outcomes: Mapping[str, Outcome], language: Language) -> str:
     colon = "：" if language == "zh" else ":"
-    parts = [f'<a id="{name}"></a>\n\n### {claim.number}. {say(claim.statement, language)}']
+    parts = [f"### {_heading(claim, language)}"]
     parts += _verdicts(outcomes, language)
     if any(outcome.rows for outcome in outcomes.values()):
         parts.append(_evidence(outcomes, language))

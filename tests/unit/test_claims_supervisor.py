@@ -1,0 +1,172 @@
+"""The file of a claim is run by itself, and whatever it does, nothing of it is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ipclab.claims import session
+from ipclab.claims.supervisor import measure
+from tests.support.processes import is_running, wait_until_gone
+
+CLAIM = '''
+import os, signal, subprocess, sys, time
+import msgspec
+from ipclab.claims import Bench, Claim, NotRunError, Row, Source, Text, holds, main
+
+class Evidence(msgspec.Struct, frozen=True):
+    value: int
+
+def note_pid(folder):
+    open(os.path.join(folder, f"pid-{{os.getpid()}}"), "w").close()
+
+def orphan(folder):
+    """A process whose parent goes away, and that does not listen to polite requests."""
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    process = subprocess.Popen([sys.executable, "-c", code])
+    open(os.path.join(folder, f"pid-{{process.pid}}"), "w").close()
+    os._exit(0)
+
+def sleep(folder):
+    note_pid(folder)
+    time.sleep(600)
+
+def experiment(bench):
+    folder = {folder!r}
+    note_pid(folder)
+    bench.start(sleep, folder)
+    bench.start(orphan, folder)
+    while len(os.listdir(folder)) < 3:
+        time.sleep(0.01)
+    bench.timeline("all are there")
+    {then}
+    return Evidence(7)
+
+text = Text("It is so.", "是这样。")
+CLAIM = Claim(
+    number=1, section="processes", statement=text, evidence=Evidence, experiment=experiment,
+    verdict=lambda seen: holds("so", "是"), show=lambda seen: [Row(text, str(seen.value))],
+    practice=text, sources=(Source("x", "https://example.org"),), recorded={{"linux": "holds"}},
+)
+if __name__ == "__main__":
+    main(CLAIM)
+'''
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the processes of the claim leave their pids."""
+    made = tmp_path / "pids"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def write(tmp_path: Path, folder: Path) -> Iterator[Write]:
+    """Writes a claim that starts a child and an orphan and then does something; none of them survives."""
+
+    def written(then: str) -> Path:
+        path = tmp_path / "made_up.py"
+        path.write_text(CLAIM.format(folder=str(folder), then=then))
+        return path
+
+    yield written
+    found = pids(folder)
+    assert found
+    assert not wait_until_gone(found)
+
+
+def pids(folder: Path) -> set[int]:
+    return {int(path.name.removeprefix("pid-")) for path in folder.iterdir()}
+
+
+def test_the_evidence_and_the_timeline_come_back(write: Write) -> None:
+    measured = measure(write("pass"))
+    assert measured.evidence == {"value": 7}
+    assert [event.what for event in measured.timeline] == ["all are there"]
+    assert measured.seconds > 0
+
+
+def test_all_processes_have_ended_when_it_comes_back(write: Write, folder: Path) -> None:
+    measure(write("pass"))
+    assert not {pid for pid in pids(folder) if is_running(pid)}
+
+
+def test_an_experiment_that_hangs_is_ended_with_all_of_its_processes(write: Write, folder: Path) -> None:
+    measured = measure(write("time.sleep(600)"), limit_s=5)
+    assert measured.evidence is None
+    assert measured.failure.startswith("not done within 5 s")
+    assert not {pid for pid in pids(folder) if is_running(pid)}
+
+
+def test_an_experiment_that_raises_says_where(write: Write) -> None:
+    measured = measure(write("raise ValueError('no luck')"))
+    assert "ValueError: no luck" in measured.failure
+    assert "made_up.py" in measured.failure
+
+
+def test_an_experiment_that_cannot_be_run_here_says_why(write: Write) -> None:
+    measured = measure(write("raise NotRunError('there is no moon')"))
+    assert (measured.not_run, measured.failure) == ("there is no moon", "")
+
+
+def test_an_experiment_that_dies_fails_with_what_it_said_last(write: Write) -> None:
+    measured = measure(write("print('last words', flush=True); os._exit(5)"))
+    assert measured.failure == "ended with 5\nlast words"
+
+
+def test_evidence_that_is_no_plain_data_fails_the_experiment(write: Write) -> None:
+    assert "TypeError" in measure(write("return Evidence(bench)")).failure
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_when_the_one_who_asked_is_ended(
+    write: Write, folder: Path, sign: signal.Signals
+) -> None:
+    path = write("time.sleep(600)")
+    code = (
+        f"import pathlib; from ipclab.claims.supervisor import measure; measure(pathlib.Path({str(path)!r}))"
+    )
+    if sign == signal.SIGTERM:
+        code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)); " + code
+    asking = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while len(pids(folder)) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    asking.send_signal(sign)
+    asking.wait(30)
+    assert not wait_until_gone(pids(folder))
+
+
+def test_the_end_of_a_session_spares_the_others_and_the_one_who_asks() -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    own = subprocess.Popen(command)
+    other = subprocess.Popen(command, start_new_session=True)
+    try:
+        session.end(other.pid)
+        other.wait(30)
+        assert own.poll() is None
+        assert session.members(other.pid) == []
+    finally:
+        own.kill()
+        own.wait()
+
+
+def test_the_processes_of_a_session_are_told() -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    other = subprocess.Popen(command, start_new_session=True)
+    try:
+        assert session.members(other.pid) == [other.pid]
+        assert os.getsid(other.pid) == other.pid
+    finally:
+        other.kill()
+        other.wait()
