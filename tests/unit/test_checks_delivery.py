@@ -161,6 +161,13 @@ def test_a_message_after_a_later_one_of_its_producer_is_reordered() -> None:
     assert ledger.examples == {"reordered": ["0/1 after 0/2 at consumer 0"]}
 
 
+def test_order_is_not_judged_once_a_message_was_delivered_again_as_is_declared() -> None:
+    again = one_queue(*received("0/0", "0/1", "0/0", "0/2"))
+    ledger = settle(again, may_duplicate=True)
+    assert (ledger.duplicated, ledger.reordered, ledger.verdict) == (1, 1, "valid")
+    assert settle(again).verdict == "invalid"
+
+
 def test_any_order_will_do_where_none_is_declared() -> None:
     ledger = settle(one_queue(*received("0/2", "0/1", "0/0")), ordered=False)
     assert (ledger.reordered, ledger.verdict) == (2, "valid")

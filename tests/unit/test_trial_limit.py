@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from ipclab.trial.limit import limit
-from ipclab.trial.record import Limit
+from ipclab.trial.distribution import distribution
+from ipclab.trial.limit import behind_schedule, limit
+from ipclab.trial.record import Latency, Limit
 
 
 def told(
@@ -81,6 +83,17 @@ def test_a_little_waiting_for_a_processor_leaves_the_party_the_limit() -> None:
 
 def test_a_paced_trial_is_bound_by_its_pacing_whoever_spins() -> None:
     assert told({"producer-0": 0.99, "consumer-0": 0.1}, broker=0.9, paced=True) == "pacing"
+
+
+@pytest.mark.parametrize(
+    ("sent", "late", "skipped", "behind"),
+    [(1000, 0, 0, False), (1000, 200, 0, False), (1000, 300, 0, True), (600, 0, 400, True), (0, 0, 5, True)],
+)
+def test_a_paced_trial_that_fell_far_behind_was_not_bound_by_its_pacing(
+    sent: int, late: int, skipped: int, behind: bool
+) -> None:
+    send = distribution(np.full(sent, 1000))
+    assert behind_schedule(Latency(send=send, late_sends=late, skipped_sends=skipped)) is behind
 
 
 def test_without_a_reading_nothing_is_claimed() -> None:

@@ -51,6 +51,11 @@ IMPOSSIBLE: list[tuple[TrialSpec, type[IpclabError], str]] = [
     (a_trial("redis-list", window=10_000, size_bytes=65_536), UsageError, "a window holds 268435456 bytes"),
     (a_trial(workload="ping-pong", consumers=2), UsageError, "a ping-pong is between two processes"),
     (a_trial(workload="ping-pong", producers=2), UsageError, "a ping-pong is between two processes"),
+    (
+        a_trial("redis-list", "paced", rate_per_s=5, window=10),
+        UsageError,
+        "latency is measured with a window",
+    ),
     (a_trial(workload="paced"), UsageError, "a paced trial needs one"),
     (a_trial(workload="stream", rate_per_s=5), UsageError, "a rate belongs to a paced trial"),
     (a_trial(workload="paced", rate_per_s=0), UsageError, "rate_per_s must be a number above 0"),
