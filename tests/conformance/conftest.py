@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from ipclab.backends.base import BrokerKind, Channel, Counter, OptionValue, Site
+from ipclab.backends.base import BrokerKind, Channel, Counter, Site
 from ipclab.backends.registry import Variant, counter_class, is_own
 from ipclab.brokers import Broker
 from ipclab.startmethod import StartMethod
@@ -129,7 +129,12 @@ class Bench:
         )
 
     def channel(
-        self, mode: Mode, *, producers: int = 1, consumers: int = 1, **settings: StartMethod
+        self,
+        mode: Mode,
+        *,
+        producers: int = 1,
+        consumers: int = 1,
+        start_method: StartMethod = "fork",
     ) -> Channel:
         """A channel that is set up, with so many producers and consumers as far as it takes them."""
         kind = mode.channel
@@ -145,12 +150,11 @@ class Bench:
         channel.setup()
         return channel
 
-    def counter(self, variant: Variant, clients: int = 1, **settings: StartMethod) -> Counter:
+    def counter(self, variant: Variant, clients: int = 1, start_method: StartMethod = "fork") -> Counter:
         """A counter that is set up."""
         kind = counter_class(variant)
-        site = self.site(kind.broker, producers=clients, **settings)
-        options: dict[str, OptionValue] = variant.options
-        counter = kind(site, **options)
+        site = self.site(kind.broker, producers=clients, start_method=start_method)
+        counter = kind(site, **variant.options)
         self._stack.callback(counter.teardown)
         counter.setup()
         return counter

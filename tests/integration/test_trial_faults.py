@@ -51,7 +51,7 @@ def play(fault: str, **settings: Any) -> TrialRecord:
             "warmup_s": 0.05,
             "duration_s": 0.25,
             "drain_s": 0.2,
-            "grace_s": 1.0,
+            "grace_s": 20.0,
             **settings,
         }
     )
@@ -145,12 +145,20 @@ def test_a_backend_that_raises_fails_the_trial_in_one_line(fault: str, reason: s
 def test_a_worker_that_hangs_is_ended_by_the_watchdog_and_its_stack_names_the_place(
     fault: str, worker: str, says: str, start_method: str
 ) -> None:
-    record = play(fault, start_method=start_method, grace_s=4.0 if start_method == "spawn" else 1.0)
+    record = play(fault, start_method=start_method, grace_s=6.0 if start_method == "spawn" else 2.0)
 
     assert record.outcome == "hung"
     assert worker in record.reason
     assert says in record.reason
     assert "hang_for_ever" in record.stuck[worker]
+
+
+def test_a_worker_that_never_came_to_its_role_is_named_too() -> None:
+    record = play("none", start_method="spawn", grace_s=0.001)
+
+    assert record.outcome == "hung"
+    assert "had not connected" in record.reason
+    assert record.stuck.keys() <= {"producer-0", "consumer-0"}
 
 
 def test_a_server_that_is_killed_within_the_window_fails_the_trial_in_one_line(

@@ -64,7 +64,7 @@ def forget_urls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def list_queues(broker: Broker) -> list[str]:
-    """The names of all queues of a private RabbitMQ; none of another, as its control program is out of reach."""
+    """The names of all queues of a private RabbitMQ; none of another, whose control program is afar."""
     if not isinstance(broker, native.NativeBroker):
         return []
     launch = broker._record.launches[-1]

@@ -114,7 +114,7 @@ class Crew:
         for member in stuck:
             path = worker.stack_path(member.logs, member.name)
             deadline = time.monotonic() + STACK_WAIT_S
-            while not (text := path.read_text()).strip() and time.monotonic() < deadline:
+            while not (text := _read(path)).strip() and time.monotonic() < deadline:
                 time.sleep(0.01)
             found[member.name] = text or "no stack: the process did not answer"
         return found
@@ -128,6 +128,14 @@ class Crew:
             for member in self.workers:
                 member.process.join()
                 member.connection.close()
+
+
+def _read(path: Path) -> str:
+    """What is in a file; nothing where a worker has not even come to making it."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def _take_in(member: Worker) -> None:
