@@ -1,0 +1,162 @@
+"""17. apply is synchronous, apply_async asynchronous; get, close, join."""
+
+import msgspec
+
+from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, main, refuted
+
+TASKS = 10
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    apply: Fate  # of the caller, while the task is held up by a closed gate
+    apply_async: Fate
+    after_gate: bool  # whether apply came back once the gate was open
+    got: int  # the result of 6 * 7, by get()
+    error: str  # what get() raises for a task that divided by 0
+    join_first: str  # what join() before close() raises
+    after_close: str  # what apply_async() after close() raises
+    done_with_join: int  # of the tasks, where the caller called close() and join() before its end
+    done_without: int  # where it did not
+
+
+def equip(*things):
+    """In each worker of a pool, at its start: what its tasks need.
+
+    The gate is a pipe from which nobody takes anything, open once something is in it: unlike an Event, it
+    does not mind if a process is killed that waits for it.
+    """
+    global gate, done
+    gate, done = things
+
+
+def multiply(a, b):
+    gate.poll(None)
+    return a * b
+
+
+def count():
+    gate.poll(None)
+    with done.get_lock():
+        done.value += 1
+
+
+def call(method, context, gate):
+    pool = context.Pool(1, equip, [gate, None])
+    getattr(pool, method)(multiply, (6, 7))
+    return gate.poll()
+
+
+def error_of(function, *args):
+    try:
+        function(*args)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the evidence
+        return f"{type(error).__name__}: {error}"
+    return "nothing"
+
+
+def handle(context, gate):
+    with context.Pool(1, equip, [gate, None]) as pool:
+        got = pool.apply_async(multiply, (6, 7)).get()
+        error = error_of(pool.apply_async(divmod, (1, 0)).get)
+        join_first = error_of(pool.join)
+        pool.close()
+        return got, error, join_first, error_of(pool.apply_async, multiply, (6, 7))
+
+
+def hand_out(context, gate, opener, done, join):
+    pool = context.Pool(2, equip, [gate, done])
+    for _ in range(TASKS):
+        pool.apply_async(count)
+    if join:
+        pool.close()
+        opener.send("open")
+        pool.join()
+
+
+def done_for(bench, join):
+    """How many tasks are done for a caller that waits for them at its end, or does not."""
+    (gate, opener), done = bench.context.Pipe(duplex=False), bench.context.Value("i")
+    bench.start(hand_out, bench.context, gate, opener, done, join, name="caller").join()
+    opener.send("open")  # a task that has outlived its caller can be done now
+    bench.timeline(f"{'with' if join else 'without'} close and join: {done.value} of {TASKS} tasks done")
+    return done.value
+
+
+def experiment(bench: Bench) -> Evidence:
+    gate, opener = bench.context.Pipe(duplex=False)
+    callers = [bench.start(call, name, bench.context, gate, name=name) for name in ("apply", "apply_async")]
+    apply, apply_async = (caller.watch(0.7) for caller in callers)
+    bench.timeline(f"gate closed: apply {apply.outcome}, apply_async {apply_async.outcome}")
+    opener.send("open")
+    after_gate = callers[0].result()
+    bench.timeline("gate open: apply has returned")
+    handled = bench.start(handle, bench.context, gate).result()
+    return Evidence(apply, apply_async, after_gate, *handled, done_for(bench, True), done_for(bench, False))
+
+
+def verdict(seen: Evidence) -> Verdict:
+    if not seen.apply.hung or not seen.after_gate:
+        return refuted("apply did not wait for its task", "apply 没有等待任务完成")
+    if seen.apply_async.outcome != "returned":
+        return refuted(
+            "apply_async did not return before its task was done", "任务未完成时 apply_async 没有返回"
+        )
+    return holds(
+        "with the task held up, apply waited and apply_async had returned; apply is apply_async().get()",
+        "任务被挡住时，apply 在等待，而 apply_async 已返回；apply 就是 apply_async().get()",
+    )
+
+
+def show(seen: Evidence) -> list[Row]:
+    returned = Text("has returned", "已返回")
+    return [
+        Row(Text("apply, its task held up", "任务被挡住时的 apply"), seen.apply.text(returned), key=True),
+        Row(
+            Text("apply_async, its task held up", "任务被挡住时的 apply_async"),
+            seen.apply_async.text(returned),
+            key=True,
+        ),
+        Row(Text("get() of 6 * 7", "get() 得到 6 * 7"), str(seen.got)),
+        Row(Text("get() of a task that failed raises", "任务失败时 get() 抛出"), seen.error),
+        Row(Text("join() before close() raises", "close() 之前 join() 抛出"), seen.join_first),
+        Row(Text("apply_async after close() raises", "close() 之后 apply_async 抛出"), seen.after_close),
+        Row(
+            Text(
+                "tasks done, caller ends with / without close and join",
+                "完成的任务数：有 / 没有 close 和 join",
+            ),
+            f"{seen.done_with_join} / {seen.done_without} ({TASKS})",
+            key=True,
+        ),
+    ]
+
+
+CLAIM = Claim(
+    number=17,
+    section="pools",
+    statement=Text(
+        "apply is synchronous, apply_async asynchronous; then get, close and join.",
+        "apply 是同步的，apply_async 是异步的；随后用 get、close、join。",
+    ),
+    evidence=Evidence,
+    experiment=experiment,
+    verdict=verdict,
+    show=show,
+    practice=Text(
+        "Call get() on every AsyncResult, the only place where an error shows. End with close(), then "
+        "join(): without them the end of the caller drops what is not done.",
+        "对每个 AsyncResult 调用 get()，错误只在这里出现；最后先 close() 再 join()，"
+        "否则调用者结束时未完成的任务会被丢弃。",
+    ),
+    sources=(
+        Source(
+            "multiprocessing: Pool.apply, apply_async, close, join",
+            "https://docs.python.org/3/library/multiprocessing.html#multiprocessing.pool.Pool.apply",
+        ),
+        Source("CPython: Pool.apply", "Lib/multiprocessing/pool.py"),
+    ),
+    recorded={"linux": "holds"},
+)
+
+if __name__ == "__main__":
+    main(CLAIM)
