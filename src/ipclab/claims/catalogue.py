@@ -1,4 +1,4 @@
-"""The claims that there are: one file each, found by name or by number."""
+"""The claims that there are, found by name or by number. One of two parts has two files of one number."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def path(name: str) -> Path:
 
 def load_all() -> dict[str, Claim[Any]]:
     """Every claim by its name, in the order of their numbers."""
-    found = {file.stem: _load(file) for file in folder().glob("*.py")}
+    found = {file.stem: _load(file) for file in sorted(folder().glob("*.py"))}
     return dict(sorted(found.items(), key=lambda item: item[1].number))
 
 
@@ -37,11 +37,11 @@ def find(wanted: Sequence[str]) -> dict[str, Claim[Any]]:
     known = load_all()
     if not wanted:
         return known
-    by_number = {str(claim.number): name for name, claim in known.items()}
-    names = {by_number.get(word, word) for word in wanted}
-    for word in sorted(names - known.keys()):
-        raise UnknownNameError("claim", word, by_number if word.isdecimal() else known)
-    return {name: claim for name, claim in known.items() if name in names}
+    numbers = {str(claim.number) for claim in known.values()}
+    for word in wanted:
+        if word not in numbers and word not in known:
+            raise UnknownNameError("claim", word, numbers if word.isdecimal() else known)
+    return {n: claim for n, claim in known.items() if n in wanted or str(claim.number) in wanted}
 
 
 def _load(file: Path) -> Claim[Any]:

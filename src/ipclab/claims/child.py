@@ -92,7 +92,7 @@ class Child:
     def watch(self, for_s: float = HANG_S) -> Fate:
         """Wait for its end for up to ``for_s`` after its function was called, and tell its fate.
 
-        It counts as hung where two looks find its main thread asleep in the same place; it is left alone then.
+        It counts as hung, and is left alone, where two looks find its main thread asleep in the same place.
         """
         self._await_begin()
         for _ in range(10):

@@ -116,6 +116,7 @@ def _rendered(run: Run, format_: str, language: Language, *, to_file: bool) -> s
     import msgspec
 
     from ipclab.claims.table import markdown, table
+    from ipclab.results.render import wants_colour
 
     if format_ == "json":
         return msgspec.json.format(msgspec.json.encode(run)).decode()
@@ -123,7 +124,7 @@ def _rendered(run: Run, format_: str, language: Language, *, to_file: bool) -> s
         return markdown(run, language)
     on_terminal = not to_file and sys.stdout.isatty()
     width = max(shutil.get_terminal_size().columns, 80) if on_terminal else PLAIN_WIDTH
-    return table(run, language, width=width, colour=on_terminal)
+    return table(run, language, width=width, colour=on_terminal and wants_colour(sys.stdout))
 
 
 def _only(run: Run, names: Collection[str]) -> Run:

@@ -1,0 +1,180 @@
+"""``ipclab claims`` on real processes and servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from ipclab.brokers import KINDS, install, plans
+from ipclab.brokers.url import VARIABLES
+from ipclab.claims import catalogue
+from ipclab.claims.outcome import Run, read
+from tests.support.processes import wait_until_gone
+from tests.support.program import PROGRAM, TIMEOUT_S, Ended
+from tests.support.servers import unavailable
+
+QUICK = "data_isolation"
+"""A claim that is settled within a second or two."""
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """No server, a state folder of its own, and pipes that are not waited for."""
+    servers = {variable for variables in VARIABLES.values() for variable in variables}
+    kept = {name: value for name, value in os.environ.items() if name not in servers}
+    return {**kept, "IPCLAB_STATE_DIR": str(tmp_path / "state"), "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def began(tmp_path: Path, environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """The program at work on a claim that takes a while, with the processes of its experiment."""
+    with subprocess.Popen(
+        [PROGRAM, "claims", "event"], env=environ, cwd=tmp_path, stdout=-1, stderr=-1, text=True
+    ) as program:
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(psutil.Process(program.pid).children(recursive=True)) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield program
+        program.kill()
+
+
+def call(environ: dict[str, str], *arguments: str, timeout_s: int = TIMEOUT_S) -> Ended:
+    ended = subprocess.run(
+        [PROGRAM, "claims", *arguments], env=environ, capture_output=True, text=True, timeout=timeout_s
+    )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+@pytest.mark.timeout(400)
+def test_every_claim_has_the_recorded_verdict_with_native_servers(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    absent = [kind for kind in KINDS if plans.find_program(kind) is None]
+    if absent:
+        unavailable(f"not installed: {', '.join(absent)}; get it by: {install.command(absent)}")
+    path = tmp_path / "run.json"
+    arguments = ("--provider", "native", "--no-install", "--format", "json", "-o", str(path))
+    ended = call(environ, *arguments, timeout_s=380)
+    assert ended.code == 0, ended.err
+    outcomes = read(path).outcomes
+    assert [outcome.name for outcome in outcomes] == list(catalogue.load_all())
+    assert all(outcome.state == "run" and outcome.rows for outcome in outcomes)
+    assert psutil.Process().children(recursive=True) == []
+
+
+def test_the_file_of_a_claim_shows_timeline_evidence_verdict_and_conditions(environ: dict[str, str]) -> None:
+    command = [sys.executable, str(catalogue.path(QUICK))]
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert ended.returncode == 0, ended.stderr
+    claim = catalogue.find([QUICK])[QUICK]
+    lines = ended.stdout.splitlines()
+    assert lines[0] == f"{claim.number}. {claim.statement.en}"
+    assert any(" s  spawn " in line for line in lines)
+    assert "→ holds when " in ended.stdout
+    assert f"In practice: {claim.practice.en}" in lines
+    assert "start method fork" in lines[-2]
+
+
+def test_json_is_all_that_is_on_stdout_and_nothing_is_on_stderr(environ: dict[str, str]) -> None:
+    ended = call(environ, QUICK, "--format", "json")
+    run = msgspec.json.decode(ended.out, type=Run)
+    assert [outcome.name for outcome in run.outcomes] == [QUICK]
+    assert run.outcomes[0].timeline
+    assert ended.err == ""
+
+
+def test_a_claim_is_asked_for_by_its_number(environ: dict[str, str]) -> None:
+    ended = call(environ, "25", "--format", "md")
+    assert ended.out.splitlines()[2].startswith("| 25 | The data of processes is isolated")
+
+
+def test_the_nearest_name_is_offered_for_one_that_is_unknown(environ: dict[str, str]) -> None:
+    ended = call(environ, "data_isolatoin")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.line.startswith("ipclab: no claim is called 'data_isolatoin'; did you mean data_isolation")
+
+
+def test_a_kept_run_is_shown_without_another_one(environ: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    assert call(environ, QUICK, "--format", "json", "-o", str(path)).out == ""
+    ended = call(environ, QUICK, "--from", str(path), "--language", "zh")
+    assert ended.code == 0
+    assert "有条件成立" in ended.out
+
+
+def test_a_verdict_that_differs_is_named_and_ends_with_1(environ: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    call(environ, QUICK, "--format", "json", "-o", str(path))
+    kept = json.loads(path.read_text())
+    kept["outcomes"][0]["recorded"] = "refuted"
+    path.write_text(json.dumps(kept))
+    ended = call(environ, "--from", str(path))
+    assert ended.code == 1
+    assert "claim 25 (data_isolation): the verdict is 'holds when', but 'refuted' is recorded" in ended.line
+
+
+def test_the_pages_are_written_in_both_languages(environ: dict[str, str], tmp_path: Path) -> None:
+    ended = call(environ, QUICK, "--docs", str(tmp_path))
+    assert ended.code == 0
+    assert "### 25. The data of processes is isolated" in (tmp_path / "claims.md").read_text()
+    assert "### 25. 进程之间数据隔离" in (tmp_path / "claims.zh.md").read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_run(environ: dict[str, str]) -> None:
+    ended = call(environ, "--docs", "/nowhere/at/all")
+    assert ended.code == 2
+    assert ended.line.startswith("ipclab: cannot write /nowhere/at/all/claims.md")
+
+
+def test_a_claim_whose_server_cannot_be_had_is_not_run_and_the_others_are(environ: dict[str, str]) -> None:
+    needing = next(name for name, claim in catalogue.load_all().items() if claim.needs)
+    ended = call(environ, QUICK, needing, "--provider", "url", "--format", "json")
+    run = msgspec.json.decode(ended.out, type=Run)
+    states = {outcome.name: outcome.state for outcome in run.outcomes}
+    assert states == {QUICK: "run", needing: "not run"}
+    assert ended.code == 4
+
+
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_nothing_behind(
+    began: subprocess.Popen[str], sign: signal.Signals, code: int
+) -> None:
+    processes = {child.pid for child in psutil.Process(began.pid).children(recursive=True)}
+    began.send_signal(sign)
+    _, said = began.communicate(timeout=TIMEOUT_S)
+    assert began.returncode == code
+    assert "Traceback" not in said
+    assert not wait_until_gone(processes)
+
+
+def test_a_killed_run_leaves_nothing_behind(began: subprocess.Popen[str]) -> None:
+    processes = {child.pid for child in psutil.Process(began.pid).children(recursive=True)}
+    began.kill()
+    began.wait()
+    assert not wait_until_gone(processes)
+
+
+def test_progress_is_shown_on_a_terminal(environ: dict[str, str], tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [PROGRAM, "claims", QUICK, "--format", "md"]
+    program = subprocess.run(
+        command, env=environ, cwd=tmp_path, stdout=-1, stderr=theirs, timeout=TIMEOUT_S, text=True
+    )
+    os.close(theirs)
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert program.returncode == 0
+    assert f"1 of 1: {QUICK}" in shown
+    assert "\x1b" not in program.stdout
