@@ -1,0 +1,159 @@
+"""21, and what a killed worker does: a Pool waits for ever for its task, a ProcessPoolExecutor gives up."""
+
+import os
+import signal
+import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+import msgspec
+
+from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    busy: Fate  # of the caller of a Pool that waits for the result of a worker that was killed
+    pool_went_on: bool  # whether that Pool did another task before
+    idle: Fate  # of a caller that gives a Pool a task after an idle worker was killed
+    executor: str  # what the result of a killed worker raises with ProcessPoolExecutor
+    executor_other: str  # the result of a task that another worker had
+    executor_later: str  # another task after that
+
+
+def equip(the_pids):
+    global pids
+    pids = the_pids
+
+
+def stay():
+    pids.put(os.getpid())
+    time.sleep(60)
+
+
+def pid():
+    return os.getpid()
+
+
+def kill(worker):
+    os.kill(worker, signal.SIGKILL)
+
+
+def busy(context, went_on, timeline):
+    pids = context.SimpleQueue()
+    with context.Pool(2, equip, [pids]) as pool:
+        result = pool.apply_async(stay)
+        kill(pids.get())
+        timeline("a busy worker of a Pool was killed")
+        went_on.value = pool.apply(pid) > 0
+        timeline("the Pool has done another task")
+        return result.get()
+
+
+def idle(context, timeline):
+    with context.Pool(1) as pool:
+        worker = pool.apply(pid)
+        while pool._inqueue._rlock.acquire(block=False):  # until the worker waits for a task
+            pool._inqueue._rlock.release()
+        kill(worker)
+        timeline("an idle worker of a Pool was killed")
+        return pool.apply(pid)
+
+
+def error_of(function, *args):
+    try:
+        function(*args)
+    except BrokenProcessPool as error:
+        return type(error).__name__
+    return "nothing"
+
+
+def executor(context, timeline):
+    pids = context.SimpleQueue()
+    with ProcessPoolExecutor(2, context, equip, (pids,)) as pool:
+        results = [pool.submit(stay) for _ in range(2)]
+        kill(pids.get())
+        timeline("a busy worker of a ProcessPoolExecutor was killed")
+        errors = [error_of(result.result) for result in results]
+        return *errors, error_of(pool.submit, pid)
+
+
+def experiment(bench: Bench) -> Evidence:
+    went_on = bench.context.RawValue("b")
+    callers = [
+        bench.start(busy, bench.context, went_on, bench.timeline, name="busy"),
+        bench.start(idle, bench.context, bench.timeline, name="idle"),
+    ]
+    found = bench.start(executor, bench.context, bench.timeline, name="executor").result()
+    fates = [caller.watch(1.0) for caller in callers]
+    return Evidence(fates[0], bool(went_on.value), fates[1], *found)
+
+
+def verdict(seen: Evidence) -> Verdict:
+    if not seen.busy.hung and not seen.idle.hung:
+        return holds("the callers of a Pool got an answer", "Pool 的调用者得到了答复")
+    if seen.executor == "nothing":
+        return refuted("a ProcessPoolExecutor does not tell, either", "ProcessPoolExecutor 也不会报告")
+    return holds_when(
+        "it is a ProcessPoolExecutor, which then fails every task that it has, and takes no more; the "
+        "callers of a Pool wait for ever",
+        "用的是 ProcessPoolExecutor：它会让手上的所有任务失败，并不再接受任务；Pool 的调用者则永远等待",
+    )
+
+
+def show(seen: Evidence) -> list[Row]:
+    returned, yes, no = Text("has returned", "已返回"), Text("yes", "是"), Text("no", "否")
+    return [
+        Row(
+            Text("Pool, a busy worker was killed: get()", "Pool，忙碌的工作进程被杀：get()"),
+            seen.busy.text(returned),
+            key=True,
+        ),
+        Row(
+            Text("the same Pool did another task", "同一个 Pool 又完成了别的任务"),
+            yes if seen.pool_went_on else no,
+        ),
+        Row(
+            Text("Pool, an idle worker was killed: next apply()", "Pool，空闲的工作进程被杀：下一个 apply()"),
+            seen.idle.text(returned),
+            key=True,
+        ),
+        Row(
+            Text(
+                "ProcessPoolExecutor, a busy worker was killed: its task raises",
+                "ProcessPoolExecutor，忙碌的工作进程被杀：其任务抛出",
+            ),
+            seen.executor,
+            key=True,
+        ),
+        Row(Text("the task of another worker raises", "其他工作进程的任务抛出"), seen.executor_other),
+        Row(Text("a later submit() raises", "之后的 submit() 抛出"), seen.executor_later),
+    ]
+
+
+CLAIM = Claim(
+    number=21,
+    section="pools",
+    statement=Text("A pool tells when one of its workers was killed.", "进程池会报告工作进程被杀。"),
+    evidence=Evidence,
+    experiment=experiment,
+    verdict=verdict,
+    show=show,
+    practice=Text(
+        "Where a worker may die (out of memory, a crash in C code), use ProcessPoolExecutor, and on "
+        "BrokenProcessPool make a new one and repeat; with a Pool call get(timeout).",
+        "若工作进程可能死亡（内存不足、C 代码崩溃），用 ProcessPoolExecutor，"
+        "遇到 BrokenProcessPool 就新建并重试；"
+        "使用 Pool 时调用 get(timeout)。",
+    ),
+    sources=(
+        Source(
+            "concurrent.futures: BrokenProcessPool",
+            "https://docs.python.org/3/library/concurrent.futures.html#concurrent.futures.process.BrokenProcessPool",
+        ),
+        Source("CPython: Pool._maintain_pool replaces, and tells nobody", "Lib/multiprocessing/pool.py"),
+    ),
+    recorded={"linux": "holds when"},
+)
+
+if __name__ == "__main__":
+    main(CLAIM)
