@@ -34,6 +34,15 @@ class Evidence(msgspec.Struct, frozen=True):
 PLAIN = ("global number", "global list", "list argument", "class attribute")
 OWN = "threading.local"
 SHARED = ("Value", "shared memory", "Manager list", "file")
+CHINESE = {
+    "global number": "全局整数",
+    "global list": "全局列表",
+    "list argument": "作为参数的列表",
+    "class attribute": "类属性",
+    "shared memory": "共享内存",
+    "Manager list": "Manager 的列表",
+    "file": "文件",
+}
 
 
 def change_all(argument, value, memory, managed, path):
@@ -101,7 +110,8 @@ def verdict(seen: Evidence) -> Verdict:
         return holds_when(
             f"nothing was made to be otherwise: {', '.join(crossing)} cross from process to process, and a "
             "threading.local does not cross from thread to thread",
-            f"数据没有被特意设成另一种：{'、'.join(crossing)} 可跨进程，threading.local 则不跨线程",
+            f"数据没有经过特意的共享或隔离。{'、'.join(CHINESE.get(name, name) for name in crossing)}"
+            "可以跨进程，threading.local 则不跨线程",
         )
     return holds("for all kinds of data", "对各种数据都成立")
 
@@ -119,7 +129,7 @@ def show(seen: Evidence) -> list[Row]:
         Row(
             Text(
                 f"starter sees {name} changed by thread / fork / spawn",
-                f"{name}：线程 / fork / spawn 修改，启动者",
+                f"{CHINESE.get(name, name)}：线程 / fork / spawn 修改后，启动者",
             ),
             marks([one.changes[name] for one in each]),
             key=name in ("global list", "Value", OWN),

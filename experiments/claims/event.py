@@ -138,7 +138,7 @@ def verdict(seen: Evidence) -> Verdict:
         return holds_when(
             "the flag stays set until the waiters have gone on, and none dies while it waits: after a set "
             "and clear at once wait() may return False, and after a waiter's death set() itself hangs",
-            "标志保持为真直到等待者都继续执行，且没有等待者在等待中死亡：set 后立刻 clear，"
+            "标志保持为真直到等待者都继续执行，且没有等待者在等待中死亡。set 后立刻 clear，"
             "wait() 可能返回 False；等待者被杀之后，set() 本身会永远阻塞",
         )
     return holds("also for a pulse, and after a waiter's death", "脉冲式置位以及等待者死亡后同样成立")

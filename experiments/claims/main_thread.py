@@ -192,7 +192,7 @@ def verdict(seen: Evidence) -> Verdict:
             "the child is no daemon, which is cut off when the main thread ends; and working on the same "
             "data needs a lock: n += 1 loses an update as soon as the other thread comes between reading "
             "and writing",
-            "子线程不是守护线程（守护线程在主线程结束时被中断）；并且操作同一数据需要加锁："
+            "子线程不是守护线程（守护线程在主线程结束时被中断），并且操作同一份数据时加锁："
             "只要另一个线程插在读与写之间，n += 1 就会丢失更新",
         )
     return holds("for daemons as well, and no update was lost", "守护线程也一样，且没有丢失更新")

@@ -155,7 +155,7 @@ def verdict(seen: Evidence) -> Verdict:
         return holds_when(
             "it is alive and nobody has stopped it: stopped and zombie are states of their own. The system "
             "reports one state for ready and running; only the time spent in the run queue tells them apart",
-            "进程活着且未被暂停：停止（stopped）和僵尸（zombie）是另外的状态。"
+            "进程活着且未被暂停。停止（stopped）和僵尸（zombie）是另外的状态；"
             "系统对就绪和运行报告同一个状态，只有运行队列中的等待时间能区分两者",
         )
     return holds("no other state was reported", "没有报告其他状态")

@@ -121,7 +121,7 @@ def verdict(seen: Evidence) -> Verdict:
         return holds_when(
             "every release follows an acquire, and no holder dies: the counter has no owner, so an extra "
             "release lets one more in for good, and a killed holder's permit is gone",
-            "每次 release 之前都有 acquire，且持有者不会死亡：计数器没有所有者，多一次 release 就永久多放进"
+            "每次 release 之前都有 acquire，且持有者不会死亡。计数器没有所有者，多一次 release 就永久多放进"
             "一个进程，被杀的持有者的名额则永远丢失",
         )
     return holds("the count was kept whatever happened", "无论发生什么，计数都保持正确")

@@ -106,7 +106,7 @@ def verdict(seen: Evidence) -> Verdict:
         return holds_when(
             "nobody waits: tasks are then dropped, and errors vanish. get(), or close() and join(), make an "
             "asynchronous call certain",
-            "没有人等待结果：此时任务会被丢弃，异常会消失。调用 get()，或先 close() 再 join()，"
+            "没有人等待结果。此时任务会被丢弃，异常会消失。调用 get()，或先 close() 再 join()，"
             "异步调用就是确定的",
         )
     if lost:

@@ -134,15 +134,15 @@ def _anchor(heading: str) -> str:
 
 
 def _settled(name: str, claim: Claim[Any], outcomes: Mapping[str, Outcome], language: Language) -> str:
-    colon = "：" if language == "zh" else ":"
+    colon = "：" if language == "zh" else ": "
     parts = [f"### {_heading(claim, language)}"]
     parts += _verdicts(outcomes, language)
     if any(outcome.rows for outcome in outcomes.values()):
         parts.append(_evidence(outcomes, language))
-    parts.append(f"**{say(_PRACTICE, language)}**{colon} {say(claim.practice, language)}")
+    parts.append(f"**{say(_PRACTICE, language)}**{colon}{say(claim.practice, language)}")
     sources = ("；" if language == "zh" else "; ").join(_link(source) for source in claim.sources)
-    parts.append(f"**{say(_SOURCES, language)}**{colon} {sources}")
-    parts.append(f"**{say(_EXPERIMENT, language)}**{colon} [`{name}.py`](../experiments/claims/{name}.py)")
+    parts.append(f"**{say(_SOURCES, language)}**{colon}{sources}")
+    parts.append(f"**{say(_EXPERIMENT, language)}**{colon}[`{name}.py`](../experiments/claims/{name}.py)")
     return "\n\n".join(parts)
 
 

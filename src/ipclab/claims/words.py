@@ -23,7 +23,7 @@ HEADER = (
     Text("evidence of this run", "本次运行的证据"),
     Text("in practice", "实践中"),
 )
-_JOINT = {"holds": Text(": ", "："), "refuted": Text(": ", "："), "holds when": Text(" ", "：")}
+_JOINT = {"holds": Text(": ", "："), "refuted": Text(": ", "："), "holds when": Text(" ", "，条件是：")}
 
 
 def say(text: Text | str, language: Language) -> str:
