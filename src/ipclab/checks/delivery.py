@@ -60,10 +60,20 @@ class DeliveryCheck:
 
     ``attempted`` and ``confirmed`` are counts by producer: its sequences 0 to attempted - 1 were tried, in
     this order, and of these the first ``confirmed`` were confirmed. ``consumers`` is how many there are.
+
+    Where others than the last of a producer were not confirmed, ``sure`` tells which were, producer after
+    producer in the order of their sequences, and ``confirmed`` their number. One that was not may come at any
+    time, so that it comes late is no reordering.
     """
 
     def __init__(
-        self, attempted: Sequence[int], confirmed: Sequence[int], *, consumers: int, fan_out: bool = False
+        self,
+        attempted: Sequence[int],
+        confirmed: Sequence[int],
+        *,
+        consumers: int,
+        fan_out: bool = False,
+        sure: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         self._attempted = np.asarray(attempted, np.int64)
         self._confirmed = np.asarray(confirmed, np.int64)
@@ -72,6 +82,7 @@ class DeliveryCheck:
         self._starts = np.concatenate(([0], np.cumsum(self._attempted)))
         groups = consumers if fan_out else 1
         self._counts = np.zeros((groups, int(self._starts[-1])), np.uint8)
+        self._sure = sure
         self._extra = 0
         self._fan_out = fan_out
         self._newest = np.full((consumers, len(self._attempted)), -1, np.int64)
@@ -116,11 +127,26 @@ class DeliveryCheck:
     ) -> npt.NDArray[np.bool_]:
         """Which of these messages were confirmed and received exactly once, going by all that was added."""
         known = (producers < len(self._attempted)) & (sequences >= 0)
-        known[known] = sequences[known] < self._confirmed[producers[known]]
+        most = self._confirmed if self._sure is None else self._attempted
+        known[known] = sequences[known] < most[producers[known]]
         group = consumer if self._fan_out else 0
         places = self._starts[producers[known]] + sequences[known].astype(np.int64)
-        known[known] = self._counts[group][places] == 1
+        once = self._counts[group][places] == 1
+        known[known] = once if self._sure is None else once & self._sure[places]
         return known
+
+    def missing(self) -> npt.NDArray[np.bool_]:
+        """Which messages were confirmed and not received, a row for each consumer that is owed them (with
+        fan-out) or one for all, in the order of ``sure``. Takes as many bytes again."""
+        missing: npt.NDArray[np.bool_] = self._counts == 0
+        missing &= self._mask_of_confirmed() if self._sure is None else self._sure
+        return missing
+
+    def _mask_of_confirmed(self) -> npt.NDArray[np.bool_]:
+        mask = np.zeros(int(self._starts[-1]), np.bool_)
+        for start, confirmed in zip(self._starts, self._confirmed, strict=False):
+            mask[start : start + confirmed] = True
+        return mask
 
     def settle(self, *, may_lose: bool, may_duplicate: bool, ordered: bool) -> Ledger:
         """The ledger so far, judged by what the channel may do: lose confirmed messages, repeat, reorder.
@@ -132,9 +158,14 @@ class DeliveryCheck:
         for producer, (attempted, confirmed) in enumerate(zip(self._attempted, self._confirmed, strict=True)):
             start = self._starts[producer]
             seen = self._counts[:, start : start + attempted] > 0
-            missing = ~seen[:, :confirmed]
+            if self._sure is None:
+                missing = ~seen[:, :confirmed]
+                recovered += int(seen[:, confirmed:].sum())
+            else:
+                sure = self._sure[start : start + attempted]
+                missing = ~seen & sure
+                recovered += int((seen & ~sure).sum())
             lost += int(missing.sum())
-            recovered += int(seen[:, confirmed:].sum())
             gone = np.flatnonzero(missing.any(axis=0))[:3]
             self._note("lost", [f"{producer}/{sequence}" for sequence in gone])
         duplicated = self._extra

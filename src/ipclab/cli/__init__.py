@@ -26,6 +26,7 @@ COMMANDS = {
     "list": "ipclab.cli.lists:list_experiments",
     "show": "ipclab.cli.lists:show",
     "backends": "ipclab.cli.lists:backends",
+    "check": "ipclab.cli.check:check",
     "claims": "ipclab.cli.claims:claims",
     "doctor": "ipclab.cli.doctor:doctor",
 }
@@ -37,6 +38,7 @@ SUMMARIES = {
     "list": "List the experiments and the stored results.",
     "show": "Print a stored result again.",
     "backends": "List the backends, what they declare and whether they can be used here.",
+    "check": "Verify a history again, whoever wrote it, without running anything.",
     "claims": "Settle the claims of study notes about processes and threads by experiment.",
     "doctor": "Say what this machine has, what it lacks, and whether its clock can be trusted.",
 }

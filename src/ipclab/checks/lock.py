@@ -1,0 +1,199 @@
+"""Do the holds of a lock exclude each other, and do its fencing tokens rise? In O(n log n).
+
+A process surely holds the lock from the end of its acquire to the moment at which it asks for the release:
+from then on it does not rely on the lock, whatever becomes of the request. A process that is killed (a fault
+``kill`` that names it) holds until then. Of an acquire without a known end nothing is held against the lock,
+unless a release of the same process tells that it had happened: then there was a moment within that release
+at which nobody else held.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ipclab.checks.ranks import Ranks, rank
+from ipclab.checks.verdict import Findings
+from ipclab.history.columns import CODE_OF, FOREVER, INFO, OK, History
+from ipclab.history.format import CODES
+from ipclab.history.values import NULL
+
+ACQUIRE, RELEASE = CODES["acquire"], CODES["release"]
+
+
+@dataclass(slots=True)
+class Hold:
+    """From rank ``start`` to rank ``end`` the lock was surely held."""
+
+    acquire: int
+    start: int
+    end: int
+    token: int | None
+    release: int = -1
+    released: bool = False
+    """Whether the release surely happened."""
+
+
+@dataclass(slots=True)
+class _Process:
+    hold: Hold | None = None
+    maybe: int = 0
+    """Acquires of unknown outcome that no release has told about."""
+    loose: int = 0
+    """Releases of unknown outcome that ended no hold, and so may yet end one to come."""
+
+
+@dataclass(slots=True)
+class _Key:
+    processes: dict[int, _Process] = field(default_factory=lambda: defaultdict(_Process))
+    holds: list[Hold] = field(default_factory=list)
+    moments: list[tuple[int, int, int]] = field(default_factory=list)
+    """Releases that tell of an acquire of unknown outcome: start, end, place."""
+
+
+def with_kills(history: History) -> History:
+    """The history with a release of unknown outcome wherever a process was killed, and with that outcome for
+    releases that failed: it is no longer relied on that the lock is held, so it need not be."""
+    outcome = history.outcome.copy()
+    outcome[(history.f == RELEASE) & (outcome != OK)] = INFO
+    named = {name: i for i, p in enumerate(history.processes) for name in (str(p), history.name(p))}
+    extra: list[tuple[int, int, int]] = []
+    for fault in history.faults:
+        who = named.get(str(fault.value))
+        if fault.f != "kill" or who is None:
+            continue
+        used = np.unique(history.key[(history.process == who) & (history.start < fault.start_ns)])
+        extra.extend((who, int(key), fault.start_ns) for key in used)
+    n = len(extra)
+    killed, keys, when = np.array(extra, np.int64).reshape(n, 3).T
+    return History(
+        header=history.header,
+        processes=history.processes,
+        keys=history.keys,
+        values=history.values,
+        faults=history.faults,
+        process=np.append(history.process, killed.astype(np.int32)),
+        key=np.append(history.key, keys.astype(np.int32)),
+        f=np.append(history.f, np.full(n, RELEASE, np.int8)),
+        outcome=np.append(outcome, np.full(n, CODE_OF["info"], np.int8)),
+        value=np.append(history.value, np.full(n, NULL)),
+        start=np.append(history.start, when),
+        end=np.append(history.end, np.full(n, FOREVER)),
+    )
+
+
+def check_lock(history: History) -> Findings:
+    """Judge every key; those in which it cannot be told which release ended what are named in ``unfit``."""
+    logged = len(history)
+    found = Findings(with_kills(history))
+    ranks = rank(found.history)
+    keys = _holds(found, ranks)
+    for key, state in keys.items():
+        if key not in found.unfit:
+            _judge(found, state, logged)
+    return found
+
+
+def _holds(found: Findings, ranks: Ranks) -> dict[int, _Key]:
+    history = found.history
+    keys: dict[int, _Key] = defaultdict(_Key)
+    order = np.argsort(ranks.start, kind="stable")
+    columns = (
+        ranks.places[order],
+        ranks.key[order],
+        history.process[ranks.places[order]],
+        history.f[ranks.places[order]],
+        history.outcome[ranks.places[order]],
+        history.value[ranks.places[order]],
+        ranks.start[order],
+        ranks.end[order],
+        ranks.last[ranks.key[order]],
+    )
+    for place, key, who, f, outcome, value, start, end, last in zip(
+        *(column.tolist() for column in columns), strict=True
+    ):
+        state = keys[key]
+        process = state.processes[who]
+        if f == ACQUIRE:
+            if outcome != OK:
+                process.maybe += 1
+                continue
+            if process.loose:
+                found.unfit[key] = "a release of unknown outcome may have ended any of several holds"
+            process.hold = Hold(place, end, last, None if value == NULL else value)
+            state.holds.append(process.hold)
+        elif not _release(process, state, place, start, end, sure=outcome == OK):
+            if process.hold is not None and not process.hold.released:
+                found.unfit[key] = "an acquire of unknown outcome and a release leave open what was held"
+            else:
+                text = f"{found.say(place)}, which held nothing"
+                found.clash("release-without-hold", 1, (place,), text)
+    return keys
+
+
+def _release(process: _Process, state: _Key, place: int, start: int, end: int, *, sure: bool) -> bool:
+    """Enter a release; whether it can be told what it ended."""
+    hold = process.hold
+    if hold is not None and not hold.released:
+        if process.maybe and (sure or hold.release >= 0):
+            return False
+        process.loose += hold.release >= 0
+        if sure or hold.release < 0:
+            hold.end, hold.release = start, place
+        hold.released = sure
+        return True
+    if not sure:
+        process.loose += 1
+        return True
+    if not process.maybe:
+        return False
+    process.maybe -= 1
+    state.moments.append((start, end, place))
+    return True
+
+
+def _judge(found: Findings, state: _Key, logged: int) -> None:
+    holds = sorted((h for h in state.holds if h.start < h.end), key=lambda h: h.start)
+    longest: Hold | None = None
+    shared, highest = 0, None
+    covered: list[tuple[int, int]] = []
+    for hold in holds:
+        if longest is not None and hold.start < longest.end:
+            shared += 1
+            _two_holders(found, longest, hold, logged)
+        elif hold.token is not None and highest is not None and highest.token is not None:
+            _fencing(found, highest, hold)
+        if hold.token is not None and (
+            highest is None or highest.token is None or hold.token > highest.token
+        ):
+            highest = hold
+        if covered and hold.start <= covered[-1][1]:
+            covered[-1] = covered[-1][0], max(covered[-1][1], hold.end)
+        else:
+            covered.append((hold.start, hold.end))
+        if longest is None or hold.end > longest.end:
+            longest = hold
+    starts = [start for start, _ in covered]
+    for start, end, place in state.moments:
+        i = int(np.searchsorted(starts, start)) - 1
+        if i >= 0 and end < covered[i][1]:
+            other = next(h for h in holds if h.start < start and h.end > start)
+            text = f"{found.say(place)} ended a hold while {found.say(other.acquire)} was in force"
+            found.clash("two-holders", 1, (place, other.acquire), text)
+
+
+def _two_holders(found: Findings, first: Hold, second: Hold, logged: int) -> None:
+    places = [p for h in (first, second) for p in (h.acquire, h.release) if 0 <= p < logged]
+    one, other = found.say(first.acquire), found.say(second.acquire)
+    text = f"{one} was in force when {other} ended: both held the lock at once"
+    found.clash("two-holders", 1, places, text)
+
+
+def _fencing(found: Findings, before: Hold, after: Hold) -> None:
+    assert before.token is not None
+    assert after.token is not None
+    if after.token <= before.token:
+        text = f"{found.say(after.acquire)} came after {found.say(before.acquire)}: the token did not rise"
+        found.clash("token-not-rising", 1, (before.acquire, after.acquire), text)

@@ -1,0 +1,227 @@
+"""The delivery ledger of a history: what became of every message, graded by the declared guarantee.
+
+A message is told by its value; the one of a send that surely failed was never sent. With everything else
+that ``ipclab.checks.delivery`` accounts for:
+
+- *before it was sent*: a receipt that ended before the send began.
+- *excused*: a confirmed message that nobody is known to have received, while a ``receive`` of unknown
+  outcome may have got it (each excuses one), or a consumer was killed that held messages which it had not
+  received yet (``in_flight`` of the header, each kill of a consumer by name). Excused losses break no
+  guarantee; what remains is held against any but at-most-once.
+
+Messages of different keys are different, and keys are accounted for one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ipclab.checks.delivery import DeliveryCheck
+from ipclab.checks.fifo import CORRUPTED, PUTS, TAKES, is_corrupted
+from ipclab.checks.verdict import Findings, shown
+from ipclab.history.columns import FAIL, FOREVER, OK, Bools, History, Int64s
+from ipclab.history.format import Guarantee
+from ipclab.history.values import NULL
+
+COUNTS = (
+    "attempted",
+    "confirmed",
+    "owed",
+    "received",
+    "lost",
+    "lost_excused",
+    "recovered",
+    "duplicated",
+    "unexpected",
+    "corrupted",
+    "reordered",
+    "received_before_sent",
+)
+
+
+@dataclass(slots=True)
+class _Sent:
+    """The sends of a key that may have happened, each producer's in their order; the arrays are parallel."""
+
+    place: Int64s
+    producer: Int64s
+    sequence: Int64s
+    sure: Bools
+
+
+@dataclass(slots=True)
+class _Receipts:
+    """The messages that came, in the order of arrival; ``of`` is the send's place in ``_Sent`` or -1."""
+
+    place: Int64s
+    consumer: Int64s
+    of: Int64s
+    damaged: Bools
+
+
+def check_delivery(history: History, guarantee: Guarantee, *, ordered: bool) -> Findings:
+    """Account for all messages. A key that sent a value twice is named in ``unfit``."""
+    found = Findings(history)
+    found.counts = dict.fromkeys(COUNTS, 0)
+    for key in range(len(history.keys)):
+        mine = np.flatnonzero(history.key == key) if len(history.keys) > 1 else np.arange(len(history))
+        f, outcome = history.f[mine], history.outcome[mine]
+        puts = mine[np.isin(f, PUTS) & (outcome != FAIL)]
+        if len(np.unique(history.value[puts])) < len(puts):
+            found.unfit[key] = "a value was sent more than once, so its copies cannot be told apart"
+            continue
+        _check_key(found, puts, mine[np.isin(f, TAKES)], guarantee, ordered=ordered)
+    if found.counts["lost"] and not history.header.drained and guarantee != "at-most-once":
+        lost = found.counts["lost"]
+        found.undecided = f"{lost} confirmed messages were not received, but the channel was not drained"
+    return found
+
+
+def _check_key(found: Findings, puts: Int64s, takes: Int64s, guarantee: Guarantee, *, ordered: bool) -> None:
+    history = found.history
+    sent = _sent(history, puts)
+    who, consumer = np.unique(history.process[takes], return_inverse=True)
+    answered = (history.outcome[takes] == OK) & (history.value[takes] != NULL)
+    receipts = _receipts(history, sent, takes[answered], consumer[answered])
+    producers = int(sent.producer.max()) + 1 if len(puts) else 0
+    check = DeliveryCheck(
+        np.bincount(sent.producer, minlength=producers).tolist(),
+        np.bincount(sent.producer[sent.sure], minlength=producers).tolist(),
+        consumers=max(len(who), 1),
+        fan_out=history.header.fan_out,
+        sure=sent.sure,
+    )
+    known = receipts.of >= 0
+    from_whom = np.where(known, sent.producer[receipts.of] if producers else -1, -1)
+    sequence = np.where(known, sent.sequence[receipts.of] if producers else -1, -1)
+    for c in range(len(who)):
+        his = receipts.consumer == c
+        check.add(c, from_whom[his], sequence[his], ~receipts.damaged[his])
+    ledger = check.settle(may_lose=True, may_duplicate=True, ordered=False)
+    for name in COUNTS:
+        found.counts[name] += getattr(ledger, name, 0)
+    _impossible(found, sent, receipts)
+    _again(found, sent, receipts, may=guarantee == "at-least-once")
+    if ledger.reordered and ordered:
+        _late(found, sent, receipts, ledger.reordered)
+    _lost(found, sent, check.missing(), takes, consumer, guarantee)
+
+
+def _sent(history: History, puts: Int64s) -> _Sent:
+    puts = puts[np.lexsort((history.start[puts], history.process[puts]))]
+    _, producer = np.unique(history.process[puts], return_inverse=True)
+    counts = np.bincount(producer)
+    firsts = np.cumsum(counts) - counts
+    sequence = np.arange(len(puts)) - (firsts[producer] if len(puts) else 0)
+    return _Sent(puts, producer, sequence, history.outcome[puts] == OK)
+
+
+def _receipts(history: History, sent: _Sent, takes: Int64s, consumer: Int64s) -> _Receipts:
+    order = np.argsort(history.end[takes], kind="stable")
+    takes, consumer = takes[order], consumer[order]
+    values = history.value[sent.place]
+    sorter = np.argsort(values, kind="stable")
+    got = history.value[takes]
+    spot = np.searchsorted(values[sorter], got)
+    known = spot < len(values)
+    known[known] = values[sorter[spot[known]]] == got[known]
+    of = np.full(len(takes), -1, np.int64)
+    of[known] = sorter[spot[known]]
+    damaged = np.zeros(len(takes), np.bool_)
+    for i in np.flatnonzero(~known):
+        damaged[i] = is_corrupted(history.operation(int(takes[i])).value)
+    return _Receipts(takes, consumer, of, damaged)
+
+
+def _impossible(found: Findings, sent: _Sent, receipts: _Receipts) -> None:
+    """What nobody sent, what came damaged, and what came before it was sent."""
+    history = found.history
+    damaged, strange = receipts.place[receipts.damaged], receipts.place[(receipts.of < 0) & ~receipts.damaged]
+    if len(damaged):
+        text = f"{found.say(damaged[0])}: the bytes are not those that were sent"
+        found.clash(CORRUPTED, len(damaged), damaged[:1], text)
+    if len(strange):
+        found.clash("phantom", len(strange), strange[:1], f"{found.say(strange[0])}: nobody sent it")
+    known = np.flatnonzero(receipts.of >= 0)
+    sends = sent.place[receipts.of[known]]
+    early = np.flatnonzero(history.end[receipts.place[known]] < history.start[sends])
+    found.counts["received_before_sent"] += len(early)
+    if len(early):
+        a, b = sends[early[0]], receipts.place[known[early[0]]]
+        text = f"{found.say(b)} had ended before {found.say(a)} began"
+        found.clash("received-before-sent", len(early), (a, b), text)
+
+
+def _again(found: Findings, sent: _Sent, receipts: _Receipts, *, may: bool) -> None:
+    known = np.flatnonzero(receipts.of >= 0)
+    group = receipts.consumer[known] if found.history.header.fan_out else np.zeros(len(known), np.int64)
+    order = np.lexsort((known, receipts.of[known], group))
+    known, group = known[order], group[order]
+    again = np.flatnonzero((receipts.of[known][1:] == receipts.of[known][:-1]) & (group[1:] == group[:-1]))
+    if len(again) and not may:
+        i, j = known[again[0]], known[again[0] + 1]
+        a = sent.place[receipts.of[i]]
+        text = f"{shown(found.history.operation(a).value)} was sent once and came again: "
+        places = (a, receipts.place[i], receipts.place[j])
+        found.clash("duplicated", len(again), places, text + found.say(receipts.place[j]))
+
+
+def _late(found: Findings, sent: _Sent, receipts: _Receipts, count: int) -> None:
+    """The first message that came after a later one of its producer, and the latest one before it."""
+    newest: dict[tuple[int, int], int] = {}
+    for i in np.flatnonzero(receipts.of >= 0).tolist():
+        b = int(receipts.of[i])
+        at = int(receipts.consumer[i]), int(sent.producer[b])
+        j = newest.get(at)
+        if j is None or sent.sequence[receipts.of[j]] < sent.sequence[b]:
+            newest[at] = i
+        elif sent.sequence[receipts.of[j]] > sent.sequence[b] and sent.sure[b]:
+            a = int(receipts.of[j])
+            places = (sent.place[b], sent.place[a], receipts.place[j], receipts.place[i])
+            first, second = (shown(found.history.operation(int(sent.place[p])).value) for p in (b, a))
+            by = found.history.name(found.history.operation(int(sent.place[a])).process)
+            text = f"{by} sent {first} before {second}, and one consumer got {second} before {first}"
+            found.clash("reordered", count, places, text)
+            return
+
+
+def _lost(
+    found: Findings,
+    sent: _Sent,
+    missing: Bools,
+    takes: Int64s,
+    consumer: Int64s,
+    guarantee: Guarantee,
+) -> None:
+    """Tell excused losses from the others; only these are held against the guarantee."""
+    history = found.history
+    unexcused = []
+    for group, gone in enumerate(missing):
+        lost = sent.place[gone]
+        lost = lost[np.argsort(history.start[lost], kind="stable")]
+        inside = consumer == group if history.header.fan_out else np.ones(len(takes), np.bool_)
+        excused = 0
+        for until in _excuses(history, takes[inside]):
+            if excused < len(lost) and history.start[lost[excused]] < until:
+                excused += 1
+        found.counts["lost_excused"] += excused
+        unexcused.extend(lost[excused:].tolist())
+    if unexcused and guarantee != "at-most-once" and history.header.drained:
+        text = f"{found.say(unexcused[0])} was confirmed and nobody received it"
+        found.clash("lost", len(unexcused), unexcused[:1], text)
+
+
+def _excuses(history: History, takes: Int64s) -> list[int]:
+    """Until when each excuse covers what was sent, the shortest first."""
+    kills = {}
+    for p in np.unique(history.process[takes]).tolist():
+        names = {str(history.processes[p]), history.name(history.processes[p])}
+        times = [f.start_ns for f in history.faults if f.f == "kill" and str(f.value) in names]
+        if times:
+            kills[p] = max(times)
+    open_ = takes[(history.outcome[takes] != OK) & (history.outcome[takes] != FAIL)]
+    until = [kills.get(int(history.process[i]), FOREVER) for i in open_]
+    until += [time for time in kills.values() for _ in range(history.header.in_flight)]
+    return sorted(until)

@@ -1,0 +1,126 @@
+"""What a check answers: a verdict of three values, and the few operations that clash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ipclab.checks.delivery import Verdict as Word
+from ipclab.history.columns import Fault, History, Operation
+from ipclab.history.format import Model, Name
+
+FAULTS_SHOWN = 8
+
+
+class Counterexample(msgspec.Struct, frozen=True, kw_only=True):
+    """The operations that cannot be, together. ``anomaly`` names what is wrong, ``explanation`` says it in a
+    sentence, ``operations`` are in the order of their invocation, ``faults`` those of about that time."""
+
+    anomaly: str
+    explanation: str
+    operations: tuple[Operation, ...]
+    faults: tuple[Fault, ...] = ()
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """``valid``: nothing that the check looks for is there; ``invalid``: the history cannot be, and the
+    counterexample shows why; ``unknown``: it could not be decided, for ``reason``.
+
+    ``methods``    what decided, such as ``zones`` or ``search``.
+    ``anomalies``  how many of each were found; an anomaly that only a search shows is counted once a key.
+    ``counts``     what else was counted: the delivery ledger, steps of a search.
+    ``notes``      what the reader should know about what was decided, and what was not.
+    """
+
+    verdict: Word
+    model: Model
+    methods: tuple[str, ...]
+    operations: int
+    keys: int
+    faults: int
+    anomalies: dict[str, int]
+    reason: str
+    counterexample: Counterexample | None
+    counts: dict[str, int]
+    notes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one check found so far. ``clash()`` keeps the smallest counterexample, the earliest of these."""
+
+    history: History
+    anomalies: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    unfit: dict[int, str] = field(default_factory=dict)
+    """Keys, as places in ``history.keys``, that the check cannot decide, with why."""
+    undecided: str = ""
+    _best: tuple[int, int] = (1 << 30, 0)
+    _clash: tuple[str, str, tuple[int, ...]] | None = None
+
+    def clash(self, anomaly: str, count: int, places: Iterable[int], explanation: str) -> None:
+        """Enter ``count`` anomalies, and the operations of the first of them."""
+        if not count:
+            return
+        self.anomalies[anomaly] = self.anomalies.get(anomaly, 0) + count
+        chosen = tuple(sorted({int(i) for i in places}, key=lambda i: (self.history.start[i], i)))
+        size = len(chosen), int(self.history.start[chosen[-1]]) if chosen else 0
+        if size < self._best:
+            self._best, self._clash = size, (anomaly, explanation, chosen)
+
+    def counterexample(self) -> Counterexample | None:
+        """The smallest that was entered."""
+        if self._clash is None:
+            return None
+        anomaly, explanation, places = self._clash
+        operations = tuple(self.history.operation(i) for i in places)
+        return Counterexample(
+            anomaly=anomaly,
+            explanation=explanation,
+            operations=operations,
+            faults=_faults_around(self.history.faults, operations),
+        )
+
+    def say(self, i: int) -> str:
+        """An operation in words: ``read of 3 by process 2``."""
+        op = self.history.operation(int(i))
+        return f"{words(op)} by {self.history.name(op.process)}"
+
+
+def words(op: Operation) -> str:
+    """An operation without its process: ``write 3``, ``read → 3``, ``dequeue → empty``, ``enqueue 5 …``."""
+    text = op.f
+    if op.f in ("dequeue", "receive", "read", "acquire"):
+        if op.outcome == "ok":
+            empty = op.value is None and op.f in ("dequeue", "receive")
+            text += " → empty" if empty else f" → {shown(op.value)}"
+    elif op.value is not None or op.f == "write":
+        text += f" {shown(op.value)}"
+    if op.outcome == "fail":
+        return f"{text} ✕"
+    return text if op.outcome == "ok" else f"{text} …"
+
+
+def shown(value: Any) -> str:
+    """A value, cut where it is long."""
+    text = "null" if value is None else msgspec.json.encode(value).decode()
+    return text if len(text) <= 20 else f"{text[:19]}…"
+
+
+def _faults_around(faults: Sequence[Fault], operations: Sequence[Operation]) -> tuple[Fault, ...]:
+    """The faults that overlap the time of these operations; the first of them where there are many."""
+    if not operations:
+        return ()
+    first = min(op.start_ns for op in operations)
+    last = max(op.start_ns if op.end_ns is None else op.end_ns for op in operations)
+    near = (f for f in faults if f.start_ns <= last and (f.end_ns is None or f.end_ns >= first))
+    return tuple(fault for fault, _ in zip(near, range(FAULTS_SHOWN), strict=False))
+
+
+def key_words(key: Name | None) -> str:
+    """`` of 'q1'``, or nothing where there is no key."""
+    return "" if key is None else f" of {key!r}"

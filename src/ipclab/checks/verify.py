@@ -1,0 +1,174 @@
+"""The one entrance: a history and a model to a verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from ipclab.checks.bounds import check_counter, losses
+from ipclab.checks.fifo import check_queue
+from ipclab.checks.lock import check_lock
+from ipclab.checks.messages import check_delivery
+from ipclab.checks.models import STEPS, Call, calls
+from ipclab.checks.register import check_register
+from ipclab.checks.search import search
+from ipclab.checks.shrink import shrink
+from ipclab.checks.verdict import Findings, Verdict, key_words
+from ipclab.errors import UsageError
+from ipclab.history.columns import History
+from ipclab.history.format import FUNCTIONS, NAMES, SAME_AS, Guarantee, Model
+
+BUDGET_S = 10.0
+COUNTER_SEARCHED_BELOW = 20_000
+"""Operations up to which the reads of a counter are searched for a common order, beyond their bounds."""
+SHRINK_S = 5.0
+METHODS: dict[Model, str] = {
+    "register": "zones",
+    "queue": "fifo rules",
+    "delivery": "ledger",
+    "counter": "bounds",
+    "lock": "holds",
+}
+
+
+def check(
+    history: History,
+    model: Model | None = None,
+    *,
+    guarantee: Guarantee | None = None,
+    ordered: bool | None = None,
+    budget_s: float = BUDGET_S,
+) -> Verdict:
+    """Judge a history. Pure but for the clock that limits the search.
+
+    ``model``, ``guarantee`` and ``ordered`` stand before what the header says; a delivery that declares no
+    guarantee is held to exactly-once. ``budget_s`` limits the search, which is needed only where the quick
+    check of the model cannot decide; past it the verdict is ``unknown``. Raises UsageError where the model
+    is not said or the operations are not its own.
+    """
+    until_s = time.monotonic() + budget_s
+    model = model or history.header.model
+    if model is None:
+        raise UsageError("the history names no model; say which: " + ", ".join(FUNCTIONS))
+    _refuse_others(history, model)
+    guarantee = guarantee or history.header.guarantee
+    found = _quick(
+        history, model, guarantee or "exactly-once", history.header.ordered if ordered is None else ordered
+    )
+    methods = [METHODS[model]]
+    _note_guarantee(found, history, model, guarantee)
+    if found.anomalies:
+        if found.unfit:
+            found.notes.append(f"{_count(len(found.unfit), 'key')} more would have needed a search")
+    elif model in STEPS:
+        keys = _to_search(found, history, model)
+        if keys:
+            methods.append("search")
+            _search(found, history, model, keys, until_s)
+    elif found.unfit:
+        key, why = next(iter(found.unfit.items()))
+        found.undecided = why + key_words(history.keys[key])
+    counterexample = found.counterexample()
+    word = "invalid" if found.anomalies else "unknown" if found.undecided else "valid"
+    return Verdict(
+        verdict=word,  # type: ignore[arg-type]
+        model=model,
+        methods=tuple(methods),
+        operations=len(history),
+        keys=len(history.keys),
+        faults=len(history.faults),
+        anomalies=found.anomalies,
+        reason=counterexample.explanation if counterexample is not None else found.undecided,
+        counterexample=counterexample,
+        counts=found.counts,
+        notes=tuple(found.notes),
+    )
+
+
+def _refuse_others(history: History, model: Model) -> None:
+    own = set(FUNCTIONS[model])
+    for code in sorted(set(history.f.tolist())):
+        name = NAMES[code]
+        if name not in own and SAME_AS.get(name) not in own:
+            raise UsageError(
+                f"the history has {name!r}, which is no operation of the model {model}; "
+                f"it has {', '.join(FUNCTIONS[model])}"
+            )
+
+
+def _quick(history: History, model: Model, guarantee: Guarantee, ordered: bool) -> Findings:
+    if model == "register":
+        return check_register(history)
+    if model == "queue":
+        return check_queue(history)
+    if model == "lock":
+        return check_lock(history)
+    if model == "counter":
+        found = check_counter(history)
+        found.counts = losses(history)
+        return found
+    return check_delivery(history, guarantee, ordered=ordered)
+
+
+def _note_guarantee(found: Findings, history: History, model: Model, guarantee: Guarantee | None) -> None:
+    if model != "delivery":
+        return
+    if guarantee is None:
+        found.notes.append("no guarantee is declared; held to exactly-once")
+    if found.counts["lost_excused"]:
+        excused, lost = found.counts["lost_excused"], found.counts["lost"]
+        found.notes.append(
+            f"{excused} of {lost} lost messages are excused by receives that never ended or kills"
+        )
+    if found.counts["reordered"] and "reordered" not in found.anomalies:
+        found.notes.append(f"{found.counts['reordered']} messages came out of order; no order is declared")
+    if history.header.fan_out:
+        found.notes.append("fan-out: every consumer is owed every message")
+
+
+def _to_search(found: Findings, history: History, model: Model) -> list[int]:
+    """The keys that the quick check does not decide."""
+    if found.undecided:
+        return []
+    if model != "counter":
+        return list(found.unfit)
+    if len(history) < COUNTER_SEARCHED_BELOW:
+        return list(range(len(history.keys)))
+    found.notes.append("reads lie within their bounds; that they fit one common order was not searched for")
+    return []
+
+
+def _search(found: Findings, history: History, model: Model, keys: Sequence[int], until_s: float) -> None:
+    initial, step = STEPS[model]
+    steps = 0
+    for key, some in calls(history, model, keys).items():
+        outcome = search(some, initial, step, until_s=until_s)
+        steps += outcome.steps
+        where = key_words(history.keys[key])
+        if outcome.verdict == "invalid":
+            _enter(found, shrink(some, model, time.monotonic() + SHRINK_S), model, len(history))
+            break
+        if outcome.verdict == "unknown":
+            why = found.unfit.get(key, "")
+            limit = f"the search gave up after {outcome.steps} steps{where}"
+            if model == "counter":
+                found.notes.append(f"reads lie within their bounds; whether they fit one order: {limit}")
+            else:
+                found.undecided = f"{limit}; it was needed because {why}"
+    found.counts["search_steps"] = steps
+
+
+def _enter(found: Findings, left: Sequence[Call], model: Model, logged: int) -> None:
+    places = [c.place for c in left if c.place < logged]
+    olds = [c.value[0] for c in left if c.f == "cas" and c.required]
+    lost = model == "register" and len(left) <= 4 and len(set(olds)) < len(olds)
+    anomaly = "lost-update" if lost else "not-linearizable"
+    text = f"no order of these {len(places)} operations, within their intervals, is one of a {model}"
+    if lost:
+        old = found.history.values.value(next(o for o in olds if olds.count(o) > 1))
+        text = f"more than one cas found {old} there, which cannot be: {text}"
+    found.clash(anomaly, 1, places, text)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,96 @@
+"""``ipclab check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from ipclab.cli.options import SECONDS
+
+if TYPE_CHECKING:
+    from ipclab.checks import Verdict
+    from ipclab.history import History
+    from ipclab.history.format import Guarantee, Model
+
+EXIT_CODES = {"valid": 0, "invalid": 1, "unknown": 3}
+MODELS = ("register", "queue", "delivery", "counter", "lock")
+GUARANTEES = ("at-most-once", "at-least-once", "exactly-once")
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--model", type=click.Choice(MODELS), help="What to check it as (default: as its header says).")
+@click.option(
+    "--guarantee",
+    type=click.Choice(GUARANTEES),
+    help="What a channel is held to, with the model delivery (default: as its header says).",
+)
+@click.option(
+    "--budget",
+    type=SECONDS,
+    default=10.0,
+    show_default=True,
+    help="Seconds that a search may take; past them the verdict is unknown.",
+)
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Draw it into this file too.")
+@click.option(
+    "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="Of the output."
+)
+def check(
+    file: Path, model: str | None, guarantee: str | None, budget: float, html: Path | None, format_: str
+) -> int:
+    """Verify the history in FILE (plain or gzipped) again, without running anything.
+
+    Exit codes: 0 valid; 1 invalid, with a counterexample; 2 the file is malformed; 3 unknown.
+    """
+    from ipclab.checks import check as verify
+    from ipclab.errors import ResultsError
+    from ipclab.history import read
+
+    chosen = cast("Model | None", model)
+    history = read(file, chosen)
+    verdict = verify(history, chosen, guarantee=cast("Guarantee | None", guarantee), budget_s=budget)
+    click.echo(_as_json(verdict) if format_ == "json" else _as_text(history, verdict))
+    if html is not None:
+        from ipclab.checks.page import page
+
+        try:
+            html.write_text(page(history, verdict), encoding="utf-8")
+        except OSError as error:
+            raise ResultsError(f"cannot write {html}: {error.strerror}; name another file") from error
+    return EXIT_CODES[verdict.verdict]
+
+
+def _as_json(verdict: Verdict) -> str:
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(verdict), indent=2).decode()
+
+
+def _as_text(history: History, verdict: Verdict) -> str:
+    from ipclab.checks.timeline import draw
+
+    faults = f", {_count(verdict.faults, 'fault')}" if verdict.faults else ""
+    lines = [
+        f"{verdict.verdict}: {verdict.model}, {_count(verdict.operations, 'operation')} on "
+        f"{_count(verdict.keys, 'key')}{faults}; decided by {' and '.join(verdict.methods)}"
+    ]
+    if verdict.anomalies:
+        lines.append("found: " + ", ".join(f"{name} {count}" for name, count in verdict.anomalies.items()))
+    counts = {name: count for name, count in verdict.counts.items() if count}
+    if counts:
+        lines.append(
+            "counted: " + ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items())
+        )
+    lines.extend(f"note: {note}" for note in verdict.notes)
+    if verdict.reason:
+        lines += ["", verdict.reason]
+    if verdict.counterexample is not None:
+        lines += ["", draw(history, verdict.counterexample)]
+    return "\n".join(lines)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

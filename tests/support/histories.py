@@ -1,0 +1,148 @@
+"""Small histories by chance: a right object run by several processes, some of them with an error put in."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from ipclab.history.columns import CODE_OF, FOREVER, Columns, History
+from ipclab.history.format import CODES, VERSION, Header, Model
+
+Row = tuple[int, str, Any, int, int, str]
+"""Process, function, value, start, end, outcome."""
+OPEN_ENDED = ("info", "open")
+
+
+def history_of(rows: list[Row], model: Model) -> History:
+    """The history of these rows; it skips what makes reading a file strict, for speed."""
+    columns = Columns()
+    for process, f, value, start, end, outcome in rows:
+        ends = FOREVER if outcome == "open" else end
+        columns.add(process, CODES[f], None, value, start, ends, CODE_OF[outcome])
+    return columns.history(Header(ipclab_history=VERSION, model=model), [])
+
+
+def schedule(chance: random.Random, operations: int, processes: int) -> list[tuple[int, int, int, int]]:
+    """Who does something from when to when, and the moment in between at which it takes effect, in the order
+    of these moments. All times differ, and nobody does two things at once."""
+    marks = [3 * p for p in range(processes)]
+    chosen = []
+    for _ in range(operations):
+        who = chance.randrange(processes)
+        times = sorted(marks[who] + 1 + chance.randrange(9) for _ in range(3))
+        start, point, end = times[0], times[1] + 1, times[2] + 2
+        marks[who] = end
+        chosen.append((who, start * processes + who, end * processes + who, point * processes + who))
+    return sorted(chosen, key=lambda op: (op[3], op[0]))
+
+
+def maimed(chance: random.Random, rows: list[Row], *, lies: bool = True) -> list[Row]:
+    """The rows with some outcomes lost, and each process silent after an operation that stayed open. Some
+    fail: with ``lies`` also such as had taken effect, so that the history may not be a right one."""
+    found: list[Row] = []
+    silent: set[int] = set()
+    often = chance.choice((0.0, 0.08, 0.25))
+    for process, f, value, start, end, outcome in sorted(rows, key=lambda row: row[3]):
+        if process in silent:
+            continue
+        luck = chance.random()
+        if luck < often:
+            outcome = chance.choice(OPEN_ENDED)
+            if outcome == "open":
+                silent.add(process)
+        elif luck < often + 0.04 and (lies or f == "read"):
+            outcome = "fail"
+        answers = f in ("read", "dequeue", "receive", "acquire")
+        found.append((process, f, value if outcome == "ok" or not answers else None, start, end, outcome))
+    return found
+
+
+def disturbed(chance: random.Random, rows: list[Row], errors: float, value: Callable[[], Any]) -> list[Row]:
+    """With a probability of ``errors`` one answer or interval is changed, or an operation left out."""
+    if not rows or chance.random() >= errors:
+        return rows
+    i = chance.randrange(len(rows))
+    process, f, old, start, end, outcome = rows[i]
+    kind = chance.randrange(4)
+    if kind == 0:
+        return rows[:i] + rows[i + 1 :]
+    if kind == 1 and f in ("read", "dequeue", "acquire"):
+        return [*rows[:i], (process, f, value(), start, end, outcome), *rows[i + 1 :]]
+    j = chance.randrange(len(rows))
+    other = rows[j]
+    if kind == 2 and other[1] == f:
+        swapped = list(rows)
+        swapped[i] = (process, f, other[2], start, end, outcome)
+        swapped[j] = (*other[:2], old, *other[3:])
+        return swapped
+    return rows
+
+
+def register(chance: random.Random, errors: float = 0.5) -> History:
+    """Writes of distinct values, and reads."""
+    state: int | None = None
+    rows: list[Row] = []
+    for n, (who, start, end, _) in enumerate(
+        schedule(chance, chance.randrange(2, 10), chance.randrange(1, 5)), 1
+    ):
+        if chance.random() < 0.5:
+            state = n
+            rows.append((who, "write", n, start, end, "ok"))
+        else:
+            rows.append((who, "read", state, start, end, "ok"))
+    count = len(rows)
+    rows = disturbed(chance, rows, errors, lambda: chance.choice([None, *range(1, count + 2)]))
+    return history_of(maimed(chance, rows, lies=errors > 0), "register")
+
+
+def queue(chance: random.Random, errors: float = 0.5) -> History:
+    """Distinct values put in, values and empty answers taken out."""
+    inside: list[int] = []
+    rows: list[Row] = []
+    bias = chance.choice([0.4, 0.5, 0.6])
+    for n, (who, start, end, _) in enumerate(
+        schedule(chance, chance.randrange(2, 11), chance.randrange(1, 5)), 1
+    ):
+        if chance.random() < bias:
+            inside.append(n)
+            rows.append((who, "enqueue", n, start, end, "ok"))
+        else:
+            rows.append((who, "dequeue", inside.pop(0) if inside else None, start, end, "ok"))
+    count = len(rows)
+    rows = disturbed(chance, rows, errors, lambda: chance.choice([None, *range(1, count + 2)]))
+    return history_of(maimed(chance, rows, lies=errors > 0), "queue")
+
+
+def counter(chance: random.Random, errors: float = 0.5) -> History:
+    """Amounts added, some of them negative in one history of three, and reads."""
+    total = 0
+    amounts = chance.choice([(1,), (1, 2, 5), (1, 3, -2)])
+    rows: list[Row] = []
+    for who, start, end, _ in schedule(chance, chance.randrange(2, 10), chance.randrange(1, 5)):
+        if chance.random() < 0.5:
+            amount = chance.choice(amounts)
+            total += amount
+            rows.append((who, "add", amount, start, end, "ok"))
+        else:
+            rows.append((who, "read", total, start, end, "ok"))
+    rows = disturbed(chance, rows, errors, lambda: chance.randrange(-2, 12))
+    return history_of(maimed(chance, rows, lies=errors > 0), "counter")
+
+
+def lock(chance: random.Random, errors: float = 0.5) -> History:
+    """Holds with rising tokens, now and then one that comes too early."""
+    holder: int | None = None
+    token = 0
+    rows: list[Row] = []
+    for who, start, end, _ in schedule(chance, chance.randrange(2, 12), chance.randrange(1, 5)):
+        if holder == who:
+            rows.append((who, "release", None, start, end, "ok"))
+            holder = None
+        elif holder is None or chance.random() < 0.08 * (errors > 0):
+            token += 1
+            holder = who
+            given = None if chance.random() < 0.3 else token
+            rows.append((who, "acquire", given, start, end, "ok"))
+    rows = disturbed(chance, rows, errors, lambda: chance.randrange(1, 6))
+    return history_of(maimed(chance, rows, lies=errors > 0), "lock")
