@@ -60,6 +60,8 @@ MODES: dict[str, Callable[[Mode], bool]] = {
 
 COUNTERS: dict[str, Callable[[Counter], bool]] = {
     "counter": lambda _: True,
+    # A client of an owner talks to it over primitives that its death may leave locked.
+    "safe_unowned_counter": lambda counter: counter.safe and not counter.has_owner,
     "served_counter": lambda counter: counter.broker is not None,
     "safe_counter": lambda counter: counter.safe,
     "gated_counter": lambda counter: not counter.safe and is_own(counter.name),

@@ -82,8 +82,10 @@ def test_a_new_counter_is_0_and_counts_by_1(bench: Bench, counter: Variant) -> N
     assert seen == [0, 1]
 
 
-def test_a_confirmed_increment_outlives_the_client_that_made_it(bench: Bench, safe_counter: Variant) -> None:
-    first, second = bench.clients(bench.counter(safe_counter, 2))
+def test_a_confirmed_increment_outlives_the_client_that_made_it(
+    bench: Bench, safe_unowned_counter: Variant
+) -> None:
+    first, second = bench.clients(bench.counter(safe_unowned_counter, 2))
     first.call(ends.increment, 5)
 
     first.kill()

@@ -16,7 +16,7 @@ from ipclab.startmethod import StartMethod, context
 from ipclab.trial import worker
 from ipclab.trial.worker import Assignment, Done, Failed, Go, Quit, Ready, Stop
 
-STACK_WAIT_S = 1.0
+STACK_WAIT_S = 5.0
 
 
 @dataclass(slots=True)
@@ -101,9 +101,9 @@ class Crew:
         return [w for w in self.workers if w.failure]
 
     def stacks(self) -> dict[str, str]:
-        """The Python stack of every worker that is alive and has not reported, by its name.
+        """End every worker that is alive and has not reported, and tell its Python stack, by its name.
 
-        Where all have, those that are alive cannot close: then theirs.
+        Where all have reported, those that are alive cannot close: then theirs.
         """
         alive = [w for w in self.workers if w.process.is_alive()]
         stuck = [w for w in alive if not w.settled] or alive
@@ -111,12 +111,11 @@ class Crew:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member.pid, signal.SIGUSR1)
         found = {}
+        deadline = time.monotonic() + STACK_WAIT_S
         for member in stuck:
+            member.process.join(max(deadline - time.monotonic(), 0))
             path = worker.stack_path(member.logs, member.name)
-            deadline = time.monotonic() + STACK_WAIT_S
-            while not (text := _read(path)).strip() and time.monotonic() < deadline:
-                time.sleep(0.01)
-            found[member.name] = text or "no stack: the process did not answer"
+            found[member.name] = _read(path) or "no stack: the process did not answer"
         return found
 
     def end(self) -> None:

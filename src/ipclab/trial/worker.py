@@ -9,8 +9,8 @@ Parent and worker talk over a pipe of their own, never during the measured windo
     parent  Quit()                       to a producer: close
     worker  Failed(reason, detail)       instead of any of these
 
-A worker ends when its parent is gone, ignores Ctrl-C (ending the trial is the parent's business), and writes
-its Python stack into a file of its own when it gets SIGUSR1, so that a hang can be named.
+A worker ends when its parent is gone, ignores Ctrl-C (ending the trial is the parent's business), and when it
+gets SIGUSR1 writes its Python stack into a file of its own and ends, so that a hang can be named.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def receipts_path(logs: Path, name: str) -> Path:
 
 
 def stack_path(logs: Path, name: str) -> Path:
-    """The file into which this worker writes its stack when it gets SIGUSR1."""
+    """The file into which this worker writes its stack when it gets SIGUSR1, before it ends."""
     return logs / f"{name}.stack"
 
 
@@ -125,7 +125,8 @@ def main(assignment: Assignment, parent: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _end_with_parent()
     with stack_path(assignment.logs, assignment.name).open("w") as stack:
-        faulthandler.register(signal.SIGUSR1, stack, all_threads=True)
+        # Chained to the signal's default, which ends the process: so its end says that the stack is whole.
+        faulthandler.register(signal.SIGUSR1, stack, all_threads=True, chain=True)
         # What was inherited by fork need not be looked at by the worker's garbage collector.
         gc.freeze()
         try:
