@@ -224,8 +224,12 @@ class DeliveryCheck:
             return
         reached = np.maximum.accumulate(np.concatenate(([newest], sequences)))
         late = sequences < reached[:-1]
-        self._reordered += int(late.sum())
         self._newest[consumer, producer] = reached[-1]
+        if self._sure is not None:
+            late &= self._sure[self._starts[producer] + sequences]
+            if not late.any():
+                return
+        self._reordered += int(late.sum())
         place = int(np.flatnonzero(late)[0])
         self._note(
             "reordered",

@@ -121,7 +121,7 @@ def _note_guarantee(found: Findings, history: History, model: Model, guarantee: 
             f"{excused} of {lost} lost messages are excused by receives that never ended or kills"
         )
     if found.counts["reordered"] and "reordered" not in found.anomalies:
-        found.notes.append(f"{found.counts['reordered']} messages came out of order; no order is declared")
+        found.notes.append(f"{found.counts['reordered']} messages came out of order, which is not held against it")
     if history.header.fan_out:
         found.notes.append("fan-out: every consumer is owed every message")
 

@@ -20,6 +20,7 @@ OUTCOMES: tuple[Outcome, ...] = ("ok", "fail", "info", "open")
 OK, FAIL, INFO, OPEN = range(4)
 
 Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,8 +90,9 @@ class History:
         )
 
     def name(self, process: Name) -> str:
-        """What a process is called."""
-        return self.header.names.get(str(process), str(process))
+        """What a process is called: by the header, else by its own name or number."""
+        own = f"process {process}" if isinstance(process, int) else process
+        return self.header.names.get(str(process), own)
 
     def places(self, *functions: str) -> Int64s:
         """Where these operations are."""
