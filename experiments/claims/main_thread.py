@@ -55,13 +55,15 @@ PROGRAM = """
 import threading, time
 def child():
     {child}
-    time.sleep(0.3)
     print("child done", flush=True)
 thread = threading.Thread(target=child, daemon={daemon})
 thread.start()
 {then}
 print("main done", flush=True)
 """
+
+
+OUTLIVE_MAIN = "threading.main_thread().join()"
 
 
 def program(bench, name, child="pass", then="pass", daemon=False):
@@ -159,13 +161,15 @@ def argument():
 def experiment(bench: Bench) -> Evidence:
     list_changed, number_changed = bench.start(argument).result()
     evidence = Evidence(
-        unjoined=program(bench, "not joined"),
+        unjoined=program(bench, "not joined", child=OUTLIVE_MAIN),
         joined=program(bench, "joined", then="thread.join()"),
-        daemon=program(bench, "daemon", daemon=True),
+        daemon=program(bench, "daemon", child="time.sleep(5)", daemon=True),
         child_raises=program(
             bench, "child raises", child="raise ValueError('in the child')", then="thread.join()"
         ),
-        main_raises=program(bench, "main raises", then="raise ValueError('in the main thread')"),
+        main_raises=program(
+            bench, "main raises", child=OUTLIVE_MAIN, then="raise ValueError('in the main thread')"
+        ),
         list_changed=list_changed,
         number_changed=number_changed,
         plus_one=bench.start(race, plus_one).result(),

@@ -23,6 +23,9 @@ class NoLock:
     def __exit__(self, *_): ...
 
 
+NO_LOCK = NoLock()
+
+
 def add(value, lock, start):
     start.wait()
     for _ in range(UPDATES):
@@ -37,13 +40,13 @@ def race(bench, lock):
     return 2 * UPDATES - value.value
 
 
-def slow_add(value, lock, timeline, has_read, other_tries, other_is_done):
+def slow_add(value, lock, timeline, patience_s, has_read, other_tries, other_is_done):
     with lock:
         old = value.value
         timeline(f"has read {old}")
         has_read.set()
         other_tries.wait()
-        other_is_done.wait(0.5)  # all the time that the other one could want, unless the lock keeps it out
+        other_is_done.wait(patience_s)
         value.value = old + 1
         timeline(f"writes {old + 1}")
 
@@ -59,7 +62,9 @@ def add_in_between(value, lock, timeline, has_read, other_tries, other_is_done):
 
 def forced(bench, lock_a, lock_b):
     value, events = bench.context.RawValue("q", 0), [bench.context.Event() for _ in range(3)]
-    a = bench.start(slow_add, value, lock_a, bench.timeline, *events, name="A")
+    # All the time that B could want, but where the lock is to keep it out.
+    patience_s = 0.5 if lock_a is lock_b is not NO_LOCK else 20
+    a = bench.start(slow_add, value, lock_a, bench.timeline, patience_s, *events, name="A")
     b = bench.start(add_in_between, value, lock_b, bench.timeline, *events, name="B")
     a.result(), b.result()
     return 2 - value.value
@@ -94,14 +99,14 @@ def after_a_kill(bench, whom):
 
 
 def experiment(bench: Bench) -> Evidence:
-    no_lock, lock = NoLock(), bench.context.Lock()
+    lock = bench.context.Lock()
     return Evidence(
         updates=2 * UPDATES,
-        lost_without=race(bench, no_lock),
+        lost_without=race(bench, NO_LOCK),
         lost_with=race(bench, lock),
-        forced_without=forced(bench, no_lock, no_lock),
+        forced_without=forced(bench, NO_LOCK, NO_LOCK),
         forced_with=forced(bench, lock, lock),
-        forced_rogue=forced(bench, lock, no_lock),
+        forced_rogue=forced(bench, lock, NO_LOCK),
         owner_killed=after_a_kill(bench, "owner"),
         waiter_killed=after_a_kill(bench, "waiter"),
     )

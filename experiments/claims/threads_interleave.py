@@ -12,7 +12,7 @@ import msgspec
 from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds_when, main, refuted
 
 TASKS = (1, 2, 4, 8)
-TURNS_S, WAIT_S, NUMBERS = 0.3, 0.1, 1_000_000
+TURNS_S, WAIT_S, NUMBERS = 0.3, 0.2, 1_000_000
 
 
 class Timing(msgspec.Struct, frozen=True):

@@ -54,6 +54,12 @@ def test_a_hang_is_told_with_the_place(start: Started, method: StartMethod) -> N
     assert fate.stuck_in.endswith("__enter__")
 
 
+def test_a_function_of_c_is_told_by_its_name(start: Started) -> None:
+    lock = multiprocessing.get_context("fork").Lock()
+    lock.acquire()
+    assert start(lock.acquire).watch(0.2).stuck_in == "SemLock.acquire"
+
+
 def test_a_hung_child_is_left_alone_and_may_still_return(start: Started) -> None:
     event = multiprocessing.get_context("fork").Event()
     child = start(event.wait)

@@ -49,7 +49,7 @@ class Bench:
         process = context.Process(target=run, args=(theirs, stack, function, args), name=name)
         process.start()
         theirs.close()
-        return Child(process, ours, stack)
+        return Child(process, ours, stack, getattr(function, "__qualname__", repr(function)))
 
     def interpreter(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run code in an interpreter that has nothing to do with this one, and wait for its end.

@@ -62,8 +62,9 @@ class Child:
     The time that a process needs to start does not count as time in which it hangs.
     """
 
-    def __init__(self, process: BaseProcess, connection: Connection, stack: Path) -> None:
+    def __init__(self, process: BaseProcess, connection: Connection, stack: Path, function: str) -> None:
         self._process = process
+        self._function = function
         self._connection = connection
         self._stack = stack
         self._began = False
@@ -98,10 +99,10 @@ class Child:
         for _ in range(10):
             if self._settled(for_s):
                 return self._fate()
-            asleep, first = self._asleep(), frames(self._look())
+            asleep, first = self._asleep(), self._stack_now()
             if self._settled(0.2):
                 return self._fate()
-            asleep, second = asleep and self._asleep(), frames(self._look())
+            asleep, second = asleep and self._asleep(), self._stack_now()
             if asleep and second and first == second:
                 return Fate("hung", stuck_in=place(second), stack="\n".join(second))
         raise ExperimentError(f"{self._process.name} neither ended nor stood still")
@@ -127,7 +128,7 @@ class Child:
         """Wait until the process is gone; its exit code. Raises ExperimentError where it stays."""
         self._process.join(within_s)
         if self._process.exitcode is None:
-            raise ExperimentError(f"{self._process.name} did not end: {place(frames(self._look()))}")
+            raise ExperimentError(f"{self._process.name} did not end: {place(self._stack_now())}")
         return self._process.exitcode
 
     def _await_begin(self) -> None:
@@ -170,6 +171,11 @@ class Child:
             return bool(psutil.Process(self.pid).status() != psutil.STATUS_RUNNING)
         except psutil.NoSuchProcess:
             return False
+
+    def _stack_now(self) -> list[str]:
+        """Empty where it does not answer. A function that is not in Python has no frame of its own."""
+        dump = self._look()
+        return frames(dump) or ([self._function] if dump else [])
 
     def _look(self) -> str:
         self._stack.write_text("")
