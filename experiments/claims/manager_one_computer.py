@@ -3,6 +3,7 @@
 import secrets
 import subprocess
 import sys
+from multiprocessing.connection import address_type
 
 import msgspec
 
@@ -11,6 +12,7 @@ from ipclab.claims.networks import joined
 
 SERVER = """
 import sys
+from multiprocessing.connection import address_type
 from multiprocessing.managers import BaseManager, DictProxy, ListProxy
 class Board(BaseManager): pass
 notes, log = {"server": "was here"}, ["server"]
@@ -23,6 +25,7 @@ server.serve_forever()
 
 CLIENT = """
 import sys
+from multiprocessing.connection import address_type
 from multiprocessing.managers import BaseManager, DictProxy, ListProxy
 class Board(BaseManager): pass
 Board.register("notes", proxytype=DictProxy)
@@ -41,7 +44,7 @@ class Evidence(msgspec.Struct, frozen=True):
     far_saw: str  # in dict and list, of what was in the server
     near_saw: str  # a client beside the server, after the far one wrote to them
     wrong_key: str  # what a client with another key gets
-    plain: str  # the address of a Manager() that is given none
+    plain: str  # the kind of address of a Manager() that is given none
 
 
 def interpreter(enter, code, *arguments):
@@ -74,7 +77,7 @@ def experiment(bench: Bench) -> Evidence:
     wrong_key = client(far, "guess", "far")
     server.kill()
     with bench.context.Manager() as plain:
-        return Evidence(networks is not None, far_saw, near_saw, wrong_key, repr(plain.address))
+        return Evidence(networks is not None, far_saw, near_saw, wrong_key, address_type(plain.address))
 
 
 def verdict(seen: Evidence) -> Verdict:
