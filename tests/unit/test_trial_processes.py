@@ -18,6 +18,7 @@ from ipclab.backends.registry import Variant, channel_class
 from ipclab.startmethod import StartMethod
 from ipclab.trial import rawlog
 from ipclab.trial.clock import now_ns
+from ipclab.trial.message import stamp, tail
 from ipclab.trial.processes import Crew, sigint_blocked
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.worker import Assignment, Go, receipts_path, sends_path
@@ -34,6 +35,14 @@ def eventually(condition: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def receives(channel: Channel, consumer: Assignment) -> bool:
+    """Whether this consumer logs a message that it is sent."""
+    body = stamp(0, 0, 1, tail(consumer.spec.seed, 0, consumer.spec.size_bytes))
+    channel.producer(0).send(body)
+    log = receipts_path(consumer.logs, consumer.name)
+    return eventually(lambda: len(rawlog.read_receipts(log)) == 1)
 
 
 def gone(pid: int) -> bool:
@@ -104,7 +113,8 @@ def test_a_worker_that_hangs_shows_where(tmp_path: Path) -> None:
         member = crew.start(assignment)
         assert heard(crew, lambda: member.ready)
         member.tell(Go(now_ns(), now_ns()))
-        assert eventually(lambda: "roles.py" in crew.stacks()["consumer-0"])
+        assert receives(channel, assignment)
+        assert "roles.py" in crew.stacks()["consumer-0"]
     channel.teardown()
 
 
@@ -115,7 +125,7 @@ def test_a_worker_takes_no_notice_of_ctrl_c(tmp_path: Path) -> None:
         assert heard(crew, lambda: member.ready)
         os.kill(member.pid, signal.SIGINT)
         member.tell(Go(now_ns(), now_ns()))
-        assert eventually(lambda: "roles.py" in crew.stacks()["consumer-0"])
+        assert receives(channel, assignment)
         assert not crew.failures
     channel.teardown()
 
