@@ -3,6 +3,7 @@
 import msgspec
 
 from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, main, refuted
+from ipclab.claims.pools import finishing
 
 TASKS = 10
 
@@ -55,7 +56,7 @@ def error_of(function, *args):
 
 
 def handle(context, gate):
-    with context.Pool(1, equip, [gate, None]) as pool:
+    with finishing(context.Pool(1, equip, [gate, None])) as pool:
         got = pool.apply_async(multiply, (6, 7)).get()
         error = error_of(pool.apply_async(divmod, (1, 0)).get)
         join_first = error_of(pool.join)

@@ -6,6 +6,7 @@ import threading
 import msgspec
 
 from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims.pools import finishing
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -46,7 +47,7 @@ def callbacks(context, timeline):
         go_on.wait()
         timeline("slow callback ends")
 
-    with context.Pool(2, equip, [task_done]) as pool:
+    with finishing(context.Pool(2, equip, [task_done])) as pool:
         pool.apply_async(task, callback=note).get()
         timeline("get() has returned")
         order.append("get")

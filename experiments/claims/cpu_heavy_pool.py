@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims.pools import finishing
 from ipclab.trial.resources import cores
 
 TASKS, ROUNDS, SMALL_TASKS = 8, 3, 3_000
@@ -45,7 +46,7 @@ def queued_s():
 def compare(context, workers, timeline):
     sys.setswitchinterval(10)  # else threads that wait for the interpreter's lock queue to look at it
     ran_s, ready_s, wall_s = (dict.fromkeys(WAYS, 0.0) for _ in range(3))
-    with context.Pool(workers) as processes, ThreadPool(workers) as threads:
+    with finishing(context.Pool(workers)) as processes, ThreadPool(workers) as threads:
         maps = dict(zip(WAYS, (map, threads.map, processes.map), strict=True))
         for _ in range(ROUNDS):  # in turns, so that a busy moment of the machine hits all of them
             for way, run in maps.items():

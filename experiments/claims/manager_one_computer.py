@@ -12,7 +12,6 @@ from ipclab.claims.networks import joined
 
 SERVER = """
 import sys
-from multiprocessing.connection import address_type
 from multiprocessing.managers import BaseManager, DictProxy, ListProxy
 class Board(BaseManager): pass
 notes, log = {"server": "was here"}, ["server"]
@@ -25,7 +24,6 @@ server.serve_forever()
 
 CLIENT = """
 import sys
-from multiprocessing.connection import address_type
 from multiprocessing.managers import BaseManager, DictProxy, ListProxy
 class Board(BaseManager): pass
 Board.register("notes", proxytype=DictProxy)

@@ -5,6 +5,7 @@ import os
 import msgspec
 
 from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims.pools import finishing
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -22,7 +23,7 @@ def pid(_):
 
 
 def use_again(context, workers, timeline):
-    with context.Pool(workers) as pool:
+    with finishing(context.Pool(workers)) as pool:
         pool.map(pid, range(100))
         alive = sum(worker.is_alive() for worker in pool._pool)
         pids = {worker.pid for worker in pool._pool}

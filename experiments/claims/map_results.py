@@ -3,6 +3,7 @@
 import msgspec
 
 from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, main, refuted
+from ipclab.claims.pools import finishing
 
 NUMBERS = [1, 2, 3, 4]
 
@@ -36,7 +37,7 @@ def reciprocal(number):
 def use(context, method):
     gates = [context.Event() for _ in NUMBERS]
     finished = context.SimpleQueue()
-    with context.Pool(len(NUMBERS), equip, [gates, finished]) as pool:
+    with finishing(context.Pool(len(NUMBERS), equip, [gates, finished])) as pool:
         found = getattr(pool, method)(square, NUMBERS, chunksize=1)
         returned = None if found is None else list(found)
         order = [finished.get() for _ in NUMBERS]

@@ -129,7 +129,7 @@ def race(bench, size, lock=None):
     writing.close()
     corrupted = reader.result()
     for writer in writers:
-        writer.kill()
+        writer.kill() if corrupted else writer.join()  # where it is corrupted, some write to nobody
     return corrupted
 
 

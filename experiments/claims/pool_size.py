@@ -6,6 +6,7 @@ import msgspec
 import psutil
 
 from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims.pools import finishing
 from ipclab.trial.resources import cores
 
 TASKS, WAIT_S = 24, 0.02
@@ -45,7 +46,7 @@ def idle_s():
 
 
 def run(context, size):
-    with context.Pool(size) as pool:
+    with finishing(context.Pool(size)) as pool:
         pool.map(wait, range(size), chunksize=1)  # until all have started
         idle, total = idle_s(), sum(psutil.cpu_times())
         computing_s = timed(pool, compute)

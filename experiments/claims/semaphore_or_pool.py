@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, main, refuted
+from ipclab.claims.pools import finishing
 
 LIMIT = 2
 TASKS = (10, 100, 500)
@@ -87,7 +88,7 @@ def pooled(_):
 
 def by_pool(context, tasks):
     inside, began = Inside(context), time.monotonic()
-    with context.Pool(LIMIT, equip, [inside]) as pool:
+    with finishing(context.Pool(LIMIT, equip, [inside])) as pool:
         pool.map(pooled, range(tasks), chunksize=1)
         seconds = time.monotonic() - began
         alive = [process.pid for process in pool._pool]

@@ -5,6 +5,7 @@ import time
 import msgspec
 
 from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims.pools import finishing
 
 TASKS = 10
 
@@ -72,7 +73,7 @@ def fail():
 
 
 def ignore_or_get(context, get):
-    with context.Pool(1) as pool:
+    with finishing(context.Pool(1)) as pool:
         asked = pool.apply_async(fail)
         if get:
             asked.get()
