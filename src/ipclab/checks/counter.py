@@ -10,7 +10,8 @@ from ipclab.checks.delivery import Verdict
 class CounterVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``lost`` increments were confirmed and are not in the final value; ``phantom`` ones are in it and were
     never attempted. ``safe`` is what the discipline declares; ``verdict`` is about that declaration, so a
-    discipline that declares itself unsafe and loses updates is ``valid``: it did what it said."""
+    discipline that declares itself unsafe and loses updates is ``valid``: it did what it said. None declares
+    that it invents any."""
 
     attempted: int
     confirmed: int
@@ -29,7 +30,7 @@ def settle(attempted: int, confirmed: int, final: int, *, safe: bool) -> Counter
     broken = []
     if lost and safe:
         broken.append(f"lost {lost} of {confirmed} confirmed increments")
-    if phantom and safe:
+    if phantom:
         broken.append(f"shows {phantom} increments that nobody made")
     return CounterVerdict(
         attempted=attempted,

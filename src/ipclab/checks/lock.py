@@ -10,6 +10,7 @@ at which nobody else held.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,7 @@ from ipclab.history.columns import CODE_OF, FOREVER, INFO, OK, History
 from ipclab.history.format import CODES
 from ipclab.history.values import NULL
 
+_CHUNK = 50_000
 ACQUIRE, RELEASE = CODES["acquire"], CODES["release"]
 
 
@@ -99,21 +101,7 @@ def check_lock(history: History) -> Findings:
 def _holds(found: Findings, ranks: Ranks) -> dict[int, _Key]:
     history = found.history
     keys: dict[int, _Key] = defaultdict(_Key)
-    order = np.argsort(ranks.start, kind="stable")
-    columns = (
-        ranks.places[order],
-        ranks.key[order],
-        history.process[ranks.places[order]],
-        history.f[ranks.places[order]],
-        history.outcome[ranks.places[order]],
-        history.value[ranks.places[order]],
-        ranks.start[order],
-        ranks.end[order],
-        ranks.last[ranks.key[order]],
-    )
-    for place, key, who, f, outcome, value, start, end, last in zip(
-        *(column.tolist() for column in columns), strict=True
-    ):
+    for place, key, who, f, outcome, value, start, end, last in _rows(history, ranks):
         state = keys[key]
         process = state.processes[who]
         if f == ACQUIRE:
@@ -131,6 +119,18 @@ def _holds(found: Findings, ranks: Ranks) -> dict[int, _Key]:
                 text = f"{found.say(place)}, which held nothing"
                 found.clash("release-without-hold", 1, (place,), text)
     return keys
+
+
+def _rows(history: History, ranks: Ranks) -> Iterator[tuple[int, ...]]:
+    """Place, key, process, function, outcome, value, start, end and the key's last rank of every operation,
+    in the order of their starts; some at a time, to save memory."""
+    order = np.argsort(ranks.start, kind="stable")
+    for first in range(0, len(order), _CHUNK):
+        some = order[first : first + _CHUNK]
+        places, key = ranks.places[some], ranks.key[some]
+        logged = (history.process, history.f, history.outcome, history.value)
+        columns = (places, key, *(column[places] for column in logged), ranks.start[some], ranks.end[some])
+        yield from zip(*(column.tolist() for column in (*columns, ranks.last[key])), strict=True)
 
 
 def _release(process: _Process, state: _Key, place: int, start: int, end: int, *, sure: bool) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ipclab.checks.delivery import Verdict as Word
 from ipclab.checks.models import IMPOSSIBLE, Call, State, Step
 
-MOST_STEPS = 2_000_000
+MOST_STEPS = 1_000_000
 _LOOK_AT_CLOCK = 0x3FF
 _PURE = frozenset(("read", "dequeue"))
 """Where these fit and change nothing they stand in nobody's way (a write of the present value may)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from ipclab.checks.bounds import check_counter, losses
@@ -17,9 +18,10 @@ from ipclab.checks.verdict import Findings, Verdict, key_words
 from ipclab.errors import UsageError
 from ipclab.history.columns import History
 from ipclab.history.format import FUNCTIONS, NAMES, SAME_AS, Guarantee, Model
+from ipclab.history.values import NULL
 
 BUDGET_S = 10.0
-COUNTER_SEARCHED_BELOW = 20_000
+COUNTER_SEARCHED_BELOW = 10_000
 """Operations up to which the reads of a counter are searched for a common order, beyond their bounds."""
 SHRINK_S = 5.0
 METHODS: dict[Model, str] = {
@@ -121,7 +123,9 @@ def _note_guarantee(found: Findings, history: History, model: Model, guarantee: 
             f"{excused} of {lost} lost messages are excused by receives that never ended or kills"
         )
     if found.counts["reordered"] and "reordered" not in found.anomalies:
-        found.notes.append(f"{found.counts['reordered']} messages came out of order, which is not held against it")
+        found.notes.append(
+            f"{found.counts['reordered']} messages came out of order, which is not held against it"
+        )
     if history.header.fan_out:
         found.notes.append("fan-out: every consumer is owed every message")
 
@@ -142,6 +146,8 @@ def _search(found: Findings, history: History, model: Model, keys: Sequence[int]
     initial, step = STEPS[model]
     steps = 0
     for key, some in calls(history, model, keys).items():
+        if _causeless(found, some, model):
+            continue
         outcome = search(some, initial, step, until_s=until_s)
         steps += outcome.steps
         where = key_words(history.keys[key])
@@ -156,6 +162,27 @@ def _search(found: Findings, history: History, model: Model, keys: Sequence[int]
             else:
                 found.undecided = f"{limit}; it was needed because {why}"
     found.counts["search_steps"] = steps
+
+
+def _causeless(found: Findings, some: Sequence[Call], model: Model) -> bool:
+    """Enter answers that no operation can have caused, in whatever order: no search is needed for them."""
+    if model not in ("register", "queue"):
+        return False
+    caused = Counter(c.value for c in some if c.f in ("write", "enqueue"))
+    caused.update(c.value[1] for c in some if c.f == "cas")
+    answers = [c for c in some if c.f in ("read", "dequeue") and c.value != NULL]
+    strange = [c.place for c in answers if c.value not in caused]
+    if strange:
+        text = f"{found.say(strange[0])}: nobody put that there"
+        found.clash("phantom", len(strange), strange[:1], text)
+    if model == "queue":
+        given = Counter(c.value for c in answers)
+        often = next((v for v, times in given.items() if times > caused[v] > 0), None)
+        if often is not None:
+            copies = [c.place for c in some if c.value == often]
+            text = f"it was put in {caused[often]} times and came out {given[often]} times"
+            found.clash("duplicated", given[often] - caused[often], copies, text)
+    return bool(found.anomalies)
 
 
 def _enter(found: Findings, left: Sequence[Call], model: Model, logged: int) -> None:

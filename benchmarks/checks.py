@@ -1,0 +1,195 @@
+"""What the checks of histories cost: time, how it grows, and memory an operation.
+
+    python benchmarks/checks.py [--most N]
+
+Delivery and order of ten million messages go through ``DeliveryCheck`` as a trial feeds it; the others check
+a history of N operations (a million) that is in memory already. Reading such a history from its file is shown
+by itself. Growth is the processor's time at the most operations over that at a hundredth of them: 100 is
+linear, 150 is n log n; above that it is memory, since ten thousand operations fit into a processor's cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from ipclab.checks import check
+from ipclab.checks.delivery import DeliveryCheck
+from ipclab.history import Header, History, Operation, merge, read
+from ipclab.history.columns import OK
+from ipclab.history.format import CODES, VERSION, Line, Model
+from ipclab.history.values import Values
+
+MESSAGES = 10_000_000
+CHUNK = 500_000
+PRODUCERS = 4
+TAKES_NS = 900
+"""How long an operation takes; with one begun every 250 ns, four of them are under way at a time."""
+
+
+def main() -> None:
+    """Print one line a check."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--most", type=int, default=1_000_000, help="operations of the largest history")
+    most = parser.parse_args().most
+    print(f"{'check':<34}{'operations':>12}{'seconds':>9}{'growth':>8}{'bytes/op':>10}")
+    seconds, peak = deliver(MESSAGES)
+    print(f"{'delivery and order, a trial':<34}{MESSAGES:>12}{seconds:>9.2f}{'':>8}{peak / MESSAGES:>10.0f}")
+    makes: dict[Model, Callable[[int], History]] = {
+        "queue": queue,
+        "register": register,
+        "delivery": delivery,
+        "counter": counter,
+        "lock": lock,
+    }
+    for model, make in makes.items():
+        (_, small), (seconds, large) = timed(make(most // 100)), timed(make(most))
+        memory = remembered(make, most)
+        print(f"{model:<34}{most:>12}{seconds:>9.2f}{large / small:>8.0f}{memory / most:>10.0f}")
+    seconds = reading(most // 10)
+    print(f"{'reading a file (gzipped)':<34}{most // 10:>12}{seconds:>9.2f}")
+    print(f"largest this process ever was: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
+
+
+def deliver(messages: int) -> tuple[float, int]:
+    """Seconds to account for so many messages of four producers at two consumers, and bytes of the ledger."""
+    each = messages // PRODUCERS
+    ledger = DeliveryCheck([each] * PRODUCERS, [each] * PRODUCERS, consumers=2)
+    began = time.perf_counter()
+    for first in range(0, messages, 2 * CHUNK):
+        number = np.arange(first, min(first + 2 * CHUNK, messages))
+        for consumer in (0, 1):
+            own = number[consumer::2]
+            # Each consumer gets of all producers, in their order.
+            producer = ((own // 2) % PRODUCERS).astype(np.uint16)
+            sequence = (own // (2 * PRODUCERS) * 2 + consumer).astype(np.uint64)
+            ledger.add(consumer, producer, sequence, np.ones(len(own), np.bool_))
+    settled = ledger.settle(may_lose=False, may_duplicate=False, ordered=True)
+    took = time.perf_counter() - began
+    if settled.verdict != "valid":
+        sys.exit(f"the ledger says {settled.broken}")
+    return took, messages
+
+
+def timed(history: History) -> tuple[float, float]:
+    """Seconds to check it, and of the processor: the best of a few."""
+    best_s = best_cpu_s = float("inf")
+    for _ in range(30 if len(history) <= 100_000 else 3):
+        began, cpu_began = time.perf_counter(), time.process_time()
+        verdict = check(history)
+        best_s = min(best_s, time.perf_counter() - began)
+        best_cpu_s = min(best_cpu_s, time.process_time() - cpu_began)
+        if verdict.verdict != "valid":
+            sys.exit(f"{verdict.model}: {verdict.verdict}, {verdict.reason}")
+    return best_s, best_cpu_s
+
+
+def remembered(make: Callable[[int], History], operations: int) -> int:
+    """Bytes of the history and of all that the check allocates besides, at their peak."""
+    history = make(operations)
+    names = ("process", "key", "f", "outcome", "value", "start", "end")
+    own: int = sum(getattr(history, name).nbytes for name in names)
+    tracemalloc.start()
+    check(history)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak + own
+
+
+def columns(model: Model, names: tuple[str, ...], f: np.ndarray, value: np.ndarray) -> History:
+    """A history of these operations, one begun every 250 ns, in turn by eight processes."""
+    n = len(f)
+    start = np.arange(n, dtype=np.int64) * 250
+    return History(
+        header=Header(ipclab_history=VERSION, model=model),
+        processes=list(range(8)),
+        keys=[None],
+        values=Values(),
+        faults=[],
+        process=(np.arange(n) % 8).astype(np.int32),
+        key=np.zeros(n, np.int32),
+        f=np.array([CODES[name] for name in names], np.int8)[f],
+        outcome=np.full(n, OK, np.int8),
+        value=value.astype(np.int64),
+        start=start,
+        end=start + TAKES_NS,
+    )
+
+
+def queue(n: int) -> History:
+    """Enqueues and dequeues in turn, ten values inside."""
+    f = np.arange(n) % 2
+    f[:20] = np.repeat((0, 1), 10)
+    value = np.empty(n, np.int64)
+    for which in (0, 1):
+        value[f == which] = np.arange(int((f == which).sum()))
+    return columns("queue", ("enqueue", "dequeue"), f, value)
+
+
+def delivery(n: int) -> History:
+    """The same, as messages."""
+    made = queue(n)
+    swapped = np.where(made.f == CODES["enqueue"], CODES["send"], CODES["receive"]).astype(np.int8)
+    return columns(
+        "delivery", ("send", "receive"), (swapped == CODES["receive"]).astype(np.int64), made.value
+    )
+
+
+def register(n: int) -> History:
+    """A write, then three reads of it."""
+    f = (np.arange(n) % 4 > 0).astype(np.int64)
+    return columns("register", ("write", "read"), f, np.arange(n) // 4)
+
+
+def counter(n: int) -> History:
+    """Add one, and read."""
+    f = np.arange(n) % 2
+    return columns("counter", ("add", "read"), f, np.where(f == 0, 1, np.arange(n) // 2 + 1))
+
+
+def lock(n: int) -> History:
+    """Eight processes in turn; the intervals are made not to touch."""
+    made = columns("lock", ("acquire", "release"), np.arange(n) % 2, np.arange(n) // 2 + 1)
+    made.process[:] = np.arange(n) // 2 % 8
+    made.end[:] = made.start + 100
+    return made
+
+
+def reading(operations: int) -> float:
+    """Seconds to read a file of so many operations on a queue."""
+    history = queue(operations)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log.jsonl"
+        with log.open("wb") as file:
+            for line in lines(history):
+                file.write(msgspec.json.encode(line) + b"\n")
+        kept = Path(folder) / "history.jsonl.gz"
+        merge(kept, history.header, [log])
+        began = time.perf_counter()
+        read(kept)
+        return time.perf_counter() - began
+
+
+def lines(history: History) -> list[Line]:
+    """What its processes would have logged, in the order of time."""
+    found = []
+    for i in range(len(history)):
+        op: Operation = history.operation(i)
+        asked = op.value if op.f == "enqueue" else None
+        assert op.end_ns is not None
+        found.append(Line(process=op.process, type="invoke", f=op.f, value=asked, time=op.start_ns))
+        found.append(Line(process=op.process, type="ok", f=op.f, value=op.value, time=op.end_ns))
+    return sorted(found, key=lambda line: line.time)
+
+
+if __name__ == "__main__":
+    main()
