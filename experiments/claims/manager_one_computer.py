@@ -58,8 +58,8 @@ def interpreter(enter, code, *arguments):
     )
 
 
-def experiment(bench: Bench) -> Evidence:
-    networks = joined(bench)
+def talk(bench, networks):
+    """What the clients see, one after the other."""
     near, far = (network.enter for network in networks) if networks else ((), ())
     host, key = networks[0].address if networks else "127.0.0.1", secrets.token_hex()
     server = interpreter(near, SERVER, host, key)
@@ -67,15 +67,19 @@ def experiment(bench: Bench) -> Evidence:
     bench.timeline(f"a Manager serves at {host}:{port}")
 
     def client(enter, key, me):
-        saw, error = interpreter(enter, CLIENT, host, port, key, me).communicate(timeout=20)
-        bench.timeline(f"the {me} client saw {saw.strip() or error.splitlines()[-1]}")
-        return saw.strip() or error.splitlines()[-1]
+        out, error = interpreter(enter, CLIENT, host, port, key, me).communicate(timeout=20)
+        saw = out.strip() or error.splitlines()[-1]
+        bench.timeline(f"the {me} client saw {saw}")
+        return saw
 
-    far_saw, near_saw = client(far, key, "far"), client(near, key, "near")
-    wrong_key = client(far, "guess", "far")
+    seen = client(far, key, "far"), client(near, key, "near"), client(far, "guess", "far")
     server.kill()
-    with bench.context.Manager() as plain:
-        return Evidence(networks is not None, far_saw, near_saw, wrong_key, address_type(plain.address))
+    return seen
+
+
+def experiment(bench: Bench) -> Evidence:
+    with joined(bench) as networks, bench.context.Manager() as plain:
+        return Evidence(networks is not None, *talk(bench, networks), address_type(plain.address))
 
 
 def verdict(seen: Evidence) -> Verdict:

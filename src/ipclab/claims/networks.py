@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,37 +15,43 @@ _LIFE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """``enter`` goes before a command that is to run in it; ``address`` is its own, seen from the other one."""
+    """``enter`` goes before a command that is to run in it; ``address`` is its own there."""
 
     enter: tuple[str, ...]
     address: str
 
 
-def joined(bench: Bench) -> tuple[Network, Network] | None:
+@contextlib.contextmanager
+def joined(bench: Bench) -> Iterator[tuple[Network, Network] | None]:
     """Two network namespaces with a virtual cable between them, or None where the system does not allow it.
 
     Neither has an interface of this machine's, whose own network is left as it is, nor the loopback of the
-    other. Needs Linux, util-linux and iproute2, and no root where user namespaces are allowed. They vanish
-    with the experiment.
+    other. Needs Linux, util-linux and iproute2, and no root where user namespaces are allowed. Each lasts
+    until this block is left and nothing runs in it any more.
     """
-    try:
-        near = _namespace(bench, "unshare", "--user", "--map-root-user", "--net")
-        far = _namespace(bench, *_enter(near), "unshare", "--net")
-        _ip(near, f"link add near type veth peer name far netns {far}")
-        for pid, name, address in ((near, "near", "10.0.0.1"), (far, "far", "10.0.0.2")):
-            _ip(pid, f"address add {address}/24 dev {name}")
-            _ip(pid, f"link set {name} up")
-            _ip(pid, "link set lo up")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return Network(_enter(near), "10.0.0.1"), Network(_enter(far), "10.0.0.2")
+    with contextlib.ExitStack() as keepers:
+        try:
+            near = _namespace(bench, keepers, "unshare", "--user", "--map-root-user", "--net")
+            far = _namespace(bench, keepers, *_enter(near), "unshare", "--net")
+            _ip(near, f"link add near type veth peer name far netns {far}")
+            for pid, name, address in ((near, "near", "10.0.0.1"), (far, "far", "10.0.0.2")):
+                _ip(pid, f"address add {address}/24 dev {name}")
+                _ip(pid, f"link set {name} up")
+                _ip(pid, "link set lo up")
+        except (OSError, subprocess.SubprocessError):
+            networks = None
+        else:
+            networks = Network(_enter(near), "10.0.0.1"), Network(_enter(far), "10.0.0.2")
+        yield networks
 
 
-def _namespace(bench: Bench, *command: str) -> int:
+def _namespace(bench: Bench, keepers: contextlib.ExitStack, *command: str) -> int:
     """The pid of a process that keeps the namespace alive. Raises OSError, SubprocessError."""
     keeper = subprocess.Popen(
         [*command, "sleep", str(_LIFE_S)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
+    keepers.callback(keeper.wait)
+    keepers.callback(keeper.kill)
     name = Path(f"/proc/{keeper.pid}/comm")
     bench.until(lambda: keeper.poll() is not None or name.read_text().strip() == "sleep", "a network")
     if keeper.returncode is not None:
