@@ -98,7 +98,7 @@ class _Trial:
             self._measure(workload, crew)
         if crew.failures:
             self.failed = crew.failures[0].failure
-        elif self.hung:
+        elif self.hung and not self.failed:
             self.stuck = crew.stacks()
 
     def _connect(self, crew: Crew) -> bool:
@@ -127,7 +127,15 @@ class _Trial:
                 return
             self.samples.append(meter.sample())
         leaders = crew.by_role(*workload.leaders)
-        if late := wait_for(crew, leaders, self.spec.grace_s):
+        late = wait_for(crew, leaders, self.spec.grace_s)
+        crew.listen(0)
+        if early := [w for w in crew.workers if w.done and w.role not in workload.leaders]:
+            # The others did its work meanwhile: what was measured is another shape than the one asked for.
+            self.failed = (
+                f"{early[0].name} ended before it was told to, as if by a stop message of another trial"
+            )
+            return
+        if late:
             if not crew.failures:
                 names = ", ".join(w.name for w in late)
                 self.hung = (

@@ -31,7 +31,9 @@ from typing import Literal
 import msgspec
 
 from ipclab.backends.base import Channel, Counter, Producer
+from ipclab.errors import ChannelError
 from ipclab.trial import roles
+from ipclab.trial.clock import now_ns
 from ipclab.trial.message import STOP, tail
 from ipclab.trial.pacing import wait_until
 from ipclab.trial.rawlog import RawLog, ReceiptWatch
@@ -165,6 +167,15 @@ def _await_go(parent: Connection) -> Go:
     return go
 
 
+def _see_that_the_log_sufficed(sends: RawLog, go: Go) -> None:
+    """Raise where a closed loop ended before its time: a rate over the whole window would be too small."""
+    if now_ns() < go.end_ns:
+        raise ChannelError(
+            f"the log's room for {sends.capacity_bytes // 8} messages was used up before the time was over; "
+            f"ask for a shorter --duration"
+        )
+
+
 def _produce(mine: Assignment, parent: Connection) -> None:
     spec, channel = mine.spec, mine.channel
     assert channel is not None
@@ -196,6 +207,7 @@ def _produce(mine: Assignment, parent: Connection) -> None:
         count, stalled_ns = roles.saturate(
             producer, mine.index, body_tail, sends, backlog, window=spec.window, end_ns=go.end_ns
         )
+        _see_that_the_log_sufficed(sends, go)
         done = Done(count=count, stalled_s=stalled_ns / 1e9, peak_rss_bytes=own_peak_rss_bytes())
     parent.send(done)
     _stop_on_demand(producer, parent)
@@ -238,6 +250,7 @@ def _ping(mine: Assignment, parent: Connection) -> None:
     go = _await_go(parent)
     body_tail = tail(mine.spec.seed, 0, mine.spec.size_bytes)
     count = roles.ping(producer, consumer, body_tail, sends, returns, end_ns=go.end_ns)
+    _see_that_the_log_sufficed(sends, go)
     parent.send(Done(count=count, peak_rss_bytes=own_peak_rss_bytes()))
     _stop_on_demand(producer, parent)
     consumer.close()
@@ -261,6 +274,7 @@ def _add(mine: Assignment, parent: Connection) -> None:
     client = mine.counter.client(mine.index)
     go = _await_go(parent)
     count = roles.add(client, sends, end_ns=go.end_ns)
+    _see_that_the_log_sufficed(sends, go)
     parent.send(Done(count=count, peak_rss_bytes=own_peak_rss_bytes()))
     # The last one to be asked stays connected: it reads the final value, and ends the owner if there is one.
     while isinstance(parent.recv(), Stop):

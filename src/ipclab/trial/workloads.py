@@ -18,6 +18,7 @@ from ipclab.checks.counter import settle as settle_counter
 from ipclab.checks.delivery import Ledger
 from ipclab.trial import analysis, rawlog
 from ipclab.trial.analysis import Window
+from ipclab.trial.drain import Arrivals
 from ipclab.trial.pacing import schedule
 from ipclab.trial.processes import Crew, Worker
 from ipclab.trial.record import Latency
@@ -178,24 +179,22 @@ class Messages(Workload):
 
     def _drain(self, crew: Crew) -> None:
         """Wait until everything has arrived, or nothing has for ``drain_s``."""
-        sent = sum(w.done.count for w in crew.by_role("producer") if w.done)
-        owed = sent * (self.spec.consumers if self.guarantees.fan_out else 1)
-        logs = [rawlog.ReceiptWatch(receipts_path(self.logs, w.name)) for w in crew.by_role("consumer")]
+        sent = [w.done.count for w in crew.by_role("producer") if w.done]
+        arrivals = Arrivals(self.logs, sent, self.spec.consumers, fan_out=self.guarantees.fan_out)
         deadline = time.monotonic() + self.spec.grace_s
-        arrived, moved = 0, time.monotonic()
-        while arrived < owed and not crew.failures:
+        receipts, moved = 0, time.monotonic()
+        while (missing := arrivals.missing()) and not crew.failures:
             now = time.monotonic()
-            if (count := sum(log.count() for log in logs)) != arrived:
-                arrived, moved = count, now
+            if (count := arrivals.receipts()) != receipts:
+                receipts, moved = count, now
             elif now - moved > self.spec.drain_s:
                 break
             if now > deadline:
-                missing = f"{owed - arrived} of {owed} messages"
-                self.hang = f"{missing} had not arrived {self.spec.grace_s:g} s after the end"
+                few = f"{missing} of {arrivals.owed} messages"
+                self.hang = f"{few} had not arrived {self.spec.grace_s:g} s after the end"
                 break
             crew.listen(POLL_S)
-        for log in logs:
-            log.close()
+        arrivals.close()
 
     def _stop(self, crew: Crew) -> None:
         """Send stop messages until every consumer has taken one, then let the producers go."""
