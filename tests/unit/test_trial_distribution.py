@@ -118,6 +118,40 @@ def test_merging_does_not_depend_on_the_order(parts: list[list[int]]) -> None:
     assert [getattr(one, n) for n in THOUSANDTHS] == [getattr(other, n) for n in THOUSANDTHS]
 
 
+def test_samples_that_never_ended_push_the_percentiles_up() -> None:
+    found = of(range(1, 10_001))
+    among = merge([found], never=500)
+    assert among is not None
+    assert among.count == 10_000
+    assert among.p50_ns == pytest.approx(5250, rel=1e-3)
+    assert among.p90_ns == pytest.approx(9450, rel=1e-3)
+    assert (among.p99_ns, among.p999_ns) == (None, None)
+
+
+@given(values=samples, never=st.integers(0, 300))
+def test_a_percentile_with_samples_that_never_ended_is_that_of_all_where_it_can_be_told(
+    values: list[int], never: int
+) -> None:
+    known = [abs(value) for value in values]
+    whole = of([*known, *[an_hour_ns] * never])
+    among = merge([of(known)], never=never)
+    assert among is not None
+    for name, thousandths in THOUSANDTHS.items():
+        exact, read_off = getattr(whole, name), getattr(among, name)
+        if read_off is not None:
+            assert read_off == pytest.approx(max(exact, 1), rel=1e-3)
+        elif exact is not None:
+            assert thousandths * (len(known) + never) > 1000 * len(known)
+
+
+@pytest.mark.parametrize("count", range(100, 140))
+def test_a_merged_percentile_is_the_same_sample_as_the_exact_one(count: int) -> None:
+    found = of(range(1, count + 1))
+    merged = merge([found])
+    assert merged is not None
+    assert (merged.p50_ns, merged.p90_ns) == (found.p50_ns, found.p90_ns)
+
+
 @given(values=samples)
 def test_the_histogram_is_what_recording_each_sample_gives(values: list[int]) -> None:
     plain = HdrHistogram(1, an_hour_ns, 3)

@@ -17,7 +17,7 @@ from ipclab.trial.limit import BEHIND_SHARE
 
 def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]:
     """One line for each thing that is in the table and does not explain itself."""
-    found = [*_ranks(result, rows), *_figures(rows), *_behind(rows), *_columns(rows)]
+    found = [*_ranks(result, rows), *_figures(rows), *_behind(rows), *_skipped(rows), *_columns(rows)]
     if units.NOT_APPLICABLE in cells:
         found.append(f"{units.NOT_APPLICABLE}  does not apply, or no trial of the row got that far")
     if units.WITHHELD in cells:
@@ -109,6 +109,14 @@ def _behind(rows: Sequence[Row]) -> Iterator[str]:
         )
 
 
+def _skipped(rows: Sequence[Row]) -> Iterator[str]:
+    if skipped := sum(row.skipped_sends or 0 for row in rows):
+        yield (
+            f"skipped: {units.of(skipped, 'send')} of the open loop never began, the window being over; each "
+            f"counts as slower than any that did, and a percentile among them is withheld"
+        )
+
+
 def _columns(rows: Sequence[Row]) -> Iterator[str]:
     if len({row.confirm for row in rows if row.confirm}) > 1:
         yield (
@@ -139,7 +147,7 @@ def _withheld(result: Result, rows: Sequence[Row]) -> Iterator[str]:
         for found in _latencies(row):
             for name, beyond in (("p50", 0.5), ("p90", 0.1), ("p99", 0.01), ("p999", 0.001)):
                 valid = found.count - found.negative
-                if getattr(found, f"{name}_ns") is None and valid > 0:
+                if getattr(found, f"{name}_ns") is None and 0 < valid * beyond < SAMPLES_BEYOND:
                     longest_s = max(longest_s, duration_s * SAMPLES_BEYOND / beyond / valid)
     if longest_s:
         yield (

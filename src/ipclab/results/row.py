@@ -30,9 +30,11 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A latency distribution over all repeats, in nanoseconds, read off the merged histograms.
 
-    A percentile without enough samples behind it is None. ``spread`` has the relative half range of the
-    repeats' own percentiles, for those that every repeat has. ``p50_by_repeat_ns`` is empty where a repeat
-    has none. ``negative`` counts samples below zero, which are in ``count`` and in ``min_ns`` only.
+    A percentile without enough samples behind it is None. Sends that were skipped count as longer than any
+    sample in ``end_to_end`` and ``send_to_confirm``; a percentile that lies among them is None. ``spread``
+    has the relative half range of the repeats' own percentiles, for those that every repeat has.
+    ``p50_by_repeat_ns`` is empty where a repeat has none. ``negative`` counts samples below zero, which are
+    in ``count`` and in ``min_ns`` only.
     """
 
     count: int
@@ -160,13 +162,15 @@ def figure(values: Sequence[float]) -> Figure | None:
     return Figure(median=median(values), spread=spread(values), values=list(values))
 
 
-def percentiles(parts: Sequence[Distribution]) -> Percentiles | None:
+def percentiles(parts: Sequence[Distribution], *, never: int = 0) -> Percentiles | None:
     """One distribution of the samples of all repeats; None where there are none.
+
+    ``never`` is how many more took longer than any that was seen: see ``merge``.
 
     Raises ResultsError where a histogram cannot be read.
     """
     try:
-        merged = merge(parts)
+        merged = merge(parts, never=never)
     except Exception as error:
         raise ResultsError(
             f"a latency histogram cannot be read ({type(error).__name__}): the result file is damaged"

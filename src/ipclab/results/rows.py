@@ -83,6 +83,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
     offered = next((trial.spec for trial in trials if trial.spec.workload == "paced"), None)
     limits = Counter(trial.limit for trial in closed or paced)
     options = _options(first)
+    skipped = sum(trial.latency.skipped_sends for trial in paced)
     return Row(
         backend=_backend(first),
         name=spec.backend.name,
@@ -106,10 +107,13 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         carried_per_s=_rates(done, "paced"),
         arrivals=offered.arrivals if offered else None,
         late_sends=sum(trial.latency.late_sends for trial in paced) if paced else None,
-        skipped_sends=sum(trial.latency.skipped_sends for trial in paced) if paced else None,
+        skipped_sends=skipped if paced else None,
         send=percentiles(_parts(done, lambda latency: latency.send)),
-        send_to_confirm=percentiles(_parts(done, lambda latency: latency.confirm)),
-        end_to_end=percentiles(_parts(done, lambda latency: latency.end_to_end)),
+        send_to_confirm=percentiles(_parts(done, lambda latency: latency.confirm), never=skipped),
+        end_to_end=percentiles(
+            _parts(done, lambda latency: latency.end_to_end),
+            never=skipped * (spec.consumers if declared.get("fan_out") is True else 1),
+        ),
         service=percentiles(_parts(done, lambda latency: latency.service)),
         round_trip=percentiles(_parts(done, lambda latency: latency.round_trip)),
         update=percentiles(_parts(done, lambda latency: latency.update)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -35,8 +36,12 @@ def distribution(samples_ns: npt.NDArray[np.int64]) -> Distribution | None:
     )
 
 
-def merge(distributions: Iterable[Distribution]) -> Distribution | None:
-    """One distribution of all samples, read off the merged histograms (3 significant digits)."""
+def merge(distributions: Iterable[Distribution], *, never: int = 0) -> Distribution | None:
+    """One distribution of all samples, read off the merged histograms (3 significant digits).
+
+    ``never`` is how many more there would have been that took longer than any that was seen, such as messages
+    that were due and never sent. They push the percentiles up; one that lies among them is None.
+    """
     parts = list(distributions)
     if not parts:
         return None
@@ -46,7 +51,11 @@ def merge(distributions: Iterable[Distribution]) -> Distribution | None:
     count = merged.get_total_count()
 
     def at(fraction: float) -> int | None:
-        return int(merged.get_value_at_percentile(fraction * 100)) if _enough(count, fraction) else None
+        # A whole place, since the histogram would round it to the nearest and not up.
+        place = math.ceil(fraction * (count + never) - 1e-6)
+        if not _enough(count + never, fraction) or place > count:
+            return None
+        return int(merged.get_value_at_percentile(100 * place / count))
 
     return Distribution(
         count=sum(part.count for part in parts),

@@ -15,6 +15,7 @@ from ipclab.results.row import percentiles
 from ipclab.results.rows import rows
 from ipclab.results.verdict import exit_code, of_trial
 from ipclab.trial.distribution import distribution, merge
+from ipclab.trial.record import Latency
 
 replace = msgspec.structs.replace
 latencies = st.lists(st.integers(min_value=1, max_value=10**10), min_size=1, max_size=300)
@@ -83,6 +84,25 @@ def test_percentiles_without_enough_samples_are_withheld(make):
     (row,) = rows([make.paced("pipe", range(1, 501)), make.paced("pipe", range(1, 501), repeat=1)])
     assert row.end_to_end.p99_ns is not None
     assert row.end_to_end.p999_ns is None
+
+
+def test_a_skipped_send_counts_as_longer_than_any_latency_that_was_seen(make):
+    (row,) = rows(
+        [
+            make.paced("pipe", range(1, 10_001), latency=_latency(range(1, 10_001), skipped=500)),
+            make.paced("pipe", range(1, 10_001), latency=_latency(range(1, 10_001), skipped=0), repeat=1),
+        ]
+    )
+    assert row.skipped_sends == 500
+    assert row.end_to_end.count == 20_000
+    assert row.end_to_end.p90_ns == pytest.approx(9225, rel=1e-3)
+    assert row.end_to_end.p99_ns is None
+    assert row.service.p99_ns == pytest.approx(9900, rel=1e-3)
+
+
+def _latency(samples_ns, *, skipped):
+    found = distribution(np.asarray(samples_ns))
+    return Latency(end_to_end=found, service=found, skipped_sends=skipped)
 
 
 def test_negative_latencies_are_counted_and_stay_out_of_percentiles(make):
