@@ -11,7 +11,6 @@ from ipclab.history.format import CODES, VERSION, Header, Model
 
 Row = tuple[int, str, Any, int, int, str]
 """Process, function, value, start, end, outcome."""
-OPEN_ENDED = ("info", "open")
 
 
 def history_of(rows: list[Row], model: Model) -> History:
@@ -38,19 +37,15 @@ def schedule(chance: random.Random, operations: int, processes: int) -> list[tup
 
 
 def maimed(chance: random.Random, rows: list[Row], *, lies: bool = True) -> list[Row]:
-    """The rows with some outcomes lost, and each process silent after an operation that stayed open. Some
-    fail: with ``lies`` also such as had taken effect, so that the history may not be a right one."""
+    """The rows with some outcomes lost: unknown, or open where it is the last of its process. Some fail:
+    with ``lies`` also such as had taken effect, so that the history may not be a right one."""
     found: list[Row] = []
-    silent: set[int] = set()
+    last = {row[0]: row[3] for row in sorted(rows, key=lambda row: row[3])}
     often = chance.choice((0.0, 0.08, 0.25))
     for process, f, value, start, end, outcome in sorted(rows, key=lambda row: row[3]):
-        if process in silent:
-            continue
         luck = chance.random()
         if luck < often:
-            outcome = chance.choice(OPEN_ENDED)
-            if outcome == "open":
-                silent.add(process)
+            outcome = chance.choice(("info", "open")) if last[process] == start else "info"
         elif luck < often + 0.04 and (lies or f == "read"):
             outcome = "fail"
         answers = f in ("read", "dequeue", "receive", "acquire")

@@ -70,7 +70,9 @@ def _as_json(verdict: Verdict) -> str:
 
 
 def _as_text(history: History, verdict: Verdict) -> str:
-    from ipclab.checks.timeline import draw
+    import textwrap
+
+    from ipclab.checks.timeline import WIDTH, draw
 
     faults = f", {_count(verdict.faults, 'fault')}" if verdict.faults else ""
     lines = [
@@ -86,7 +88,7 @@ def _as_text(history: History, verdict: Verdict) -> str:
         )
     lines.extend(f"note: {note}" for note in verdict.notes)
     if verdict.reason:
-        lines += ["", verdict.reason]
+        lines += ["", *textwrap.wrap(verdict.reason, WIDTH)]
     if verdict.counterexample is not None:
         lines += ["", draw(history, verdict.counterexample)]
     return "\n".join(lines)
