@@ -18,6 +18,7 @@ from ipclab.history.columns import FAIL, OK, History, Int64s
 from ipclab.history.format import CODES
 from ipclab.history.values import NULL
 
+_MOST = 2.0**62
 ADD, READ = CODES["add"], CODES["read"]
 
 
@@ -32,12 +33,15 @@ def check_counter(history: History) -> Findings:
         found.undecided = "a read of the counter has no value"
         return found
     amount = history.value[ranks.places[adds]]
+    if np.abs(amount).sum(dtype=np.float64) >= _MOST:
+        found.undecided = "the amounts add up to more than 2**62"
+        return found
     up, down = np.maximum(amount, 0), np.minimum(amount, 0)
-    sure, begun = ok[adds], np.ones(len(adds), np.bool_)
+    sure = ok[adds]
     since = ranks.first[ranks.key[reads]]
     at_start, at_end = ranks.start[reads], ranks.end[reads]
     ended, started = ranks.end[adds], ranks.start[adds]
-    low = _sum(ended[sure], up[sure], since, at_start) + _sum(started[begun], down, since, at_end)
+    low = _sum(ended[sure], up[sure], since, at_start) + _sum(started, down, since, at_end)
     high = _sum(started, up, since, at_end) + _sum(ended[sure], down[sure], since, at_start)
     _out_of_bounds(found, ranks, reads, seen, low, high, adds)
     _going_back(found, ranks, reads[(seen >= low) & (seen <= high)], adds[amount < 0])
@@ -99,4 +103,4 @@ def losses(history: History) -> dict[str, int]:
     """What was added: surely, and at most."""
     add = (history.f == ADD) & (history.outcome != FAIL)
     sure = add & (history.outcome == OK)
-    return {"added": int(history.value[sure].sum()), "attempted": int(history.value[add].sum())}
+    return {"added": sum(history.value[sure].tolist()), "attempted": sum(history.value[add].tolist())}

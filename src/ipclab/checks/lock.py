@@ -115,7 +115,7 @@ def _holds(found: Findings, ranks: Ranks) -> dict[int, _Key]:
         elif not _release(process, state, place, start, end, sure=outcome == OK):
             if process.hold is not None and not process.hold.released:
                 found.unfit[key] = "an acquire of unknown outcome and a release leave open what was held"
-            else:
+            elif not found.enough("release-without-hold"):
                 text = f"{found.say(place)}, which held nothing"
                 found.clash("release-without-hold", 1, (place,), text)
     return keys
@@ -157,11 +157,10 @@ def _release(process: _Process, state: _Key, place: int, start: int, end: int, *
 def _judge(found: Findings, state: _Key, logged: int) -> None:
     holds = sorted((h for h in state.holds if h.start < h.end), key=lambda h: h.start)
     longest: Hold | None = None
-    shared, highest = 0, None
+    highest: Hold | None = None
     covered: list[tuple[int, int]] = []
     for hold in holds:
         if longest is not None and hold.start < longest.end:
-            shared += 1
             _two_holders(found, longest, hold, logged)
         elif hold.token is not None and highest is not None and highest.token is not None:
             _fencing(found, highest, hold)
@@ -178,13 +177,15 @@ def _judge(found: Findings, state: _Key, logged: int) -> None:
     starts = [start for start, _ in covered]
     for start, end, place in state.moments:
         i = int(np.searchsorted(starts, start)) - 1
-        if i >= 0 and end < covered[i][1]:
+        if i >= 0 and end < covered[i][1] and not found.enough("two-holders"):
             other = next(h for h in holds if h.start < start and h.end > start)
             text = f"{found.say(place)} ended a hold while {found.say(other.acquire)} was in force"
             found.clash("two-holders", 1, (place, other.acquire), text)
 
 
 def _two_holders(found: Findings, first: Hold, second: Hold, logged: int) -> None:
+    if found.enough("two-holders"):
+        return
     places = [p for h in (first, second) for p in (h.acquire, h.release) if 0 <= p < logged]
     one, other = found.say(first.acquire), found.say(second.acquire)
     text = f"{one} was in force when {other} ended: both held the lock at once"
@@ -194,6 +195,6 @@ def _two_holders(found: Findings, first: Hold, second: Hold, logged: int) -> Non
 def _fencing(found: Findings, before: Hold, after: Hold) -> None:
     assert before.token is not None
     assert after.token is not None
-    if after.token <= before.token:
+    if after.token <= before.token and not found.enough("token-not-rising"):
         text = f"{found.say(after.acquire)} came after {found.say(before.acquire)}: the token did not rise"
         found.clash("token-not-rising", 1, (before.acquire, after.acquire), text)

@@ -14,6 +14,7 @@ Messages of different keys are different, and keys are accounted for one by one.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,8 +66,10 @@ def check_delivery(history: History, guarantee: Guarantee, *, ordered: bool) -> 
     """Account for all messages. A key that sent a value twice is named in ``unfit``."""
     found = Findings(history)
     found.counts = dict.fromkeys(COUNTS, 0)
-    for key in range(len(history.keys)):
-        mine = np.flatnonzero(history.key == key) if len(history.keys) > 1 else np.arange(len(history))
+    by_key = np.argsort(history.key, kind="stable")
+    bounds = np.searchsorted(history.key[by_key], np.arange(len(history.keys) + 1))
+    for key, (first, behind) in enumerate(itertools.pairwise(bounds.tolist())):
+        mine = by_key[first:behind]
         f, outcome = history.f[mine], history.outcome[mine]
         puts = mine[np.isin(f, PUTS) & (outcome != FAIL)]
         if len(np.unique(history.value[puts])) < len(puts):

@@ -53,9 +53,13 @@ def _lanes(history: History, counterexample: Counterexample, width: int) -> list
     for i, op in sorted(enumerate(operations), key=lambda pair: columns[pair[0], 0]):
         lane = lanes[op.process]
         start, stop = columns[i, 0], columns[i, 1]
-        is_open = op.outcome in ("open", "info")
-        body = f"{labels[i]}".center(stop - start - 1, "┄" if is_open else "─")
-        lanes[op.process] = f"{lane:<{start}}├{body}{'┄' if is_open else '┤'}"
+        if op.outcome in ("open", "info"):
+            # It may still take effect, so its line goes on until its process begins something else.
+            later = [columns[j, 0] for j, other in enumerate(operations) if other.process == op.process]
+            stop = min((column for column in later if column > start), default=end) - 1
+            lanes[op.process] = f"{lane:<{start}}├┄{labels[i]}".ljust(stop + 1, "┄")
+        else:
+            lanes[op.process] = f"{lane:<{start}}├{labels[i].center(stop - start - 1, '─')}┤"
     drawn = list(lanes.values())
     if counterexample.faults:
         lane = f"{FAULT:<{margin}}"
@@ -72,9 +76,8 @@ def _columns(
     """Where each operation (by place, and faults from -1 down) begins (0) and ends (1), and the width."""
     events: list[tuple[float, int, int]] = []
     for i, op in enumerate(counterexample.operations):
-        ended = op.end_ns is not None and op.outcome in ("ok", "fail")
         events.append((op.start_ns, 0, i))
-        events.append((op.end_ns if ended and op.end_ns is not None else float("inf"), 1, i))
+        events.append((float("inf") if op.end_ns is None else op.end_ns, 1, i))
     events.extend((fault.start_ns, 0, -1 - f) for f, fault in enumerate(counterexample.faults))
     columns: dict[tuple[int, int], int] = {}
     at = margin

@@ -13,6 +13,8 @@ from ipclab.history.columns import Fault, History, Operation
 from ipclab.history.format import Model, Name
 
 FAULTS_SHOWN = 8
+EXAMPLES = 100
+"""Of an anomaly that is found one by one, how many are looked at for the smallest counterexample."""
 
 
 class Counterexample(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,13 @@ class Findings:
         size = len(chosen), int(self.history.start[chosen[-1]]) if chosen else 0
         if size < self._best:
             self._best, self._clash = size, (anomaly, explanation, chosen)
+
+    def enough(self, anomaly: str) -> bool:
+        """Whether so many were found that one more is only counted, which this does."""
+        if self.anomalies.get(anomaly, 0) < EXAMPLES:
+            return False
+        self.anomalies[anomaly] += 1
+        return True
 
     def counterexample(self) -> Counterexample | None:
         """The smallest that was entered."""

@@ -42,7 +42,7 @@ def parse(lines: Iterable[bytes], model: Model | None = None, name: str = "histo
         parser = _Parser(_header(reading), model)
         for number, text in enumerate(reading, 2):  # noqa: B007  # the number is for the error
             parser.line(text)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UsageError(f"{name} line {number}: {error}") from error
     return parser.history()
 
