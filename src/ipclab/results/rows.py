@@ -117,8 +117,10 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         service=percentiles(_parts(done, lambda latency: latency.service)),
         round_trip=percentiles(_parts(done, lambda latency: latency.round_trip)),
         update=percentiles(_parts(done, lambda latency: latency.update)),
-        worker_cpu_us_per_message=_cpu(closed, _worker_cpu_s),
-        broker_cpu_us_per_message=_cpu(closed, lambda cost: cost.broker_cpu_s),
+        worker_cpu_us_per_message=_cpu(closed, lambda cost: (_worker_cpu_s(cost), cost.interval_s)),
+        broker_cpu_us_per_message=_cpu(
+            closed, lambda cost: (cost.broker_cpu_s, cost.broker_interval_s or cost.interval_s)
+        ),
         has_broker=any(_has_broker(trial) for trial in trials),
         worker_peak_rss_bytes=max(_peaks(done), default=None),
         broker_rss_bytes=max(
@@ -176,14 +178,17 @@ def _worker_cpu_s(cost: Cost) -> float | None:
     return sum(used) if used and len(used) == len(cost.workers) else None
 
 
-def _cpu(closed: Sequence[TrialRecord], pick: Callable[[Cost], float | None]) -> Figure | None:
-    """µs a message. The CPU interval is a hair off the window, so messages are counted by their rate."""
+def _cpu(closed: Sequence[TrialRecord], pick: Callable[[Cost], tuple[float | None, float]]) -> Figure | None:
+    """µs a message, of what ``pick`` finds: seconds, and the interval they are of.
+
+    That interval is a hair off the window, so messages are counted by their rate.
+    """
     found = []
     for trial in closed:
-        used_s = pick(trial.cost) if trial.cost else None
-        if trial.cost is None or used_s is None or not trial.received_per_s:
+        used_s, interval_s = pick(trial.cost) if trial.cost else (None, 0.0)
+        if used_s is None or not trial.received_per_s or not interval_s:
             continue
-        messages = trial.received_per_s * trial.cost.interval_s
+        messages = trial.received_per_s * interval_s
         if trial.spec.workload == "ping-pong":
             messages *= 2
         found.append(used_s / messages * 1e6)

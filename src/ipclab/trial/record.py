@@ -69,7 +69,8 @@ class ProcessCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """CPU and memory of a trial. ``interval_s`` is the time between the two samples of the CPU clocks.
+    """CPU and memory of a trial. ``interval_s`` is the time between the two readings of the workers' CPU
+    clocks, ``broker_interval_s`` that between those of the broker's, which come a little earlier.
 
     ``broker_rss_bytes`` is the broker's memory at the end of the window; None where it cannot be told.
     ``stalled_s`` is what the producers together spent waiting for room in the backlog. ``wanted_cores`` is
@@ -77,6 +78,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     interval_s: float
+    broker_interval_s: float | None = None
     workers: list[ProcessCost]
     broker_cpu_s: float | None
     broker_rss_bytes: int | None

@@ -18,9 +18,10 @@ from ipclab.brokers.base import Broker
 from ipclab.trial.analysis import Window
 from ipclab.trial.clock import now_ns
 from ipclab.trial.folders import trial_folder
+from ipclab.trial.interruptions import ending_blocked
 from ipclab.trial.limit import behind_schedule, limit
 from ipclab.trial.meter import Meter, Sample
-from ipclab.trial.processes import Crew, sigint_blocked
+from ipclab.trial.processes import Crew
 from ipclab.trial.record import BrokerFacts, Cost, Latency, Limit, ProcessCost, TrialRecord
 from ipclab.trial.resources import cores
 from ipclab.trial.spec import TrialSpec, check
@@ -68,7 +69,7 @@ def _set_up(trial: _Trial, workload: Workload) -> Iterator[None]:
             trial.failed = f"setting up {trial.spec.backend}: {type(error).__name__}: {error}"
         yield
     finally:
-        with sigint_blocked():
+        with ending_blocked():
             try:
                 workload.teardown()
             except Exception as error:  # noqa: BLE001 - the broker may be gone; the record says so already
@@ -114,18 +115,18 @@ class _Trial:
         return True
 
     def _measure(self, workload: Workload, crew: Crew) -> None:
+        meter = Meter({w.name: w.pid for w in crew.workers}, workload.server_pids(), self.broker)
         start_ns = now_ns() + int(LEAD_S * 1e9)
         window_ns = start_ns + int(self.spec.warmup_s * 1e9)
         self.window = Window(window_ns, window_ns + int(self.spec.duration_s * 1e9))
         for member in crew.workers:
             member.tell(Go(start_ns, self.window.end_ns))
-        meter = Meter({w.name: w.pid for w in crew.workers}, workload.server_pids(), self.broker)
         for moment_ns in (self.window.start_ns, self.window.end_ns):
-            while (left_ns := moment_ns - now_ns()) > 0 and not crew.failures:
+            while (left_ns := moment_ns - meter.lead_ns - now_ns()) > 0 and not crew.failures:
                 crew.listen(left_ns / 1e9)
             if crew.failures:
                 return
-            self.samples.append(meter.sample())
+            self.samples.append(meter.sample(moment_ns))
         leaders = crew.by_role(*workload.leaders)
         late = wait_for(crew, leaders, self.spec.grace_s)
         crew.listen(0)
@@ -198,25 +199,41 @@ class _Trial:
                     peak_rss_bytes=peak,
                 )
             )
+        broker_interval_s = (last.broker_at_ns - first.broker_at_ns) / 1e9
         return Cost(
             interval_s=(last.at_ns - first.at_ns) / 1e9,
             workers=workers,
-            broker_cpu_s=_difference(first.broker_cpu_s, last.broker_cpu_s),
+            broker_interval_s=broker_interval_s,
+            broker_cpu_s=(
+                _difference(first.broker_cpu_s, last.broker_cpu_s)
+                if self._read_in_time(last, broker_interval_s)
+                else None
+            ),
             broker_rss_bytes=last.broker_rss_bytes,
             stalled_s=sum(w.done.stalled_s for w in crew.workers if w.done),
             cores=cores(),
             wanted_cores=workload.cores_wanted + (1 if self.broker or workload.server_pids() else 0),
         )
 
+    def _read_in_time(self, last: Sample, broker_interval_s: float) -> bool:
+        """Whether the broker was read while it was at work: an engine may take a second for its answer."""
+        assert self.window is not None
+        late_s = (last.broker_at_ns - self.window.end_ns) / 1e9
+        return late_s < self.window.seconds / 10 and broker_interval_s > self.window.seconds / 2
+
     def _limit(self, cost: Cost, latency: Latency) -> Limit:
         return limit(
             {w.name: w.cpu_s / cost.interval_s for w in cost.workers if w.cpu_s is not None},
             {w.name: w.queued_s / cost.interval_s for w in cost.workers if w.queued_s is not None},
-            None if cost.broker_cpu_s is None else cost.broker_cpu_s / cost.interval_s,
+            _share(cost.broker_cpu_s, cost.broker_interval_s),
             stalled=cost.stalled_s / (self.spec.warmup_s + self.spec.duration_s) / self.spec.producers,
             paced=self.spec.workload == "paced" and not behind_schedule(latency),
             cores=cost.cores,
         )
+
+
+def _share(cpu_s: float | None, interval_s: float | None) -> float | None:
+    return None if cpu_s is None or not interval_s else cpu_s / interval_s
 
 
 def _difference(before: float | None, after: float | None) -> float | None:

@@ -126,6 +126,13 @@ def test_cpu_is_told_per_message_and_a_round_trip_is_two(make):
     assert streamed.broker_cpu_us_per_message is None
 
 
+def test_cpu_of_the_broker_is_told_over_the_interval_in_which_it_was_read(make):
+    cost = replace(make.cost(broker_cpu_s=0.3), broker_interval_s=0.5)
+    (row,) = rows([make.stream("redis-list", 1000.0, cost=cost)])
+    assert row.broker_cpu_us_per_message.median == pytest.approx(600)
+    assert row.worker_cpu_us_per_message.median == pytest.approx(1000)
+
+
 def test_cpu_of_paced_trials_is_not_told_as_their_producers_watch_the_clock(make):
     (row,) = rows([make.paced("pipe", [1, 2])])
     assert row.worker_cpu_us_per_message is None
