@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ipclab.checks import Verdict, check
+from ipclab.checks.delivery import DeliveryCheck
 from ipclab.checks.models import calls
 from ipclab.checks.search import search
 from ipclab.history import Fault, Header, History, Operation
@@ -118,6 +120,16 @@ def test_with_fan_out_every_consumer_is_owed_every_message() -> None:
 def test_messages_sent_twice_cannot_be_told_apart() -> None:
     verdict = judged([*ALL, op("p", "send", 1, 40, 45)])
     assert verdict.verdict == "unknown"
+
+
+def test_the_ledger_tells_which_messages_are_missing() -> None:
+    ledger = DeliveryCheck([3, 1], [2, 1], consumers=1)
+    ledger.add(0, np.array([0]), np.array([1]), np.array([True]))
+    assert ledger.missing().tolist() == [[True, False, False, True]]
+    holes = DeliveryCheck([3, 1], [2, 1], consumers=1, sure=np.array([True, False, True, True]))
+    holes.add(0, np.array([0]), np.array([1]), np.array([True]))
+    assert holes.missing().tolist() == [[True, False, True, True]]
+    assert holes.once(0, np.array([0]), np.array([1])).tolist() == [False]
 
 
 def test_the_same_message_on_another_key_is_another_message() -> None:
