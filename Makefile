@@ -20,7 +20,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy experiments benchmarks
+	$(BIN)/mypy experiments/*.py benchmarks/*.py
 
 bench: $(VENV)/.test  ## what the lab itself costs
 	$(BIN)/python benchmarks/startup.py

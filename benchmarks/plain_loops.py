@@ -233,18 +233,24 @@ def redis_teardown(load: Load) -> None:
         client.unlink(load.name, f"{load.name}:mine")
 
 
+def redis_command(load: Load, **settings: Any) -> Callable[..., Any]:
+    """The client's plainest call; redis-py gives it no type."""
+    command: Callable[..., Any] = connect_redis(url_of(load), **settings).execute_command
+    return command
+
+
 def redis_list_producer(load: Load) -> Count:
-    command, name = connect_redis(url_of(load)).execute_command, load.name
+    command, name = redis_command(load), load.name
     return produce(lambda body: command("RPUSH", name, body), load)
 
 
 def redis_list_consumer(load: Load) -> Count:
-    command, name = connect_redis(url_of(load), reply_timeout_s=None).execute_command, load.name
+    command, name = redis_command(load, reply_timeout_s=None), load.name
     return consume(lambda: command("BLPOP", name, 0)[1], load)
 
 
 def redis_reliable_consumer(load: Load) -> Count:
-    command, name, mine = connect_redis(url_of(load)).execute_command, load.name, f"{load.name}:mine"
+    command, name, mine = redis_command(load), load.name, f"{load.name}:mine"
 
     def receive() -> bytes:
         while (body := command("BLMOVE", name, mine, "LEFT", "RIGHT", 0.5)) is None:
@@ -261,7 +267,7 @@ def redis_stream_setup(load: Load, context: Context) -> None:
 
 
 def redis_stream_producer(load: Load) -> Count:
-    command, name = connect_redis(url_of(load)).execute_command, load.name
+    command, name = redis_command(load), load.name
     return produce(lambda body: command("XADD", name, "*", "b", body), load)
 
 
@@ -280,7 +286,7 @@ def redis_stream_consumer(load: Load) -> Count:
 
 
 def redis_pubsub_producer(load: Load) -> Count:
-    command, name = connect_redis(url_of(load)).execute_command, load.name
+    command, name = redis_command(load), load.name
     return produce(lambda body: command("PUBLISH", name, body), load)
 
 
