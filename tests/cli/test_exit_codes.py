@@ -102,10 +102,16 @@ def wait_for_workers(program: subprocess.Popen[str], count: int) -> set[int]:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "terminated"]
+    ("number", "code", "told"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "told to end"),
+        (signal.SIGHUP, 129, "told to end"),
+    ],
+    ids=["ctrl-c", "terminated", "terminal-closed"],
 )
 def test_130_an_interruption_keeps_finished_trials_and_ends_every_process(
-    ipclab: Ipclab, here: Path, environ: dict[str, str], number: signal.Signals, code: int
+    ipclab: Ipclab, here: Path, environ: dict[str, str], number: signal.Signals, code: int, told: str
 ) -> None:
     endless = ("run", "throughput", "--backend", "queue", "--size", "64", "--producers", "1", *SHORT[:4])
     with running(here, environ, *endless, "--repeats", "500") as program:
@@ -118,8 +124,7 @@ def test_130_an_interruption_keeps_finished_trials_and_ends_every_process(
     assert program.returncode == code
     assert out == ""
     assert "Traceback" not in err
-    if number == signal.SIGINT:
-        assert err.splitlines()[-1] == "ipclab: interrupted; everything that was started has been ended"
+    assert err.splitlines()[-1] == f"ipclab: {told}; everything that was started has been ended"
     assert not wait_until_gone(workers)
     kept = store.load("latest")
     assert not kept.complete

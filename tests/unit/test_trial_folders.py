@@ -1,6 +1,8 @@
 """What a killed lab left of its raw logs is deleted, and nothing else."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,21 @@ def test_the_folder_of_a_running_lab_stays() -> None:
     with trial_folder() as folder:
         sweep()
         assert folder.is_dir()
+
+
+def test_an_interruption_while_the_folder_is_deleted_waits_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = shutil.rmtree
+
+    def interrupted(folder: Path, **options: bool) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        really(folder, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), trial_folder() as folder:
+        (folder / "producer-0.sends").write_bytes(bytes(8))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_folder_of_an_earlier_process_with_the_same_pid_is_deleted(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from ipclab.backends.registry import Variant, channel_class
 from ipclab.startmethod import StartMethod
 from ipclab.trial import rawlog
 from ipclab.trial.clock import now_ns
+from ipclab.trial.interruptions import sigint_blocked
 from ipclab.trial.message import stamp, tail
-from ipclab.trial.processes import Crew, sigint_blocked
+from ipclab.trial.processes import Crew
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.worker import Assignment, Go, receipts_path, sends_path
 

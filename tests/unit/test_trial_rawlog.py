@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ipclab.errors import UsageError
 from ipclab.trial import rawlog
 from ipclab.trial.message import HEADER_BYTES, stamp, tail
 from ipclab.trial.rawlog import PROGRESS_BYTES, RECEIPT_BYTES, RawLog, pack_receipt
@@ -107,3 +108,8 @@ def test_a_log_is_never_written_over_another(tmp_path: Path) -> None:
 def test_a_generous_capacity_takes_no_room_on_the_disk(tmp_path: Path) -> None:
     rawlog.create(tmp_path / "log", RECEIPT_BYTES, 50_000_000)
     assert (tmp_path / "log").stat().st_blocks * 512 < 100_000
+
+
+def test_a_log_for_which_there_is_no_room_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no room for the raw logs of a trial"):
+        rawlog.create(tmp_path / "log", RECEIPT_BYTES, 2**62 // RECEIPT_BYTES)

@@ -108,6 +108,8 @@ def _redis(url: str, timeout_s: float) -> Iterator[Any]:
     except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
         raise LoginRefusedError(f"Redis at {mask(url)} refuses the login: {_line(error)}") from None
     except redis.ResponseError as error:
+        if "HELLO AUTH" in str(error):
+            raise LoginRefusedError(f"Redis at {mask(url)} wants a password, and the URL has none") from None
         if "AUTH" in str(error).upper():
             raise LoginRefusedError(f"Redis at {mask(url)} refuses the login: {_line(error)}") from None
         raise BrokerUnavailableError(f"Redis at {mask(url)} answers with an error: {_line(error)}") from None

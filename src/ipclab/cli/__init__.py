@@ -6,6 +6,7 @@ Data goes to stdout, everything else to stderr. A command is imported when it is
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -43,7 +44,8 @@ SUMMARIES = {
     "doctor": "Say what this machine has, what it lacks, and whether its clock can be trusted.",
 }
 INTERRUPTED = 130
-TERMINATED = 143
+_BY_SIGNAL = 128
+"""Added to the number of the signal that ended a program, as shells do."""
 
 
 class _LazyGroup(click.Group):
@@ -92,7 +94,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the program ``ipclab``; always exits."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Ignored from the start is what nohup asks for.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _terminate)
     try:
         sys.exit(_run(arguments, debug))
     except BrokenPipeError:
@@ -107,8 +112,11 @@ def _run(arguments: list[str], debug: bool) -> int:
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
     except SystemExit as stop:
-        # Click ends so when the reader of our output has gone, which is no error; commands return their code.
-        return 0 if stop.code == 1 else int(stop.code or 0)
+        code = int(stop.code or 0)
+        if code > _BY_SIGNAL:
+            _say("told to end; everything that was started has been ended")
+        # Click ends with 1 when the reader of our output has gone, no error; commands return their code.
+        return 0 if code == 1 else code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told in one line, whatever it is
         if debug:
             traceback.print_exc()
@@ -148,9 +156,11 @@ def _help_hint(error: click.ClickException) -> str:
 
 
 def _say(message: str, hint: str = "") -> None:
-    click.echo(f"ipclab: {message}{hint}", err=True)
+    # A terminal that was closed takes no words.
+    with contextlib.suppress(OSError):
+        click.echo(f"ipclab: {message}{hint}", err=True)
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """Being told to end is treated as Ctrl-C is: what was started is ended first."""
-    raise SystemExit(TERMINATED)
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
+    """Being told to end, or left by the terminal, is taken as Ctrl-C is: what was started is ended first."""
+    raise SystemExit(_BY_SIGNAL + number)

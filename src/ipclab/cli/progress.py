@@ -6,11 +6,13 @@ would make it unsafe to fork.
 
 from __future__ import annotations
 
+import math
 from types import TracebackType
 from typing import Protocol, Self
 
 import click
 
+from ipclab.results.units import of
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import TrialSpec
 
@@ -33,7 +35,7 @@ class LineProgress:
 
     def starting(self, number: int, total: int, spec: TrialSpec, seconds_left: float) -> None:
         if number == 1:
-            click.echo(f"ipclab: {total} trials, about {_duration(seconds_left)}", err=True)
+            click.echo(f"ipclab: {of(total, 'trial')}, about {_duration(seconds_left)}", err=True)
 
     def finished(self, record: TrialRecord) -> None:
         if record.outcome != "finished":
@@ -91,5 +93,5 @@ class TerminalProgress:
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{math.ceil(seconds)} s"
     return f"{seconds / 60:.0f} min"

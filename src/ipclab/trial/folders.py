@@ -12,14 +12,24 @@ from pathlib import Path
 
 import psutil
 
+from ipclab.trial.interruptions import ending_blocked
+
 _PREFIX = "ipclab-trial-"
 
 
 @contextmanager
 def trial_folder() -> Iterator[Path]:
     """A new folder that only this user can read, deleted at the end. Its name says whose it is."""
-    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+    folder = None
+    try:
+        with ending_blocked():
+            folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        yield folder
+    finally:
+        # To delete large logs takes a while, and an interruption meanwhile would leave the rest of them.
+        with ending_blocked():
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from ipclab.startmethod import StartMethod, context
 from ipclab.trial import worker
+from ipclab.trial.interruptions import ending_blocked, sigint_blocked
 from ipclab.trial.worker import Assignment, Done, Failed, Go, Quit, Ready, Stop
 
 STACK_WAIT_S = 5.0
@@ -120,7 +122,7 @@ class Crew:
 
     def end(self) -> None:
         """Kill what is still alive and reap all. Their logs are in files by now, so nothing is lost."""
-        with sigint_blocked():
+        with ending_blocked():
             for member in self.workers:
                 if member.process.is_alive():
                     member.process.kill()
@@ -158,15 +160,8 @@ def _take_in(member: Worker) -> None:
 
 def _end_of(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
-        return f"was killed by {signal.Signals(-exit_code).name}"
+        number = signal.Signals(-exit_code)
+        if number == signal.SIGBUS:
+            return f"was killed by SIGBUS: {tempfile.gettempdir()} is full; make room, or set TMPDIR"
+        return f"was killed by {number.name}"
     return f"ended with exit code {exit_code}"
-
-
-@contextlib.contextmanager
-def sigint_blocked() -> Iterator[None]:
-    """Put off Ctrl-C for a moment. A process started meanwhile inherits the block and so never sees one."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
