@@ -108,3 +108,8 @@ def test_a_log_that_is_full_fails_the_trial_since_the_rate_would_be_too_small(
     record = run(backend, workload, duration_s=0.5)
     assert record.outcome == "failed"
     assert "room for 150 messages was used up" in record.reason
+
+
+def test_a_record_has_the_options_that_were_left_to_their_defaults_too() -> None:
+    assert run("value", "counter").options == {"discipline": "locked"}
+    assert run("pipe").options == {}

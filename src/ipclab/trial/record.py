@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from ipclab.backends.base import OptionValue
 from ipclab.checks.counter import CounterVerdict
 from ipclab.checks.delivery import Ledger
 from ipclab.trial.spec import TrialSpec
@@ -101,6 +102,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     ``outcome``  ``hung`` when the watchdog ended it, ``failed`` when a worker or the broker gave up;
                  ``reason`` is one line about it and ``stuck`` the stack of each worker that hung.
+    ``options``  all options of the backend, defaults included: ``spec`` has those that were set.
     ``rate_per_s``  within the window: goodput of messages, round trips, or confirmed increments.
     """
 
@@ -109,6 +111,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     outcome: Outcome
     reason: str = ""
     stuck: dict[str, str] = {}
+    options: dict[str, OptionValue] = {}
     guarantees: dict[str, str | int | bool | list[str] | None] = {}
     broker: BrokerFacts | None = None
     window_s: float = 0.0

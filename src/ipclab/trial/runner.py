@@ -165,6 +165,7 @@ class _Trial:
             outcome="failed" if self.failed else "hung" if self.hung else "finished",
             reason=self.failed or self.hung,
             stuck=self.stuck,
+            options=dict(workload.options),
             guarantees=workload.declared(),
             broker=broker,
         )

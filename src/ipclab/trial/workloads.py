@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import abc
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from ipclab.backends.base import Channel, Counter, Site
+from ipclab.backends.base import Channel, Counter, OptionValue, Site
 from ipclab.backends.registry import channel_class, counter_class
 from ipclab.checks.counter import CounterVerdict
 from ipclab.checks.counter import settle as settle_counter
@@ -50,6 +50,8 @@ class Workload(abc.ABC):
     leaders: ClassVar[tuple[str, ...]]
     """The roles whose reports end the sending."""
     cores_wanted: int
+    options: Mapping[str, OptionValue]
+    """All options of the backend, those that were left to their defaults too."""
 
     def __init__(self, spec: TrialSpec, site: Site, logs: Path) -> None:
         self.spec = spec
@@ -121,6 +123,7 @@ class Messages(Workload):
     def __init__(self, spec: TrialSpec, site: Site, logs: Path) -> None:
         super().__init__(spec, site, logs)
         self.channel: Channel = channel_class(spec.backend)(site, **spec.backend.options)
+        self.options = self.channel.chosen
         self.guarantees = self.channel.guarantees
         self.cores_wanted = spec.producers + spec.consumers
         self.due_ns: dict[int, list[int]] = {}
@@ -244,6 +247,7 @@ class PingPong(Workload):
             make(there, **spec.backend.options),
             make(back, **spec.backend.options),
         )
+        self.options = self.channels[0].chosen
 
     def setup(self) -> None:
         for channel in self.channels:
@@ -288,6 +292,7 @@ class Race(Workload):
     def __init__(self, spec: TrialSpec, site: Site, logs: Path) -> None:
         super().__init__(spec, site, logs)
         self.counter: Counter = counter_class(spec.backend)(site, **spec.backend.options)
+        self.options = self.counter.chosen
         self.cores_wanted = spec.producers + self.counter.has_owner
 
     def setup(self) -> None:
