@@ -9,7 +9,7 @@ from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds
 from ipclab.claims.pools import finishing
 from ipclab.trial.resources import cores
 
-TASKS, WAITS, WAIT_S, TRIES = 24, 12, 0.04, 3
+TASKS, WAITS, WAIT_S, TRIES = 24, 12, 0.03, 3
 FULL = 0.2  # of the processors' time may be idle where they count as taken: the last tasks do not end as one
 GAIN = 1.3
 
