@@ -60,6 +60,20 @@ def test_a_function_of_c_is_told_by_its_name(start: Started) -> None:
     assert start(lock.acquire).watch(0.2).stuck_in == "SemLock.acquire"
 
 
+class Unshowable:
+    """Whose repr() must not be asked for: that of an Event waits for its lock."""
+
+    def __repr__(self) -> str:
+        raise AssertionError
+
+    def __call__(self) -> int:
+        return 7
+
+
+def test_a_function_is_not_shown_to_name_it(start: Started) -> None:
+    assert start(Unshowable()).result() == 7
+
+
 def test_a_hung_child_is_left_alone_and_may_still_return(start: Started) -> None:
     event = multiprocessing.get_context("fork").Event()
     child = start(event.wait)

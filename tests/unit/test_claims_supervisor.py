@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,6 +105,7 @@ def test_an_experiment_that_hangs_is_ended_with_all_of_its_processes(write: Writ
     measured = measure(write("time.sleep(600)"), limit_s=5)
     assert measured.evidence is None
     assert measured.failure.startswith("not done within 5 s")
+    assert re.search(r'made_up\.py", line \d+ in experiment', measured.failure)
     assert not {pid for pid in pids(folder) if is_running(pid)}
 
 

@@ -49,7 +49,8 @@ class Bench:
         process = context.Process(target=run, args=(theirs, stack, function, args), name=name)
         process.start()
         theirs.close()
-        return Child(process, ours, stack, getattr(function, "__qualname__", repr(function)))
+        # Not its repr(): that of a method shows the object, and the repr() of an Event waits for its lock.
+        return Child(process, ours, stack, getattr(function, "__qualname__", "the function"))
 
     def interpreter(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run code in an interpreter that has nothing to do with this one, and wait for its end.

@@ -7,6 +7,7 @@ that session is killed at the end.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from ipclab.claims.outcome import Measured
 LIMIT_S = 60.0
 _INSIDE = "--inside"
 _TAIL_LINES = 15
+_STACK_S = 1.0
 
 
 def measure(
@@ -37,7 +39,7 @@ def measure(
 
     Raises nothing for what happens inside. Interrupted, it ends everything first.
     """
-    from ipclab.trial.processes import sigint_blocked
+    from ipclab.trial.interruptions import sigint_blocked
 
     with scratch() as folder, (Path(folder) / "output").open("w+b") as output:
         report = Path(folder) / "report"
@@ -53,8 +55,10 @@ def measure(
                     env=dict(environ) if environ is not None else None,
                     start_new_session=True,
                 )
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                _tell_stack(process)
         finally:
             if process is not None:
                 # A session's number is not given out again as long as anything is in it.
@@ -64,6 +68,13 @@ def measure(
             return msgspec.json.decode(report.read_bytes(), type=Measured)
         output.seek(0)
         return Measured(failure=_failure(process.returncode, output.read().decode(errors="replace"), limit_s))
+
+
+def _tell_stack(process: subprocess.Popen[bytes]) -> None:
+    """Have a process that takes too long say on its stderr where it is."""
+    process.send_signal(signal.SIGUSR1)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_STACK_S)
 
 
 def _failure(code: int, output: str, limit_s: float) -> str:
@@ -88,6 +99,7 @@ def _inside(claim: Claim[Any], folder: Path, *, live: bool) -> NoReturn:
     """The process of the experiment. It leaves by ``os._exit``: what hangs must not keep it."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, _end_all)
+    faulthandler.register(signal.SIGUSR1)
     # A handler in Python does not end a process that is just about to block, and Pool.terminate() would wait.
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     _die_with_parent()
