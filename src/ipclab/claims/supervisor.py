@@ -39,7 +39,7 @@ def measure(
 
     Raises nothing for what happens inside. Interrupted, it ends everything first.
     """
-    from ipclab.trial.interruptions import sigint_blocked
+    from ipclab.trial.interruptions import ending_blocked, sigint_blocked
 
     with scratch() as folder, (Path(folder) / "output").open("w+b") as output:
         report = Path(folder) / "report"
@@ -61,9 +61,10 @@ def measure(
                 _tell_stack(process)
         finally:
             if process is not None:
-                # A session's number is not given out again as long as anything is in it.
-                session.end(process.pid)
-                process.wait()
+                with ending_blocked():
+                    # A session's number is not given out again as long as anything is in it.
+                    session.end(process.pid)
+                    process.wait()
         if report.exists():
             return msgspec.json.decode(report.read_bytes(), type=Measured)
         output.seek(0)
