@@ -141,6 +141,15 @@ def test_a_wrong_password_is_exit_code_4_and_never_shown(
     assert masked_everywhere(ended, here, "wr0ng-guess")
 
 
+def test_a_missing_password_is_exit_code_4_and_said_in_plain_words(
+    ipclab: Ipclab, locked_redis_port: int
+) -> None:
+    url = f"redis://127.0.0.1:{locked_redis_port}/0"
+    ended = ipclab("run", "race", "--backend", "redis:discipline=incr", *SHORT, REDIS_URL=url)
+    assert ended.code == 4
+    assert ended.line.endswith(f"Redis at {url} refuses the login: it wants a password; correct REDIS_URL")
+
+
 def test_the_debug_flag_shows_no_password_either(ipclab: Ipclab, here: Path, locked_redis_port: int) -> None:
     url = f"redis://:wr0ng-guess@127.0.0.1:{locked_redis_port}/0"
     ended = ipclab("--debug", "run", "round_trip", "--backend", "redis-list", *SHORT, REDIS_URL=url)

@@ -106,10 +106,10 @@ def _redis(url: str, timeout_s: float) -> Iterator[Any]:
     try:
         yield client
     except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
-        raise LoginRefusedError(f"Redis at {mask(url)} refuses the login: {_line(error)}") from None
+        # What Redis says to a client without a password is about its protocol.
+        reason = "it wants a password" if "HELLO AUTH" in str(error) else _line(error)
+        raise LoginRefusedError(f"Redis at {mask(url)} refuses the login: {reason}") from None
     except redis.ResponseError as error:
-        if "HELLO AUTH" in str(error):
-            raise LoginRefusedError(f"Redis at {mask(url)} wants a password, and the URL has none") from None
         if "AUTH" in str(error).upper():
             raise LoginRefusedError(f"Redis at {mask(url)} refuses the login: {_line(error)}") from None
         raise BrokerUnavailableError(f"Redis at {mask(url)} answers with an error: {_line(error)}") from None
@@ -188,4 +188,4 @@ def _memcached_version(url: str, timeout_s: float) -> str:
 
 def _line(error: BaseException) -> str:
     """An exception as one line; pika's often have no text but hold their cause as an argument."""
-    return " ".join(str(error).split()) or " ".join(repr(error).split())
+    return (" ".join(str(error).split()) or " ".join(repr(error).split())).removesuffix(".")

@@ -17,7 +17,14 @@ from ipclab.trial.limit import BEHIND_SHARE
 
 def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]:
     """One line for each thing that is in the table and does not explain itself."""
-    found = [*_ranks(result, rows), *_figures(rows), *_behind(rows), *_skipped(rows), *_columns(rows)]
+    found = [
+        *_ranks(result, rows),
+        *_figures(rows),
+        *_nothing(result, rows),
+        *_behind(rows),
+        *_skipped(rows),
+        *_columns(rows),
+    ]
     if units.NOT_APPLICABLE in cells:
         found.append(f"{units.NOT_APPLICABLE}  does not apply, or no trial of the row got that far")
     if units.WITHHELD in cells:
@@ -90,6 +97,14 @@ def _figures(rows: Sequence[Row]) -> Iterator[str]:
         yield "service  from the actual send to the receipt; late: sent over 1 ms after the intended time"
     if any(row.round_trip or row.update for row in rows):
         yield "round trips and updates are timed in a closed loop: a slow one delays the next"
+
+
+def _nothing(result: Result, rows: Sequence[Row]) -> Iterator[str]:
+    if any(row.speed is not None and not row.speed.median for row in rows):
+        yield (
+            f"0 /s  nothing came within the measured window, only before or after it: "
+            f"ipclab run {result.experiment} with a longer --duration"
+        )
 
 
 def _behind(rows: Sequence[Row]) -> Iterator[str]:

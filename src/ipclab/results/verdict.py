@@ -30,7 +30,7 @@ def of_trial(trial: TrialRecord) -> Word:
         return "broken"
     if trial.outcome != "finished":
         return trial.outcome
-    if not judged or "unknown" in judged:
+    if not judged or "unknown" in judged or _is_empty(trial):
         return "unknown"
     return "unsafe" if trial.counter is not None and not trial.counter.safe else "kept"
 
@@ -43,7 +43,14 @@ def reasons(trial: TrialRecord) -> list[str]:
     found = [line for check in (trial.ledger, trial.counter) if check is not None for line in check.broken]
     if trial.outcome != "finished":
         found.append(trial.reason or f"the trial {trial.outcome}")
+    if not found and _is_empty(trial):
+        found.append("not one message or update was begun: make it longer, or raise the rate")
     return found or ["the trial left nothing to judge it by"]
+
+
+def _is_empty(trial: TrialRecord) -> bool:
+    """Whether nothing was attempted, so that nothing could go wrong either."""
+    return not any(check.attempted for check in (trial.ledger, trial.counter) if check is not None)
 
 
 def worst(words: Iterable[Word]) -> Word:

@@ -212,6 +212,14 @@ def test_the_worst_verdict_of_its_trials_is_the_rows(make):
     assert rows([good, replace(good, ledger=None)])[0].verdict == "unknown"
 
 
+def test_a_trial_in_which_nothing_was_attempted_proves_nothing(make):
+    empty = make.stream("pipe", 0, ledger=make.ledger())
+    assert of_trial(empty) == "unknown"
+    (row,) = rows([empty])
+    assert row.reasons == ["not one message or update was begun: make it longer, or raise the rate"]
+    assert exit_code(make.result([empty])) == 3
+
+
 def test_a_guarantee_that_was_seen_broken_in_a_hung_trial_counts_as_broken(make):
     trial = make.hung("pipe", ledger=bad_ledger(make))
     assert of_trial(trial) == "broken"

@@ -146,6 +146,12 @@ def test_withheld_percentiles_come_with_the_command_that_takes_them(make):
     assert "ipclab run comparison --duration 35" in note
 
 
+def test_a_rate_of_nothing_is_explained(make):
+    shown = formatted(make.result([make.stream("queue", 0)]), "table", width=120)
+    assert "0 /s  nothing came within the measured window" in shown
+    assert "0 /s  nothing" not in formatted(make.result([make.stream("queue", 5)]), "table", width=120)
+
+
 def test_ranks_that_need_more_repeats_say_how_many(make):
     result = make.result([make.stream("pipe", 1.0), make.stream("queue", 2.0)])
     assert any("ipclab run comparison --repeats 4" in note for note in table(result).footnotes)
