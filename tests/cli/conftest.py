@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import redis
-from tests.support.program import PASSWORD, PROGRAM, TIMEOUT_S, Ended, Ipclab, free_port
-from tests.support.servers import unavailable
 
 from ipclab.brokers import plans
 from ipclab.brokers.url import VARIABLES
 from ipclab.cli import main
+from tests.support.program import PASSWORD, PROGRAM, TIMEOUT_S, Ended, Ipclab, free_port
+from tests.support.servers import unavailable
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.support.program import ONE_TRIAL, PASSWORD, Ipclab, free_port
 
 Refused = Callable[..., str]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.support.processes import wait_until_gone
-from tests.support.program import ONE_TRIAL, PROGRAM, SHORT, TIMEOUT_S, Ipclab, free_port
 
 from ipclab.results.store import Store
+from tests.support.processes import wait_until_gone
+from tests.support.program import ONE_TRIAL, PROGRAM, SHORT, TIMEOUT_S, Ipclab, free_port
 
 
 def test_0_a_run_in_which_every_guarantee_held(ipclab: Ipclab) -> None:

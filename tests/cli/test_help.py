@@ -7,10 +7,10 @@ import sys
 
 import click
 import pytest
-from tests.support.program import Ipclab
 
 from ipclab.cli import COMMANDS, SUMMARIES, cli
 from ipclab.cli.run import run
+from tests.support.program import Ipclab
 
 PROMISED = {
     "--backend", "--producers", "--consumers", "--size", "--rate", "--duration", "--warmup", "--repeats",

@@ -14,7 +14,6 @@ from pathlib import Path
 import jsonschema
 import msgspec
 import pytest
-from tests.support.program import ONE_TRIAL, PASSWORD, PROGRAM, SHORT, TIMEOUT_S, Ended, Ipclab, free_port
 
 from ipclab import __version__
 from ipclab.backends.registry import channel_names, counter_names
@@ -22,6 +21,7 @@ from ipclab.experiment import folder
 from ipclab.results.export import Report
 from ipclab.results.result import Result
 from ipclab.results.store import read
+from tests.support.program import ONE_TRIAL, PASSWORD, PROGRAM, SHORT, TIMEOUT_S, Ended, Ipclab, free_port
 
 COMPARISON = ("run", "comparison", "--backend", "pipe", "--backend", "value", *SHORT)
 

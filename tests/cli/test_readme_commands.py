@@ -9,6 +9,10 @@ import subprocess
 
 import click
 import pytest
+
+from ipclab import experiment
+from ipclab.backends.registry import Variant, channel_names, counter_names
+from ipclab.cli import COMMANDS, cli
 from tests.support.documents import (
     CHECKOUT,
     PAGES,
@@ -19,10 +23,6 @@ from tests.support.documents import (
     ipclab_calls,
     tables,
 )
-
-from ipclab import experiment
-from ipclab.backends.registry import Variant, channel_names, counter_names
-from ipclab.cli import COMMANDS, cli
 
 ENGLISH = README.read_text()
 CALLS = [

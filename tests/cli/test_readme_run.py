@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
+
 from tests.support.documents import README, commands
 from tests.support.readme import Reader, brokers_of
 
