@@ -27,7 +27,7 @@ from ipclab.backends.registry import Variant
 from ipclab.trial import analysis, rawlog
 from ipclab.trial.message import HEADER, header_crcs, tail
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.worker import receipts_path, sends_path
+from ipclab.trial.worker import content, receipts_path, sends_path
 
 TARGET_S = 5.0
 TARGET_BYTES = 400_000_000
@@ -57,7 +57,9 @@ def write(folder: Path, workers: int, messages: int, *, flawed: bool) -> None:
             file.write(np.int64(each).tobytes() + times_ns.tobytes())
     producer = np.tile(np.arange(workers), each)
     sequence = np.repeat(np.arange(each), workers)
-    crc_of = np.array([zlib.crc32(tail(spec.seed, p, spec.size_bytes)) for p in range(workers)], np.uint32)
+    crc_of = np.array(
+        [zlib.crc32(tail(content(spec, ""), p, spec.size_bytes)) for p in range(workers)], np.uint32
+    )
     for worker in range(workers):
         receipts = np.zeros(each, rawlog.RECEIPT)
         mine = _runs(worker, workers, each)
@@ -96,6 +98,7 @@ def verify(folder: Path, workers: int, messages: int) -> dict[str, object]:
         finished={f"producer-{i}": each for i in range(workers)},
         due_ns={},
         complete=True,
+        content=content(spec, ""),
     )
     return {
         "messages": messages,

@@ -15,10 +15,10 @@ from ipclab.backends.registry import Variant
 from ipclab.checks.delivery import Ledger
 from ipclab.trial import analysis, rawlog, roles
 from ipclab.trial.analysis import Window
-from ipclab.trial.message import STOP, stamp, tail
+from ipclab.trial.message import HEADER, HEADER_BYTES, STOP, stamp, tail
 from ipclab.trial.rawlog import RawLog
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.worker import receipts_path, sends_path
+from ipclab.trial.worker import content, receipts_path, returns_path, sends_path
 
 SEED = 3
 PROMISES = Guarantees(
@@ -83,6 +83,7 @@ def _account(
         finished={f"producer-{i}": sent for i in range(producers)},
         due_ns={},
         complete=True,
+        content=str(SEED),
     ).ledger
 
 
@@ -167,8 +168,48 @@ def test_what_a_killed_producer_had_not_confirmed_is_not_lost(tmp_path: Path) ->
         sends.stamps[i] = 1 + i
     rawlog.create(receipts_path(tmp_path, "consumer-0"), rawlog.RECEIPT_BYTES, 20)
     found = analysis.delivery(
-        spec, PROMISES, tmp_path, Window(0, 100), finished={}, due_ns={}, complete=False
+        spec, PROMISES, tmp_path, Window(0, 100), finished={}, due_ns={}, complete=False, content=str(SEED)
     )
     # It went on to the third window of four, so two windows were confirmed.
     assert (found.ledger.attempted, found.ledger.confirmed, found.ledger.lost) == (10, 8, 8)
     assert found.ledger.verdict == "valid"
+
+
+def test_a_message_that_came_twice_has_the_latency_of_its_first_receipt(tmp_path: Path) -> None:
+    spec = TrialSpec(workload="paced", backend=Variant("pipe"), size_bytes=64, rate_per_s=1.0, seed=SEED)
+    count = 25
+    for path in (sends_path(tmp_path, "producer-0"), returns_path(tmp_path, "producer-0")):
+        rawlog.create(path, 8, count)
+        log = RawLog(path)
+        assert log.stamps is not None
+        for i in range(count):
+            log.stamps[i] = 1000 + i
+        log.close()
+    path = receipts_path(tmp_path, "consumer-0")
+    rawlog.create(path, rawlog.RECEIPT_BYTES, 2 * count)
+    receipts = np.memmap(path, rawlog.RECEIPT, "r+", offset=rawlog.PROGRESS_BYTES, shape=(2 * count,))
+    receipts["time_ns"][:count] = 5000 + np.arange(count)
+    receipts["time_ns"][count:] = 9000
+    bodies = np.frombuffer(stamp(0, 0, count, tail(SEED, 0, 64)), "V64")
+    headers = np.array([np.frombuffer(body.tobytes()[:HEADER_BYTES], HEADER)[0] for body in bodies])
+    receipts["header"] = np.concatenate([headers, headers])
+    receipts.flush()
+    found = analysis.delivery(
+        spec,
+        PROMISES,
+        tmp_path,
+        Window(0, 2**40),
+        finished={"producer-0": count},
+        due_ns={0: 1000 + np.arange(count)},
+        complete=True,
+        content=str(SEED),
+    )
+    assert found.ledger.duplicated == count
+    assert found.latency.end_to_end is not None
+    assert (found.latency.end_to_end.count, found.latency.end_to_end.max_ns) == (count, 4000)
+
+
+def test_two_trials_with_the_same_seed_send_different_bytes() -> None:
+    spec = TrialSpec(workload="stream", backend=Variant("pipe"), size_bytes=64, seed=SEED)
+    one, other = content(spec, "ipclab:run:1"), content(spec, "ipclab:run:2")
+    assert tail(one, 0, 64) != tail(other, 0, 64)

@@ -87,6 +87,7 @@ class DeliveryCheck:
         self._fan_out = fan_out
         self._newest = np.full((consumers, len(self._attempted)), -1, np.int64)
         self._received = [0] * consumers
+        self._late: list[tuple[int, npt.NDArray[np.int64]]] = []
         self._unexpected = self._corrupted = self._reordered = 0
         self._examples: dict[str, list[str]] = {}
 
@@ -120,7 +121,7 @@ class DeliveryCheck:
             if len(what):
                 known: npt.NDArray[np.int64] = what.astype(np.int64)
                 self._count(group, who, known)
-                self._order(consumer, who, known)
+                self._order(consumer, group, who, known)
 
     def once(
         self, consumer: int, producers: npt.NDArray[np.integer], sequences: npt.NDArray[np.integer]
@@ -151,8 +152,8 @@ class DeliveryCheck:
     def settle(self, *, may_lose: bool, may_duplicate: bool, ordered: bool) -> Ledger:
         """The ledger so far, judged by what the channel may do: lose confirmed messages, repeat, reorder.
 
-        Order is promised while nothing is delivered again, so a channel that may repeat and did is not
-        judged by it; the count stands in the ledger all the same.
+        Order is promised while nothing is delivered again, so where a channel may repeat, a late receipt of
+        a message that came more than once is not held against it; it counts in the ledger all the same.
         """
         lost = recovered = 0
         for producer, (attempted, confirmed) in enumerate(zip(self._attempted, self._confirmed, strict=True)):
@@ -174,8 +175,9 @@ class DeliveryCheck:
             broken.append(f"lost {lost} confirmed messages")
         if duplicated and not may_duplicate:
             broken.append(f"delivered {duplicated} messages again")
-        if self._reordered and ordered and not (may_duplicate and duplicated):
-            broken.append(f"delivered {self._reordered} messages out of their producer's order")
+        out_of_order = self._late_once() if may_duplicate else self._reordered
+        if out_of_order and ordered:
+            broken.append(f"delivered {out_of_order} messages out of their producer's order")
         if self._unexpected:
             broken.append(f"delivered {self._unexpected} messages that nobody sent")
         if self._corrupted:
@@ -195,6 +197,10 @@ class DeliveryCheck:
             broken=broken,
             examples=self._examples,
         )
+
+    def _late_once(self) -> int:
+        """Late receipts of messages that came only once, so that no repetition explains them."""
+        return sum(int((self._counts[group][places] == 1).sum()) for group, places in self._late)
 
     def _count(self, group: int, producer: int, sequences: npt.NDArray[np.int64]) -> None:
         lowest, highest = int(sequences.min()), int(sequences.max())
@@ -217,7 +223,7 @@ class DeliveryCheck:
             self._note("duplicated", [f"{producer}/{sequence}" for sequence in named])
         counts[place] = np.minimum(after, _MOST)
 
-    def _order(self, consumer: int, producer: int, sequences: npt.NDArray[np.int64]) -> None:
+    def _order(self, consumer: int, group: int, producer: int, sequences: npt.NDArray[np.int64]) -> None:
         newest = self._newest[consumer, producer]
         if sequences[0] >= newest and (sequences[1:] >= sequences[:-1]).all():
             self._newest[consumer, producer] = sequences[-1]
@@ -230,6 +236,7 @@ class DeliveryCheck:
             if not late.any():
                 return
         self._reordered += int(late.sum())
+        self._late.append((group, self._starts[producer] + sequences[late]))
         place = int(np.flatnonzero(late)[0])
         self._note(
             "reordered",

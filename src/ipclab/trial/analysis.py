@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,12 +59,14 @@ def delivery(
     finished: dict[str, int],
     due_ns: dict[int, npt.NDArray[np.int64]],
     complete: bool,
+    content: str,
 ) -> Delivery:
     """Account for every message.
 
     ``finished`` has the count of every worker that reported; a producer that did not has confirmed what its
     log shows it went on from. ``due_ns`` are the intended send times on the trial's clock, by producer
     (paced). ``complete`` is False where the trial was cut short, so that missing messages prove nothing.
+    ``content`` is what the bytes of the trial's messages were made from (``ipclab.trial.worker.content``).
     """
     sends = [rawlog.read_stamps(sends_path(logs, f"producer-{i}")) for i in range(spec.producers)]
     returns = (
@@ -79,7 +81,7 @@ def delivery(
     check = DeliveryCheck(
         [len(sent) for sent in sends], confirmed, consumers=spec.consumers, fan_out=guarantees.fan_out
     )
-    tail_crcs = _tail_crcs(spec)
+    tail_crcs = _tail_crcs(spec, content)
     intacts = []
     for consumer, receipts in _receipts(spec, logs):
         header = np.ascontiguousarray(receipts["header"])
@@ -93,25 +95,17 @@ def delivery(
         ordered=guarantees.order == "per-producer",
     )
     good = received = 0
-    end_to_end, service = [], []
+    firsts = _FirstReceipts(sends, spec.consumers if guarantees.fan_out else 1) if returns else None
     for (consumer, receipts), intact in zip(_receipts(spec, logs), intacts, strict=True):
         inside = window.holds(receipts["time_ns"]) & intact
         received += int(inside.sum())
         header = receipts["header"]
         once = check.once(consumer, header["producer"], header["sequence"])
         good += int((inside & once).sum())
-        if spec.workload == "paced":
-            known = intact & once
-            producers, sequences = header["producer"][known], header["sequence"][known].astype(np.int64)
-            times = receipts["time_ns"][known]
-            for i in range(spec.producers):
-                mine = sequences[producers == i]
-                due = due_ns[i][mine]
-                measured = window.holds(due)
-                end_to_end.append((times[producers == i] - due)[measured])
-                service.append((times[producers == i] - sends[i][mine])[measured])
+        if firsts is not None:
+            firsts.add(consumer if guarantees.fan_out else 0, receipts[intact])
     latency = (
-        _paced_latency(spec, window, sends, returns, due_ns, end_to_end, service) if returns else Latency()
+        _paced_latency(window, sends, returns, due_ns, firsts, confirmed) if firsts is not None else Latency()
     )
     return Delivery(ledger, good, received, latency)
 
@@ -123,11 +117,11 @@ def _confirmed(attempted: int, window: int, finished: int | None) -> int:
     return max(attempted - 1, 0) // window * window
 
 
-def _tail_crcs(spec: TrialSpec) -> npt.NDArray[np.uint32]:
+def _tail_crcs(spec: TrialSpec, content: str) -> npt.NDArray[np.uint32]:
     """The CRC of the tail of every producer there can be; one that there is not has none."""
     crcs = np.zeros(1 << 16, np.uint32)
     for producer in range(spec.producers):
-        crcs[producer] = zlib.crc32(tail(spec.seed, producer, spec.size_bytes))
+        crcs[producer] = zlib.crc32(tail(content, producer, spec.size_bytes))
     return crcs
 
 
@@ -138,16 +132,42 @@ def _receipts(spec: TrialSpec, logs: Path) -> Iterator[tuple[int, npt.NDArray[np
             yield consumer, receipts
 
 
+class _FirstReceipts:
+    """When each message came for the first time, at every consumer that was owed it.
+
+    One that was delivered again counts with its first receipt: leaving it out would spare the latency of
+    just those messages that took longest.
+    """
+
+    def __init__(self, sends: Sequence[npt.NDArray[np.int64]], groups: int) -> None:
+        never = np.iinfo(np.int64).max
+        self.times_ns = [[np.full(len(sent), never, np.int64) for sent in sends] for _ in range(groups)]
+        self._never = never
+
+    def add(self, group: int, receipts: npt.NDArray[np.void]) -> None:
+        """Enter intact receipts; those of messages that nobody sent are passed over."""
+        for producer, times_ns in enumerate(self.times_ns[group]):
+            mine = receipts[receipts["header"]["producer"] == producer]
+            mine = mine[mine["header"]["sequence"] < len(times_ns)]
+            np.minimum.at(times_ns, mine["header"]["sequence"].astype(np.int64), mine["time_ns"])
+
+    def of(self, producer: int, confirmed: int) -> Iterator[tuple[npt.NDArray[np.int64], ...]]:
+        """Sequences and times of the confirmed messages of this producer that came, by group."""
+        for group in self.times_ns:
+            times_ns = group[producer][:confirmed]
+            came = np.flatnonzero(times_ns != self._never)
+            yield came, times_ns[came]
+
+
 def _paced_latency(
-    spec: TrialSpec,
     window: Window,
     sends: list[npt.NDArray[np.int64]],
     returns: list[npt.NDArray[np.int64]],
     due_ns: dict[int, npt.NDArray[np.int64]],
-    end_to_end: list[npt.NDArray[np.int64]],
-    service: list[npt.NDArray[np.int64]],
+    firsts: _FirstReceipts,
+    confirmed: list[int],
 ) -> Latency:
-    send, confirm, late, skipped = [], [], 0, 0
+    send, confirm, end_to_end, service, late, skipped = [], [], [], [], 0, 0
     for i, (sent, returned) in enumerate(zip(sends, returns, strict=True)):
         due = due_ns[i]
         measured = window.holds(due)
@@ -156,11 +176,15 @@ def _paced_latency(
         confirm.append((returned - due[: len(returned)])[answered])
         late += int(((sent - due[: len(sent)])[measured[: len(sent)]] > LATE_NS).sum())
         skipped += int(measured[len(sent) :].sum())
+        for came, times_ns in firsts.of(i, confirmed[i]):
+            inside = measured[came]
+            end_to_end.append((times_ns - due[came])[inside])
+            service.append((times_ns - sent[came])[inside])
     return Latency(
         send=distribution(np.concatenate(send)),
         confirm=distribution(np.concatenate(confirm)),
-        end_to_end=distribution(np.concatenate(end_to_end)) if end_to_end else None,
-        service=distribution(np.concatenate(service)) if service else None,
+        end_to_end=distribution(np.concatenate(end_to_end)),
+        service=distribution(np.concatenate(service)),
         late_sends=late,
         skipped_sends=skipped,
     )

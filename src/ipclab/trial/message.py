@@ -37,8 +37,11 @@ NO_HEADER = b"\xff" * HEADER_BYTES
 _NOBODYS_TAIL = b"no body ends with these bytes, so that the check sends it the slow way"
 
 
-def tail(seed: int, producer: int, size_bytes: int) -> bytes:
-    """The tail of this producer's messages, for a body of ``size_bytes`` in all."""
+def tail(seed: int | str, producer: int, size_bytes: int) -> bytes:
+    """The tail of this producer's messages, for a body of ``size_bytes`` in all.
+
+    A trial takes a seed of its own, so that a message that another one left behind is known for a stranger.
+    """
     if size_bytes < SMALLEST_BYTES:
         raise ValueError(f"a message has at least {SMALLEST_BYTES} bytes, not {size_bytes}")
     return random.Random(f"{seed}/{producer}").randbytes(size_bytes - HEADER_BYTES)

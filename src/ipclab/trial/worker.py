@@ -96,9 +96,19 @@ class Assignment:
     copies: int = 1
 
     @property
+    def content(self) -> str:
+        """What the bytes of this trial's messages are made from."""
+        return content(self.spec, self.channel.site.namespace if self.channel else "")
+
+    @property
     def name(self) -> str:
         """``producer-0``: the worker's name in every message and in the names of its files."""
         return f"{self.role}-{self.index}"
+
+
+def content(spec: TrialSpec, namespace: str) -> str:
+    """What the bytes of a trial's messages are made from: other trials, other bytes."""
+    return f"{spec.seed}/{namespace}" if namespace else str(spec.seed)
 
 
 def sends_path(logs: Path, name: str) -> Path:
@@ -179,7 +189,7 @@ def _see_that_the_log_sufficed(sends: RawLog, go: Go) -> None:
 def _produce(mine: Assignment, parent: Connection) -> None:
     spec, channel = mine.spec, mine.channel
     assert channel is not None
-    body_tail = tail(spec.seed, mine.index, spec.size_bytes)
+    body_tail = tail(mine.content, mine.index, spec.size_bytes)
     sends = RawLog(sends_path(mine.logs, mine.name))
     producer = channel.producer(mine.index)
     if spec.workload == "paced":
@@ -231,7 +241,7 @@ def _send_stops(mine: Assignment, parent: Connection) -> None:
 def _consume(mine: Assignment, parent: Connection) -> None:
     spec, channel = mine.spec, mine.channel
     assert channel is not None
-    tails = [tail(spec.seed, i, spec.size_bytes) for i in range(spec.producers)]
+    tails = [tail(mine.content, i, spec.size_bytes) for i in range(spec.producers)]
     receipts = RawLog(receipts_path(mine.logs, mine.name))
     consumer = channel.consumer(mine.index)
     _await_go(parent)
@@ -248,7 +258,7 @@ def _ping(mine: Assignment, parent: Connection) -> None:
     producer = mine.channel.producer(0)
     consumer = mine.back.consumer(0)
     go = _await_go(parent)
-    body_tail = tail(mine.spec.seed, 0, mine.spec.size_bytes)
+    body_tail = tail(mine.content, 0, mine.spec.size_bytes)
     count = roles.ping(producer, consumer, body_tail, sends, returns, end_ns=go.end_ns)
     _see_that_the_log_sufficed(sends, go)
     parent.send(Done(count=count, peak_rss_bytes=own_peak_rss_bytes()))

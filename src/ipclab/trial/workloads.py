@@ -23,7 +23,7 @@ from ipclab.trial.pacing import schedule
 from ipclab.trial.processes import Crew, Worker
 from ipclab.trial.record import Latency
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.worker import Assignment, Quit, Stop, receipts_path, returns_path, sends_path
+from ipclab.trial.worker import Assignment, Quit, Stop, content, receipts_path, returns_path, sends_path
 
 MOST_PER_S = 1_500_000
 """No producer sends more than this. The logs have room for it; they are sparse, so room costs nothing."""
@@ -225,6 +225,7 @@ class Messages(Workload):
             finished={w.name: w.done.count for w in crew.workers if w.done},
             due_ns={i: np.asarray(due, np.int64) + start_ns for i, due in self.due_ns.items()},
             complete=complete,
+            content=content(self.spec, self.site.namespace),
         )
         return Findings(
             count=found.good, received=found.received_in_window, latency=found.latency, ledger=found.ledger
