@@ -2,6 +2,7 @@
 
 ipclab show latest --format md | python docs/fill_readme.py table
 python benchmarks/overhead.py --format json | python docs/fill_readme.py overhead
+python docs/fill_readme.py claims
 """
 
 from __future__ import annotations
@@ -36,6 +37,15 @@ def overhead_table(figures: str) -> str:
     return "\n".join(lines)
 
 
+CLAIMS_SHOWN = 8
+
+
+def claims_head(page: Path) -> str:
+    """The head of the table of verdicts on the page of the claims, its links made to work from the README."""
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| ")]
+    return "\n".join(rows[: 2 + CLAIMS_SHOWN]).replace("](#", f"](docs/{page.name}#")
+
+
 SLOTS = {"table": result_table, "overhead": overhead_table}
 
 
@@ -52,8 +62,9 @@ def filled(readme: str, slot: str, text: str) -> str:
 def main() -> None:
     """Fill one slot of both files with what comes on stdin."""
     slot = sys.argv[1]
-    text = SLOTS[slot](sys.stdin.read())
-    for path in (README, README.with_suffix(".zh.md")):
+    figures = "" if slot == "claims" else sys.stdin.read()
+    for path, page in ((README, "claims.md"), (README.with_suffix(".zh.md"), "claims.zh.md")):
+        text = claims_head(README.parent / "docs" / page) if slot == "claims" else SLOTS[slot](figures)
         path.write_text(filled(path.read_text(), slot, text))
 
 
