@@ -121,8 +121,8 @@ def verdict(seen: Evidence) -> Verdict:
     if not needed(seen):
         return refuted("recv raises without it", "不关闭也会抛出异常")
     return holds_when(
-        f"the unused end can still write; enough was closed with: {', '.join(needed(seen))}",
-        f"未用的端还能写入；只需关闭{'、'.join(UNUSED[end] for end in needed(seen))}",
+        f"only ends that can write are meant; recv raised once these were closed: {', '.join(needed(seen))}",
+        f"只指能写入的端；关闭以下各端后 recv 就抛出异常：{'、'.join(UNUSED[end] for end in needed(seen))}",
     )
 
 
