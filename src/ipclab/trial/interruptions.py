@@ -4,30 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
+from types import FrameType
 
-ENDING = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends the lab: Ctrl-C, being told to end, and the closing of its terminal."""
 
 
 @contextlib.contextmanager
 def sigint_blocked() -> Iterator[None]:
-    """Put off Ctrl-C for a moment. A process started meanwhile inherits the block and so never sees one."""
-    with _blocked({signal.SIGINT}):
-        yield
+    """Put off Ctrl-C for a moment. A process started meanwhile inherits the block and so never sees one.
 
-
-@contextlib.contextmanager
-def ending_blocked() -> Iterator[None]:
-    """Put off every signal that ends the lab. Start no process meanwhile: it could not be told to end."""
-    with _blocked(ENDING):
-        yield
-
-
-@contextlib.contextmanager
-def _blocked(numbers: set[signal.Signals] | frozenset[signal.Signals]) -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    Works for the calling thread: a process with others may be interrupted all the same.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def ending_blocked() -> Iterator[None]:
+    """Put off every signal that ends the lab, whatever other threads there are.
+
+    Signals are noted meanwhile and raised again at the end; those that are ignored stay so. Outside the main
+    thread, where Python runs no handler, it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = {number: signal.getsignal(number) for number in ENDING}
+    handled = {number: was for number, was in before.items() if was not in (signal.SIG_IGN, None)}
+    for number in handled:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, was in handled.items():
+            signal.signal(number, was)
+        for late in dict.fromkeys(came):
+            signal.raise_signal(late)
