@@ -46,6 +46,9 @@ def test_a_command_of_the_documents_can_be_given_like_that(call: list[str]) -> N
     if call[0].startswith("-"):
         cli.make_context("ipclab", [*call, "list"])
         return
+    if len(call) == 1:
+        command(call[0])  # named only, not given
+        return
     parsed = command(call[0]).make_context(f"ipclab {call[0]}", call[1:]).params
     if call[0] == "run" and parsed["name"].islower():
         assert parsed["name"] in experiment.names()
