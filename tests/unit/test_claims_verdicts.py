@@ -207,7 +207,7 @@ OPPOSITES: list[tuple[str, str, dict[str, Any], str]] = [
     (
         "threads_interleave",
         "threads wait one after the other",
-        {"wait_threads": [{"elapsed_s": 0.9, "cpu_s": 0.0}] * 4},
+        {"wait_threads": [{"elapsed_s": 9.0, "cpu_s": 0.0}] * 4},
         "refuted",
     ),
     ("data_isolation", "processes share globals", {"fork.changes": seen_of(ALL_PLAIN)}, "refuted"),
