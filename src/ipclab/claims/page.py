@@ -29,17 +29,18 @@ _INTRO = Text(
     "when** a condition is met.\n\nRun one with `ipclab claims mutex --live` or `python "
     "experiments/claims/mutex.py`; `ipclab claims` runs all of them and exits with 1 where a verdict "
     "differs from the one that is recorded for the platform. This page is written by `ipclab claims --docs "
-    "docs`, from the runs named under [Conditions](#conditions). Times and rates are of that machine and "
-    "will differ on yours; the verdicts should not. What shows only sometimes is given as k of n with a 95 "
-    "% Wilson interval and, where possible, also forced, so that no verdict hangs on luck. *Waits for ever* "
-    "means: under a watchdog, it did not come back, and its stack stood still at the place that is named.",
+    "docs`, from the runs named under [Conditions](#conditions). Times and rates are of that machine and of "
+    "what else ran on it, and will differ on yours; the verdicts should not. What shows only sometimes is "
+    "given as k of n with a 95 % Wilson interval and, where possible, also forced, so that no verdict hangs "
+    "on luck. *Waits for ever* means: under a watchdog, it did not come back, and its stack stood still at "
+    "the place that is named.",
     "关于 Python 进程与线程的学习笔记中有一些常被转述的说法。这里用实验逐条验证："
     "[`experiments/claims/`](../experiments/claims) 中每条说法对应一个简短的文件，它运行真实的进程，"
     "并根据当次测得的结果得出结论：**成立**、**不成立**，或在某个条件下才成立（**有条件成立**）。\n\n"
     "单独运行一条：`ipclab claims mutex --live` 或 `python experiments/claims/mutex.py`；"
     "`ipclab claims` 运行全部说法，若某条结论与该平台上记录的结论不同，则以状态码 1 退出。"
     "本页由 `ipclab claims --docs docs` 根据[运行条件](#运行条件)一节所列的运行结果生成。"
-    "其中的时间和速率只代表那台机器，换一台会有所不同；结论则不应改变。"
+    "其中的时间和速率只代表那台机器和当时机器上的其他负载，换一台会有所不同；结论则不应改变。"
     "时有时无的现象以“n 次中 k 次”及 95 % Wilson 置信区间给出，并尽可能再用强制的执行次序重现一次，"
     "使结论不依赖运气。“永远阻塞”是指：在看门狗的监视下没有返回，且调用栈一直停在所示的位置。",
 )
