@@ -8,9 +8,9 @@ gone. ``SimpleQueue.put`` writes to the pipe itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ipclab.backends.base import Channel, Consumer, Guarantees, Producer
+from ipclab.backends.base import Channel, Consumer, Guarantees, LossCause, Producer
 
 if TYPE_CHECKING:
     from multiprocessing.queues import JoinableQueue, Queue, SimpleQueue
@@ -79,40 +79,33 @@ class JoinableQueueConsumer(Consumer):
         self._task_done()
 
 
-class _QueueChannel(Channel):
-    """What the three have in common; ``confirm`` is where they differ."""
+class QueueChannel(Channel):
+    """``multiprocessing.Queue``, unbounded: what most programs use, which the other two are much like."""
 
-    confirm: ClassVar[Literal["buffered", "written"]]
+    name = "queue"
+    summary = "multiprocessing.Queue: a pipe, two locks and a feeder thread"
+    confirm: ClassVar[Literal["buffered", "written"]] = "buffered"
+    _queue: Any = None
 
     @property
     def guarantees(self) -> Guarantees:
+        buffered: frozenset[LossCause] = frozenset({"producer crash"} if self.confirm == "buffered" else ())
         return Guarantees(
             delivery="at-most-once",
-            may_lose=frozenset({"producer crash", "consumer crash"}),
+            may_lose=buffered | {"consumer crash"},
             order="per-producer",
             durability="none",
             confirm=self.confirm,
             reach="process tree",
         )
 
-
-class QueueChannel(_QueueChannel):
-    """``multiprocessing.Queue``, unbounded: what most programs use."""
-
-    name = "queue"
-    summary = "multiprocessing.Queue: a pipe, two locks and a feeder thread"
-    confirm = "buffered"
-    _queue: Queue[bytes] | None = None
-
     def setup(self) -> None:
         self._queue = self.site.context.Queue()
 
     def producer(self, index: int) -> Producer:
-        assert self._queue is not None
         return QueueProducer(self._queue)
 
     def consumer(self, index: int) -> Consumer:
-        assert self._queue is not None
         return QueueConsumer(self._queue)
 
     def teardown(self) -> None:
@@ -121,51 +114,28 @@ class QueueChannel(_QueueChannel):
             self._queue = None
 
 
-class JoinableQueueChannel(_QueueChannel):
+class JoinableQueueChannel(QueueChannel):
     """``multiprocessing.JoinableQueue``: a ``Queue`` that counts unfinished tasks."""
 
     name = "joinable-queue"
     summary = "multiprocessing.JoinableQueue: Queue plus task_done()"
-    confirm = "buffered"
-    _queue: JoinableQueue[bytes] | None = None
 
     def setup(self) -> None:
         self._queue = self.site.context.JoinableQueue()
 
-    def producer(self, index: int) -> Producer:
-        assert self._queue is not None
-        return QueueProducer(self._queue)
-
     def consumer(self, index: int) -> Consumer:
-        assert self._queue is not None
         return JoinableQueueConsumer(self._queue)
 
-    def teardown(self) -> None:
-        if self._queue is not None:
-            self._queue.close()
-            self._queue = None
 
-
-class SimpleQueueChannel(_QueueChannel):
+class SimpleQueueChannel(QueueChannel):
     """``multiprocessing.SimpleQueue``: a pipe with a lock at each end, no thread."""
 
     name = "simple-queue"
     summary = "multiprocessing.SimpleQueue: a pipe with a lock at each end"
     confirm = "written"
-    _queue: SimpleQueue[bytes] | None = None
 
     def setup(self) -> None:
         self._queue = self.site.context.SimpleQueue()
 
     def producer(self, index: int) -> Producer:
-        assert self._queue is not None
         return SimpleQueueProducer(self._queue)
-
-    def consumer(self, index: int) -> Consumer:
-        assert self._queue is not None
-        return QueueConsumer(self._queue)
-
-    def teardown(self) -> None:
-        if self._queue is not None:
-            self._queue.close()
-            self._queue = None
