@@ -131,7 +131,7 @@ def test_evidence_that_is_no_plain_data_fails_the_experiment(write: Write) -> No
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_when_the_one_who_asked_is_ended(
-    write: Write, folder: Path, sign: signal.Signals
+    write: Write, folder: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
     path = write("time.sleep(600)")
     code = (
@@ -139,7 +139,10 @@ def test_nothing_is_left_when_the_one_who_asked_is_ended(
     )
     if sign == signal.SIGTERM:
         code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)); " + code
-    asking = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environ = {**os.environ, "TMPDIR": str(temporary)}
+    asking = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, env=environ)
     deadline = time.monotonic() + 30
     while len(pids(folder)) < 3:
         assert time.monotonic() < deadline
@@ -147,6 +150,9 @@ def test_nothing_is_left_when_the_one_who_asked_is_ended(
     asking.send_signal(sign)
     asking.wait(30)
     assert not wait_until_gone(pids(folder))
+    while list(temporary.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_the_end_of_a_session_spares_the_others_and_the_one_who_asks() -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -52,7 +54,8 @@ def measure(
                     stdin=subprocess.DEVNULL,
                     stdout=None if live else output,
                     stderr=None if live else output,
-                    env=dict(environ) if environ is not None else None,
+                    # What multiprocessing puts into the folder for temporary files goes with this one, too.
+                    env={**(os.environ if environ is None else environ), "TMPDIR": folder},
                     start_new_session=True,
                 )
             try:
@@ -99,7 +102,7 @@ def main(claim: Claim[Any]) -> NoReturn:
 def _inside(claim: Claim[Any], folder: Path, *, live: bool) -> NoReturn:
     """The process of the experiment. It leaves by ``os._exit``: what hangs must not keep it."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTERM, _end_all)
+    signal.signal(signal.SIGTERM, partial(_end_all, folder))
     faulthandler.register(signal.SIGUSR1)
     # A handler in Python does not end a process that is just about to block, and Pool.terminate() would wait.
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
@@ -121,8 +124,9 @@ def _inside(claim: Claim[Any], folder: Path, *, live: bool) -> NoReturn:
     os._exit(0)
 
 
-def _end_all(_signal: int, _frame: FrameType | None) -> NoReturn:
+def _end_all(folder: Path, _signal: int, _frame: FrameType | None) -> NoReturn:
     session.end(os.getpid())
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 
