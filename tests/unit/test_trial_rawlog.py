@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -111,5 +112,11 @@ def test_a_generous_capacity_takes_no_room_on_the_disk(tmp_path: Path) -> None:
 
 
 def test_a_log_for_which_there_is_no_room_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no room for the raw logs of a trial"):
-        rawlog.create(tmp_path / "log", RECEIPT_BYTES, 2**62 // RECEIPT_BYTES)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # What a full disk does to a sparse file shows when it is written; a limit shows at once, everywhere.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with pytest.raises(UsageError, match="no room for the raw logs of a trial"):
+            rawlog.create(tmp_path / "log", RECEIPT_BYTES, 1 << 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
