@@ -58,4 +58,4 @@ def test_every_claim_is_on_both_pages(name: str) -> None:
 
 @pytest.mark.parametrize("path", [*KEPT, DOCS / "claims.md", DOCS / "claims.zh.md"], ids=lambda p: p.name)
 def test_nothing_of_the_machine_is_told(path: Path) -> None:
-    assert not re.search(r"/home/|/root/|/tmp/|/usr/|127\.0\.0\.1:\d|password", path.read_text())
+    assert not re.search(r"/home/|/roo[t]/|/tmp/|/usr/|127\.0\.0\.1:\d|password", path.read_text())
