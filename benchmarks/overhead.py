@@ -38,6 +38,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import plain_loops
+from plain_count import Load
 from rich.console import Console
 from rich.table import Table
 
@@ -123,7 +124,7 @@ def lab(spec: TrialSpec, broker: Broker | None) -> Rate:
 
 def plain(spec: TrialSpec, broker: Broker | None) -> Rate:
     """The hand-written loop's rate."""
-    load = plain_loops.Load(
+    load = Load(
         size_bytes=spec.size_bytes,
         warmup_s=spec.warmup_s,
         duration_s=spec.duration_s,
