@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -131,6 +132,34 @@ def test_130_an_interruption_keeps_finished_trials_and_ends_every_process(
     assert len(kept.trials) > 1
     assert (store.find("latest").parent / "PARTIAL").exists()
     assert ipclab("show", "latest").code == 0
+
+
+FORKS_UNDER_A_SIGNAL = """
+import os, signal, sys
+from ipclab import cli
+number = int(sys.argv[1])
+cli._run = lambda arguments, debug: fork()
+def fork():
+    os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), number))
+    pid = os.fork()
+    if pid == 0:
+        os._exit(99)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) + 100
+cli.main([])
+"""
+"""Told to end before the forked process has even begun, when an exception would be printed and lost."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_process_that_is_told_to_end_while_it_is_forked_ends_without_a_word(
+    tmp_path: Path, environ: dict[str, str], number: signal.Signals
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", FORKS_UNDER_A_SIGNAL, str(int(number))],
+        cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S,
+    )  # fmt: skip
+    assert ended.stderr == ""
+    assert ended.returncode == 100 - number
 
 
 def test_130_an_interruption_before_the_first_trial(

@@ -15,10 +15,10 @@ import pytest
 
 from ipclab.backends.base import Channel, Site
 from ipclab.backends.registry import Variant, channel_class
+from ipclab.interruptions import sigint_blocked
 from ipclab.startmethod import StartMethod
 from ipclab.trial import rawlog
 from ipclab.trial.clock import now_ns
-from ipclab.trial.interruptions import sigint_blocked
 from ipclab.trial.message import stamp, tail
 from ipclab.trial.processes import Crew
 from ipclab.trial.spec import TrialSpec

@@ -19,6 +19,7 @@ from queue import Queue
 from typing import Any
 
 from ipclab.backends.base import Channel, Consumer, Guarantees, Producer, Site
+from ipclab.interruptions import sigint_blocked
 
 FIRST_WAIT_S = 0.000_05
 LONGEST_WAIT_S = 0.001_6
@@ -53,7 +54,9 @@ class ManagerServer:
         before = set(multiprocessing.active_children())
         manager = SyncManager(ctx=site.context)
         try:
-            manager.start(_end_with_parent)
+            # The server ignores Ctrl-C in time only if none reaches it before it says so.
+            with sigint_blocked():
+                manager.start(_end_with_parent)
         except BaseException:
             # Interrupted before the manager knew its server's address, so it could not shut it down.
             for child in set(multiprocessing.active_children()) - before:

@@ -41,7 +41,7 @@ def measure(
 
     Raises nothing for what happens inside. Interrupted, it ends everything first.
     """
-    from ipclab.trial.interruptions import ending_blocked, sigint_blocked
+    from ipclab.interruptions import ending_blocked, sigint_blocked
 
     with scratch() as folder, (Path(folder) / "output").open("w+b") as output:
         report = Path(folder) / "report"

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
@@ -97,7 +98,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Ignored from the start is what nohup asks for.
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _terminate)
+            signal.signal(number, _terminate_in(os.getpid()))
     try:
         sys.exit(_run(arguments, debug))
     except BrokenPipeError:
@@ -161,6 +162,19 @@ def _say(message: str, hint: str = "") -> None:
         click.echo(f"ipclab: {message}{hint}", err=True)
 
 
-def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
-    """Being told to end, or left by the terminal, is taken as Ctrl-C is: what was started is ended first."""
-    raise SystemExit(_BY_SIGNAL + number)
+def _terminate_in(lab: int) -> Callable[[int, FrameType | None], None]:
+    """Being told to end, or left by the terminal, is taken as Ctrl-C is: what was started is ended first.
+
+    That is the business of the process ``lab``. One that was forked from it, and has not yet chosen its own
+    ways, has nothing to clean up and ends as if there were no handler: an exception in the middle of its
+    start would be printed with a traceback.
+    """
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != lab:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        raise SystemExit(_BY_SIGNAL + number)
+
+    return terminate

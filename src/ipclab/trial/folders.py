@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from ipclab.trial.interruptions import ending_blocked
+from ipclab.interruptions import ending_blocked
 
 _PREFIX = "ipclab-trial-"
 

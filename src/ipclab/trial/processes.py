@@ -13,9 +13,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from ipclab.interruptions import ending_blocked, sigint_blocked
 from ipclab.startmethod import StartMethod, context
 from ipclab.trial import worker
-from ipclab.trial.interruptions import ending_blocked, sigint_blocked
 from ipclab.trial.worker import Assignment, Done, Failed, Go, Quit, Ready, Stop
 
 STACK_WAIT_S = 5.0

@@ -15,10 +15,10 @@ import msgspec
 
 from ipclab.backends.base import Site
 from ipclab.brokers.base import Broker
+from ipclab.interruptions import ending_blocked
 from ipclab.trial.analysis import Window
 from ipclab.trial.clock import now_ns
 from ipclab.trial.folders import trial_folder
-from ipclab.trial.interruptions import ending_blocked
 from ipclab.trial.limit import behind_schedule, limit
 from ipclab.trial.meter import Meter, Sample
 from ipclab.trial.processes import Crew

@@ -134,7 +134,9 @@ def stack_path(logs: Path, name: str) -> Path:
 def main(assignment: Assignment, parent: Connection) -> None:
     """Entry point of every worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     _end_with_parent()
     with stack_path(assignment.logs, assignment.name).open("w") as stack:
         # Chained to the signal's default, which ends the process: so its end says that the stack is whole.
