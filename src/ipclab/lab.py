@@ -29,7 +29,7 @@ from ipclab.results.table import table
 from ipclab.trial import clock, folders
 from ipclab.trial.record import BrokerFacts, TrialRecord
 from ipclab.trial.runner import run_trial
-from ipclab.trial.spec import TrialSpec
+from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec
 
 
 class Observer(Protocol):
@@ -128,7 +128,12 @@ class _Run:
             left_s = sum(_estimate_s(later) for later in trials[number:])
             self._observer.starting(number + 1, len(trials), spec, left_s)
             broker = self._fleet.brokers[kind] if kind else None
-            record = run_trial(spec, namespace=f"ipclab:{self._id}:{number}", broker=broker)
+            record = run_trial(
+                spec,
+                namespace=f"ipclab:{self._id}:{number}",
+                broker=broker,
+                history=self._stored.history(number) if spec.workload in SAFETY_WORKLOADS else None,
+            )
             self._keep(record)
             if broker is not None and record.outcome != "finished" and not broker.alive():
                 self._lose(broker, record, trials[number + 1 :])

@@ -16,6 +16,7 @@ from ipclab.results import verdict
 from ipclab.results.classes import guarantee_class
 from ipclab.results.row import Figure, Messages, Row, Updates, figure, percentiles
 from ipclab.trial.record import Cost, Distribution, Latency, TrialRecord
+from ipclab.trial.spec import SAFETY_WORKLOADS
 
 _Key = tuple[str, str, int, int | None, int | None, int | None, str]
 _Pace = tuple[float, str]
@@ -25,11 +26,13 @@ def rows(trials: Iterable[TrialRecord]) -> list[Row]:
     """One row for each combination of what was set, in the order of its first trial.
 
     Paced trials stand in the row of the closed-loop trials of the same setting, unless they were run at
-    several rates: then each rate has a row of its own. Raises ResultsError for an unreadable histogram.
+    several rates: then each rate has a row of its own. Safety trials have none.
+    Raises ResultsError for an unreadable histogram.
     """
     settings: dict[_Key, list[TrialRecord]] = {}
     for trial in trials:
-        settings.setdefault(_key(trial), []).append(trial)
+        if trial.spec.workload not in SAFETY_WORKLOADS:
+            settings.setdefault(_key(trial), []).append(trial)
     return _with_prices([_row(part) for whole in settings.values() for part in _by_pace(whole)])
 
 

@@ -22,6 +22,7 @@ from ipclab.results.export import Report
 from ipclab.results.result import SCHEMA_VERSION, Result
 
 RESULT, TABLE, PARTIAL, LATEST = "result.json", "table.md", "PARTIAL", "latest"
+HISTORIES = "histories"
 _PARTIAL_TEXT = "This run is not over, or was interrupted. result.json has every trial that was finished.\n"
 _OFFERED = 12
 
@@ -36,6 +37,12 @@ class StoredRun:
         """Store what there is so far. Raises ResultsError."""
         with _reported(self.folder):
             write_atomically(self.folder / RESULT, msgspec.json.encode(result))
+
+    def history(self, number: int) -> Path:
+        """Where the history of trial ``number`` is kept; its folder is there. Raises ResultsError."""
+        with _reported(self.folder):
+            (self.folder / HISTORIES).mkdir(exist_ok=True)
+        return self.folder / HISTORIES / f"{number:04d}.jsonl.gz"
 
     def finish(self, result: Result, table_markdown: str) -> None:
         """Store the result and its table; a complete one is no longer marked partial. Raises ResultsError."""

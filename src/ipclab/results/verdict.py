@@ -18,13 +18,20 @@ Word = Literal["kept", "unsafe", "unknown", "failed", "hung", "broken", "unavail
 ``unavailable``  not measured at all.
 """
 
+_OF_CHECK: dict[str, Word] = {"valid": "kept", "invalid": "broken", "unknown": "unknown"}
 SOUND: frozenset[Word] = frozenset(("kept", "unsafe"))
 """Verdicts of rows that did what they declare, and so may be ranked."""
 _FROM_GOOD_TO_BAD: tuple[Word, ...] = ("kept", "unsafe", "unknown", "failed", "hung", "broken", "unavailable")
 
 
 def of_trial(trial: TrialRecord) -> Word:
-    """The verdict about one trial. A guarantee that was seen broken outweighs a hang."""
+    """The verdict about one trial. A guarantee that was seen broken outweighs a hang.
+
+    What a safety trial brings about (a hang, a loss that was declared, a process that gave up) is its finding
+    and breaks nothing by itself.
+    """
+    if trial.safety is not None:
+        return _OF_CHECK[trial.safety.verdict]
     judged = [check.verdict for check in (trial.ledger, trial.counter) if check is not None]
     if "invalid" in judged:
         return "broken"
@@ -40,6 +47,8 @@ def reasons(trial: TrialRecord) -> list[str]:
     word = of_trial(trial)
     if word in SOUND:
         return []
+    if trial.safety is not None:
+        return trial.safety.broken or [trial.safety.finding or "the history could not be decided"]
     found = [line for check in (trial.ledger, trial.counter) if check is not None for line in check.broken]
     if trial.outcome != "finished":
         found.append(trial.reason or f"the trial {trial.outcome}")

@@ -8,7 +8,8 @@ import msgspec
 
 from ipclab.backends.base import OptionValue
 from ipclab.checks.counter import CounterVerdict
-from ipclab.checks.delivery import Ledger
+from ipclab.checks.delivery import Ledger, Verdict
+from ipclab.history.format import Model
 from ipclab.trial.spec import TrialSpec
 
 Outcome = Literal["finished", "hung", "failed"]
@@ -97,6 +98,40 @@ class BrokerFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     url: str
 
 
+class Safety(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a safety trial showed.
+
+    ``model``      what its history was checked as.
+    ``verdict``    whether what the backend declares held, as far as this trial can tell; ``broken`` says in
+                   words what did not.
+    ``refused``    why the trial was not carried out, in one line; all else is empty then.
+    ``anomalies``  what the check found, by name, whether the backend declares itself safe from it or not.
+    ``counts``     the delivery ledger of the history, or what else was counted.
+    ``shown``      whether the anomaly that the trial provokes came up; None where it provokes none.
+    ``finding``    what came of it in one sentence.
+    ``hung``       by process, the primitive that it never came back from.
+    ``gave_up``    by process, the error after which it could not go on and could not connect again.
+    ``first_again_s``  from the beginning of the fault to the first receipt of a message sent after that; None
+                   where none came.
+    ``counterexample``  the smallest one, drawn as a timeline; empty where there is none.
+    ``history``    the file of the history, relative to the folder of the run; empty where it was not kept.
+    """
+
+    model: Model
+    verdict: Verdict
+    broken: list[str] = []
+    refused: str = ""
+    anomalies: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    shown: bool | None = None
+    finding: str = ""
+    hung: dict[str, str] = {}
+    gave_up: dict[str, str] = {}
+    first_again_s: float | None = None
+    counterexample: str = ""
+    history: str = ""
+
+
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One trial, finished or not.
 
@@ -104,6 +139,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                  ``reason`` is one line about it and ``stuck`` the stack of each worker that hung.
     ``options``  all options of the backend, defaults included: ``spec`` has those that were set.
     ``rate_per_s``  within the window: goodput of messages, round trips, or confirmed increments.
+    ``safety``   of a trial that was watched for safety.
     """
 
     spec: TrialSpec
@@ -122,3 +158,4 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     latency: Latency = Latency()
     cost: Cost | None = None
     limit: Limit = "unknown"
+    safety: Safety | None = None

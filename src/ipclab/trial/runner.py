@@ -10,12 +10,14 @@ import datetime
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 
 from ipclab.backends.base import Site
 from ipclab.brokers.base import Broker
 from ipclab.interruptions import ending_blocked
+from ipclab.trial import safety
 from ipclab.trial.analysis import Window
 from ipclab.trial.clock import now_ns
 from ipclab.trial.folders import trial_folder
@@ -24,7 +26,7 @@ from ipclab.trial.meter import Meter, Sample
 from ipclab.trial.processes import Crew
 from ipclab.trial.record import BrokerFacts, Cost, Latency, Limit, ProcessCost, TrialRecord
 from ipclab.trial.resources import cores
-from ipclab.trial.spec import TrialSpec, check
+from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec, check
 from ipclab.trial.worker import Go
 from ipclab.trial.workloads import WORKLOADS, Workload, wait_for
 
@@ -32,14 +34,16 @@ LEAD_S = 0.02
 """Between the starting signal and the start, so that every worker is waiting by then."""
 
 
-def run_trial(spec: TrialSpec, *, namespace: str, broker: Broker | None = None) -> TrialRecord:
+def run_trial(
+    spec: TrialSpec, *, namespace: str, broker: Broker | None = None, history: Path | None = None
+) -> TrialRecord:
     """Run one trial and leave nothing behind.
 
-    ``namespace`` begins every name that is made on the broker. A backend that fails, a worker that dies and a
+    ``namespace`` begins every name that is made on the broker; ``history`` is the file in which a safety
+    trial keeps its history. A backend that fails, a worker that dies and a
     hang are results, told in the record. Raises UsageError and its kin for a trial that cannot be.
     """
     check(spec)
-    trial = _Trial(spec, broker)
     site = Site(
         namespace=namespace,
         producers=spec.producers,
@@ -48,6 +52,9 @@ def run_trial(spec: TrialSpec, *, namespace: str, broker: Broker | None = None) 
         start_method=spec.start_method,
         url=broker.url if broker else None,
     )
+    if spec.workload in SAFETY_WORKLOADS:
+        return safety.run(spec, site=site, broker=broker, history=history)
+    trial = _Trial(spec, broker)
     with trial_folder() as folder:
         workload = WORKLOADS[spec.workload](spec, site, folder)
         with _set_up(trial, workload), Crew(spec.start_method) as crew:

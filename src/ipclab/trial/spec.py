@@ -11,6 +11,7 @@ from ipclab.backends.base import Channel, Site
 from ipclab.backends.registry import Variant, channel_class, counter_class
 from ipclab.errors import MessageTooLargeError, UsageError
 from ipclab.startmethod import StartMethod
+from ipclab.trial.fault import FaultSpec
 from ipclab.trial.message import MOST_PRODUCERS, SMALLEST_BYTES
 
 MOST_BACKLOG_BYTES = 16 * 2**20
@@ -24,7 +25,11 @@ MOST_WINDOW = 10_000
 MOST_BYTES = 2**28
 """In one message, and in all messages of one window."""
 
-Workload = Literal["stream", "paced", "ping-pong", "counter"]
+Workload = Literal[
+    "stream", "paced", "ping-pong", "counter", "crash", "order", "register", "lock", "forced", "client"
+]
+SAFETY_WORKLOADS: frozenset[Workload] = frozenset(("crash", "order", "register", "lock", "forced", "client"))
+"""Not measured but watched: every operation is logged in a history, and the history is checked."""
 
 
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,7 +37,9 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     ``workload``       ``stream``: closed loop, as fast as it goes; ``paced``: open loop at ``rate_per_s``;
                        ``ping-pong``: one message to and fro; ``counter``: ``producers`` processes increment
-                       one number.
+                       one number. The others are watched for safety: ``crash``: a channel suffers ``fault``;
+                       ``order``: who overtakes whom; ``register``, ``lock``: processes race; ``forced``: two
+                       processes are made to interleave; ``client``: a client library errs by itself.
     ``backend``        a channel, or for ``counter`` a counter, with its options.
     ``window``         messages between two flushes, and the most that a consumer takes at once.
     ``rate_per_s``     of all producers together; paced trials only.
@@ -45,6 +52,9 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                        rest counts as lost.
     ``grace_s``        how long connecting, draining and ending may each take before the watchdog calls it
                        a hang.
+    ``fault``          what a ``crash`` trial suffers.
+    ``scenario``       which of several things a safety workload does, where it has a choice.
+    ``broker_settings``  what the broker is set to for this trial, such as ``appendonly: yes``.
     """
 
     workload: Workload
@@ -63,6 +73,9 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     start_method: StartMethod = "fork"
     seed: int = 1
     repeat: int = 0
+    fault: FaultSpec | None = None
+    scenario: str = ""
+    broker_settings: dict[str, str] = {}
 
     @property
     def backlog(self) -> int:

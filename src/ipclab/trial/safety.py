@@ -1,0 +1,96 @@
+"""Trials that are watched for safety: from a spec to a record, by the scene that the workload names.
+
+A scene starts its own processes, logs every operation into a history, and has it checked. What it raises
+becomes the record's reason; whatever happens, nothing that it started is left.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ipclab.backends.base import OptionValue, Site
+from ipclab.brokers.base import Broker
+from ipclab.errors import UsageError
+from ipclab.trial.folders import trial_folder
+from ipclab.trial.record import BrokerFacts, Safety, TrialRecord
+from ipclab.trial.spec import TrialSpec, Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where a scene plays: ``folder`` for its logs, which goes with the trial, and ``history``, the file that
+    its history is to be kept in (None: need not be kept), with the name that the record gives it."""
+
+    spec: TrialSpec
+    site: Site
+    folder: Path
+    broker: Broker | None
+    history: Path | None
+
+    @property
+    def history_name(self) -> str:
+        """``histories/0007.jsonl.gz``, or empty."""
+        return f"{self.history.parent.name}/{self.history.name}" if self.history else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """What came of a scene: the finding, the backend's options and declaration, and the stacks of those that
+    hung."""
+
+    safety: Safety
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    declared: Mapping[str, str | int | bool | list[str] | None] = field(default_factory=dict)
+    stuck: Mapping[str, str] = field(default_factory=dict)
+    rate_per_s: float | None = None
+
+
+Scene = Callable[[Stage], Played]
+_SCENES: dict[Workload, str] = {
+    "crash": "ipclab.trial.crash:play",
+    "order": "ipclab.trial.order:play",
+    "register": "ipclab.trial.register_race:play",
+    "lock": "ipclab.trial.lock_race:play",
+    "forced": "ipclab.trial.forced_race:play",
+    "client": "ipclab.trial.client_faults:play",
+}
+
+
+def run(spec: TrialSpec, *, site: Site, broker: Broker | None, history: Path | None) -> TrialRecord:
+    """Run one safety trial. Raises UsageError and its kin for a trial that cannot be."""
+    began_utc = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    facts = None
+    if broker is not None:
+        facts = BrokerFacts(
+            kind=broker.kind, provider=broker.provider, version=broker.version, url=broker.masked_url
+        )
+    with trial_folder() as folder:
+        stage = Stage(spec=spec, site=site, folder=folder, broker=broker, history=history)
+        try:
+            played = _scene(spec.workload)(stage)
+        except UsageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a client library raises is a result
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            return TrialRecord(spec=spec, began_utc=began_utc, outcome="failed", reason=reason, broker=facts)
+    return TrialRecord(
+        spec=spec,
+        began_utc=began_utc,
+        outcome="finished",
+        stuck=dict(played.stuck),
+        options=dict(played.options),
+        guarantees=dict(played.declared),
+        broker=facts,
+        rate_per_s=played.rate_per_s,
+        safety=played.safety,
+    )
+
+
+def _scene(workload: Workload) -> Scene:
+    module, _, name = _SCENES[workload].partition(":")
+    scene: Scene = getattr(importlib.import_module(module), name)
+    return scene
