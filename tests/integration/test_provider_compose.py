@@ -116,6 +116,24 @@ def test_a_killed_container_is_gone_and_restarts_on_the_same_address(fleet: Flee
     assert probe.version(kind, url) == broker.version
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_container_that_is_shut_down_ends_in_good_order_and_restarts_on_the_same_address(
+    fleet: Fleet, docker_engine: str, kind: BrokerKind
+) -> None:
+    broker = fleet.brokers[kind]
+    url = broker.url
+    broker.pause()
+    broker.shut_down()
+    assert not broker.alive()
+    with engine.client(docker_engine) as client:
+        ended = client.containers.get(broker.where.split()[-1]).attrs["State"]
+    assert ended["ExitCode"] != 128 + signal.SIGKILL
+    broker.shut_down()
+    broker.restart()
+    assert broker.url == url
+    assert probe.version(kind, url) == broker.version
+
+
 def test_closing_leaves_no_container_volume_or_network(docker_engine: str, own_state: Path) -> None:
     with acquire(["redis"], provider="compose", install=False) as fleet:
         broker = fleet.brokers["redis"]

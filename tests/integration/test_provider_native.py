@@ -208,6 +208,60 @@ def test_a_killed_server_is_gone_and_restarts_on_the_same_address(
     assert probe.version(kind, url) == broker.version
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_that_is_shut_down_is_gone_and_restarts_on_the_same_address(
+    native_fleet: Fleet, kind: BrokerKind
+) -> None:
+    broker = native_fleet.brokers[kind]
+    url = broker.url
+    broker.shut_down()
+    assert not broker.alive()
+    assert broker.usage() is None
+    assert not answers(broker)
+    broker.shut_down()
+    broker.restart()
+    assert broker.url == url
+    assert probe.version(kind, url) == broker.version
+
+
+def test_a_server_that_is_shut_down_ends_in_good_order_and_a_killed_one_does_not(
+    native_fleet: Fleet,
+) -> None:
+    # RabbitMQ's message store leaves this file when it has closed, and takes it away when it starts.
+    broker = native_fleet.brokers["rabbitmq"]
+    data = next(folder for folder, record in state.records() if record == broker._record) / "mnesia"  # type: ignore[attr-defined]
+    broker.kill()
+    assert not list(data.rglob("clean.dot"))
+    broker.restart()
+    broker.shut_down()
+    assert list(data.rglob("clean.dot"))
+    broker.restart()
+
+
+def test_a_paused_server_can_be_shut_down(quick: Fleet) -> None:
+    broker = quick.brokers["redis"]
+    broker.pause()
+    broker.shut_down()
+    assert not broker.alive()
+    folder = next(folder for folder, record in state.records() if record.kind == "redis")  # type: ignore[union-attr]
+    assert "Redis is now ready to exit" in (folder / "server.log").read_text()
+
+
+def test_a_server_that_does_not_end_when_it_is_asked_is_killed(tmp_path: Path) -> None:
+    stubborn = processes.spawn(
+        ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"],
+        folder=tmp_path,
+        log=tmp_path / "log",
+        env={"PATH": plans.search_path()},
+    )
+    try:
+        wait_for(lambda: "ready" in (tmp_path / "log").read_text(), "it ignores what it is asked")
+        processes.terminate([stubborn], 0.3)
+        assert not processes.is_alive(stubborn)
+    finally:
+        processes.end([stubborn])
+
+
 def test_the_servers_of_a_killed_lab_end(lab: Callable[..., subprocess.Popen[str]], own_state: Path) -> None:
     killed = lab(*KINDS)
     read_until(killed, "ready")

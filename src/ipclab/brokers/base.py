@@ -12,6 +12,7 @@ from ipclab.backends.base import BrokerKind
 ProviderName = Literal["url", "compose", "native"]
 PROVIDERS: tuple[ProviderName, ...] = ("url", "compose", "native")
 KINDS: tuple[BrokerKind, ...] = ("redis", "rabbitmq", "memcached")
+SHUT_DOWN_WITHIN_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,11 @@ class Broker(abc.ABC):
     """A server that answers. ``url`` may hold a password: show and store ``masked_url`` only.
 
     ``ours`` says whether the lab started it (this run, ``ipclab up``, or the project's compose file) and so
-    may pause, kill and restart it. ``where`` names it on this machine (``pid 123``, ``container 4f9a…``) and
+    may pause, kill, shut down and restart it. ``where`` names it on this machine (``pid 123``, ``container 4f9a…``) and
     is empty for a server that is only known by its address. ``started_at_s`` is a Unix time, where known.
 
     Not thread-safe; holds no connection and no thread, so a fork does not harm it, but only the process that
-    got it may pause, kill, restart or stop it.
+    got it may pause, kill, shut down, restart or stop it.
     """
 
     provider: ClassVar[ProviderName]
@@ -81,8 +82,16 @@ class Broker(abc.ABC):
         """End the server at once, as a crash would; its data stays. Raises UsageError if not ours."""
 
     @abc.abstractmethod
+    def shut_down(self) -> None:
+        """Ask the server to end in good order, and kill it where it takes longer than ``SHUT_DOWN_WITHIN_S``.
+
+        Its data stays; ``restart()`` starts it again. A paused server goes on, to end. One that does not run
+        is left as it is. Raises UsageError if not ours.
+        """
+
+    @abc.abstractmethod
     def restart(self) -> None:
-        """Start a killed server again, on the same address and data; returns once a client is answered.
+        """Start an ended server again, on the same address and data; returns once a client is answered.
 
         A server that still runs is killed first. Raises UsageError if not ours, BrokerUnavailableError if it
         does not come up.

@@ -17,7 +17,7 @@ import psutil
 
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import engine, plans, probe, processes
-from ipclab.brokers.base import KINDS, Broker, Usage
+from ipclab.brokers.base import KINDS, SHUT_DOWN_WITHIN_S, Broker, Usage
 from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError, IpclabError
 
@@ -109,6 +109,12 @@ class ComposeBroker(Broker):
             if container.status in {"running", "paused"}:
                 container.kill()
                 container.wait()
+
+    def shut_down(self) -> None:
+        self.resume()
+        with self._container() as container:
+            # It returns once the container has ended, whatever it takes, or at once where it does not run.
+            container.stop(timeout=int(SHUT_DOWN_WITHIN_S))
 
     def restart(self) -> None:
         self.kill()

@@ -17,7 +17,7 @@ import msgspec
 
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import plans, probe, processes, state
-from ipclab.brokers.base import Broker, Usage
+from ipclab.brokers.base import SHUT_DOWN_WITHIN_S, Broker, Usage
 from ipclab.brokers.processes import ProcessId
 from ipclab.brokers.state import NativeRecord
 from ipclab.errors import BrokerUnavailableError
@@ -56,6 +56,9 @@ class NativeBroker(Broker):
 
     def kill(self) -> None:
         processes.end(self._record.processes[-1:])
+
+    def shut_down(self) -> None:
+        processes.terminate(self._record.processes[-1:], SHUT_DOWN_WITHIN_S)
 
     def restart(self) -> None:
         self.kill()

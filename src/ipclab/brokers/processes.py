@@ -112,6 +112,23 @@ def send(leaders: Iterable[ProcessId], number: signal.Signals) -> None:
                 process.send_signal(number)
 
 
+def terminate(leaders: Sequence[ProcessId], within_s: float) -> None:
+    """Ask these processes to end (SIGTERM), and kill what is left of their sessions after ``within_s``.
+
+    Only the leaders are asked: a server ends its helpers itself, and in its own order.
+    """
+    for leader in leaders:
+        found = _find(leader)
+        if found is not None and is_alive(leader):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.terminate()
+    send(leaders, signal.SIGCONT)
+    deadline = time.monotonic() + within_s
+    while any(members(leader) for leader in leaders) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    end(leaders)
+
+
 def end(leaders: Sequence[ProcessId], folder: Path | None = None) -> None:
     """Kill these sessions, and what else works in ``folder``; return once they are gone and reaped.
 

@@ -61,6 +61,9 @@ class UrlBroker(Broker):
     def kill(self) -> None:
         self._refuse("kill")
 
+    def shut_down(self) -> None:
+        self._refuse("shut down")
+
     def restart(self) -> None:
         self._refuse("restart")
 
