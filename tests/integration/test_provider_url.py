@@ -62,7 +62,7 @@ def test_a_server_tells_its_own_cost_where_its_protocol_can(
         assert usage.cpu_s > 0
 
 
-@pytest.mark.parametrize("what", ["pause", "resume", "kill", "shut_down", "restart"])
+@pytest.mark.parametrize("what", ["pause", "resume", "kill", "shut_down", "restart", "execute"])
 def test_a_server_of_somebody_else_is_not_hurt(
     users_server: Callable[[BrokerKind], Broker], what: str
 ) -> None:

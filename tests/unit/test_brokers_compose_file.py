@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from ipclab.brokers import KINDS, engine
+from ipclab.brokers import KINDS, engine, plans
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +54,8 @@ def test_what_is_written_goes_to_volumes_of_the_project_only(project: dict[str, 
         for mount in service.get("volumes", []):
             assert mount.split(":")[0] in project["volumes"]
     assert not any(project["volumes"].values())
+
+
+def test_what_a_trial_sets_redis_to_is_read_last_from_its_data_folder(project: dict[str, Any]) -> None:
+    words = shlex.split(project["services"]["redis"]["command"])
+    assert words[-2:] == ["--include", f"/data/{plans.SETTINGS_FILE.replace('.conf', '*.conf')}"]

@@ -13,6 +13,7 @@ ProviderName = Literal["url", "compose", "native"]
 PROVIDERS: tuple[ProviderName, ...] = ("url", "compose", "native")
 KINDS: tuple[BrokerKind, ...] = ("redis", "rabbitmq", "memcached")
 SHUT_DOWN_WITHIN_S = 30.0
+EXECUTE_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,9 @@ class Broker(abc.ABC):
     """A server that answers. ``url`` may hold a password: show and store ``masked_url`` only.
 
     ``ours`` says whether the lab started it (this run, ``ipclab up``, or the project's compose file) and so
-    may pause, kill, shut down and restart it. ``where`` names it on this machine (``pid 123``, ``container 4f9a…``) and
-    is empty for a server that is only known by its address. ``started_at_s`` is a Unix time, where known.
+    may pause, kill, shut down and restart it. ``where`` names it on this machine (``pid 123``, ``container
+    4f9a…``) and is empty for a server that is only known by its address. ``started_at_s`` is a Unix time,
+    where known.
 
     Not thread-safe; holds no connection and no thread, so a fork does not harm it, but only the process that
     got it may pause, kill, shut down, restart or stop it.
@@ -95,6 +97,13 @@ class Broker(abc.ABC):
 
         A server that still runs is killed first. Raises UsageError if not ours, BrokerUnavailableError if it
         does not come up.
+        """
+
+    @abc.abstractmethod
+    def execute(self, *command: str, timeout_s: float = EXECUTE_WITHIN_S) -> str:
+        """Run a program where the server runs, with the server's environment; what it printed.
+
+        Raises UsageError if not ours, IpclabError where it fails or takes longer.
         """
 
     @abc.abstractmethod

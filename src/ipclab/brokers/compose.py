@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 import psutil
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import engine, plans, probe, processes
-from ipclab.brokers.base import KINDS, SHUT_DOWN_WITHIN_S, Broker, Usage
+from ipclab.brokers import commands, engine, plans, probe, processes
+from ipclab.brokers.base import EXECUTE_WITHIN_S, KINDS, SHUT_DOWN_WITHIN_S, Broker, Usage
 from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError, IpclabError
 
@@ -126,6 +126,15 @@ class ComposeBroker(Broker):
             self._process = _process_here(container)
         self.version = _wait_until_ready(self.kind, self.url)
 
+    def execute(self, *command: str, timeout_s: float = EXECUTE_WITHIN_S) -> str:
+        with engine.client(self._host, timeout_s) as client:
+            done = client.containers.get(self._id).exec_run(list(command), demux=True)
+        parts = cast("tuple[bytes | None, bytes | None]", done.output)
+        output, errors = ((part or b"").decode("utf-8", "replace") for part in parts)
+        if done.exit_code != 0:
+            raise IpclabError(f"{command[0]} failed in {self.where}: {commands.last_line(errors or output)}")
+        return output
+
     def stop(self) -> None:
         remove(self.project, [self.kind])
 
@@ -204,7 +213,7 @@ def _up(project: str, kinds: Sequence[BrokerKind]) -> str | None:
         done = engine.compose(project, "up", "--detach", "--wait", *kinds, timeout_s=_UP_WITHIN_S, env=env)
         if done.returncode == 0:
             return None
-        reason = engine.last_line(done.stderr)
+        reason = commands.last_line(done.stderr)
         if not any(sign in reason for sign in ("port is already allocated", "address already in use")):
             break
     return f"docker compose failed: {reason}"

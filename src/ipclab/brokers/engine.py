@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import ipclab
+from ipclab.brokers import commands
 from ipclab.errors import BrokerUnavailableError, IpclabError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def find() -> str:
         raise BrokerUnavailableError("the command docker is not installed")
     host = os.environ.get("DOCKER_HOST") or _host_of_context()
     _knock(host)
-    plugin = _run(["docker", "compose", "version"], timeout_s=_ANSWER_WITHIN_S)
+    plugin = commands.run(["docker", "compose", "version"], timeout_s=_ANSWER_WITHIN_S)
     if plugin.returncode != 0:
         raise BrokerUnavailableError(
             "a Docker engine answers, but `docker compose` is missing: install Docker's compose plugin"
@@ -50,22 +50,22 @@ def find() -> str:
 
 
 @contextlib.contextmanager
-def client(host: str) -> Iterator[DockerClient]:
-    """A connection to the engine. Raises IpclabError for what the engine refuses."""
+def client(host: str, timeout_s: float = _ANSWER_WITHIN_S) -> Iterator[DockerClient]:
+    """A connection to the engine. Raises IpclabError for what the engine refuses or does not answer."""
     import docker
     import requests
 
     try:
         if os.environ.get("DOCKER_HOST"):
-            connected = docker.from_env(timeout=int(_ANSWER_WITHIN_S))
+            connected = docker.from_env(timeout=int(timeout_s))
         else:
-            connected = docker.DockerClient(base_url=host, timeout=int(_ANSWER_WITHIN_S))
+            connected = docker.DockerClient(base_url=host, timeout=int(timeout_s))
         try:
             yield connected
         finally:
             connected.close()
     except (docker.errors.DockerException, requests.RequestException) as error:
-        raise IpclabError(f"the Docker engine at {host} refuses: {last_line(str(error))}") from None
+        raise IpclabError(f"the Docker engine at {host} refuses: {commands.last_line(str(error))}") from None
 
 
 def compose(
@@ -73,55 +73,12 @@ def compose(
 ) -> subprocess.CompletedProcess[str]:
     """Run `docker compose` on our file for this project; its output is captured, not shown."""
     command = ["docker", "compose", "--project-name", project, "--file", str(compose_file()), *arguments]
-    return _run(command, timeout_s=timeout_s, env=env)
-
-
-def last_line(text: str) -> str:
-    """What went wrong, from the output of a command: the last line that is not empty."""
-    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    return lines[-1][-300:] if lines else "no reason given"
-
-
-def _run(
-    command: Sequence[str], *, timeout_s: float, env: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """``subprocess.run``, but out of reach of the terminal's Ctrl-C, and ended with all its helpers.
-
-    A command that cannot be run is one that failed.
-    """
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=None if env is None else dict(env),
-            start_new_session=True,
-        )
-    except OSError as error:
-        return subprocess.CompletedProcess(command, 127, "", f"{command[0]}: {error.strerror}")
-    with process:
-        try:
-            output, errors = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            _kill_group(process)
-            return subprocess.CompletedProcess(command, 124, "", f"no answer within {timeout_s:g} s")
-        except BaseException:
-            _kill_group(process)
-            raise
-    return subprocess.CompletedProcess(command, process.returncode, output, errors)
-
-
-def _kill_group(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    return commands.run(command, timeout_s=timeout_s, env=env)
 
 
 def _host_of_context() -> str:
     """The engine that the docker command talks to: docker-py does not know about contexts."""
-    shown = _run(
+    shown = commands.run(
         ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout_s=_ANSWER_WITHIN_S
     )
     return shown.stdout.strip() or "unix:///var/run/docker.sock"

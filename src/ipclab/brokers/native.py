@@ -7,6 +7,7 @@ Erlang name registry and cookie of its own, and memcached, which knows no passwo
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,11 +17,11 @@ from pathlib import Path
 import msgspec
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import plans, probe, processes, state
-from ipclab.brokers.base import SHUT_DOWN_WITHIN_S, Broker, Usage
+from ipclab.brokers import commands, plans, probe, processes, state
+from ipclab.brokers.base import EXECUTE_WITHIN_S, SHUT_DOWN_WITHIN_S, Broker, Usage
 from ipclab.brokers.processes import ProcessId
 from ipclab.brokers.state import NativeRecord
-from ipclab.errors import BrokerUnavailableError
+from ipclab.errors import BrokerUnavailableError, IpclabError
 
 START_WITHIN_S = 90.0
 _POLL_S = 0.03
@@ -68,6 +69,18 @@ class NativeBroker(Broker):
         self.version = _wait_until_ready(self._folder, started)
         self.where = f"pid {started.processes[-1].pid}"
         self.started_at_s = started.started_at_s
+
+    def execute(self, *command: str, timeout_s: float = EXECUTE_WITHIN_S) -> str:
+        server = self._record.launches[-1]
+        # RabbitMQ's tools are where its server is, and may be nowhere else.
+        path = os.pathsep.join([str(Path(server.argv[0]).parent), server.env["PATH"]])
+        done = commands.run(
+            command, timeout_s=timeout_s, env=server.env | {"PATH": path}, folder=self._folder
+        )
+        if done.returncode != 0:
+            reason = commands.last_line(done.stderr or done.stdout)
+            raise IpclabError(f"{command[0]} failed beside {probe.NAMES[self.kind]}: {reason}")
+        return done.stdout
 
     def stop(self) -> None:
         state.end(self._folder, self._record)

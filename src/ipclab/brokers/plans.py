@@ -35,6 +35,8 @@ _MORE_FOLDERS = (
     "/bin",
     "/opt/homebrew/bin",
 )
+SETTINGS_FILE = "ipclab-settings.conf"
+"""In the data folder of a Redis: what it is set to for a trial, kept when it is killed and started again."""
 _UNPRIVILEGED = ("memcache", "memcached", "nobody")
 
 
@@ -81,12 +83,14 @@ def plan(kind: BrokerKind, program: str, folder: Path) -> Plan:
 
 def _redis(program: str, folder: Path) -> Plan:
     port, password = free_port(), secrets.token_hex(16)
-    (folder / "data").mkdir(exist_ok=True)
+    data = folder / "data"
+    data.mkdir(exist_ok=True)
+    _write(data / SETTINGS_FILE, "")
     # A file, because a command line is shown to every user of the machine.
     _write(
         folder / "redis.conf",
         f"bind 127.0.0.1\nport {port}\nrequirepass {password}\n"
-        f'dir "{folder / "data"}"\nsave ""\nappendonly no\ndaemonize no\n',
+        f'dir "{data}"\nsave ""\nappendonly no\ndaemonize no\ninclude "{data / SETTINGS_FILE}"\n',
     )
     return Plan(
         f"redis://:{password}@127.0.0.1:{port}/0",

@@ -40,7 +40,7 @@ def version(kind: BrokerKind, url: str, *, timeout_s: float = TIMEOUT_S) -> str:
 def usage(kind: BrokerKind, url: str, *, timeout_s: float = TIMEOUT_S) -> Usage | None:
     """What the server itself says that it has used; None for RabbitMQ, whose client protocol cannot say."""
     if kind == "redis":
-        with _redis(url, timeout_s) as client:
+        with redis_client(url, timeout_s) as client:
             cpu = client.info("cpu")
             memory = client.info("memory")
         cpu_s = float(cpu["used_cpu_sys"]) + float(cpu["used_cpu_user"])
@@ -89,7 +89,8 @@ def _connect(kind: BrokerKind, url: str, timeout_s: float) -> None:
 
 
 @contextlib.contextmanager
-def _redis(url: str, timeout_s: float) -> Iterator[Any]:
+def redis_client(url: str, timeout_s: float = TIMEOUT_S) -> Iterator[Any]:
+    """A client that tries once. What it raises comes out as BrokerUnavailableError, unless caught within."""
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
@@ -120,7 +121,7 @@ def _redis(url: str, timeout_s: float) -> Iterator[Any]:
 
 
 def _redis_version(url: str, timeout_s: float) -> str:
-    with _redis(url, timeout_s) as client:
+    with redis_client(url, timeout_s) as client:
         client.ping()
         server = client.info("server")
         if server.get("server_name") == "valkey":

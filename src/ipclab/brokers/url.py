@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import probe
-from ipclab.brokers.base import Broker, Usage, mask
+from ipclab.brokers.base import EXECUTE_WITHIN_S, Broker, Usage, mask
 from ipclab.errors import BrokerUnavailableError, UsageError
 
 VARIABLES: Mapping[BrokerKind, tuple[str, ...]] = {
@@ -66,6 +66,9 @@ class UrlBroker(Broker):
 
     def restart(self) -> None:
         self._refuse("restart")
+
+    def execute(self, *command: str, timeout_s: float = EXECUTE_WITHIN_S) -> str:
+        self._refuse("control")
 
     def stop(self) -> None:
         """Only lets go of it."""
