@@ -99,6 +99,12 @@ class Broker(abc.ABC):
         does not come up.
         """
 
+    def revive(self) -> None:
+        """Resume it if it is paused, start it if it has ended. Raises what these raise."""
+        self.resume()
+        if not self.alive():
+            self.restart()
+
     @abc.abstractmethod
     def execute(self, *command: str, timeout_s: float = EXECUTE_WITHIN_S) -> str:
         """Run a program where the server runs, with the server's environment; what it printed.

@@ -50,9 +50,7 @@ def applied(broker: Broker, settings: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         with ending_blocked():
-            broker.resume()
-            if not broker.alive():
-                broker.restart()
+            broker.revive()
             _set(broker, {name: before[name] for name in settings})
             _write_file(broker, before["dir"], {})
             if before["appendonly"] == "no" and settings.get("appendonly") == "yes":
