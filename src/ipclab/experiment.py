@@ -28,6 +28,7 @@ from ipclab.backends.registry import (
 )
 from ipclab.errors import MessageTooLargeError, UnknownNameError, UsageError
 from ipclab.startmethod import StartMethod
+from ipclab.trial.fault import Action, Target
 from ipclab.trial.spec import TrialSpec, check
 
 DEFAULT = "comparison"
@@ -71,6 +72,8 @@ class Request:
     window: int | None = None
     start_method: StartMethod | None = None
     seed: int = 1
+    faults: tuple[Action, ...] = ()
+    targets: tuple[Target, ...] = ()
 
     def channels(self) -> list[Variant]:
         """The channels to measure: those asked for, else the standard ones and all of other packages.

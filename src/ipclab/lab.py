@@ -175,7 +175,15 @@ def _facts(broker: Broker) -> BrokerFacts:
     )
 
 
+_CELL_S = 2.0
+_STARTS_AGAIN_S = 8.0
+"""What a RabbitMQ takes until it answers again."""
+
+
 def _estimate_s(spec: TrialSpec) -> float:
+    if spec.fault is not None:
+        broker_ends = spec.fault.target == "broker" and spec.fault.action in ("kill", "restart")
+        return _STARTS_AGAIN_S if broker_ends and broker_of(spec) == "rabbitmq" else _CELL_S
     return spec.warmup_s + spec.duration_s + 0.3
 
 

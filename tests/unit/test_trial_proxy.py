@@ -315,3 +315,16 @@ def test_a_client_may_leave_a_half_open_connection(proxy: Proxy, client: socket.
 def test_half_open_leaves_new_connections_alone(proxy: Proxy, connect: Connect) -> None:
     proxy.half_open()
     assert echoes(connect(proxy), b"new")
+
+
+def test_what_was_swallowed_is_missing_from_no_connection_that_goes_on(
+    proxy: Proxy, client: socket.socket, connect: Connect
+) -> None:
+    proxy.swallow()
+    during = connect(proxy)
+    for side in (client, during):
+        side.sendall(b"lost")
+    proxy.reset_and_pass()
+    assert is_reset(client)
+    assert is_reset(during)
+    assert echoes(connect(proxy), b"hello again")

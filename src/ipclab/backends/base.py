@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
 from ipclab.startmethod import Context, StartMethod, context
 
 BrokerKind = Literal["redis", "rabbitmq", "memcached"]
-LossCause = Literal["consumer crash", "producer crash", "broker crash", "overload"]
+LossCause = Literal["consumer crash", "producer crash", "broker crash", "connection loss", "overload"]
 OptionValue = str | int
 
 
@@ -39,6 +39,7 @@ class Guarantees:
                     message arrives, and may arrive again: after a fault, or when a consumer stalls.
     ``may_lose``    the causes that may cost a *confirmed* message. A loss without one of them breaks the
                     guarantee; in particular, without ``overload`` nothing is lost while no process dies.
+    ``may_corrupt`` the causes after which a receiver may get damaged bytes: those of a message that was torn.
     ``order``       ``per-producer``: while nothing is redelivered, a consumer never sees a message of a
                     producer after a later one of that producer. ``none``: any order.
     ``durability``  what survives a restart of the broker: nothing (``none``) or what was confirmed
@@ -61,6 +62,12 @@ class Guarantees:
     max_message_bytes: int | None = None
     fan_out: bool = False
     polling: bool = False
+    may_corrupt: frozenset[LossCause] = frozenset()
+
+    def described(self) -> dict[str, str | int | bool | list[str] | None]:
+        """All of it in values that can be stored."""
+        sets = {"may_lose": sorted(self.may_lose), "may_corrupt": sorted(self.may_corrupt)}
+        return {**asdict(self), **sets}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +172,8 @@ class Channel(abc.ABC):
     options: ClassVar[tuple[Option, ...]] = ()
     max_producers: ClassVar[int | None] = None
     max_consumers: ClassVar[int | None] = None
+    has_server: ClassVar[bool] = False
+    """Whether ``setup()`` starts a server process of the backend's own (see ``server_pids``)."""
     windowed: ClassVar[bool] = False
     """Whether a window above 1 changes how messages travel; where not, only window 1 is measured."""
 
@@ -201,6 +210,17 @@ class Channel(abc.ABC):
     def server_pids(self) -> tuple[int, ...]:
         """Helper processes that ``setup()`` started and whose cost counts as the broker's."""
         return ()
+
+    @property
+    def redelivers_after_s(self) -> float:
+        """How long a message that nobody acknowledges may rest before another consumer gets it."""
+        return 0.0
+
+    @property
+    def most_in_flight(self) -> int | None:
+        """How many messages a consumer may have been handed and not acknowledged, None for no bound: what
+        its death may cost where nobody delivers them again."""
+        return self.site.window
 
 
 class CounterClient(abc.ABC):

@@ -46,6 +46,7 @@ class ManagerServer:
     that a Ctrl-C leaves it to the parent to end it.
     """
 
+    has_server = True
     _manager: SyncManager | None = None
     _pids: tuple[int, ...] = ()
 

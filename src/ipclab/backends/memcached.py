@@ -92,7 +92,9 @@ class MemcachedTicketChannel(Channel):
     def guarantees(self) -> Guarantees:
         return Guarantees(
             delivery="at-most-once",
-            may_lose=frozenset({"consumer crash", "producer crash", "broker crash", "overload"}),
+            may_lose=frozenset(
+                {"consumer crash", "producer crash", "connection loss", "broker crash", "overload"}
+            ),
             order="per-producer",
             durability="none",
             confirm="broker",
@@ -100,6 +102,11 @@ class MemcachedTicketChannel(Channel):
             max_message_bytes=self.max_body_bytes,
             polling=True,
         )
+
+    @property
+    def redelivers_after_s(self) -> float:
+        # Nothing comes again, but for so long a consumer may wait at a hole, in front of what is there.
+        return 2 * int(self.chosen["patience_ms"]) / 1000
 
     @property
     def max_body_bytes(self) -> int:

@@ -96,6 +96,8 @@ class PipeChannel(Channel):
         return Guarantees(
             delivery="at-most-once",
             may_lose=frozenset({"consumer crash"}),
+            # Whoever reads on after a torn message takes what is left of it for the next one.
+            may_corrupt=frozenset({"consumer crash", "producer crash"}),
             order="per-producer",
             durability="none",
             confirm="written",

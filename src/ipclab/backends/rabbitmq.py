@@ -65,9 +65,9 @@ class RabbitmqChannel(Channel):
     def guarantees(self) -> Guarantees:
         may_lose: set[LossCause] = set()
         if not self._acknowledged:
-            may_lose |= {"consumer crash", "broker crash"}
+            may_lose |= {"consumer crash", "connection loss", "broker crash"}
         if not self._confirmed:
-            may_lose |= {"producer crash", "broker crash"}
+            may_lose |= {"producer crash", "connection loss", "broker crash"}
             if self.stored == "quorum":
                 may_lose |= {"overload"}
         if not self._persistent:
@@ -101,6 +101,10 @@ class RabbitmqChannel(Channel):
         if self._is_set_up:
             delete_queue(self.site.broker_url, self.queue)
             self._is_set_up = False
+
+    @property
+    def most_in_flight(self) -> int | None:
+        return int(self.chosen["prefetch"]) if self._acknowledged else None
 
     @property
     def _acknowledged(self) -> bool:

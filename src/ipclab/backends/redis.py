@@ -99,7 +99,7 @@ class RedisListChannel(RedisChannel):
     def guarantees(self) -> Guarantees:
         return Guarantees(
             delivery="at-most-once",
-            may_lose=frozenset({"consumer crash", "broker crash"}),
+            may_lose=frozenset({"consumer crash", "connection loss", "broker crash"}),
             order="per-producer",
             durability="none",
             confirm="broker",
@@ -204,6 +204,10 @@ class RedisReliableListChannel(RedisChannel):
     def keys(self) -> tuple[str, ...]:
         return (self.key, *self.consumer_keys)
 
+    @property
+    def redelivers_after_s(self) -> float:
+        return BLOCK_MS / 1000
+
     def prepare(self, client: Redis) -> None:
         require_version(client, 6, 2, f"{self.name} (BLMOVE)")
 
@@ -282,6 +286,11 @@ class RedisStreamChannel(RedisChannel):
             max_message_bytes=MAX_BULK_BYTES,
         )
 
+    @property
+    def redelivers_after_s(self) -> float:
+        # A consumer looks for such messages once in a block period.
+        return (int(self.chosen["min_idle_ms"]) + BLOCK_MS) / 1000
+
     def prepare(self, client: Redis) -> None:
         require_version(client, 6, 2, f"{self.name} (XAUTOCLAIM)")
         client.xgroup_create(self.key, self.group, id="0", mkstream=True)
@@ -343,7 +352,7 @@ class RedisPubSubChannel(RedisChannel):
     def guarantees(self) -> Guarantees:
         return Guarantees(
             delivery="at-most-once",
-            may_lose=frozenset({"consumer crash", "broker crash", "overload"}),
+            may_lose=frozenset({"consumer crash", "connection loss", "broker crash", "overload"}),
             order="per-producer",
             durability="none",
             confirm="broker",
@@ -351,6 +360,10 @@ class RedisPubSubChannel(RedisChannel):
             max_message_bytes=MAX_PUBSUB_BYTES,
             fan_out=True,
         )
+
+    @property
+    def most_in_flight(self) -> int | None:
+        return None
 
     def keys(self) -> tuple[str, ...]:
         return ()

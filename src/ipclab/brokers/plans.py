@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import pwd
+import random
 import secrets
 import shutil
 import socket
@@ -37,6 +39,7 @@ _MORE_FOLDERS = (
 )
 SETTINGS_FILE = "ipclab-settings.conf"
 """In the data folder of a Redis: what it is set to for a trial, kept when it is killed and started again."""
+_FIRST_PORT, _LAST_PORT = 10_000, 32_768
 _UNPRIVILEGED = ("memcache", "memcached", "nobody")
 
 
@@ -64,11 +67,26 @@ def find_program(kind: BrokerKind) -> str | None:
 
 
 def free_port() -> int:
-    """A loopback port that nobody uses now; somebody may take it before it is bound."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nobody uses now; somebody may take it before it is bound.
+
+    From below those that the system gives to clients: a client that keeps trying to reach a server which is
+    down may get that very port for its own end, is then connected to itself, and the server cannot have it
+    back.
+    """
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            port = random.SystemRandom().randrange(_FIRST_PORT, _first_of_clients())
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _first_of_clients() -> int:
+    """Where the ports for clients begin."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        if first > _FIRST_PORT:
+            return first
+    return _LAST_PORT
 
 
 def plan(kind: BrokerKind, program: str, folder: Path) -> Plan:

@@ -52,6 +52,12 @@ def usage(kind: BrokerKind, url: str, *, timeout_s: float = TIMEOUT_S) -> Usage 
     return None
 
 
+def address(kind: BrokerKind, url: str) -> tuple[str | None, int]:
+    """Host and port of a URL; no host for that of a Unix socket. Raises ValueError where it is none."""
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or DEFAULT_PORTS[kind]
+
+
 def port_open(url: str, *, timeout_s: float = 1.0) -> bool:
     """Whether something accepts connections at ``url``: the cheapest question, asked before the real one."""
     parts = urlsplit(url)
@@ -72,10 +78,9 @@ def memcached_stats(url: str, *, timeout_s: float = TIMEOUT_S) -> dict[bytes, An
 def _connect(kind: BrokerKind, url: str, timeout_s: float) -> None:
     """Raise where nothing listens, in the words of the system, which the clients wrap in many ways."""
     try:
-        parts = urlsplit(url)
-        address = (parts.hostname, parts.port or DEFAULT_PORTS[kind])
-        if address[0] is not None:
-            socket.create_connection((address[0], address[1]), timeout=timeout_s).close()
+        host, port = address(kind, url)
+        if host is not None:
+            socket.create_connection((host, port), timeout=timeout_s).close()
     except TimeoutError:
         raise BrokerUnavailableError(
             f"{NAMES[kind]} at {mask(url)} does not answer: no connection within {timeout_s:g} s"

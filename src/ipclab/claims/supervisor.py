@@ -101,12 +101,14 @@ def main(claim: Claim[Any]) -> NoReturn:
 
 def _inside(claim: Claim[Any], folder: Path, *, live: bool) -> NoReturn:
     """The process of the experiment. It leaves by ``os._exit``: what hangs must not keep it."""
+    from ipclab.interruptions import die_with_parent
+
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, partial(_end_all, folder))
     faulthandler.register(signal.SIGUSR1)
     # A handler in Python does not end a process that is just about to block, and Pool.terminate() would wait.
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
-    _die_with_parent()
+    die_with_parent(signal.SIGTERM)
     bench = Bench(folder, live=live)
     began = time.monotonic()
     found: dict[str, Any] = {}
@@ -128,12 +130,3 @@ def _end_all(folder: Path, _signal: int, _frame: FrameType | None) -> NoReturn:
     session.end(os.getpid())
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
-
-
-def _die_with_parent() -> None:
-    """Have Linux end this process, by way of ``_end_all``, where its parent is killed."""
-    if sys.platform == "linux":
-        import ctypes
-
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

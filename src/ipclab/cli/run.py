@@ -51,6 +51,20 @@ if TYPE_CHECKING:
 @click.option(
     "--start-method", type=click.Choice(["fork", "spawn", "forkserver"]), help="How workers are started."
 )
+@click.option(
+    "--fault",
+    "faults",
+    type=click.Choice(["kill", "pause", "restart", "cut", "drop-reply", "fill-memory"]),
+    multiple=True,
+    help="Of a crash: only this fault; may be given again.",
+)
+@click.option(
+    "--target",
+    "targets",
+    type=click.Choice(["producer", "consumer", "broker"]),
+    multiple=True,
+    help="Of a crash: only faults of this one; may be given again.",
+)
 @click.option("--seed", type=SEED, default=1, show_default=True, help="Of message contents and schedules.")
 @provider_options
 @output_options
@@ -63,6 +77,7 @@ def run(name: str, output: Path | None, format_: Format, results: Path, **asked:
     ipclab run throughput --backend pipe --backend redis-stream --size 64
     ipclab run latency --backend rabbitmq:ack=manual,prefetch=10 --rate 500
     ipclab run race --producers 4 --format md
+    ipclab run crash --backend queue --fault kill --target consumer
     """
     from ipclab import lab
     from ipclab.errors import BrokerUnavailableError
@@ -73,7 +88,7 @@ def run(name: str, output: Path | None, format_: Format, results: Path, **asked:
     experiment = load(name)
     provider, install = asked.pop("provider"), asked.pop("install")
     options = {key: _text(value) for key, value in asked.items() if value not in (None, ())}
-    request = Request(**{**asked, "backends": tuple(asked["backends"])})
+    request = Request(**asked)
     if output is not None:
         _check_output(output)
     with _progress() as progress:

@@ -24,8 +24,8 @@ class FaultSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 reaches the broker, its reply is dropped and the connection reset; ``fill-memory``: the broker
                 is given more than its memory holds.
     ``target``  the first producer, the first consumer, or the broker (or the backend's own server process).
-    ``moment``  ``idle``: nothing is under way; ``busy``: messages flow; ``mid-message``: of one large message
-                a part has been carried.
+    ``moment``  ``idle``: nothing is under way (messages may rest in the broker); ``busy``: messages flow;
+                ``mid-message``: of one large message a part has been carried.
     """
 
     action: Action

@@ -16,7 +16,7 @@ from pathlib import Path
 from ipclab.interruptions import ending_blocked, sigint_blocked
 from ipclab.startmethod import StartMethod, context
 from ipclab.trial import worker
-from ipclab.trial.worker import Assignment, Done, Failed, Go, Quit, Ready, Stop
+from ipclab.trial.worker import Assignment, Burst, Done, Failed, Go, Quit, Ready, Stop
 
 STACK_WAIT_S = 5.0
 
@@ -48,7 +48,12 @@ class Worker:
         """Whether it has reported its result, or never will."""
         return self.done is not None or self.ended or bool(self.failure)
 
-    def tell(self, order: Go | Stop | Quit) -> bool:
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended, or given up."""
+        return self.ended or bool(self.failure)
+
+    def tell(self, order: Go | Stop | Quit | Burst) -> bool:
         """Send an order; False where the worker is gone."""
         try:
             self.connection.send(order)
@@ -102,13 +107,13 @@ class Crew:
         """The workers that gave up or died before they had reported."""
         return [w for w in self.workers if w.failure]
 
-    def stacks(self) -> dict[str, str]:
+    def stacks(self, among: Sequence[Worker] | None = None) -> dict[str, str]:
         """End every worker that is alive and has not reported, and tell its Python stack, by its name.
 
-        Where all have reported, those that are alive cannot close: then theirs.
+        Where all have reported, those that are alive cannot close: then theirs. Or end just these.
         """
         alive = [w for w in self.workers if w.process.is_alive()]
-        stuck = [w for w in alive if not w.settled] or alive
+        stuck = list(among) if among is not None else [w for w in alive if not w.settled] or alive
         for member in stuck:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member.pid, signal.SIGUSR1)

@@ -96,6 +96,13 @@ class Proxy:
         """Reset (RST) every open connection, on both sides. Later ones are handled by the current mode."""
         self._ask("reset")
 
+    def reset_and_pass(self) -> None:
+        """As ``reset()`` and then ``pass_all()``, with no moment between them in which a client could come.
+
+        So what was swallowed is missing from no connection that goes on.
+        """
+        self._ask("reset_and_pass")
+
     def hold_after(self, direction: Direction, count: int) -> None:
         """Set a trap: the first connection that has forwarded ``count`` more bytes of this direction is held.
 

@@ -79,6 +79,13 @@ class _Server:
         self._accept()
         await self._cancel(list(self._links))
 
+    async def reset_and_pass(self) -> None:
+        self._accept()
+        while self._links:
+            await self._cancel(list(self._links))
+            self._accept()
+        self._rules.pass_all()
+
     async def half_open(self) -> None:
         self._accept()
         for link in list(self._links):

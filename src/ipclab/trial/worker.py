@@ -23,6 +23,7 @@ import os
 import signal
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -32,13 +33,14 @@ import msgspec
 
 from ipclab.backends.base import Channel, Counter, Producer
 from ipclab.errors import ChannelError
+from ipclab.interruptions import die_with_parent
 from ipclab.trial import roles
 from ipclab.trial.clock import now_ns
 from ipclab.trial.message import STOP, tail
 from ipclab.trial.pacing import wait_until
 from ipclab.trial.rawlog import RawLog, ReceiptWatch
 from ipclab.trial.resources import own_peak_rss_bytes
-from ipclab.trial.spec import TrialSpec
+from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec
 
 Role = Literal["producer", "consumer", "pinger", "echoer", "adder", "owner", "stopper"]
 
@@ -62,6 +64,14 @@ class Stop(msgspec.Struct, frozen=True):
 
 class Quit(msgspec.Struct, frozen=True):
     """Close and end."""
+
+
+class Burst(msgspec.Struct, frozen=True, kw_only=True):
+    """To a logged producer: send so many messages of this size, with a pause after each."""
+
+    count: int
+    size_bytes: int
+    gap_s: float = 0.0
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +104,10 @@ class Assignment:
     counter: Counter | None = None
     due_ns: tuple[int, ...] = ()
     copies: int = 1
+    place: int | None = None
+    """Which of the channel's producers or consumers it is, where that is not its index."""
+    patience_s: float = 0.0
+    """Of a logged worker: how long it tries to connect again."""
 
     @property
     def content(self) -> str:
@@ -126,6 +140,11 @@ def receipts_path(logs: Path, name: str) -> Path:
     return logs / f"{name}.receipts"
 
 
+def history_path(logs: Path, name: str) -> Path:
+    """The file in which a logged worker logs its part of the history."""
+    return logs / f"{name}.history"
+
+
 def stack_path(logs: Path, name: str) -> Path:
     """The file into which this worker writes its stack when it gets SIGUSR1, before it ends."""
     return logs / f"{name}.stack"
@@ -144,7 +163,7 @@ def main(assignment: Assignment, parent: Connection) -> None:
         # What was inherited by fork need not be looked at by the worker's garbage collector.
         gc.freeze()
         try:
-            _ROLES[assignment.role](assignment, parent)
+            _role(assignment)(assignment, parent)
         except Exception as error:  # noqa: BLE001 - whatever the backend raises is a result
             failed = Failed(f"{assignment.name}: {_one_line(error)}", traceback.format_exc())
             with contextlib.suppress(OSError):
@@ -153,6 +172,16 @@ def main(assignment: Assignment, parent: Connection) -> None:
             os._exit(1)
         finally:
             faulthandler.unregister(signal.SIGUSR1)
+
+
+def _role(assignment: Assignment) -> Callable[[Assignment, Connection], None]:
+    if assignment.spec.workload in SAFETY_WORKLOADS:
+        from ipclab.trial.logged import ROLES
+
+        # A worker that a fault has stopped must not outlive the lab.
+        die_with_parent(signal.SIGKILL)
+        return ROLES[assignment.role]
+    return _ROLES[assignment.role]
 
 
 def _one_line(error: Exception) -> str:

@@ -151,7 +151,7 @@ class Messages(Workload):
         return self.channel.server_pids()
 
     def declared(self) -> dict[str, str | int | bool | list[str] | None]:
-        return {**asdict(self.guarantees), "may_lose": sorted(self.guarantees.may_lose)}
+        return self.guarantees.described()
 
     def assignments(self) -> list[Assignment]:
         spec = self.spec
@@ -262,8 +262,7 @@ class PingPong(Workload):
         return self.channels[0].server_pids() + self.channels[1].server_pids()
 
     def declared(self) -> dict[str, str | int | bool | list[str] | None]:
-        guarantees = self.channels[0].guarantees
-        return {**asdict(guarantees), "may_lose": sorted(guarantees.may_lose)}
+        return self.channels[0].guarantees.described()
 
     def assignments(self) -> list[Assignment]:
         there, back = self.channels

@@ -1,0 +1,205 @@
+"""The logged workers of one trial: started, replaced, told what to send, and watched through their logs."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from ipclab.backends.base import Channel
+from ipclab.history.format import Line
+from ipclab.trial.processes import Crew, Worker
+from ipclab.trial.spec import TrialSpec
+from ipclab.trial.worker import Assignment, Burst, Quit, Stop, history_path
+
+POLL_S = 0.005
+STOP_ROUND_S = 0.3
+FIRST_WITHIN_S = 20.0
+"""For the first connections, before anything was done to anybody."""
+
+
+class _Tail:
+    """Reads what one worker has logged since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = 0
+        self._decode = msgspec.json.Decoder(Line).decode
+
+    def lines(self) -> list[Line]:
+        """The whole lines that are new."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                text = file.read()
+        except FileNotFoundError:
+            return []
+        whole = text[: text.rfind(b"\n") + 1]
+        self._at += len(whole)
+        return [self._decode(line) for line in whole.splitlines()]
+
+
+class Cast:
+    """Producers and consumers of a channel. A context manager: at its end none of them is alive.
+
+    ``sent_ns`` says when the send of each confirmed message began, ``received_ns`` when each message came for
+    the first time, for each consumer that is owed it: one entry of ``""`` for all, or with fan-out by name.
+    """
+
+    def __init__(self, spec: TrialSpec, channel: Channel, logs: Path) -> None:
+        self.spec = spec
+        self.channel = channel
+        self.logs = logs
+        self.fan_out = channel.guarantees.fan_out
+        self.crew = Crew(spec.start_method)
+        self.began_ns: dict[int, int] = {}
+        self.sent_ns: dict[int, int] = {}
+        self.received_ns: dict[str, dict[int, int]] = {} if self.fan_out else {"": {}}
+        self._tails: dict[str, _Tail] = {}
+        self._expected: dict[str, int] = {}
+        self._asking: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.crew.end()
+
+    def start(
+        self, role: str, index: int, *, place: int | None = None, channel: Channel | None = None
+    ) -> Worker:
+        """Start a worker; ``channel`` is how it reaches the channel, where that is another way."""
+        member = self.crew.start(
+            Assignment(
+                role=role,  # type: ignore[arg-type]
+                index=index,
+                spec=self.spec,
+                logs=self.logs,
+                channel=channel or self.channel,
+                place=place,
+                patience_s=self.spec.grace_s,
+            )
+        )
+        self._tails[member.name] = _Tail(history_path(self.logs, member.name))
+        self._expected[member.name] = 0
+        if self.fan_out and role == "consumer":
+            self.received_ns[member.name] = {}
+        return member
+
+    def ready(self, members: Iterable[Worker], within_s: float = FIRST_WITHIN_S) -> bool:
+        """Wait until these are connected; False where one is not in time, or gave up."""
+        wanted = list(members)
+        return self.wait(lambda: all(m.ready or m.settled for m in wanted), within_s) and all(
+            m.ready and not m.ended for m in wanted
+        )
+
+    def burst(self, members: Iterable[Worker], count: int, size_bytes: int, gap_s: float = 0.0) -> None:
+        """Have these producers send so many each; ``idle`` tells when they have."""
+        for member in members:
+            if member.tell(Burst(count=count, size_bytes=size_bytes, gap_s=gap_s)):
+                self._expected[member.name] += 1
+
+    def idle(self, member: Worker) -> bool:
+        """Whether it has done all that it was told, or never will."""
+        return member.gone or len(member.reports) >= self._expected[member.name]
+
+    def done(self, members: Iterable[Worker]) -> bool:
+        """Whether all of these are idle."""
+        return all(self.idle(member) for member in members)
+
+    def asks(self, consumer: Worker) -> bool:
+        """Whether it has called ``receive()`` and has not come back, going by what it logged."""
+        return consumer.name in self._asking
+
+    def wait(self, until: Callable[[], bool], within_s: float) -> bool:
+        """Listen and read the logs until the condition holds; False where it does not in time."""
+        deadline = time.monotonic() + within_s
+        while True:
+            self.look()
+            if until():
+                return True
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            self.crew.listen(min(left_s, POLL_S)) if self._heard() else time.sleep(min(left_s, POLL_S))
+
+    def pass_time(self, seconds: float) -> None:
+        """Listen and read the logs for so long."""
+        self.wait(lambda: False, seconds)
+
+    def look(self) -> None:
+        """Take in what the workers have logged."""
+        for name, tail in self._tails.items():
+            for line in tail.lines():
+                self._enter(name, line)
+
+    def missing(self) -> int:
+        """Receipts that confirmed messages are owed and that nobody has logged."""
+        alive = {m.name for m in self.crew.by_role("consumer") if m.process.is_alive()}
+        groups = [got for name, got in self.received_ns.items() if not name or name in alive]
+        return sum(len(self.sent_ns.keys() - got.keys()) for got in groups)
+
+    def receipts(self) -> int:
+        """Messages received so far, each counted once for every consumer that is owed it."""
+        return sum(len(got) for got in self.received_ns.values())
+
+    def drain(self, quiet_s: float, within_s: float) -> None:
+        """Wait until every confirmed message has come, none has for ``quiet_s``, or nobody is left to ask."""
+        deadline = time.monotonic() + within_s
+        count, moved = -1, time.monotonic()
+        consumers = self.crew.by_role("consumer")
+        while self.missing() and time.monotonic() < deadline and not all(m.gone for m in consumers):
+            if self.receipts() != count:
+                count, moved = self.receipts(), time.monotonic()
+            elif time.monotonic() - moved > quiet_s:
+                return
+            self.pass_time(POLL_S)
+
+    def dismiss(self, members: Sequence[Worker], within_s: float) -> list[Worker]:
+        """Let these producers close and end; those that do not in time."""
+        for member in members:
+            member.tell(Quit())
+        self.wait(lambda: all(m.gone for m in members), within_s)
+        return [m for m in members if not m.gone]
+
+    def stop(self, members: Sequence[Worker], within_s: float, *, place: int) -> list[Worker]:
+        """Send stop messages until every one of these consumers has ended, each time from a new process.
+
+        Those that do not in time; the sender alone where not even that came back.
+        """
+        deadline = time.monotonic() + within_s
+        rounds = itertools.count()
+        while going := [m for m in members if not m.gone]:
+            stopper = self.start("stopper", next(rounds), place=place)
+            stopper.tell(Stop(len(going)))
+            left_s = max(deadline - time.monotonic(), STOP_ROUND_S)
+            if not self.wait(lambda: stopper.gone, left_s):  # noqa: B023 - used up within the round
+                return [stopper]
+            if self.wait(lambda: all(m.gone for m in members), STOP_ROUND_S):
+                return []
+            if stopper.failure or time.monotonic() > deadline:
+                break
+        return going
+
+    def _heard(self) -> bool:
+        return any(not member.ended for member in self.crew.workers)
+
+    def _enter(self, name: str, line: Line) -> None:
+        if line.f == "receive":
+            (self._asking.add if line.type == "invoke" else self._asking.discard)(name)
+        if line.type == "invoke":
+            if line.f == "send":
+                self.began_ns[line.value] = line.time
+        elif line.type == "ok" and isinstance(line.value, int):
+            if line.f == "send":
+                self.sent_ns[line.value] = self.began_ns[line.value]
+            else:
+                got = self.received_ns[name if self.fan_out else ""]
+                got.setdefault(line.value, line.time)

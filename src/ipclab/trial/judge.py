@@ -1,0 +1,92 @@
+"""From the logs of a crash or order trial to its record: merged, checked, held against what is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ipclab.backends.base import Guarantees
+from ipclab.checks.delivery import Verdict as Word
+from ipclab.checks.timeline import draw
+from ipclab.checks.verdict import Verdict
+from ipclab.checks.verify import check
+from ipclab.history.columns import History
+from ipclab.history.format import VERSION, Header, Model
+from ipclab.history.reader import read
+from ipclab.history.store import merge
+from ipclab.trial.safety import Stage
+
+
+def header(stage: Stage, guarantees: Guarantees, model: Model, **more: object) -> Header:
+    """The first line of the history of this trial."""
+    what = str(stage.spec.fault or stage.spec.scenario)
+    return Header(
+        ipclab_history=VERSION,
+        model=model,
+        backend=str(stage.spec.backend),
+        title=f"{stage.spec.workload}: {what}",
+        guarantee=guarantees.delivery,
+        ordered=guarantees.order == "per-producer",
+        fan_out=guarantees.fan_out,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def keep(stage: Stage, head: Header, logs: Iterable[Path]) -> History:
+    """Merge the logs into the file that the trial keeps, and read that file back: what is judged is what
+    is kept."""
+    path = stage.history or stage.folder / "history.jsonl.gz"
+    merge(path, head, [log for log in logs if log.exists()])
+    return read(path)
+
+
+def promise(
+    counts: Mapping[str, int],
+    guarantees: Guarantees,
+    cause: str | None,
+    *,
+    fault: bool,
+    undelivered: bool = False,
+) -> list[str]:
+    """In words, what of the declaration did not hold. ``fault`` says whether there was one, and
+    ``cause`` is what it counts as; ``undelivered`` that nobody was left to receive, so that what did not come
+    is not known to be lost."""
+    broken = []
+    lost = counts.get("lost", 0)
+    if lost and not undelivered and cause not in guarantees.may_lose:
+        broken.append(f"lost {lost} confirmed {_messages(lost)}")
+    if (again := counts.get("duplicated", 0)) and guarantees.delivery == "at-most-once":
+        broken.append(f"delivered {again} {_messages(again)} again")
+    # Order is promised while nothing is delivered again, and after a fault a broker may do so although the
+    # first delivery never reached anybody.
+    redelivered = guarantees.delivery == "at-least-once" and (fault or again)
+    if (late := counts.get("reordered", 0)) and guarantees.order == "per-producer" and not redelivered:
+        broken.append(f"delivered {late} {_messages(late)} out of their producer's order")
+    torn = cause in guarantees.may_corrupt
+    for name, what in (("unexpected", "that nobody sent"), ("corrupted", "whose bytes were damaged")):
+        if not torn and (many := counts.get(name, 0)):
+            broken.append(f"delivered {many} {_messages(many)} {what}")
+    return broken
+
+
+def counterexample(history: History, verdict: Verdict) -> str:
+    """The smallest one as a timeline, with the sentence that explains it; empty where there is none."""
+    if verdict.counterexample is None:
+        return ""
+    return f"{verdict.counterexample.explanation}\n{draw(history, verdict.counterexample)}"
+
+
+def strict(history: History, model: Model, budget_s: float) -> Verdict:
+    """What the check finds when nothing is excused by what the backend declares."""
+    if model == "delivery":
+        return check(history, model, guarantee="exactly-once", ordered=True, budget_s=budget_s)
+    return check(history, model, budget_s=budget_s)
+
+
+def word(broken: list[str], *, known: bool) -> Word:
+    """``invalid`` where something broke, ``unknown`` where that could not be found out."""
+    return "invalid" if broken else "valid" if known else "unknown"
+
+
+def _messages(many: int) -> str:
+    return "message" if many == 1 else "messages"

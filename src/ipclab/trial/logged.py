@@ -1,0 +1,169 @@
+"""What the workers of a crash or order trial do: send and receive as a program would, and log each operation.
+
+Not for measuring: each operation writes two lines into a file that survives the worker. A worker whose
+backend raises logs the operation as indefinite, connects again and goes on with the next one; it never
+repeats one, so every duplicate is the backend's own. It gives up, with the error, where it cannot connect
+within its patience, or where nothing works any more over new connections.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import struct
+import time
+import zlib
+from collections.abc import Callable
+from itertools import count, islice
+from multiprocessing.connection import Connection
+from typing import Any, Generic, TypeVar
+
+from ipclab.backends.base import Consumer, Producer
+from ipclab.history.log import ProcessLog
+from ipclab.trial.message import HEADER_BYTES, STOP, stamp, tail
+from ipclab.trial.worker import Assignment, Burst, Done, Ready, Stop, history_path
+
+SEQUENCES = 1_000_000
+"""A message's value in the history is its producer's number times this, plus its sequence."""
+AGAIN_S = 0.05
+MOST_ERRORS = 20
+"""Errors in a row, over as many new connections, after which a worker gives up."""
+CORRUPTED = {"corrupted": True}
+
+_End = TypeVar("_End", Producer, Consumer)
+
+
+class _Line(Generic[_End]):
+    """One end of a channel, connected again after an error."""
+
+    def __init__(self, connect: Callable[[], _End], patience_s: float) -> None:
+        self._connect: Callable[[], _End] = connect
+        self._patience_s = patience_s
+        self._errors = 0
+        self.end: _End = connect()
+
+    def works(self) -> None:
+        """Something came through."""
+        self._errors = 0
+
+    def again(self, error: Exception) -> None:
+        """Connect again after ``error``. Raises it, or that of the last attempt, where it is in vain."""
+        self._errors += 1
+        if self._errors >= MOST_ERRORS:
+            raise error
+        # Dropped, not closed: to close might flush, and so repeat, what is left in its buffers.
+        del self.end
+        gc.collect()
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                self.end = self._connect()
+            except Exception:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(AGAIN_S)
+            else:
+                return
+
+
+def _produce(mine: Assignment, parent: Connection) -> None:
+    channel = mine.channel
+    assert channel is not None
+    place = mine.index if mine.place is None else mine.place
+    line = _Line[Producer](lambda: channel.producer(place), mine.patience_s)
+    parent.send(Ready())
+    sequences = count()
+    with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log:
+        while isinstance(order := parent.recv(), Burst):
+            body_tail = tail(mine.content, mine.index, order.size_bytes)
+            confirmed = 0
+            for sequence in islice(sequences, order.count):
+                body = stamp(mine.index, sequence, 1, body_tail)
+                log.invoke("send", mine.index * SEQUENCES + sequence)
+                try:
+                    line.end.send(body)
+                    line.end.flush()
+                except Exception as error:  # noqa: BLE001 - whatever the client raises is a result
+                    log.info()
+                    line.again(error)
+                else:
+                    log.ok()
+                    line.works()
+                    confirmed += 1
+                time.sleep(order.gap_s)
+            parent.send(Done(count=confirmed))
+    line.end.close()
+
+
+def _consume(mine: Assignment, parent: Connection) -> None:
+    channel = mine.channel
+    assert channel is not None
+    place = mine.index if mine.place is None else mine.place
+    line = _Line[Consumer](lambda: channel.consumer(place), mine.patience_s)
+    parent.send(Ready())
+    going = True
+    with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log:
+        while going:
+            log.invoke("receive")
+            try:
+                bodies = line.end.receive()
+            except Exception as error:  # noqa: BLE001 - whatever the client raises is a result
+                log.info()
+                line.again(error)
+                continue
+            line.works()
+            going = STOP not in bodies
+            _log_receipts(log, [body for body in bodies if body != STOP])
+            if line.end.acknowledges:
+                try:
+                    line.end.ack()
+                except Exception as error:  # noqa: BLE001 - as above
+                    line.again(error)
+    parent.send(Done(count=0))
+    with contextlib.suppress(Exception):
+        line.end.close()
+
+
+def _log_receipts(log: ProcessLog, bodies: list[bytes]) -> None:
+    """The first completes the operation that is under way; where nothing came but stops, none happened."""
+    if not bodies:
+        log.fail()
+    for i, body in enumerate(bodies):
+        if i:
+            log.invoke("receive")
+        log.ok(value(body))
+
+
+_HEADER = struct.Struct("<IHHQ")
+
+
+def value(body: bytes) -> Any:
+    """What a received body is in the history: its value, or that it is corrupted."""
+    if len(body) < HEADER_BYTES:
+        return CORRUPTED
+    crc, producer, kind, sequence = _HEADER.unpack_from(body)
+    own = zlib.crc32(body[4:HEADER_BYTES], zlib.crc32(body[HEADER_BYTES:]))
+    return CORRUPTED if crc != own or kind else producer * SEQUENCES + sequence
+
+
+def _send_stops(mine: Assignment, parent: Connection) -> None:
+    """Once: what is closed in good order has been handed over, and a closed queue takes no more."""
+    channel = mine.channel
+    assert channel is not None
+    place = mine.index if mine.place is None else mine.place
+    parent.send(Ready())
+    order = parent.recv()
+    assert isinstance(order, Stop)
+    producer = channel.producer(place)
+    for _ in range(order.count):
+        producer.send(STOP)
+    producer.flush()
+    producer.close()
+    parent.send(Done(count=order.count))
+
+
+ROLES: dict[str, Callable[[Assignment, Connection], None]] = {
+    "producer": _produce,
+    "consumer": _consume,
+    "stopper": _send_stops,
+}

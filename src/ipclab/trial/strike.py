@@ -1,0 +1,250 @@
+"""Bringing about the moment of a fault, and the fault in it: idle, busy, or in the middle of a message.
+
+The middle of a message needs no luck. Over TCP the proxy holds a large message after its first half. Over a
+pipe or a Unix socket whoever reads is stopped when it has a part of it (see ``trap``), so that the writer
+blocks in the rest. Then the fault strikes, and what was held is let go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator, Sequence
+
+from ipclab.history.log import FaultLog
+from ipclab.trial import faults, trap
+from ipclab.trial.cast import Cast
+from ipclab.trial.clock import now_ns
+from ipclab.trial.fault import FaultSpec
+from ipclab.trial.faults import Server
+from ipclab.trial.processes import Worker
+from ipclab.trial.proxy import Proxy
+
+BUSY, GAP_S = 250, 0.004
+"""Messages of each producer while the fault lasts, and the pause after each: a second's worth."""
+UNDER_WAY = 25
+"""Receipts after which messages are said to flow."""
+AT_REST = 30
+"""Messages that lie in a broker when it ends: of each producer, or of both where they go on."""
+SMALL_BYTES = 256
+LARGE_LOCAL_BYTES = 32 << 20
+LARGE_BYTES = 4 << 20
+"""Of the message in whose middle the fault strikes: over a pipe, and over TCP."""
+FILL_BYTES = 64 << 10
+FILL_SHARE = 1.5
+"""Of a broker's room, what is sent to fill it."""
+FILL_BLOCKED = 50
+"""Messages of each producer to a broker that takes none."""
+FILL_WITHIN_S = 60.0
+FAULT_S = 1.2
+"""How long a pause or a cut lasts: longer than it takes a stream's message to be claimed by another."""
+ATTEMPTS = 8
+"""To catch a process in the middle of a message."""
+WAIT_S = 10.0
+
+
+class Strike:
+    """One fault of one trial.
+
+    ``began_ns`` says when it struck (0 where it did not), ``victims`` which workers it killed, ``left_out``
+    whose part of the history must not be judged.
+    """
+
+    def __init__(
+        self, fault: FaultSpec, cast: Cast, server: Server, proxy: Proxy | None, log: FaultLog
+    ) -> None:
+        self._fault = fault
+        self._cast = cast
+        self._server = server
+        self._proxy = proxy
+        self._log = log
+        self._reading: Worker | None = None
+        self._stopped_reader: int | None = None
+        self._at_rest = False
+        self.began_ns = 0
+        self.victims: set[str] = set()
+        self.left_out: set[str] = set()
+
+    def at_its_moment(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
+        """Bring about the moment, strike, and heal. False where the moment could not be brought about.
+
+        A broker that is to end holds messages at rest by then: from an empty one nothing could be lost. So
+        consumers stand still meanwhile, as slow ones would.
+        """
+        with contextlib.ExitStack() as still:
+            if self._fault.target == "broker" and self._fault.action in ("kill", "restart"):
+                if not self._lay_up(producers, consumers, still):
+                    return False
+            elif not self._keep_busy(producers):
+                return False
+            if self._fault.moment == "mid-message":
+                return self._in_mid_message(producers, consumers)
+            return self._apply(producers, consumers)
+
+    def _keep_busy(self, producers: Sequence[Worker]) -> bool:
+        cast = self._cast
+        if self._fault.moment != "busy" or self._fault.action == "fill-memory":
+            return True
+        before = cast.receipts()
+        cast.burst(producers, BUSY, SMALL_BYTES, GAP_S)
+        return cast.wait(lambda: cast.receipts() - before >= UNDER_WAY, WAIT_S)
+
+    def _lay_up(
+        self, producers: Sequence[Worker], consumers: Sequence[Worker], still: contextlib.ExitStack
+    ) -> bool:
+        cast = self._cast
+        if not self._keep_busy(producers):
+            return False
+        for consumer in consumers:
+            still.enter_context(_standing_still(consumer))
+        self._at_rest = True
+        if self._fault.moment == "busy":
+            return cast.wait(lambda: cast.missing() >= AT_REST, WAIT_S)
+        cast.burst(producers, AT_REST, SMALL_BYTES)
+        return cast.wait(lambda: cast.done(producers), WAIT_S)
+
+    def _apply(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
+        self.began_ns = now_ns()
+        target = self._fault.target
+        if target == "broker":
+            return self._on_broker(producers, consumers)
+        return self._on_worker(producers[0] if target == "producer" else self._reading or consumers[0])
+
+    def _on_worker(self, victim: Worker) -> bool:
+        action = self._fault.action
+        if action == "kill":
+            self._kill(victim)
+        elif action == "pause":
+            with faults.paused_worker(self._log, victim):
+                self._let_go()
+                self._cast.pass_time(FAULT_S)
+        elif action == "cut":
+            self._cut(victim.name)
+        else:
+            return self._drop_reply(victim)
+        return True
+
+    def _on_broker(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
+        action = self._fault.action
+        if action == "kill":
+            faults.kill_server(self._log, self._server, self._let_go)
+        elif action == "pause":
+            with faults.paused_server(self._log, self._server):
+                self._let_go()
+                self._cast.pass_time(FAULT_S)
+        elif action == "restart":
+            assert self._server.broker is not None
+            faults.restart_server(self._log, self._server.broker, self._let_go)
+        elif action == "cut":
+            self._cut("broker")
+        else:
+            self._fill_memory(producers, consumers)
+        return True
+
+    def _kill(self, victim: Worker) -> None:
+        self.victims.add(victim.name)
+        faults.kill_worker(self._log, victim)
+        self._let_go()
+        if victim.role == "consumer" and self._cast.fan_out:
+            # Nobody takes a subscriber's place: what it would have got is owed to it alone, and it is gone.
+            self.left_out.add(victim.name)
+            return
+        spec = self._cast.spec
+        self._cast.start(victim.role, spec.producers if victim.role == "producer" else spec.consumers)
+
+    def _cut(self, who: str) -> None:
+        assert self._proxy is not None
+        with faults.cut(self._log, self._proxy, who):
+            self._cast.pass_time(FAULT_S)
+
+    def _drop_reply(self, victim: Worker) -> bool:
+        proxy = self._proxy
+        assert proxy is not None
+        self._log.begin("drop-reply", victim.name)
+        if victim.role == "producer":
+            proxy.drop_reply()
+        else:
+            proxy.drop_delivery()
+        dropped = self._cast.wait(lambda: proxy.dropped(0.0), WAIT_S)
+        self._log.end("drop-reply", victim.name)
+        return dropped
+
+    def _fill_memory(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> None:
+        """While the consumers stand still, as slow ones would, so that the messages stay in the broker."""
+        cast, broker = self._cast, self._server.broker
+        assert broker is not None
+        with contextlib.ExitStack() as stopped:
+            for consumer in consumers:
+                stopped.enter_context(_standing_still(consumer))
+            with faults.full_memory(self._log, broker) as room_bytes:
+                if room_bytes is None:
+                    cast.burst(producers, FILL_BLOCKED, SMALL_BYTES)
+                    cast.pass_time(FAULT_S)
+                else:
+                    count = int(room_bytes * FILL_SHARE / FILL_BYTES / len(producers)) + 1
+                    cast.burst(producers, count, FILL_BYTES)
+                    cast.wait(lambda: cast.done(producers), FILL_WITHIN_S)
+
+    def _in_mid_message(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
+        """Of several consumers any may be the one who gets the large message, so it is tried some times."""
+        sender, cast = producers[0], self._cast
+        for _ in range(ATTEMPTS):
+            if self._catch_on_the_line(sender) if self._proxy else self._catch_reading(sender, consumers):
+                try:
+                    return self._apply(producers, consumers)
+                finally:
+                    self._let_go()
+            cast.wait(lambda: self._passed_by(sender), WAIT_S)
+        return False
+
+    def _passed_by(self, sender: Worker) -> bool:
+        """Whether the large message has gone all the way, and so has not been caught."""
+        return self._cast.idle(sender) and (self._at_rest or not self._cast.missing())
+
+    def _catch_on_the_line(self, sender: Worker) -> bool:
+        cast, proxy = self._cast, self._proxy
+        assert proxy is not None
+        size_bytes = min(LARGE_BYTES, cast.channel.guarantees.max_message_bytes or LARGE_BYTES)
+        proxy.hold_after("down" if self._fault.target == "consumer" else "up", size_bytes // 2)
+        cast.burst([sender], 1, size_bytes)
+        cast.wait(lambda: proxy.held(0.0) or self._passed_by(sender), WAIT_S)
+        return proxy.held(0.0)
+
+    def _catch_reading(self, sender: Worker, consumers: Sequence[Worker]) -> bool:
+        """Stop whoever reads: the server of the backend, where it has one, or else one of the consumers."""
+        of_consumer = self._fault.target == "consumer" or not self._server.pids
+        readers = [w.pid for w in consumers] if of_consumer else list(self._server.pids)
+        before = {pid: trap.bytes_read(pid) for pid in readers}
+        self._cast.burst([sender], 1, LARGE_LOCAL_BYTES)
+        self._stopped_reader = trap.stop_while_reading(before, LARGE_LOCAL_BYTES, WAIT_S)
+        self._reading = next((w for w in consumers if w.pid == self._stopped_reader), None)
+        return self._stopped_reader is not None
+
+    def _let_go(self) -> None:
+        """What was held in the middle of the message may go on; the victim of the fault cannot."""
+        if self._stopped_reader is not None:
+            stopped, self._stopped_reader = self._stopped_reader, None
+            victim_pauses = self._fault.action == "pause" and self._is_victim(stopped)
+            if not victim_pauses:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(stopped, signal.SIGCONT)
+        elif self._proxy is not None and self._fault.moment == "mid-message" and self._fault.action != "cut":
+            self._proxy.pass_all()
+
+    def _is_victim(self, pid: int) -> bool:
+        if self._fault.target == "broker":
+            return pid in self._server.pids
+        return self._fault.target == "consumer" and self._reading is not None and self._reading.pid == pid
+
+
+@contextlib.contextmanager
+def _standing_still(worker: Worker) -> Iterator[None]:
+    """Make a bystander stand still, and go on at the end; no fault, so it is in no history."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGCONT)
