@@ -138,7 +138,7 @@ def _evidence(console: Console, evidence: Sequence[Evidence]) -> None:
         console.print(Text(line, style=style))
         if found.timeline:
             # Lanes that were wrapped could not be read: on a narrow terminal they are wider than it is.
-            console.print(Text(found.timeline, no_wrap=True, overflow="ignore"), crop=False)
+            console.print(Text(found.timeline), soft_wrap=True)
     if more := len(evidence) - len(chosen):
         console.print(Text(f"… and {more} more: table.md, in the folder of the run, has all of them"))
 

@@ -125,7 +125,7 @@ def _broken(found: Safety) -> Iterator[Sighting]:
     if found.verdict != "invalid":
         return
     others = [line for line in found.broken if not any(_is_about(line, kind, found) for kind, _ in _COUNTED)]
-    for line in others or ([] if found.broken else ["what it declares"]):
+    for line in dict.fromkeys(others) or ([] if found.broken else ["what it declares"]):
         yield Sighting("other", "broken", what=line)
 
 
