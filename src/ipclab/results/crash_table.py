@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from ipclab.results import suffered, units
 from ipclab.results.advice import advice
-from ipclab.results.classes import GuaranteeClass, guarantee_class
+from ipclab.results.classes import GuaranteeClass
 from ipclab.results.evidence import Exhibits
 from ipclab.results.layout import Block, Head, Line, Section
 from ipclab.results.reasons import NOT_TRIED, Reasons, WhyNot
-from ipclab.results.safety_cells import WORDS, label, worst
+from ipclab.results.safety_cells import WORDS, Declarations, label, worst
 from ipclab.results.suffered import Suffered
 from ipclab.trial.fault import ACTIONS, MOMENTS, TARGETS, Action, FaultSpec, Moment, Target
 from ipclab.trial.record import TrialRecord
@@ -31,15 +31,13 @@ def sections(
             fault = trial.spec.fault.action, trial.spec.fault.target
             by_row.setdefault(label(trial.spec), {}).setdefault(fault, []).append(trial)
     rows = [{fault: suffered.suffered(some) for fault, some in row.items()} for row in by_row.values()]
+    declared = Declarations(trials)
     groups: dict[GuaranteeClass, list[_Row]] = {}
     for row in rows:
-        groups.setdefault(_class(row), []).append(row)
+        spec = next(iter(row.values())).spec
+        groups.setdefault(declared.group(spec), []).append(row)
     matrix = _Matrix(dict(sorted(groups.items())), exhibits, reasons, why_not)
     return [found for target in TARGETS if (found := matrix.section(target)) is not None]
-
-
-def _class(row: _Row) -> GuaranteeClass:
-    return guarantee_class(next((found.declared for found in row.values() if found.declared), {}))
 
 
 class _Matrix:

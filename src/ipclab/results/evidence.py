@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipclab.results import units
 from ipclab.results.layout import Evidence
 from ipclab.results.safety_cells import label, verdict
-from ipclab.results.sightings import Kind, sightings
+from ipclab.results.sightings import Kind, ends, sightings
 from ipclab.results.suffered import Piece
 from ipclab.trial.record import TrialRecord
 
@@ -75,7 +75,7 @@ def _finding(trial: TrialRecord) -> str:
         else [seen.text for seen in sightings(trial) if seen.kind not in _TOLD and seen.standing != "broken"]
     )
     parts += [f"{process} hung in {primitive}" for process, primitive in found.hung.items()]
-    parts += [f"{process} ended with {error}" for process, error in found.gave_up.items()]
+    parts += [f"{process} ended with {error}" for process, error in ends(found).items()]
     if undelivered := found.counts.get("undelivered", 0):
         parts.append(f"{units.of(undelivered, 'confirmed message')} had not come out by then")
     parts += [f"BROKEN: {line}" for line in found.broken]

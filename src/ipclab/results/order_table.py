@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ipclab.results import units, verdict
-from ipclab.results.classes import GuaranteeClass, guarantee_class
+from ipclab.results.classes import GuaranteeClass
 from ipclab.results.evidence import Exhibits
 from ipclab.results.layout import Block, Head, Line, Section
 from ipclab.results.reasons import NOT_TRIED, Reasons
-from ipclab.results.safety_cells import label
+from ipclab.results.safety_cells import Declarations, label
 from ipclab.results.sightings import overtaken, refusal
 from ipclab.results.stats import wilson
 from ipclab.results.suffered import Piece, pieces
@@ -42,11 +42,11 @@ def sections(trials: Sequence[TrialRecord], exhibits: Exhibits, reasons: Reasons
     for trial in trials:
         if trial.spec.workload == "order":
             rows.setdefault(label(trial.spec), []).append(trial)
+    declared = Declarations(trials)
     groups: dict[GuaranteeClass, list[Line]] = {}
     for name, members in rows.items():
-        declared = next((trial.guarantees for trial in members if trial.guarantees), {})
         line = _Channel(name, members, exhibits, reasons).line()
-        groups.setdefault(guarantee_class(declared), []).append(line)
+        groups.setdefault(declared.group(members[0].spec), []).append(line)
     blocks = tuple(Block(group.title, tuple(lines)) for group, lines in sorted(groups.items()))
     return [Section(title="Order", heads=_HEADS, blocks=blocks)] if blocks else []
 

@@ -20,6 +20,7 @@ WIDTH = 120
 _MOST_FLEXIBLE = 40
 _PIECES = re.compile(r"[^\s=-]*(?:[=-]|\s+|$)")
 """What a cell may be broken into: up to and with a space, ``-`` or ``=``."""
+_WORDS = re.compile(r"\S*\s+|\S+")
 _STYLES: dict[Word, str] = {"kept": "green", "unsafe": "yellow", "unknown": "yellow"}
 _BAD = "bold red"
 _MARKS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
@@ -180,13 +181,18 @@ def _cell(line: Line, place: int, width: int) -> Text:
 
 
 def _wrapped(cell: str, width: int) -> str:
-    """Broken into lines after spaces, and within words after ``-`` and ``=``, where it is too wide."""
+    """Broken into lines after spaces; words that are too wide by themselves after ``-`` and ``=``."""
     lines = [""]
-    for piece in _PIECES.findall(cell):
+    for piece in _pieces(cell, width):
         if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > width:
             lines.append(" " if cell_len(piece.rstrip()) < width else "")
         lines[-1] += piece
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _pieces(cell: str, width: int) -> Iterator[str]:
+    for word in _WORDS.findall(cell):
+        yield from [word] if cell_len(word.rstrip()) < width else _PIECES.findall(word)
 
 
 def _parts(section: Section, width: int) -> list[list[int]]:

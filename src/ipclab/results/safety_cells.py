@@ -13,8 +13,8 @@ from typing import Literal
 import msgspec
 
 from ipclab.backends.registry import Variant
-from ipclab.results.classes import guarantee_class
-from ipclab.results.sightings import Sighting, refusal, sightings
+from ipclab.results.classes import Declared, GuaranteeClass, guarantee_class
+from ipclab.results.sightings import Sighting, ends, refusal, sightings
 from ipclab.results.stats import median
 from ipclab.results.verdict import Word
 from ipclab.trial.fault import Action, Moment, Target
@@ -99,9 +99,29 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 def label(spec: TrialSpec) -> str:
     """The row of a trial: ``redis-list, appendonly=yes``, ``rabbitmq ack=manual prefetch=10``."""
-    options = " ".join(f"{name}={value}" for name, value in sorted(spec.backend.options.items()))
     settings = (f", {name}={value}" for name, value in sorted(spec.broker_settings.items()))
-    return f"{spec.backend.name} {options}".rstrip() + "".join(settings)
+    return _mode(spec) + "".join(settings)
+
+
+def _mode(spec: TrialSpec) -> str:
+    options = " ".join(f"{name}={value}" for name, value in sorted(spec.backend.options.items()))
+    return f"{spec.backend.name} {options}".rstrip()
+
+
+class Declarations:
+    """What the backends of some trials declare. A trial that failed may not tell, so it goes by others of its
+    row, or else by others of its backend in the same mode."""
+
+    def __init__(self, trials: Iterable[TrialRecord]) -> None:
+        self._by_name: dict[str, Declared] = {}
+        for trial in trials:
+            if trial.guarantees:
+                for name in (label(trial.spec), _mode(trial.spec)):
+                    self._by_name.setdefault(name, trial.guarantees)
+
+    def group(self, spec: TrialSpec) -> GuaranteeClass:
+        """The class of what a row declares."""
+        return guarantee_class(self._by_name.get(label(spec)) or self._by_name.get(_mode(spec), {}))
 
 
 def cells(trials: Iterable[TrialRecord]) -> list[Cell]:
@@ -111,9 +131,8 @@ def cells(trials: Iterable[TrialRecord]) -> list[Cell]:
     for trial in everything:
         key = (trial.spec.workload, label(trial.spec), trial.spec.fault, trial.spec.scenario)
         found.setdefault(key, []).append(trial)
-    classes = {label(t.spec): guarantee_class(t.guarantees).title for t in everything if t.guarantees}
-    undeclared = guarantee_class({}).title
-    return [_cell(members, classes.get(label(members[0].spec), undeclared)) for members in found.values()]
+    declared = Declarations(everything)
+    return [_cell(members, declared.group(members[0].spec).title) for members in found.values()]
 
 
 def verdict(trial: TrialRecord) -> CellVerdict:
@@ -173,7 +192,7 @@ def _cell(trials: Sequence[TrialRecord], class_title: str) -> Cell:
         corrupted=_most(seen, "corrupted"),
         shown=sum(shown) if shown else None,
         hung=_unique(p for found in carried_out for p in found.hung.values()),
-        gave_up=_unique(error for found in carried_out for error in found.gave_up.values()),
+        gave_up=_unique(error for found in carried_out for error in ends(found).values()),
         first_again_s=again_s(trials),
         verdict=worst(verdicts),
         broken=_unique(line for found in carried_out for line in found.broken),

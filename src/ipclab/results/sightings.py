@@ -21,13 +21,14 @@ Kind = Literal[
     "twice",
     "reordered",
     "overtaken",
+    "shown",
     "hung",
     "ended",
     "silent",
     "failed",
     "undecided",
-    "shown",
 ]
+"""In the order in which they are said."""
 Standing = Literal["broken", "declared", "excused", "open"]
 """``broken``: it breaks what the backend declares; ``declared``: it is as declared; ``excused``: nothing can
 be concluded, as whoever was killed may have had it; ``open``: whether it is so is undecided."""
@@ -96,8 +97,8 @@ def sightings(trial: TrialRecord) -> list[Sighting]:
     if found.verdict == "unknown" and not any(s.standing == "open" for s in seen):
         seen.append(Sighting("undecided", "open"))
     seen += [Sighting("hung", "declared", what=primitive) for primitive in dict.fromkeys(found.hung.values())]
-    errors = {error.partition(":")[0]: error for error in reversed(found.gave_up.values())}
-    seen += [Sighting("ended", "declared", what=error) for error in reversed(errors.values())]
+    names = {error.partition(":")[0]: error for error in reversed(ends(found).values())}
+    seen += [Sighting("ended", "declared", what=error) for error in reversed(names.values())]
     if trial.spec.workload == "crash" and found.first_again_s is None and not _explained(found):
         seen.append(Sighting("silent", "declared"))
     if found.shown and not seen:
@@ -108,6 +109,11 @@ def sightings(trial: TrialRecord) -> list[Sighting]:
 def refusal(trial: TrialRecord) -> str:
     """Why the trial was not carried out; empty where it was."""
     return trial.safety.refused if trial.safety is not None else ""
+
+
+def ends(found: Safety) -> dict[str, str]:
+    """By process, the error that it ended with, without the process's name before it."""
+    return {process: error.removeprefix(f"{process}: ") for process, error in found.gave_up.items()}
 
 
 def overtaken(found: Safety) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from ipclab.results import units
 from ipclab.results.safety_cells import CellVerdict, again_s, label, verdict, worst
@@ -14,21 +15,7 @@ from ipclab.trial.spec import TrialSpec
 
 AGAIN_S = 1.0
 """From how many seconds on it is said when messages came again."""
-_ORDER: tuple[Kind, ...] = (
-    "other",
-    "corrupted",
-    "phantom",
-    "lost",
-    "twice",
-    "reordered",
-    "overtaken",
-    "shown",
-    "hung",
-    "ended",
-    "silent",
-    "failed",
-    "undecided",
-)
+_ORDER: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,19 @@ def test_a_cell_has_the_figures_of_its_worst_trials():
     assert cell.histories == ["histories/0001.jsonl.gz", "histories/0002.jsonl.gz"]
 
 
+def test_a_row_that_failed_stands_with_its_backend_in_other_settings():
+    failed = crash(settings={"appendonly": "yes"}, declared={}, refused="not ours")
+    assert [c.guarantee_class for c in cells([failed, crash(declared=DURABLE)])] == [
+        "At least once, survives a broker restart"
+    ] * 2
+    assert cells([failed])[0].guarantee_class == "Nothing declared"
+
+
+def test_the_name_of_a_process_is_not_taken_for_its_error():
+    (cell,) = cells([crash(gave_up={"consumer-0": "consumer-0: EOFError: gone"})])
+    assert cell.gave_up == ["EOFError: gone"]
+
+
 def test_a_trial_whose_anomaly_came_up_did_not_keep_everything():
     (cell,) = cells([safety.client(shown=True, finding="one became two"), safety.client(shown=False)])
     assert (cell.shown, cell.kept, cell.findings, cell.verdict) == (1, 1, {"shown": 1}, "declared")

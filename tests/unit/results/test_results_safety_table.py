@@ -93,6 +93,13 @@ def test_a_timeline_is_never_wrapped(make):
     assert lane in render.text(table(result), width=60).splitlines()
 
 
+def test_a_word_is_broken_only_where_it_is_too_wide_by_itself(make):
+    trials = [crash(fault=f"kill consumer, {m}", counts={"lost": 1}) for m in ("idle", "mid-message")]
+    result = make.result([crash(fault="kill consumer, busy"), *trials])
+    text = render.text(table(result), width=41)
+    assert "idle, mid-message" in " ".join(text.split())
+
+
 def test_each_target_has_a_section_with_the_actions_that_it_suffered(run):
     shown = table(run, why_not)
     assert [(s.title, [h.full for h in s.heads][1:]) for s in shown.sections[:2]] == [
