@@ -90,6 +90,10 @@ def _lost(cell: Suffered) -> bool:
     return bool(cell.saw("lost"))
 
 
+def _fans_out(cell: Suffered) -> bool:
+    return cell.declared.get("fan_out") is True
+
+
 def _buffered(cell: Suffered) -> bool:
     return cell.declared.get("confirm") == "buffered"
 
@@ -105,7 +109,12 @@ _DIES: tuple[Action, ...] = ("kill", "restart")
 _RULES = (
     _Rule(_broke, "Do not rely on {rows}: what is declared there did not hold; see the evidence."),
     _Rule(
-        _saw("consumer", ("kill", "restart", "cut", "drop-reply"), "lost"),
+        _both(_saw("consumer", _ANY_ACTION, "lost"), _fans_out),
+        "A subscriber does not get what was sent while it could not listen ({rows}): use a queue or a stream "
+        "where that matters.",
+    ),
+    _Rule(
+        _both(_saw("consumer", ("kill", "restart", "cut", "drop-reply"), "lost"), _not(_fans_out)),
         "What a consumer was handed is gone with it ({rows}): acknowledge by hand, once the work is done, or "
         "lose what is in flight.",
     ),
@@ -115,7 +124,7 @@ _RULES = (
         "nothing can be concluded from it.",
     ),
     _Rule(
-        _saw("consumer", ("pause",), "lost"),
+        _both(_saw("consumer", ("pause",), "lost"), _not(_fans_out)),
         "A consumer that stood still missed messages ({rows}): use a channel that waits for its consumers.",
     ),
     _Rule(

@@ -21,6 +21,11 @@ SAID = [
         "nothing can be concluded from it",
     ),
     ("pause consumer, busy", {"counts": {"lost": 1}}, "A consumer that stood still missed messages"),
+    (
+        "cut consumer, busy",
+        {"counts": {"lost": 1}, "declared": AT_MOST_ONCE | {"fan_out": True}},
+        "A subscriber does not get what was sent while it could not listen",
+    ),
     ("kill consumer, busy", {"counts": {"duplicated": 1}}, "make the work harmless to repeat"),
     ("kill producer, busy", {"counts": {"lost": 1}, "declared": BUFFERED}, "in the producer's own memory"),
     ("kill producer, busy", {"counts": {"lost": 1}}, "did not outlive the fault of their producer"),
@@ -91,3 +96,8 @@ def test_of_many_rows_the_first_are_named():
     trials = [crash(name, counts={"lost": 1}) for name in ("a", "b", "c", "d", "e")]
     (line,) = sentences(*trials)
     assert "(a; b; c and 2 more)" in line
+
+
+def test_a_subscriber_is_not_told_to_acknowledge():
+    (line,) = sentences(crash(counts={"lost": 1}, declared=AT_MOST_ONCE | {"fan_out": True}))
+    assert "acknowledge" not in line
