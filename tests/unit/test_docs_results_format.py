@@ -11,6 +11,7 @@ import pytest
 from ipclab.results.export import Report
 from ipclab.results.result import SCHEMA_VERSION, Result
 from ipclab.results.row import Row
+from ipclab.results.safety_cells import Cell
 from tests.support.documents import CHECKOUT, headings, section, tables
 
 PAGE = (CHECKOUT / "docs" / "results-format.md").read_text()
@@ -47,7 +48,7 @@ def structs(hint: object, found: dict[str, type[msgspec.Struct]]) -> dict[str, t
     return found
 
 
-STRUCTS = structs(Row, structs(Result, {}))
+STRUCTS = structs(Cell, structs(Row, structs(Result, {})))
 
 
 def test_every_object_has_a_section_and_no_section_is_about_nothing() -> None:
@@ -65,8 +66,8 @@ def test_every_field_of_an_object_is_described_with_its_type(name: str) -> None:
     assert all(row[2] for row in found)
 
 
-def test_a_report_is_a_result_with_its_rows() -> None:
-    assert [*Result.__struct_fields__, "rows"] == list(Report.__struct_fields__)
+def test_a_report_is_a_result_with_its_rows_and_cells() -> None:
+    assert [*Result.__struct_fields__, "rows", "cells"] == list(Report.__struct_fields__)
 
 
 def test_the_version_of_the_schema_is_the_one_described() -> None:

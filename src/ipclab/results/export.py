@@ -10,6 +10,7 @@ import msgspec
 
 from ipclab.results.result import Result
 from ipclab.results.row import Figure, Row
+from ipclab.results.safety_cells import Cell, cells
 from ipclab.results.table import ranked_rows
 
 _PERCENTILES = ("count", "negative", "min_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns")
@@ -64,33 +65,41 @@ _PLAIN = (
 )
 
 
+_CELL = tuple(name for name in Cell.__struct_fields__ if name != "broken")
+"""What is broken is in the column ``reasons``, as that of a row."""
+
+
 class Report(Result, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A result with the rows that were derived from it: what ``--format json`` prints. Reading it back gives
-    the same result; the rows are derived anew."""
+    """A result with the rows and cells that were derived from it: what ``--format json`` prints. Reading it
+    back gives the same result; rows and cells are derived anew."""
 
     rows: list[Row] = msgspec.field(default_factory=list)
+    cells: list[Cell] = msgspec.field(default_factory=list)
 
 
 def json(result: Result) -> str:
-    """The whole result with its rows. Raises ResultsError for an unreadable histogram."""
+    """The whole result with its rows and cells. Raises ResultsError for an unreadable histogram."""
     fields = {name: getattr(result, name) for name in Result.__struct_fields__}
-    return (
-        msgspec.json.format(msgspec.json.encode(Report(**fields, rows=ranked_rows(result)))).decode() + "\n"
-    )
+    report = Report(**fields, rows=ranked_rows(result), cells=cells(result.trials))
+    return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"
 
 
 def rows_as_csv(result: Result) -> str:
-    """A line a row, then one for each unavailable backend; empty cells for what was not measured.
+    """A line a row and a line a cell of the safety tables, then one for each unavailable backend; empty for
+    what was not measured. Where there are only rows or only cells, there are only their columns.
 
     Raises ResultsError for an unreadable histogram.
     """
-    flat = [_flat(row) for row in ranked_rows(result)]
+    rows, safety = ranked_rows(result), cells(result.trials)
+    names = [*(_columns() if rows or not safety else ()), *(_cell_columns() if safety else ())]
+    flat = [_flat(row) for row in rows]
+    flat += [_flat_cell(cell) for cell in safety]
     flat += [
         {"backend": gone.backend, "verdict": "unavailable", "reasons": gone.reason}
         for gone in result.unavailable
     ]
     out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(_columns()), lineterminator="\n")
+    writer = csv.DictWriter(out, fieldnames=list(dict.fromkeys(names)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
     return out.getvalue()
@@ -105,6 +114,23 @@ def _columns() -> Iterable[str]:
         yield from (f"{name}_{what}" for what in _PERCENTILES)
     yield from (f"messages_{what}" for what in _LEDGER)
     yield from (f"updates_{what}" for what in _UPDATES)
+
+
+def _cell_columns() -> Iterable[str]:
+    yield from _CELL
+    yield "reasons"
+
+
+def _flat_cell(cell: Cell) -> dict[str, object]:
+    flat = {name: _joined(getattr(cell, name)) for name in _CELL}
+    flat["reasons"] = "; ".join(cell.broken)
+    return flat
+
+
+def _joined(value: object) -> object:
+    if isinstance(value, dict):
+        return "; ".join(f"{name}={what}" for name, what in value.items())
+    return "; ".join(value) if isinstance(value, list) else value
 
 
 def _flat(row: Row) -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ipclab.results import units
 from ipclab.results.result import Environment, Result
-from ipclab.trial.spec import TrialSpec
+from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec
 
 
 def heading(result: Result) -> list[str]:
@@ -15,8 +15,11 @@ def heading(result: Result) -> list[str]:
     if result.brokers:
         found = dict.fromkeys(f"{b.kind} {b.version} ({b.provider})" for b in result.brokers)
         lines.append(f"Brokers: {', '.join(found)}")
-    if result.trials:
-        lines.append(_conditions([trial.spec for trial in result.trials]))
+    specs = [trial.spec for trial in result.trials]
+    if measured := [spec for spec in specs if spec.workload not in SAFETY_WORKLOADS]:
+        lines.append(_conditions(measured))
+    if watched := [spec for spec in specs if spec.workload in SAFETY_WORKLOADS]:
+        lines.append(_watched(watched))
     clock = result.environment.clock
     lines.append(
         f"Measured {_date(result.began_utc)}; clocks of two processes agree within "
@@ -56,6 +59,16 @@ def _conditions(specs: list[TrialSpec]) -> str:
     repeats = len({spec.repeat for spec in specs})
     parts.append(f"{units.of(repeats, 'repeat')} of {windows} s after {warmups} s of warm-up")
     return f"Conditions: {', '.join(parts)}"
+
+
+def _watched(specs: list[TrialSpec]) -> str:
+    """What may be said of all safety trials alike; shapes and sizes are a matter of the scene."""
+    repeats = len({spec.repeat for spec in specs})
+    methods = _each(dict.fromkeys(spec.start_method for spec in specs))
+    return (
+        f"Safety: {units.of(len(specs), 'trial')} in {units.of(repeats, 'repeat')}, start method {methods}; "
+        f"a hang is told after {_each(f'{value:g}' for value in _values(specs, 'grace_s'))} s"
+    )
 
 
 def _values(specs: Iterable[TrialSpec], name: str) -> list[float]:

@@ -3,63 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ipclab.results import groups, heading, notes, rows, units
 from ipclab.results.columns import VERDICT, columns
+from ipclab.results.layout import Block, Head, Line, Section, Table
+from ipclab.results.reasons import WhyNot, no_reason
 from ipclab.results.result import Result
 from ipclab.results.row import Row
-from ipclab.results.verdict import Word
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A column's header, and how it may be shown: see ``ipclab.results.columns.Column``."""
-
-    text: str
-    full: str
-    right: bool
-    key: bool
-    flexible: bool
-    optional: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The cells of a row; its verdict stands in the last one."""
-
-    cells: tuple[str, ...]
-    verdict: Word
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Lines that may be compared with one another."""
-
-    title: str
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """Blocks with the same columns."""
-
-    title: str
-    heads: tuple[Head, ...]
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """``unavailable`` has a backend and the reason each; ``problems`` what is behind bad verdicts."""
-
-    title: str
-    heading: tuple[str, ...]
-    sections: tuple[Section, ...]
-    unavailable: tuple[tuple[str, str], ...]
-    problems: tuple[str, ...]
-    footnotes: tuple[str, ...]
-    closing: str
+from ipclab.results.safety_table import safety_part
 
 
 def ranked_rows(result: Result) -> list[Row]:
@@ -68,8 +19,11 @@ def ranked_rows(result: Result) -> list[Row]:
     return [row for group in groups.groups(rows.rows(result.trials)) for row in group.rows]
 
 
-def table(result: Result) -> Table:
-    """The table of a result, finished or not. Raises ResultsError for an unreadable histogram."""
+def table(result: Result, why_not: WhyNot = no_reason) -> Table:
+    """The table of a result, finished or not. Raises ResultsError for an unreadable histogram.
+
+    ``why_not`` says of a fault that a backend did not suffer why it does not apply.
+    """
     found = ranked_rows(result)
     problems: list[str] = []
     sections = [
@@ -77,14 +31,17 @@ def table(result: Result) -> Table:
         for title, kind in (("Messages", "channel"), ("A shared counter", "counter"))
         if (members := [row for row in found if row.kind == kind])
     ]
+    safety = safety_part(result.trials, why_not, marks_taken=len(problems))
+    judged = notes.closing(found, len(result.unavailable)) if found or not safety.sections else ""
     return Table(
         title=f"{result.experiment}: {result.question}",
         heading=tuple(heading.heading(result)),
-        sections=tuple(sections),
+        sections=(*sections, *safety.sections),
         unavailable=tuple((gone.backend, gone.reason) for gone in result.unavailable),
         problems=tuple(problems),
-        footnotes=tuple(notes.footnotes(result, found, _cells(sections))),
-        closing=notes.closing(found, len(result.unavailable)),
+        footnotes=(*notes.footnotes(result, found, _cells(sections)), *safety.footnotes),
+        closing=" ".join(sentence for sentence in (judged, safety.closing) if sentence),
+        evidence=safety.evidence,
     )
 
 

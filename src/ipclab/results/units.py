@@ -60,6 +60,11 @@ def percent(share: float) -> str:
     return f"{number(share * 100, 2)}%"
 
 
+def interval(low: float, high: float) -> str:
+    """An interval of shares in whole percents: ``[0–16%]``. It is never made narrower by rounding."""
+    return f"[{math.floor(low * 100)}–{math.ceil(high * 100)}%]"
+
+
 def plus_minus(spread: float | None) -> str:
     """The spread beside a figure: ``±12%``; empty for a single repeat."""
     return "" if spread is None else f"±{number(spread * 100, 2 if spread >= 0.1 else 1)}%"

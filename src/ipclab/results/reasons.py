@@ -1,0 +1,38 @@
+"""Why cells are empty: each reason once, under a letter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ipclab.results import units
+from ipclab.trial.spec import TrialSpec
+
+WhyNot = Callable[[TrialSpec], str]
+"""Why a backend suffers no such fault: is given the spec that there would be; empty where it could."""
+NOT_TRIED = "was not tried in this run"
+
+
+def no_reason(_spec: TrialSpec) -> str:
+    """Knows of nothing that does not apply."""
+    return ""
+
+
+class Reasons:
+    """Gives letters to reasons, in the order in which they come up."""
+
+    def __init__(self) -> None:
+        self._letters: dict[str, str] = {}
+
+    def mark(self, reason: str) -> str:
+        """``–(a)``."""
+        return f"{units.NOT_APPLICABLE}({self._letters.setdefault(reason, _letter(len(self._letters)))})"
+
+    def notes(self) -> list[str]:
+        """A line for each reason."""
+        return [f"{units.NOT_APPLICABLE}({letter})  {reason}" for reason, letter in self._letters.items()]
+
+
+def _letter(place: int) -> str:
+    """a … z, then aa, ab …"""
+    more, last = divmod(place, 26)
+    return (_letter(more - 1) if more else "") + chr(ord("a") + last)

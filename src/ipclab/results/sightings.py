@@ -1,0 +1,160 @@
+"""What one safety trial saw go wrong, thing by thing, and whether the backend had declared it.
+
+Pure. A thing is told from the counts of the history's check, from the processes that hung or gave up, and
+from what the trial itself says was broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ipclab.results import units
+from ipclab.trial.record import Safety, TrialRecord
+
+Kind = Literal[
+    "other",
+    "corrupted",
+    "phantom",
+    "lost",
+    "twice",
+    "reordered",
+    "overtaken",
+    "shown",
+    "hung",
+    "ended",
+    "silent",
+    "failed",
+    "undecided",
+]
+"""In the order in which they are said."""
+Standing = Literal["broken", "declared", "excused", "open"]
+"""``broken``: it breaks what the backend declares; ``declared``: it is as declared; ``excused``: nothing can
+be concluded, as whoever was killed may have had it; ``open``: whether it is so is undecided."""
+
+_COUNTED: tuple[tuple[Kind, str], ...] = (
+    ("corrupted", "corrupted"),
+    ("phantom", "unexpected"),
+    ("lost", "lost"),
+    ("twice", "duplicated"),
+    ("reordered", "reordered"),
+)
+_WORDS: dict[Kind, tuple[str, ...]] = {
+    "corrupted": ("corrupt", "damaged"),
+    "phantom": ("nobody sent",),
+    "lost": ("lost",),
+    "twice": ("again", "twice"),
+    "reordered": ("order",),
+}
+"""By which words a line of ``Safety.broken`` is known to be about this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """``amount`` and ``share`` (of the confirmed messages) are of what is counted; ``what`` is the primitive,
+    the error or the line of the others."""
+
+    kind: Kind
+    standing: Standing
+    amount: int = 0
+    share: float = 0.0
+    what: str = ""
+
+    @property
+    def text(self) -> str:
+        """In a few words: ``lost 12 (0.4%)``, ``hung in Queue.get (read lock)``."""
+        if self.kind == "lost":
+            excuse = ", excused" if self.standing == "excused" else ""
+            perhaps = "perhaps " if self.standing == "open" else ""
+            return f"{perhaps}lost {units.count(self.amount)} ({units.percent(self.share)}{excuse})"
+        if self.kind in _WORDS or self.kind == "overtaken":
+            name = "sent by nobody" if self.kind == "phantom" else self.kind
+            return f"{name} {units.count(self.amount)}"
+        if self.kind == "hung":
+            return f"hung in {self.what}"
+        if self.kind in ("ended", "failed"):
+            return f"{'ends' if self.kind == 'ended' else 'failed'}: {self.what.partition(':')[0]}"
+        return _PLAIN.get(self.kind, self.what)
+
+
+_PLAIN: dict[Kind, str] = {"silent": "none came after it", "undecided": "undecided", "shown": "shown"}
+
+
+def sightings(trial: TrialRecord) -> list[Sighting]:
+    """All that went wrong in one trial; empty where everything was kept, and for a refused one.
+
+    A trial whose verdict is bad has one at least that is ``broken``.
+    """
+    found = trial.safety
+    if found is None:
+        return [Sighting("failed", "declared", what=trial.reason or trial.outcome)]
+    if found.refused:
+        return []
+    seen = [*_broken(found), *_counted(trial, found)]
+    if over := overtaken(found):
+        seen.append(Sighting("overtaken", "declared", over))
+    if found.verdict == "unknown" and not any(s.standing == "open" for s in seen):
+        seen.append(Sighting("undecided", "open"))
+    seen += [Sighting("hung", "declared", what=primitive) for primitive in dict.fromkeys(found.hung.values())]
+    names = {error.partition(":")[0]: error for error in reversed(ends(found).values())}
+    seen += [Sighting("ended", "declared", what=error) for error in reversed(names.values())]
+    if trial.spec.workload == "crash" and found.first_again_s is None and not _explained(found):
+        seen.append(Sighting("silent", "declared"))
+    if found.shown and not seen:
+        seen.append(Sighting("shown", "declared", what=found.finding))
+    return seen
+
+
+def refusal(trial: TrialRecord) -> str:
+    """Why the trial was not carried out; empty where it was."""
+    return trial.safety.refused if trial.safety is not None else ""
+
+
+def ends(found: Safety) -> dict[str, str]:
+    """By process, the error that it ended with, without the process's name before it."""
+    return {process: error.removeprefix(f"{process}: ") for process, error in found.gave_up.items()}
+
+
+def overtaken(found: Safety) -> int:
+    """How many messages came out before others that surely went in first, whoever sent them."""
+    return found.anomalies.get("reordered", 0) if found.model == "queue" else 0
+
+
+def _explained(found: Safety) -> bool:
+    """Whether it is clear why nothing came after the fault: a hang, an end, or that there was no fault."""
+    return bool(found.hung or found.gave_up or found.verdict == "unknown")
+
+
+def _broken(found: Safety) -> Iterator[Sighting]:
+    """What is broken and is none of the things that are counted."""
+    if found.verdict != "invalid":
+        return
+    others = [line for line in found.broken if not any(_is_about(line, kind, found) for kind, _ in _COUNTED)]
+    for line in dict.fromkeys(others) or ([] if found.broken else ["what it declares"]):
+        yield Sighting("other", "broken", what=line)
+
+
+def _is_about(line: str, kind: Kind, found: Safety) -> bool:
+    return any(word in line for word in _WORDS[kind]) and found.counts.get(dict(_COUNTED)[kind], 0) > 0
+
+
+def _counted(trial: TrialRecord, found: Safety) -> Iterator[Sighting]:
+    for kind, count in _COUNTED:
+        amount = found.counts.get(count, 0)
+        if not amount:
+            continue
+        confirmed = found.counts.get("confirmed", 0)
+        share = min(amount / confirmed, 1.0) if kind == "lost" and confirmed else 0.0
+        yield Sighting(kind, _standing(trial, found, kind, amount), amount, share)
+
+
+def _standing(trial: TrialRecord, found: Safety, kind: Kind, amount: int) -> Standing:
+    if found.verdict == "invalid" and any(_is_about(line, kind, found) for line in found.broken):
+        return "broken"
+    if kind != "lost":
+        return "declared"
+    if found.verdict == "unknown":
+        return "open"
+    at_least_once = trial.guarantees.get("delivery") == "at-least-once"
+    return "excused" if at_least_once and found.counts.get("lost_excused", 0) >= amount else "declared"

@@ -1,0 +1,370 @@
+"""The safety tables in all their forms: what they say, and what they lead to."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.cells import cell_len
+
+from ipclab.results import export, render
+from ipclab.results.formats import FORMATS, formatted
+from ipclab.results.safety_table import safety_part
+from ipclab.results.stats import wilson
+from ipclab.results.table import table
+from tests.support.safety import AT_LEAST_ONCE, AT_MOST_ONCE, DURABLE, TIMELINE, client, crash, order
+
+GOLDEN = Path(__file__).with_name("safety_120.txt")
+NO_BROKER = "there is no broker: the messages are in a pipe of the kernel's"
+RABBITMQ = "rabbitmq:ack=manual,confirm=publisher,delivery=persistent,prefetch=10"
+MOMENTS = ("idle", "busy", "mid-message")
+
+
+def why_not(spec):
+    return NO_BROKER if spec.backend.name == "queue" and spec.fault.target == "broker" else ""
+
+
+@pytest.fixture
+def run(make):
+    trials = []
+
+    def add(*about, **found):
+        history = f"histories/{len(trials):04d}.jsonl.gz"
+        trials.append(crash(*about, history=history, **found))
+
+    for i in range(3):
+        for moment in MOMENTS:
+            fault, busy = f"kill consumer, {moment}", moment == "busy"
+            lost = {"counts": {"lost": 12 + i}, "counterexample": TIMELINE} if busy else {}
+            add("redis-list", fault, repeat=i, **lost)
+            twice = {"duplicated": 3} if busy else {}
+            add("redis-stream", fault, repeat=i, counts=twice, declared=AT_LEAST_ONCE, first_again_s=1.2)
+            hung = {"consumer-1": "Queue.get (read lock)"} if moment == "idle" else {}
+            add("queue", fault, repeat=i, hung=hung, declared=AT_MOST_ONCE | {"confirm": "buffered"})
+            excused = {"lost": 1, "lost_excused": 1} if moment == "mid-message" else {}
+            add(RABBITMQ, fault, repeat=i, counts=excused, declared=DURABLE)
+        for name, more in (
+            ("redis-list", {}),
+            ("redis-list", {"settings": {"appendonly": "yes"}}),
+            (RABBITMQ, {"declared": DURABLE}),
+        ):
+            gone = {"counts": {"lost": 997}} if not more else {}
+            add(name, "kill broker, busy", repeat=i, first_again_s=7.2 + i, **gone, **more)
+            ends = {"gave_up": {"producer-0": "ConnectionError: gone"}} if "settings" in more else {}
+            add(name, "cut broker, busy", repeat=i, **ends, **more)
+            full = {"lost": 44} if "declared" in more else {}
+            broken = ["lost 44 confirmed messages"] if full else []
+            add(name, "fill-memory broker, busy", repeat=i, counts=full, broken=broken, **more)
+            refused = "redis at redis://h:1 was not started by the lab, so it is not harmed"
+            add(name, "restart broker, busy", repeat=i, refused=refused, **more)
+    for i in range(20):
+        overtaken = {"anomalies": {"reordered": 2}, "counterexample": TIMELINE} if i < 3 else {}
+        trials.append(order("queue", repeat=i, **overtaken))
+        trials.append(order("manager-queue", repeat=i))
+    trials += [order("queue", "forced", repeat=i, shown=True, anomalies={"reordered": 1}) for i in range(5)]
+    for i in range(3):
+        trials.append(client("retries", repeat=i, shown=True, finding="one incr() became 2"))
+        trials.append(client("retries-set-right", repeat=i, shown=False, finding="one incr() was one"))
+    return make.result(trials, experiment="crash", question="what is lost when something dies?")
+
+
+def cell(shown, section, row, column):
+    (found,) = (s for s in shown.sections if s.title == section)
+    (line,) = (line for block in found.blocks for line in block.lines if line.cells[0] == row)
+    (place,) = (i for i, head in enumerate(found.heads) if head.full == column)
+    return line.cells[place], line.words[place]
+
+
+def test_the_safety_tables_at_120_columns_look_like_this(run):
+    assert render.text(table(run, why_not), width=120) == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
+def test_no_line_is_wider_than_the_terminal(run, width):
+    assert max(map(cell_len, render.text(table(run, why_not), width=width).splitlines())) <= width
+
+
+def test_a_timeline_is_never_wrapped(make):
+    lane = "producer-0  ├ " + "─" * 90 + " ┤"
+    result = make.result([crash(counts={"lost": 1}, counterexample=lane)])
+    assert lane in render.text(table(result), width=60).splitlines()
+
+
+def test_a_word_is_broken_only_where_it_is_too_wide_by_itself(make):
+    trials = [crash(fault=f"kill consumer, {m}", counts={"lost": 1}) for m in ("idle", "mid-message")]
+    result = make.result([crash(fault="kill consumer, busy"), *trials])
+    text = render.text(table(result), width=41)
+    assert "idle, mid-message" in " ".join(text.split())
+
+
+def test_each_target_has_a_section_with_the_actions_that_it_suffered(run):
+    shown = table(run, why_not)
+    assert [(s.title, [h.full for h in s.heads][1:]) for s in shown.sections[:2]] == [
+        ("Faults of a consumer", ["kill"]),
+        ("Faults of the broker", ["kill", "restart", "cut", "fill-memory"]),
+    ]
+    assert [s.title for s in shown.sections[2:]] == ["Order", "Clients"]
+
+
+def test_rows_stand_in_the_groups_of_the_comparison_the_strongest_first(run):
+    assert [(b.title, [line.cells[0] for line in b.lines]) for b in table(run).sections[0].blocks] == [
+        ("At least once, survives a broker restart", [RABBITMQ.replace(":", " ").replace(",", " ")]),
+        ("At least once, while the broker lives", ["redis-stream"]),
+        ("At most once: a crash may cost messages", ["redis-list", "queue"]),
+    ]
+
+
+def test_a_declared_loss_and_a_broken_guarantee_look_different(run):
+    shown = table(run, why_not)
+    row = RABBITMQ.replace(":", " ").replace(",", " ")
+    text, word = cell(shown, "Faults of the broker", row, "fill-memory")
+    assert (text[:16], word) == ("BROKEN: lost 44 ", "broken")
+    text, word = cell(shown, "Faults of the broker", "redis-list", "kill")
+    assert (text[:9], word) == ("lost 997 ", "unsafe")
+    assert cell(shown, "Faults of the broker", "redis-list", "cut") == ("kept 3/3", "kept")
+    coloured = render.text(shown, colour=True)
+    assert "\x1b[1;31mBROKEN" in coloured
+    assert "\x1b[33mlost 997" in coloured
+    assert "\x1b[32mkept" in coloured
+    assert "\x1b" not in render.text(shown)
+
+
+def test_what_does_not_apply_says_why_and_each_reason_once(run):
+    shown = table(run, why_not)
+    for action in ("kill", "restart", "cut", "fill-memory"):
+        text, _ = cell(shown, "Faults of the broker", "queue", action)
+        assert f"{text}  {NO_BROKER}" in shown.footnotes
+    text, word = cell(shown, "Faults of the broker", "redis-list", "restart")
+    assert word is None
+    assert sum("was not started by the lab" in note for note in shown.footnotes) == 1
+    assert any(note.startswith(f"{text}  redis at") for note in shown.footnotes)
+
+
+def test_a_row_that_a_target_cannot_have_is_left_out_unless_somebody_says_why(run):
+    def rows(shown):
+        return [line.cells[0] for block in shown.sections[1].blocks for line in block.lines]
+
+    assert "queue" in rows(table(run, why_not))
+    assert "queue" not in rows(table(run))
+
+
+def test_a_moment_that_does_not_apply_is_named_beside_the_others():
+    def reason(spec):
+        return "it has no middle" if spec.fault.moment == "mid-message" else ""
+
+    trials = [crash("queue", "kill consumer, busy"), crash("redis-list", "kill consumer, busy")]
+    part = safety_part([*trials, crash("redis-list", "kill consumer, mid-message")], reason)
+    (line, other) = part.sections[0].blocks[0].lines
+    assert line.cells[1] == "kept 1/1\nmid-message –(a)"
+    assert other.cells[1] == "kept 2/2"
+    assert "–(a)  it has no middle" in part.footnotes
+
+
+def test_every_mark_leads_to_evidence_and_every_evidence_has_a_mark(run):
+    shown = table(run, why_not)
+    cells = [c for s in shown.sections for b in s.blocks for line in b.lines for c in line.cells]
+    marks = {int(m.translate(SUPERSCRIPT)) for c in cells for m in re.findall("[⁰¹²³⁴⁵⁶⁷⁸⁹]+", c)}
+    assert marks == {found.number for found in shown.evidence}
+    assert [found.number for found in shown.evidence] == list(range(1, len(shown.evidence) + 1))
+
+
+SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+
+
+def test_marks_go_on_from_those_of_measured_rows(make):
+    lost = make.ledger(attempted=9, confirmed=9, owed=9, lost=3, broken=["lost 3 confirmed messages"])
+    result = make.result([make.stream("queue", 1.0, ledger=lost), crash(counts={"lost": 1})])
+    shown = table(result)
+    assert shown.sections[0].blocks[0].lines[0].cells[-1] == "broken¹"
+    assert shown.sections[1].blocks[0].lines[0].cells[-1].endswith("²")
+    assert shown.closing.startswith(
+        "Verdict: 0 rows kept what they declare; 1 BROKE what it declares. Safety: "
+    )
+
+
+def test_the_smallest_counterexample_is_drawn_and_others_of_its_kind_refer_to_it(make):
+    long = f"{TIMELINE}\nconsumer-0  ├ receive → 2 ─┤"
+    trials = [
+        crash(fault="kill consumer, busy", counts={"lost": 1}, counterexample=long, history="h/1"),
+        crash(fault="cut consumer, busy", counts={"lost": 2}, counterexample=TIMELINE, history="h/2"),
+        crash(fault="cut consumer, busy", counts={"lost": 9}, counterexample=long, repeat=1, history="h/3"),
+    ]
+    first, second = table(make.result(trials)).evidence
+    assert (first.timeline, first.like, first.history) == ("", 2, "h/1")
+    assert (second.timeline, second.like, second.history) == (TIMELINE, None, "h/2")
+    assert second.finding == "lost 2 (0.20%)"
+
+
+def test_evidence_names_who_hung_and_who_ended(make):
+    found = {"hung": {"consumer-1": "Queue.get (read lock)"}, "gave_up": {"producer-0": "EOFError: x"}}
+    evidence = table(make.result([crash(counts={"undelivered": 7}, **found)])).evidence
+    assert [e.finding for e in evidence] == [
+        "consumer-1 hung in Queue.get (read lock); producer-0 ended with EOFError: x; "
+        "7 confirmed messages had not come out by then"
+    ]
+
+
+def test_the_terminal_shows_some_evidence_the_broken_first_and_table_md_all(make):
+    trials = [crash(f"b{i}", counts={"lost": 1}) for i in range(render.EVIDENCE_SHOWN + 3)]
+    trials.append(crash("worst", counts={"lost": 1}, broken=["lost 1 confirmed message"]))
+    shown = table(make.result(trials))
+    text = render.text(shown)
+    assert "… and 4 more: table.md, in the folder of the run, has all of them" in text
+    assert f"{len(trials)}  worst · kill consumer, busy, repeat 1: BROKEN: lost 1 confirmed message" in text
+    assert all(f"**{n}** " in render.markdown(shown) for n in range(1, len(trials) + 1))
+
+
+def test_markdown_links_each_mark_to_its_history_and_fences_timelines(run):
+    text = render.markdown(table(run, why_not))
+    assert "lost 14 (1.4%) 3/9 busy[³](histories/0004.jsonl.gz)" in text
+    assert f"\n```text\n{TIMELINE}\n```\n" in text
+    assert "twice 3 3/9 busy[²](histories/0005.jsonl.gz)<br>again after 1.2 s" in text
+    assert "\n> What was not acknowledged comes a second time (redis-stream)" in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert all(re.fullmatch(r"\|( .* \|)+", line) for line in rows)
+
+
+def test_every_word_in_the_cells_is_explained_and_no_other(make):
+    for found, word in (
+        ({"counts": {"lost": 1}}, "lost  "),
+        ({}, "kept  "),
+        ({"broken": ["x"]}, "BROKEN  "),
+        ({"hung": {"a": "b"}}, "hung  "),
+        ({"gave_up": {"a": "b"}}, "ends  "),
+        ({"first_again_s": None}, "none came after it  "),
+        ({"first_again_s": 5.0, "counts": {"duplicated": 1}}, "again after  "),
+    ):
+        notes = table(make.result([crash(**found)])).footnotes
+        assert any(note.startswith(word) for note in notes), word
+        others = {"lost  ", "kept  ", "BROKEN  ", "hung  ", "ends  ", "none came", "again after  "} - {word}
+        assert not any(note.startswith(other) for note in notes for other in others - {word[:9]})
+
+
+def test_the_closing_sentence_counts_each_cell_once(run):
+    assert table(run, why_not).closing == (
+        "Safety: of 29 cells (a fault at one moment, or a scenario) 16 kept everything; 3 lost messages, as "
+        "declared or excused; 4 showed something else that is declared; 1 BROKE what is declared; 1 hung; "
+        "1 did not go on after the fault; 3 not carried out."
+    )
+
+
+def test_a_result_without_safety_trials_is_as_it_was(make):
+    part = safety_part(make.result([make.stream("pipe", 1.0)]).trials)
+    assert (part.sections, part.evidence, part.footnotes, part.closing) == ((), (), (), "")
+
+
+def test_json_has_the_cells_and_csv_a_line_for_each(run):
+    printed = json.loads(export.json(run))
+    lines = list(csv.DictReader(io.StringIO(export.rows_as_csv(run))))
+    assert printed["rows"] == []
+    assert len(printed["cells"]) == len(lines) == 29
+    assert msgspec.json.decode(export.json(run), type=export.Report).trials == run.trials
+    first = next(c for c in lines if c["row"] == "redis-list" and c["moment"] == "busy")
+    assert (first["action"], first["lost"], first["findings"]) == ("kill", "14", "lost=3")
+    assert "goodput_per_s_median" not in first
+    assert first["histories"].count("; ") == 2
+
+
+def test_csv_of_rows_and_cells_has_the_columns_of_both(make):
+    text = export.rows_as_csv(make.result([make.stream("pipe", 1.0), crash()]))
+    row, other = csv.DictReader(io.StringIO(text))
+    assert (row["backend"], row["goodput_per_s_median"], row["trials"]) == ("pipe", "1.0", "")
+    assert (other["backend"], other["goodput_per_s_median"], other["trials"]) == ("redis-list", "", "1")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_whole_lines(run, name):
+    text = formatted(run, name)
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+
+
+# Order
+
+
+def test_order_is_told_with_the_interval_that_the_trials_bear(run):
+    shown = table(run)
+    assert cell(shown, "Order", "queue", "order of each producer") == ("kept 20/20 [83–100%]", "kept")
+    text, word = cell(shown, "Order", "queue", "real-time order under stress")
+    assert text.startswith("overtaken 6 of 20 000 messages, trials 3/20 [5–37%]")
+    assert word == "unsafe"
+    text, _ = cell(shown, "Order", "manager-queue", "real-time order under stress")
+    assert text == "overtaken 0 of 20 000 messages, trials 0/20 [0–17%]"
+    assert cell(shown, "Order", "queue", "real-time order, forced")[0].startswith("shown 5/5")
+
+
+def test_order_that_broke_is_not_rendered_as_kept(make):
+    broken = ["delivered 2 messages out of their producer's order"]
+    trials = [order(counts={"reordered": 2}, broken=broken), order(repeat=1)]
+    shown = table(make.result(trials))
+    text, word = cell(shown, "Order", "queue", "order of each producer")
+    assert (text, word) == ("BROKEN 1/2 [9–91%]¹", "broken")
+    assert cell(shown, "Order", "queue", "verdict") == ("broken", "broken")
+
+
+def test_order_that_nobody_promised_is_broken_as_declared(make):
+    shown = table(make.result([order(counts={"reordered": 2})]))
+    assert cell(shown, "Order", "queue", "order of each producer") == (
+        "broken 1/1 [20–100%], as declared¹",
+        "unsafe",
+    )
+
+
+def test_a_forced_trial_alone_leaves_the_stress_untold(make):
+    shown = table(make.result([order("queue", "forced", shown=False)]))
+    text, _ = cell(shown, "Order", "queue", "real-time order under stress")
+    assert f"{text}  was not tried in this run" in shown.footnotes
+    assert cell(shown, "Order", "queue", "real-time order, forced") == ("shown 0/1", "kept")
+
+
+def test_duplicates_of_an_order_trial_are_told_besides(make):
+    shown = table(make.result([order(counts={"duplicated": 3})]))
+    assert cell(shown, "Order", "queue", "besides") == ("twice 3 1/1¹", "unsafe")
+
+
+# Clients
+
+
+def test_a_library_as_it_comes_stands_beside_its_fix(run):
+    (found,) = (s for s in table(run).sections if s.title == "Clients")
+    assert [line.cells[0] for line in found.blocks[0].lines] == ["retries", "retries-set-right"]
+    assert cell(table(run), "Clients", "retries", "shown")[0].startswith("3/3")
+    assert cell(table(run), "Clients", "retries", "what came of it")[0] == "one incr() became 2"
+    assert cell(table(run), "Clients", "retries-set-right", "shown") == ("0/3", "kept")
+
+
+def test_a_client_trial_that_was_refused_says_why(make):
+    shown = table(make.result([client(refused="not ours", verdict="unknown")]))
+    assert cell(shown, "Clients", "retries", "shown") == ("–(a)", None)
+    assert "–(a)  not ours" in shown.footnotes
+
+
+# Wilson's interval
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(0, 20, 0.0, 0.1611), (20, 20, 0.8389, 1.0), (3, 20, 0.0524, 0.3604), (81, 263, 0.2553, 0.3662)],
+)
+def test_the_interval_is_the_published_one(successes, trials, low, high):
+    # 81 of 263 is the example of Newcombe (1998), Statistics in Medicine 17, table I.
+    assert wilson(successes, trials) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
+
+
+def test_no_trials_say_nothing_and_impossible_numbers_are_refused():
+    assert wilson(0, 0) == (0.0, 1.0)
+    for successes, trials in ((2, 1), (-1, 3)):
+        with pytest.raises(ValueError, match="is no share"):
+            wilson(successes, trials)
+
+
+@pytest.mark.parametrize("trials", [1, 2, 7, 50])
+def test_the_interval_has_the_share_within_and_mirrors_it(trials):
+    for successes in range(trials + 1):
+        low, high = wilson(successes, trials)
+        assert 0 <= low <= successes / trials <= high <= 1
+        mirrored = wilson(trials - successes, trials)
+        assert mirrored == (pytest.approx(1 - high), pytest.approx(1 - low))
