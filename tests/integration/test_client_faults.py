@@ -150,7 +150,7 @@ def test_a_server_that_is_not_ours_is_not_paused(
     assert "did not start" in safety.refused
     assert "\n" not in safety.refused
     assert "password" not in safety.refused
-    assert (safety.shown, safety.finding, safety.counts) == (None, "", {})
+    assert (safety.verdict, safety.shown, safety.finding, safety.counts) == ("valid", None, "", {})
     assert server.status() != psutil.STATUS_STOPPED
 
 

@@ -37,7 +37,7 @@ def play(stage: Stage) -> Played:
     scenario = _scenario(stage)
     options = {"client": _library(scenario), "setting": scenario.setting}
     if refused := _refusal(scenario, stage):
-        safety = Safety(model=scenario.model, verdict="unknown", refused=refused)
+        safety = Safety(model=scenario.model, verdict="valid", refused=refused)
         return Played(safety=safety, options=options)
     with Bench(stage.site, stage.folder, stage.broker) as bench:
         seen = scenario.play(bench)
@@ -94,10 +94,11 @@ def _keep(stage: Stage, scenario: Scenario, bench: Bench) -> History:
 
 def _judge(stage: Stage, scenario: Scenario, seen: Seen, history: History) -> Safety:
     found = check(history)
+    finding = seen.finding if scenario.fix else f"with {scenario.setting}: {seen.finding}"
     shown = found.verdict == "invalid" or bool(seen.hung)
     broken = []
     if not scenario.fix and shown:
-        broken.append(f"{scenario.setting} did not help: {seen.finding}")
+        broken.append(f"it did not help to set it right: {finding}")
     undecided = found.verdict == "unknown" or not (seen.produced or shown)
     return Safety(
         model=scenario.model,
@@ -106,7 +107,7 @@ def _judge(stage: Stage, scenario: Scenario, seen: Seen, history: History) -> Sa
         anomalies=found.anomalies,
         counts=found.counts | dict(seen.counts),
         shown=None if undecided else shown,
-        finding=seen.finding if not undecided else _undecided(seen, found),
+        finding=f"nothing can be said, as {_why(found)}: {finding}" if undecided else finding,
         hung=dict(seen.hung),
         counterexample=_drawn(history, found),
         history=stage.history_name,
@@ -126,6 +127,5 @@ def _drawn(history: History, found: Verdict) -> str:
     return draw(history, counterexample)
 
 
-def _undecided(seen: Seen, found: Verdict) -> str:
-    why = found.reason if found.verdict == "unknown" else "the condition did not come about"
-    return f"nothing can be said, as {why}: {seen.finding}"
+def _why(found: Verdict) -> str:
+    return found.reason if found.verdict == "unknown" else "the condition did not come about"
