@@ -95,8 +95,8 @@ class Request:
 
     def trial(self, **settings: Any) -> TrialSpec:
         """A trial with these settings, each overridden by what the user asked for. Not checked yet."""
-        names = ["producers", "duration_s", "warmup_s"]
-        if settings["workload"] != "counter":
+        names = [] if settings["workload"] == "client" else ["producers", "duration_s", "warmup_s"]
+        if settings["workload"] not in ("counter", "client"):
             names += ["consumers", "size_bytes", "window"]
         if settings["workload"] == "paced":
             names += ["rate_per_s"]

@@ -29,7 +29,7 @@ from ipclab.results.table import table
 from ipclab.trial import clock, folders
 from ipclab.trial.record import BrokerFacts, TrialRecord
 from ipclab.trial.runner import run_trial
-from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec
+from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec, takes_counter
 
 
 class Observer(Protocol):
@@ -56,7 +56,7 @@ class Outcome:
 
 def broker_of(spec: TrialSpec) -> BrokerKind | None:
     """The kind of broker that this trial needs."""
-    return _broker_of(spec.backend, spec.workload == "counter")
+    return _broker_of(spec.backend, takes_counter(spec))
 
 
 def _broker_of(backend: Variant, is_counter: bool) -> BrokerKind | None:

@@ -22,8 +22,8 @@ _LOCKS = {
 }
 _LOCK = re.compile(r"\b(" + "|".join(map(re.escape, sorted(_LOCKS, key=len, reverse=True))) + r")\b")
 _OURS = re.compile(r"[/\\]ipclab[/\\](?:trial|backends)[/\\]")
-_IDLE = {"_end_with_parent", "watch"}
-"""Functions of the lab's own thread in every worker."""
+_IDLE = "watch"
+"""The function of the lab's own thread in every worker: see ``worker.end_with_parent``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _is_main(frames: Sequence[Frame]) -> bool:
 
 
 def _is_lab_thread(frames: Sequence[Frame]) -> bool:
-    return any(frame.function in _IDLE and _OURS.search(frame.file) for frame in frames)
+    return any(frame.function == _IDLE and _OURS.search(frame.file) for frame in frames)
 
 
 def _name(frames: Sequence[Frame]) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from ipclab.backends.base import Channel, Site
-from ipclab.backends.registry import Variant, channel_class, counter_class
+from ipclab.backends.registry import Variant, channel_class, channel_names, counter_class
 from ipclab.errors import MessageTooLargeError, UsageError
 from ipclab.startmethod import StartMethod
 from ipclab.trial.fault import FaultSpec
@@ -88,10 +88,17 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return f"{self.producers}→{self.consumers}"
 
 
+def takes_counter(spec: TrialSpec) -> bool:
+    """Whether the backend is meant as a counter, where it might be a channel too."""
+    return spec.workload == "counter" or (
+        spec.workload == "client" and spec.backend.name not in channel_names()
+    )
+
+
 def check(spec: TrialSpec) -> None:
     """Refuse a trial that cannot be. Raises UsageError, UnknownNameError or MessageTooLargeError."""
     _check_numbers(spec)
-    if spec.workload == "counter":
+    if takes_counter(spec):
         counter_class(spec.backend)
         return
     channel = channel_class(spec.backend)

@@ -1,0 +1,64 @@
+"""Which losses and copies are the client library's doing, and what setting prevents them?
+
+Each library is asked for one thing under one condition, as it comes, and once more set right: what it tells
+the program stands beside what the server has. No broker is harmed, but for one that is ours and is paused.
+"""
+
+from collections.abc import Iterator
+
+from ipclab.backends.registry import Variant
+from ipclab.errors import UsageError
+from ipclab.experiment import Experiment, Request, main
+from ipclab.trial.client import SCENARIOS
+from ipclab.trial.spec import TrialSpec
+
+TITLES = {
+    "retry-increment": "an increment whose answer is lost",
+    "retry-push": "a push whose answer is lost",
+    "retry-lock": "a lock whose answer is lost",
+    "retry-pop": "a blocking pop whose answer is lost",
+    "retry-paused": "an increment while the server is paused",
+    "transaction": "two read-and-set in transactions",
+    "noreply-add": "an add of a key that is there",
+    "noreply-set": "a set of a value that is too large",
+    "silent-server": "a get to which no answer comes",
+    "unroutable": "a publish to a queue that is not there",
+    "unconfirmed": "publishes over a dead connection",
+    "unpicklable": "a put of what cannot be pickled",
+    "mutated": "an item changed after its put",
+    "false-empty": "a look into the queue right after a put",
+    "left-behind": "a process that ends right after its puts",
+}
+"""Of each scenario; the one that ends in ``-set-right`` does the same with the library set right."""
+
+
+def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
+    """Each scenario of the backends that were asked for, the library's default before its fix."""
+    wanted = {variant.name for variant in (*request.channels(), *request.counters())}
+    for variant in request.backends:
+        if variant.options:
+            raise UsageError(
+                f"{variant}: client uses the library itself, not the lab's backend; leave out its options"
+            )
+    for title in TITLES:
+        default = SCENARIOS[title]
+        for scenario in (default, SCENARIOS[default.fix]):
+            if scenario.backend in wanted:
+                yield request.trial(
+                    workload="client",
+                    backend=Variant(scenario.backend),
+                    scenario=scenario.name,
+                    warmup_s=0.0,
+                    duration_s=1.0,
+                )
+
+
+EXPERIMENT = Experiment(
+    name="client",
+    question="Which losses and copies are the client library's doing, and what setting prevents them?",
+    trials=trials,
+    repeats=3,
+)
+
+if __name__ == "__main__":
+    main(EXPERIMENT)

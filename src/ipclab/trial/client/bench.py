@@ -1,0 +1,117 @@
+"""What a scenario works with: processes, a proxy, logs of its history, and the end of all that it made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from ipclab.backends.base import Site
+from ipclab.brokers.base import Broker
+from ipclab.history.log import FaultLog, ProcessLog
+from ipclab.interruptions import ending_blocked
+from ipclab.trial.client.child import Child
+from ipclab.trial.proxy import Proxy, url_through
+
+PROGRAM, OTHER, SERVER = 1, 2, 3
+NAMES = {str(PROGRAM): "program", str(OTHER): "other program", str(SERVER): "server"}
+"""The processes of the histories. ``server`` is what is found there, asked directly."""
+PLAIN_PORTS = {"redis": 6379, "amqp": 5672, "memcached": 11211}
+"""Of the addresses that a proxy can stand before, as nothing checks whose they are."""
+
+
+class Bench:
+    """Belongs to the lab's process, which has no threads. Use as a context manager: at its end no process is
+    alive, a paused broker goes on, and all is done that ``at_end()`` was told. Not thread-safe."""
+
+    def __init__(self, site: Site, folder: Path, broker: Broker | None = None) -> None:
+        self.site = site
+        self.folder = folder
+        self.broker = broker
+        self.logs: list[Path] = []
+        self.children: dict[str, Child] = {}
+        self._ends = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ending_blocked():
+            self._ends.close()
+
+    @property
+    def url(self) -> str:
+        """The broker's own address; may hold a password."""
+        return self.site.broker_url
+
+    def name(self, what: str) -> str:
+        """A name on the broker, under the trial's own."""
+        return f"{self.site.namespace}:{what}"
+
+    def at_end(self, function: Callable[..., object], *args: Any) -> None:
+        """Call this at the end, whatever happens; the last that was told first."""
+        self._ends.callback(function, *args)
+
+    def log(self, process: int) -> Path:
+        """The file of the history in which this process logs."""
+        return self._log(f"process-{process}")
+
+    def start(self, name: str, function: Callable[..., Any], *args: Any) -> Child:
+        """Run ``function(parent, *args)`` in a process of its own; see ``Child``."""
+        with ending_blocked():
+            child = Child(name, self.folder, self.site.start_method, function, args)
+            self.at_end(child.end)
+        self.children[name] = child
+        return child
+
+    def proxy(self) -> tuple[Proxy, str]:
+        """A proxy before the broker, and the broker's address by way of it; the others of the broker do not
+        come by it."""
+        parts = urlsplit(self.url)
+        with ending_blocked():
+            proxy = Proxy(
+                parts.hostname or "127.0.0.1", parts.port or PLAIN_PORTS[parts.scheme], self.site.start_method
+            )
+            self.at_end(proxy.close)
+        return proxy, url_through(self.url, proxy.port)
+
+    @contextmanager
+    def fault(self, name: str, target: str) -> Iterator[None]:
+        """What is done to the target within, for the history."""
+        faults = FaultLog(self._log("fault"))
+        faults.begin(name, target)
+        try:
+            yield
+        finally:
+            faults.end(name, target)
+            faults.close()
+
+    @contextmanager
+    def server(self) -> Iterator[ProcessLog]:
+        """A log for what the server is found to have, once the programs are done."""
+        with ProcessLog(self.log(SERVER), SERVER) as log:
+            yield log
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The broker is paused within; whatever happens, it goes on afterwards. Only one that is ours."""
+        broker = self.broker
+        assert broker is not None
+        with self.fault("pause", "broker"):
+            try:
+                broker.pause()
+                yield
+            finally:
+                with ending_blocked():
+                    broker.resume()
+
+    def _log(self, name: str) -> Path:
+        path = self.folder / f"{name}.history"
+        if path not in self.logs:
+            self.logs.append(path)
+        return path

@@ -1,0 +1,19 @@
+"""Numbers as words of a finding."""
+
+from __future__ import annotations
+
+
+def times(count: int) -> str:
+    """``twice``, ``3 times``."""
+    return {0: "not at all", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def count(number: int, one: str, more: str) -> str:
+    """``1 copy``, ``2 copies``."""
+    return f"{number} {one if number == 1 else more}"
+
+
+def one_line(error: BaseException) -> str:
+    """An error's type and message: ``ConnectionError: Connection closed by server.``"""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

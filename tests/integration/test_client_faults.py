@@ -1,0 +1,232 @@
+"""Scenarios of redis-py, pymemcache and pika on real servers: as they come they err, set right they do not.
+
+Nothing is left on the server."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ipclab.backends.base import BrokerKind
+from ipclab.backends.redis_client import connect
+from ipclab.brokers import Broker
+from ipclab.brokers.url import UrlBroker
+from ipclab.checks import check
+from ipclab.history import read
+from ipclab.trial.client import SCENARIOS
+from ipclab.trial.record import Safety
+from tests.conftest import BrokerOf
+from tests.support import observers
+from tests.support.clients import NAMESPACE, defaults, play, safety_of
+
+pytestmark = [pytest.mark.timeout(90, method="signal"), pytest.mark.usefixtures("nothing_left")]
+
+KIND_OF: dict[str, BrokerKind] = {
+    "redis": "redis",
+    "redis-list": "redis",
+    "memcached": "memcached",
+    "rabbitmq": "rabbitmq",
+}
+SCENARIOS_OF_BROKERS = defaults(*KIND_OF)
+UNHARMED = [name for name in SCENARIOS_OF_BROKERS if SCENARIOS[name].needs != "pause"]
+MOMENT_S = 30.0
+
+
+@pytest.fixture
+def played(private_broker_of: BrokerOf) -> Callable[..., Safety]:
+    """Plays a scenario on a server of this module's own, and sees that nothing is left there."""
+
+    def on(name: str, history: Path | None = None) -> Safety:
+        broker = private_broker_of(KIND_OF[SCENARIOS[name].backend])
+        safety = safety_of(play(name, broker, history=history))
+        assert observers.names(broker.kind, broker.url, "ipclab:") == set()
+        return safety
+
+    return on
+
+
+@pytest.mark.parametrize("name", SCENARIOS_OF_BROKERS)
+def test_a_library_as_it_comes_errs(played: Callable[..., Safety], name: str) -> None:
+    safety = played(name)
+
+    assert safety.shown, safety.finding
+    assert safety.verdict == "valid", "nobody declares that it does not"
+    assert safety.anomalies or safety.hung
+
+
+@pytest.mark.parametrize("name", SCENARIOS_OF_BROKERS)
+def test_a_library_that_is_set_right_does_not(played: Callable[..., Safety], name: str) -> None:
+    safety = played(SCENARIOS[name].fix)
+
+    assert safety.shown is False, safety.finding
+    assert safety.verdict == "valid"
+    assert not safety.anomalies
+    assert not safety.hung
+
+
+@pytest.mark.parametrize("name", ["retry-increment", "noreply-add", "unroutable"])
+def test_the_history_that_is_kept_gives_the_same_anomalies_again(
+    played: Callable[..., Safety], name: str, tmp_path: Path
+) -> None:
+    kept = tmp_path / "history.jsonl.gz"
+
+    safety = played(name, history=kept)
+
+    again = check(read(kept))
+    assert again.verdict == "invalid"
+    assert again.anomalies == safety.anomalies
+
+
+def test_one_increment_that_is_sent_again_is_carried_out_twice_by_the_server(
+    played: Callable[..., Safety],
+) -> None:
+    safety = played("retry-increment")
+
+    assert safety.counts["added"] == 1
+    assert safety.counts["value"] == safety.counts["executed"] == 2
+    assert safety.anomalies == {"phantom": 1}
+    for line in ("program: add 1", "server: read → 2", 'drop-reply "program"'):
+        assert line in safety.counterexample
+
+
+def test_one_increment_without_retries_is_carried_out_once(played: Callable[..., Safety]) -> None:
+    safety = played("retry-increment-set-right")
+
+    assert safety.counts["value"] == safety.counts["executed"] == 1
+    assert "raised ConnectionError" in safety.finding
+
+
+def test_an_increment_is_carried_out_again_after_a_pause_of_the_server(played: Callable[..., Safety]) -> None:
+    safety = played("retry-paused")
+
+    assert safety.counts["value"] == safety.counts["executed"] > 1
+    assert 'pause "broker"' in safety.counterexample
+
+
+def test_a_refused_value_is_in_the_statistics_of_the_server(played: Callable[..., Safety]) -> None:
+    safety = played("noreply-set")
+
+    assert safety.counts["refused"] == 1
+    assert "returned True" in safety.finding
+
+
+def test_a_call_without_a_time_out_is_told_by_its_name(played: Callable[..., Safety]) -> None:
+    safety = played("silent-server")
+
+    assert safety.hung == {"program": "get() in pymemcache/client/base.py, waiting in _recv"}
+
+
+@pytest.fixture
+def not_ours(private_broker_of: BrokerOf) -> BrokerOf:
+    """The servers of this module as those of somebody else, named by a URL."""
+
+    def find(kind: BrokerKind) -> Broker:
+        broker = private_broker_of(kind)
+        return UrlBroker(kind, broker.url, broker.version, f"{kind.upper()}_URL")
+
+    return find
+
+
+@pytest.mark.parametrize("name", ["retry-paused", "retry-paused-set-right"])
+def test_a_server_that_is_not_ours_is_not_paused(
+    private_broker_of: BrokerOf, not_ours: BrokerOf, name: str
+) -> None:
+    server = psutil.Process(int(private_broker_of("redis").where.removeprefix("pid ")))
+    with connect(private_broker_of("redis").url) as client:
+        before = client.info("commandstats")
+
+        safety = safety_of(play(name, not_ours("redis")))
+
+        assert client.info("commandstats").keys() == before.keys()
+    assert "did not start" in safety.refused
+    assert "\n" not in safety.refused
+    assert "password" not in safety.refused
+    assert (safety.verdict, safety.shown, safety.finding, safety.counts) == ("valid", None, "", {})
+    assert server.status() != psutil.STATUS_STOPPED
+
+
+@pytest.mark.parametrize("name", UNHARMED)
+def test_scenarios_without_harm_are_played_on_a_server_that_is_not_ours(
+    not_ours: BrokerOf, name: str
+) -> None:
+    safety = safety_of(play(name, not_ours(KIND_OF[SCENARIOS[name].backend])))
+
+    assert not safety.refused
+    assert safety.shown
+
+
+def test_an_address_that_no_proxy_can_stand_before_is_refused(private_broker_of: BrokerOf) -> None:
+    url = private_broker_of("redis").url.replace("redis://", "rediss://")
+
+    safety = safety_of(play("retry-increment", UrlBroker("redis", url, "7", "REDIS_URL")))
+
+    assert "rediss://" in safety.refused
+
+
+Ended = Callable[[str, Broker, Callable[[], bool]], None]
+
+
+@pytest.fixture
+def interrupted() -> Iterator[Ended]:
+    """Plays a scenario in another process, interrupts it (Ctrl-C) at a moment, and waits for its end."""
+    started: list[BaseProcess] = []
+
+    def at(name: str, broker: Broker, moment: Callable[[], bool]) -> None:
+        process = multiprocessing.get_context("fork").Process(
+            target=_play_until_interrupted, args=(name, broker)
+        )
+        process.start()
+        started.append(process)
+        assert process.pid is not None
+        deadline = time.monotonic() + MOMENT_S
+        while not moment():
+            assert process.is_alive(), "ended before the moment came"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGINT)
+        process.join(MOMENT_S)
+        assert process.exitcode == 130
+
+    yield at
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def _play_until_interrupted(name: str, broker: Broker) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        play(name, broker)
+        os._exit(1)
+    os._exit(130)
+
+
+def test_a_paused_server_goes_on_and_keeps_no_key_when_the_trial_is_interrupted(
+    private_broker_of: BrokerOf, interrupted: Ended
+) -> None:
+    broker = private_broker_of("redis")
+    server = psutil.Process(int(broker.where.removeprefix("pid ")))
+
+    interrupted("retry-paused", broker, lambda: server.status() == psutil.STATUS_STOPPED)
+
+    assert server.status() != psutil.STATUS_STOPPED
+    assert observers.names("redis", broker.url, NAMESPACE) == set()
+
+
+def test_a_list_is_deleted_when_the_trial_is_interrupted(
+    private_broker_of: BrokerOf, interrupted: Ended
+) -> None:
+    broker = private_broker_of("redis")
+
+    interrupted("retry-pop", broker, lambda: bool(observers.names("redis", broker.url, NAMESPACE)))
+
+    assert observers.names("redis", broker.url, NAMESPACE) == set()

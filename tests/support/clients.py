@@ -1,0 +1,41 @@
+"""Playing scenarios of client libraries in tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ipclab.backends.registry import Variant
+from ipclab.brokers import Broker
+from ipclab.startmethod import StartMethod
+from ipclab.trial.client import SCENARIOS
+from ipclab.trial.record import Safety, TrialRecord
+from ipclab.trial.runner import run_trial
+from ipclab.trial.spec import TrialSpec
+
+NAMESPACE = "ipclab:client-test"
+
+
+def defaults(*backends: str) -> list[str]:
+    """The scenarios of a library as it comes."""
+    return [name for name, scenario in SCENARIOS.items() if scenario.fix and scenario.backend in backends]
+
+
+def play(
+    name: str,
+    broker: Broker | None = None,
+    *,
+    backend: str = "",
+    history: Path | None = None,
+    start_method: StartMethod = "fork",
+) -> TrialRecord:
+    """A whole trial of a scenario."""
+    variant = Variant(backend or SCENARIOS[name].backend)
+    spec = TrialSpec(workload="client", backend=variant, scenario=name, start_method=start_method)
+    return run_trial(spec, namespace=NAMESPACE, broker=broker, history=history)
+
+
+def safety_of(record: TrialRecord) -> Safety:
+    """What a trial that was carried out says."""
+    assert record.outcome == "finished", record.reason
+    assert record.safety is not None
+    return record.safety
