@@ -18,6 +18,7 @@ Kind = Literal[
     "corrupted",
     "phantom",
     "lost",
+    "undelivered",
     "twice",
     "reordered",
     "overtaken",
@@ -37,6 +38,7 @@ _COUNTED: tuple[tuple[Kind, str], ...] = (
     ("corrupted", "corrupted"),
     ("phantom", "unexpected"),
     ("lost", "lost"),
+    ("undelivered", "undelivered"),
     ("twice", "duplicated"),
     ("reordered", "reordered"),
 )
@@ -44,6 +46,7 @@ _WORDS: dict[Kind, tuple[str, ...]] = {
     "corrupted": ("corrupt", "damaged"),
     "phantom": ("nobody sent",),
     "lost": ("lost",),
+    "undelivered": ("undelivered",),
     "twice": ("again", "twice"),
     "reordered": ("order",),
 }
@@ -99,7 +102,7 @@ def sightings(trial: TrialRecord) -> list[Sighting]:
     seen += [Sighting("hung", "declared", what=primitive) for primitive in dict.fromkeys(found.hung.values())]
     names = {error.partition(":")[0]: error for error in reversed(ends(found).values())}
     seen += [Sighting("ended", "declared", what=error) for error in reversed(names.values())]
-    if trial.spec.workload == "crash" and found.first_again_s is None and not _explained(found):
+    if _is_busy(trial) and found.first_again_s is None and not _explained(found):
         seen.append(Sighting("silent", "declared"))
     if found.shown and not seen:
         seen.append(Sighting("shown", "declared", what=found.finding))
@@ -119,6 +122,11 @@ def ends(found: Safety) -> dict[str, str]:
 def overtaken(found: Safety) -> int:
     """How many messages came out before others that surely went in first, whoever sent them."""
     return found.anomalies.get("reordered", 0) if found.model == "queue" else 0
+
+
+def _is_busy(trial: TrialRecord) -> bool:
+    """Whether messages were sent all the time, so that it could be told when they came again."""
+    return trial.spec.fault is not None and trial.spec.fault.moment == "busy"
 
 
 def _explained(found: Safety) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from ipclab.results import groups, heading, notes, rows, units
 from ipclab.results.columns import VERDICT, columns
 from ipclab.results.layout import Block, Head, Line, Section, Table
-from ipclab.results.reasons import WhyNot, no_reason
+from ipclab.results.reasons import WhyNot
 from ipclab.results.result import Result
 from ipclab.results.row import Row
 from ipclab.results.safety_table import safety_part
+from ipclab.trial import applicability
 
 
 def ranked_rows(result: Result) -> list[Row]:
@@ -19,7 +20,7 @@ def ranked_rows(result: Result) -> list[Row]:
     return [row for group in groups.groups(rows.rows(result.trials)) for row in group.rows]
 
 
-def table(result: Result, why_not: WhyNot = no_reason) -> Table:
+def table(result: Result, why_not: WhyNot = applicability.why_not) -> Table:
     """The table of a result, finished or not. Raises ResultsError for an unreadable histogram.
 
     ``why_not`` says of a fault that a backend did not suffer why it does not apply.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ipclab.backends.base import Channel
+from ipclab.backends.registry import channel_class, channel_names
 from ipclab.trial.fault import FaultSpec
+from ipclab.trial.spec import TrialSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,13 @@ def kind_of(channel: type[Channel]) -> Kind:
 def reason(fault: FaultSpec, kind: Kind) -> str:
     """Why this fault does not apply to such a channel, in one line; empty where it does."""
     return _of_target(fault, kind) or _of_action(fault, kind) or _of_moment(fault)
+
+
+def why_not(spec: TrialSpec) -> str:
+    """The same for a trial; empty too where it has no fault, or its backend is not installed here."""
+    if spec.fault is None or spec.backend.name not in channel_names():
+        return ""
+    return reason(spec.fault, kind_of(channel_class(spec.backend)))
 
 
 def _of_target(fault: FaultSpec, kind: Kind) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ import msgspec
 
 from ipclab.backends.base import Channel
 from ipclab.history.format import Line
+from ipclab.interruptions import ending_blocked
 from ipclab.trial.processes import Crew, Worker
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.worker import Assignment, Burst, Quit, Stop, history_path
@@ -203,3 +205,9 @@ class Cast:
             else:
                 got = self.received_ns[name if self.fan_out else ""]
                 got.setdefault(line.value, line.time)
+
+
+def tear_down(channel: Channel) -> None:
+    """Delete what the channel has made; an error is of no interest, as its server may be gone for good."""
+    with ending_blocked(), contextlib.suppress(Exception):
+        channel.teardown()

@@ -22,9 +22,8 @@ from ipclab.brokers.probe import address
 from ipclab.brokers.settings import applied
 from ipclab.errors import IpclabError, UsageError
 from ipclab.history.log import FaultLog
-from ipclab.interruptions import ending_blocked
 from ipclab.trial import judge
-from ipclab.trial.cast import Cast
+from ipclab.trial.cast import Cast, tear_down
 from ipclab.trial.fault import FaultSpec
 from ipclab.trial.faults import CAUSES, Server
 from ipclab.trial.primitive import primitive
@@ -54,7 +53,7 @@ def play(stage: Stage) -> Played:
     with contextlib.ExitStack() as stack:
         if stage.broker is not None and stage.spec.broker_settings:
             stack.enter_context(applied(stage.broker, stage.spec.broker_settings))
-        stack.callback(_tear_down, channel)
+        stack.callback(tear_down, channel)
         channel.setup()
         proxy = stack.enter_context(_proxy(stage)) if _needs_proxy(stage, fault) else None
         cast = stack.enter_context(Cast(stage.spec, channel, stage.folder))
@@ -77,11 +76,6 @@ def _refusal(stage: Stage, fault: FaultSpec) -> str:
             f"harmed nor set anew; take --provider compose or native"
         )
     return ""
-
-
-def _tear_down(channel: Channel) -> None:
-    with ending_blocked(), contextlib.suppress(Exception):
-        channel.teardown()
 
 
 def _needs_proxy(stage: Stage, fault: FaultSpec) -> bool:
@@ -224,10 +218,10 @@ class _Scene:
 
     def _first_again_s(self) -> float | None:
         """Only where messages were sent all the time: elsewhere it would be the lab that took so long."""
-        began_ns = self._strike.began_ns
-        if self._fault.moment != "busy" or not began_ns:
+        struck_ns = self._strike.struck_ns
+        if self._fault.moment != "busy" or not struck_ns:
             return None
-        later = {value for value, ns in self._cast.began_ns.items() if ns >= began_ns}
+        later = {value for value, ns in self._cast.began_ns.items() if ns >= struck_ns}
         received = self._cast.received_ns.values()
         times = [ns for got in received for value, ns in got.items() if value in later]
-        return (min(times) - began_ns) / 1e9 if times else None
+        return (min(times) - struck_ns) / 1e9 if times else None

@@ -26,7 +26,7 @@ def header(stage: Stage, guarantees: Guarantees, model: Model, **more: object) -
         backend=str(stage.spec.backend),
         title=f"{stage.spec.workload}: {what}",
         guarantee=guarantees.delivery,
-        ordered=guarantees.order == "per-producer",
+        ordered=keeps_order(guarantees, fault=stage.spec.fault is not None),
         fan_out=guarantees.fan_out,
         **more,  # type: ignore[arg-type]
     )
@@ -55,18 +55,22 @@ def promise(
     lost = counts.get("lost", 0)
     if lost and not undelivered and cause not in guarantees.may_lose:
         broken.append(f"lost {lost} confirmed {_messages(lost)}")
-    if (again := counts.get("duplicated", 0)) and guarantees.delivery == "at-most-once":
+    again = counts.get("duplicated", 0)
+    if again and guarantees.delivery == "at-most-once":
         broken.append(f"delivered {again} {_messages(again)} again")
-    # Order is promised while nothing is delivered again, and after a fault a broker may do so although the
-    # first delivery never reached anybody.
-    redelivered = guarantees.delivery == "at-least-once" and (fault or again)
-    if (late := counts.get("reordered", 0)) and guarantees.order == "per-producer" and not redelivered:
+    if (late := counts.get("reordered", 0)) and keeps_order(guarantees, fault=fault or again > 0):
         broken.append(f"delivered {late} {_messages(late)} out of their producer's order")
     torn = cause in guarantees.may_corrupt
     for name, what in (("unexpected", "that nobody sent"), ("corrupted", "whose bytes were damaged")):
         if not torn and (many := counts.get(name, 0)):
             broken.append(f"delivered {many} {_messages(many)} {what}")
     return broken
+
+
+def keeps_order(guarantees: Guarantees, *, fault: bool) -> bool:
+    """Whether each producer's order is promised. It is while nothing is delivered again, and after a fault a
+    broker may do so although the first delivery never reached anybody."""
+    return guarantees.order == "per-producer" and not (fault and guarantees.delivery == "at-least-once")
 
 
 def counterexample(history: History, verdict: Verdict) -> str:

@@ -111,8 +111,8 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``finding``    what came of it in one sentence.
     ``hung``       by process, the primitive that it never came back from.
     ``gave_up``    by process, the error after which it could not go on and could not connect again.
-    ``first_again_s``  from the beginning of the fault to the first receipt of a message sent after that; None
-                   where none came.
+    ``first_again_s``  from when the fault was in force to the first receipt of a message sent after that, in
+                   trials that send all the time; None where none came.
     ``counterexample``  the smallest one, drawn as a timeline; empty where there is none.
     ``history``    the file of the history, relative to the folder of the run; empty where it was not kept.
     """

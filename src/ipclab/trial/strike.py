@@ -29,8 +29,9 @@ AT_REST = 30
 """Messages that lie in a broker when it ends: of each producer, or of both where they go on."""
 SMALL_BYTES = 256
 LARGE_LOCAL_BYTES = 32 << 20
-LARGE_BYTES = 4 << 20
-"""Of the message in whose middle the fault strikes: over a pipe, and over TCP."""
+LARGE_BYTES = 12 << 20
+"""Of the message in whose middle the fault strikes: over a pipe; and over TCP, where the kernel takes some
+MiB from its sender before that has to wait, unless the backend carries no more than that anyway."""
 FILL_BYTES = 64 << 10
 FILL_SHARE = 1.5
 """Of a broker's room, what is sent to fill it."""
@@ -47,8 +48,8 @@ WAIT_S = 10.0
 class Strike:
     """One fault of one trial.
 
-    ``began_ns`` says when it struck (0 where it did not), ``victims`` which workers it killed, ``left_out``
-    whose part of the history must not be judged.
+    ``struck_ns`` says when it was in force (0 where it never was), ``victims`` which workers it killed,
+    ``left_out`` whose part of the history must not be judged.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Strike:
         self._reading: Worker | None = None
         self._stopped_reader: int | None = None
         self._at_rest = False
-        self.began_ns = 0
+        self.struck_ns = 0
         self.victims: set[str] = set()
         self.left_out: set[str] = set()
 
@@ -105,7 +106,6 @@ class Strike:
         return cast.wait(lambda: cast.done(producers), WAIT_S)
 
     def _apply(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
-        self.began_ns = now_ns()
         target = self._fault.target
         if target == "broker":
             return self._on_broker(producers, consumers)
@@ -117,7 +117,7 @@ class Strike:
             self._kill(victim)
         elif action == "pause":
             with faults.paused_worker(self._log, victim):
-                self._let_go()
+                self._takes_effect()
                 self._cast.pass_time(FAULT_S)
         elif action == "cut":
             self._cut(victim.name)
@@ -128,14 +128,14 @@ class Strike:
     def _on_broker(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
         action = self._fault.action
         if action == "kill":
-            faults.kill_server(self._log, self._server, self._let_go)
+            faults.kill_server(self._log, self._server, self._takes_effect)
         elif action == "pause":
             with faults.paused_server(self._log, self._server):
-                self._let_go()
+                self._takes_effect()
                 self._cast.pass_time(FAULT_S)
         elif action == "restart":
             assert self._server.broker is not None
-            faults.restart_server(self._log, self._server.broker, self._let_go)
+            faults.restart_server(self._log, self._server.broker, self._takes_effect)
         elif action == "cut":
             self._cut("broker")
         else:
@@ -145,7 +145,7 @@ class Strike:
     def _kill(self, victim: Worker) -> None:
         self.victims.add(victim.name)
         faults.kill_worker(self._log, victim)
-        self._let_go()
+        self._takes_effect()
         if victim.role == "consumer" and self._cast.fan_out:
             # Nobody takes a subscriber's place: what it would have got is owed to it alone, and it is gone.
             self.left_out.add(victim.name)
@@ -156,6 +156,7 @@ class Strike:
     def _cut(self, who: str) -> None:
         assert self._proxy is not None
         with faults.cut(self._log, self._proxy, who):
+            self._takes_effect()
             self._cast.pass_time(FAULT_S)
 
     def _drop_reply(self, victim: Worker) -> bool:
@@ -167,6 +168,7 @@ class Strike:
         else:
             proxy.drop_delivery()
         dropped = self._cast.wait(lambda: proxy.dropped(0.0), WAIT_S)
+        self._takes_effect()
         self._log.end("drop-reply", victim.name)
         return dropped
 
@@ -178,6 +180,7 @@ class Strike:
             for consumer in consumers:
                 stopped.enter_context(_standing_still(consumer))
             with faults.full_memory(self._log, broker) as room_bytes:
+                self._takes_effect()
                 if room_bytes is None:
                     cast.burst(producers, FILL_BLOCKED, SMALL_BYTES)
                     cast.pass_time(FAULT_S)
@@ -220,6 +223,10 @@ class Strike:
         self._stopped_reader = trap.stop_while_reading(before, LARGE_LOCAL_BYTES, WAIT_S)
         self._reading = next((w for w in consumers if w.pid == self._stopped_reader), None)
         return self._stopped_reader is not None
+
+    def _takes_effect(self) -> None:
+        self.struck_ns = now_ns()
+        self._let_go()
 
     def _let_go(self) -> None:
         """What was held in the middle of the message may go on; the victim of the fault cannot."""
