@@ -14,6 +14,10 @@ PROCESSES = (2, 4)
 
 def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
     """Every discipline with two and with four processes."""
+    for backend in request.counters():
+        yield request.trial(
+            workload="forced", scenario="counter", backend=backend, producers=2, warmup_s=0.0, duration_s=0.1
+        )
     for processes in (request.producers,) if request.producers else PROCESSES:
         for backend in request.counters():
             yield request.trial(

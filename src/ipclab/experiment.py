@@ -28,7 +28,7 @@ from ipclab.backends.registry import (
 )
 from ipclab.errors import MessageTooLargeError, UnknownNameError, UsageError
 from ipclab.startmethod import StartMethod
-from ipclab.trial.spec import TrialSpec, check
+from ipclab.trial.spec import SHARED_WORKLOADS, TrialSpec, check
 
 DEFAULT = "comparison"
 Face = Literal["channel", "counter"]
@@ -92,8 +92,8 @@ class Request:
 
     def trial(self, **settings: Any) -> TrialSpec:
         """A trial with these settings, each overridden by what the user asked for. Not checked yet."""
-        names = ["producers", "duration_s", "warmup_s"]
-        if settings["workload"] != "counter":
+        names = [] if settings["workload"] == "forced" else ["producers", "duration_s", "warmup_s"]
+        if settings["workload"] not in SHARED_WORKLOADS:
             names += ["consumers", "size_bytes", "window"]
         if settings["workload"] == "paced":
             names += ["rate_per_s"]
@@ -180,10 +180,11 @@ class Experiment:
                     left_out[str(spec.backend), str(error)] = error
                 else:
                     trials.append(msgspec.structs.replace(spec, repeat=repeat))
-        possible = {str(spec.backend) for spec in trials}
+        # To force a race takes two processes, whatever was asked for; what was asked for is the load.
+        possible = {str(spec.backend) for spec in trials if spec.workload != "forced"}
         asked = {str(variant) for variant in request.backends}
         for (backend, _), refusal in left_out.items():
-            if backend in asked - possible or not trials:
+            if backend in asked - possible or not possible:
                 raise refusal
         measured = {spec.backend.name for spec in trials}
         if idle := [str(variant) for variant in request.backends if variant.name not in measured]:

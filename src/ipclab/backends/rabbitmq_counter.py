@@ -7,7 +7,8 @@ from typing import Any, Literal
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from ipclab.backends.base import Counter, CounterClient, Option
+from ipclab.backends.base import Counter, CounterClient, Option, Pause
+from ipclab.backends.held import held
 from ipclab.backends.rabbitmq_connection import connect, delete_queue
 from ipclab.errors import ChannelError
 
@@ -56,6 +57,12 @@ class RabbitmqCounter(Counter):
     def client(self, index: int) -> CounterClient:
         return _Client(self.site.broker_url, self.queue)
 
+    def held_client(self, index: int, pause: Pause) -> CounterClient:
+        client = _Client(self.site.broker_url, self.queue)
+        # What it waits at when it holds the token is the end of its subscription.
+        client.channel = held(client.channel, pause, "basic_cancel")
+        return client
+
     def teardown(self) -> None:
         if self._is_set_up:
             delete_queue(self.site.broker_url, self.queue)
@@ -68,21 +75,21 @@ class _Client(CounterClient):
     def __init__(self, url: str, queue: str) -> None:
         self._queue = queue
         self._connection: pika.BlockingConnection = connect(url)
-        self._channel: BlockingChannel = self._connection.channel()
-        self._channel.basic_qos(prefetch_count=1)
-        self._channel.tx_select()
+        self.channel: BlockingChannel = self._connection.channel()
+        self.channel.basic_qos(prefetch_count=1)
+        self.channel.tx_select()
         self._token: tuple[int, int] | None = None
 
     def increment(self) -> None:
         tag, number = self._take()
-        self._channel.basic_publish("", self._queue, b"%d" % (number + 1), mandatory=True)
-        self._channel.basic_ack(tag)
-        self._channel.tx_commit()
+        self.channel.basic_publish("", self._queue, b"%d" % (number + 1), mandatory=True)
+        self.channel.basic_ack(tag)
+        self.channel.tx_commit()
 
     def read(self) -> int:
         tag, number = self._take()
-        self._channel.basic_nack(tag, requeue=True)
-        self._channel.tx_commit()
+        self.channel.basic_nack(tag, requeue=True)
+        self.channel.tx_commit()
         return number
 
     def close(self) -> None:
@@ -91,16 +98,16 @@ class _Client(CounterClient):
 
     def _take(self) -> tuple[int, int]:
         """Wait for the token: its delivery tag and its number."""
-        subscription = self._channel.basic_consume(self._queue, self._on_token)
+        subscription = self.channel.basic_consume(self._queue, self._on_token)
         while (token := self._token) is None:
-            if not self._channel.consumer_tags:
+            if not self.channel.consumer_tags:
                 raise ChannelError(
                     f"RabbitMQ ended the subscription to {self._queue}; was the queue deleted?"
                 )
             self._connection.process_data_events(None)
         self._token = None
         # While the token is unacknowledged the broker sends no other, so none can slip in before this.
-        self._channel.basic_cancel(subscription)
+        self.channel.basic_cancel(subscription)
         return token
 
     def _on_token(self, _channel: object, method: Any, _properties: object, body: bytes) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ipclab.backends.base import Channel, Counter, Option, OptionValue
+from ipclab.backends.base import Channel, Counter, Face, Option, OptionValue, SharedState
 from ipclab.errors import UnknownNameError, UsageError
 
 ENTRY_POINT_GROUP = "ipclab.backends"
@@ -98,6 +98,11 @@ def counter_class(variant: Variant) -> type[Counter]:
     found = _load(_counters(), "counter", variant)
     assert issubclass(found, Counter)
     return found
+
+
+def backend_class(face: Face, variant: Variant) -> type[Channel] | type[SharedState]:
+    """The class of a backend, used as this. Raises UnknownNameError or UsageError."""
+    return channel_class(variant) if face == "channel" else counter_class(variant)
 
 
 def _load(known: Mapping[str, str | type], what: str, variant: Variant) -> type:

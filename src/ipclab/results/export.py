@@ -18,6 +18,7 @@ _FIGURES = (
     "goodput_per_s",
     "round_trips_per_s",
     "updates_per_s",
+    "operations_per_s",
     "carried_per_s",
     "worker_cpu_us_per_message",
     "broker_cpu_us_per_message",
@@ -34,6 +35,7 @@ _LEDGER = (
     "reordered",
 )
 _UPDATES = ("attempted", "confirmed", "lost", "phantom", "lost_share", "repeats", "repeats_that_lost")
+_RACE = ("observed", "trials", "low", "high", "shown", "forced")
 _PLAIN = (
     "group",
     "rank",
@@ -105,6 +107,7 @@ def _columns() -> Iterable[str]:
         yield from (f"{name}_{what}" for what in _PERCENTILES)
     yield from (f"messages_{what}" for what in _LEDGER)
     yield from (f"updates_{what}" for what in _UPDATES)
+    yield from (f"race_{what}" for what in _RACE)
 
 
 def _flat(row: Row) -> dict[str, object]:
@@ -120,6 +123,7 @@ def _flat(row: Row) -> dict[str, object]:
         *((name, getattr(row, name), _PERCENTILES) for name in _LATENCIES),
         ("messages", row.messages, _LEDGER),
         ("updates", row.updates, _UPDATES),
+        ("race", row.race, _RACE),
     ):
         if whole is not None:
             flat.update({f"{prefix}_{what}": getattr(whole, what) for what in parts})

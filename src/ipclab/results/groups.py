@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 from msgspec.structs import replace
 
+from ipclab.backends.base import Face
 from ipclab.results import classes, units
 from ipclab.results.classes import GuaranteeClass
 from ipclab.results.row import Row
@@ -19,12 +20,15 @@ _CLASSES: dict[str, GuaranteeClass] = {
 }
 
 
+_KINDS: tuple[Face, ...] = get_args(Face)
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Rows that guarantee the same and were asked the same, best first."""
 
     title: str
-    kind: Literal["channel", "counter"]
+    kind: Face
     rows: tuple[Row, ...]
 
 
@@ -55,8 +59,8 @@ def _key(row: Row) -> tuple[object, ...]:
 
 
 def _asked(row: Row) -> str:
-    if row.kind == "counter":
-        return "updates"
+    if row.kind != "channel":
+        return row.kind
     workloads = {name.partition(" ")[0] for name in row.trials}
     return next((name for name in ("stream", "ping-pong", "paced") if name in workloads), "")
 
@@ -66,10 +70,10 @@ def _pace(row: Row) -> float | None:
     return row.rate_per_s if _asked(row) == "paced" else None
 
 
-def _order(row: Row) -> tuple[bool, int, int, int, int, float, str]:
+def _order(row: Row) -> tuple[int, int, int, int, int, float, str]:
     place = _CLASSES[row.guarantee_class].place
     return (
-        row.kind == "counter",
+        _KINDS.index(row.kind),
         place,
         row.producers,
         row.consumers or 0,

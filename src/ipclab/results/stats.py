@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 SIGNIFICANT_P = 0.05
+Z_95 = 1.959963984540054
+"""The normal distribution has 95 % of its mass within so many standard deviations."""
 LEAST_EFFECT = 0.05
 """A difference below this share is not worth a claim, whatever the test says."""
 
@@ -50,6 +52,25 @@ def spread(values: Sequence[float]) -> float | None:
     if len(values) < 2 or (middle := median(values)) == 0:
         return None
     return (max(values) - min(values)) / 2 / abs(middle)
+
+
+def wilson(seen: int, of: int, z: float = Z_95) -> tuple[float, float]:
+    """The interval of shares, between 0 and 1, that would not be surprised by ``seen`` of ``of``: at 95 %.
+
+    The score interval of E. B. Wilson, "Probable inference, the law of succession, and statistical
+    inference", JASA 22 (1927); without a continuity correction (method 3 in R. G. Newcombe, Statistics in
+    Medicine 17 (1998)). It is sound for few trials, and 0 of n does not come out as "never". Raises
+    ValueError where nothing was tried.
+    """
+    if of < 1 or not 0 <= seen <= of:
+        raise ValueError(f"{seen} of {of} is no share")
+    middle = 2 * seen + z * z
+    half = z * math.sqrt(z * z + 4 * seen * (of - seen) / of)
+    below = 2 * (of + z * z)
+    # Where nothing, or everything, was seen the end of the interval is exact, whatever rounding says.
+    low = 0.0 if seen == 0 else (middle - half) / below
+    high = 1.0 if seen == of else (middle + half) / below
+    return low, high
 
 
 def separable(n: int, m: int) -> bool:

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ipclab.backends.base import Face
 from ipclab.results import groups, heading, notes, rows, units
 from ipclab.results.columns import VERDICT, columns
 from ipclab.results.result import Result
 from ipclab.results.row import Row
 from ipclab.results.verdict import Word
+
+_TITLES: dict[Face, str] = {
+    "channel": "Messages",
+    "counter": "A shared counter",
+    "register": "A shared register",
+    "lock": "A lock",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ def table(result: Result) -> Table:
     problems: list[str] = []
     sections = [
         _section(title, members, problems)
-        for title, kind in (("Messages", "channel"), ("A shared counter", "counter"))
+        for kind, title in _TITLES.items()
         if (members := [row for row in found if row.kind == kind])
     ]
     return Table(

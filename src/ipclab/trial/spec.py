@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from ipclab.backends.base import Channel, Site
+from ipclab.backends.base import Channel, Face, Site
 from ipclab.backends.registry import Variant, channel_class, counter_class
 from ipclab.errors import MessageTooLargeError, UsageError
 from ipclab.startmethod import StartMethod
@@ -28,6 +28,9 @@ MOST_BYTES = 2**28
 Workload = Literal[
     "stream", "paced", "ping-pong", "counter", "crash", "order", "register", "lock", "forced", "client"
 ]
+FORCIBLE: tuple[Face, ...] = ("counter",)
+SHARED_WORKLOADS: frozenset[Workload] = frozenset(("counter", "register", "lock", "forced"))
+"""Of shared state, to which consumers, sizes and windows mean nothing."""
 SAFETY_WORKLOADS: frozenset[Workload] = frozenset(("crash", "order", "register", "lock", "forced", "client"))
 """Not measured but watched: every operation is logged in a history, and the history is checked."""
 
@@ -53,7 +56,8 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ``grace_s``        how long connecting, draining and ending may each take before the watchdog calls it
                        a hang.
     ``fault``          what a ``crash`` trial suffers.
-    ``scenario``       which of several things a safety workload does, where it has a choice.
+    ``scenario``       which of several things a safety workload does, where it has a choice; of a ``forced``
+                       trial the face of the backend that is raced for.
     ``broker_settings``  what the broker is set to for this trial, such as ``appendonly: yes``.
     """
 
@@ -83,6 +87,13 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return max(1, min(self.max_backlog, MOST_BACKLOG_BYTES // self.size_bytes))
 
     @property
+    def face(self) -> Face:
+        """What the backend is used as."""
+        if self.workload == "forced":
+            return next((face for face in FORCIBLE if face == self.scenario), "channel")
+        return next((face for face in FORCIBLE if face == self.workload), "channel")
+
+    @property
     def shape(self) -> str:
         """``4→1`` for four producers and one consumer."""
         return f"{self.producers}→{self.consumers}"
@@ -91,9 +102,11 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def check(spec: TrialSpec) -> None:
     """Refuse a trial that cannot be. Raises UsageError, UnknownNameError or MessageTooLargeError."""
     _check_numbers(spec)
-    if spec.workload == "counter":
+    if spec.face == "counter":
         counter_class(spec.backend)
         return
+    if spec.workload == "forced":
+        raise UsageError(f"a race is forced for one of {', '.join(FORCIBLE)}, not {spec.scenario!r}")
     channel = channel_class(spec.backend)
     _check_shape(spec, channel)
     _check_size(spec, channel)
@@ -115,7 +128,7 @@ def _check_numbers(spec: TrialSpec) -> None:
         raise UsageError(f"there can be {MOST_PRODUCERS} producers at most, not {spec.producers}")
     if spec.consumers > MOST_CONSUMERS:
         raise UsageError(f"there can be {MOST_CONSUMERS} consumers at most, not {spec.consumers}")
-    if spec.workload != "counter" and spec.size_bytes < SMALLEST_BYTES:
+    if spec.face == "channel" and spec.size_bytes < SMALLEST_BYTES:
         raise UsageError(
             f"a message needs {SMALLEST_BYTES} bytes for its header, so size {spec.size_bytes} is too small"
         )

@@ -137,7 +137,7 @@ def main(assignment: Assignment, parent: Connection) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
-    _end_with_parent()
+    end_with_parent()
     with stack_path(assignment.logs, assignment.name).open("w") as stack:
         # Chained to the signal's default, which ends the process: so its end says that the stack is whole.
         faulthandler.register(signal.SIGUSR1, stack, all_threads=True, chain=True)
@@ -160,7 +160,8 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """End this process when its parent is gone."""
     lab = multiprocessing.parent_process()
     assert lab is not None
 
