@@ -1,6 +1,6 @@
-"""A stand-in that lets a client be held right after it has read, for trials in which a race is forced.
+"""A stand-in that lets a client be held in the middle of what it does, for trials in which a race is forced.
 
-The client is the very one that is measured; only what it reads through is stood in for, and only then.
+The client is the very one that is measured; only what it works on is stood in for, and only then.
 """
 
 from __future__ import annotations
@@ -12,17 +12,21 @@ from ipclab.backends.base import Pause
 T = TypeVar("T")
 
 
-def held(target: T, pause: Pause, *readings: str) -> T:
+def held(target: T, pause: Pause, *readings: str, writing: str = "") -> T:
     """``target``, but ``pause()`` is called after each call of these methods, each reading of these
-    attributes, and each ``target[key]``. Not thread-safe, not to be pickled."""
-    return cast("T", _Held(target, pause, frozenset(readings)))
+    attributes, each ``target[key]``, and each assignment to the attribute ``writing``.
+
+    Not thread-safe, not to be pickled.
+    """
+    return cast("T", _Held(target, pause, frozenset(readings), writing))
 
 
 class _Held:
-    __slots__ = ("_pause", "_readings", "_target")
+    __slots__ = ("_pause", "_readings", "_target", "_writing")
 
-    def __init__(self, target: Any, pause: Pause, readings: frozenset[str]) -> None:
-        for name, value in (("_target", target), ("_pause", pause), ("_readings", readings)):
+    def __init__(self, target: Any, pause: Pause, readings: frozenset[str], writing: str) -> None:
+        own = {"_target": target, "_pause": pause, "_readings": readings, "_writing": writing}
+        for name, value in own.items():
             object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -42,6 +46,8 @@ class _Held:
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._target, name, value)
+        if name == self._writing:
+            self._pause()
 
     def __getitem__(self, key: Any) -> Any:
         found = self._target[key]

@@ -7,13 +7,39 @@ from typing import Any, Literal
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from ipclab.backends.base import Counter, CounterClient, Option, Pause
+from ipclab.backends.base import Counter, CounterClient, Option, Pause, SharedState
 from ipclab.backends.held import held
 from ipclab.backends.rabbitmq_connection import connect, delete_queue
 from ipclab.errors import ChannelError
 
 
-class RabbitmqCounter(Counter):
+class TokenQueue(SharedState):
+    """A queue that holds exactly one message, the token, whose body is 0 at first."""
+
+    broker = "rabbitmq"
+    _is_set_up = False
+
+    @property
+    def queue(self) -> str:
+        """The name of the queue on the server."""
+        return f"{self.site.namespace}:token"
+
+    def setup(self) -> None:
+        with connect(self.site.broker_url) as connection:
+            self._is_set_up = True
+            channel = connection.channel()
+            # A quorum queue, which a virtual host may have as its default, takes no part in transactions.
+            channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "classic"})
+            channel.confirm_delivery()
+            channel.basic_publish("", self.queue, b"0", mandatory=True)
+
+    def teardown(self) -> None:
+        if self._is_set_up:
+            delete_queue(self.site.broker_url, self.queue)
+            self._is_set_up = False
+
+
+class RabbitmqCounter(TokenQueue, Counter):
     """Discipline ``token``: a queue holds exactly one message, and its body is the number.
 
     To increment it, a client subscribes with a prefetch of 1, waits until the broker hands it the token,
@@ -27,15 +53,7 @@ class RabbitmqCounter(Counter):
 
     name = "rabbitmq"
     summary = "RabbitMQ, one message as the number"
-    broker = "rabbitmq"
     options = (Option("discipline", "token", "the holder of the one message may replace it", ("token",)),)
-
-    _is_set_up = False
-
-    @property
-    def queue(self) -> str:
-        """The name of the queue on the server."""
-        return f"{self.site.namespace}:token"
 
     @property
     def safe(self) -> bool:
@@ -45,31 +63,17 @@ class RabbitmqCounter(Counter):
     def reach(self) -> Literal["process tree", "host", "network"]:
         return "network"
 
-    def setup(self) -> None:
-        with connect(self.site.broker_url) as connection:
-            self._is_set_up = True
-            channel = connection.channel()
-            # A quorum queue, which a virtual host may have as its default, takes no part in transactions.
-            channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "classic"})
-            channel.confirm_delivery()
-            channel.basic_publish("", self.queue, b"0", mandatory=True)
-
     def client(self, index: int) -> CounterClient:
-        return _Client(self.site.broker_url, self.queue)
+        return TokenClient(self.site.broker_url, self.queue)
 
     def held_client(self, index: int, pause: Pause) -> CounterClient:
-        client = _Client(self.site.broker_url, self.queue)
-        # What it waits at when it holds the token is the end of its subscription.
+        client = TokenClient(self.site.broker_url, self.queue)
+        # The end of its subscription is what it does when it has just been handed the token.
         client.channel = held(client.channel, pause, "basic_cancel")
         return client
 
-    def teardown(self) -> None:
-        if self._is_set_up:
-            delete_queue(self.site.broker_url, self.queue)
-            self._is_set_up = False
 
-
-class _Client(CounterClient):
+class TokenClient(CounterClient):
     """Raises ChannelError when the queue is gone, and pika's errors when the connection fails."""
 
     def __init__(self, url: str, queue: str) -> None:
@@ -81,22 +85,26 @@ class _Client(CounterClient):
         self._token: tuple[int, int] | None = None
 
     def increment(self) -> None:
-        tag, number = self._take()
+        tag, number = self.take()
         self.channel.basic_publish("", self._queue, b"%d" % (number + 1), mandatory=True)
         self.channel.basic_ack(tag)
         self.channel.tx_commit()
 
     def read(self) -> int:
-        tag, number = self._take()
+        tag, number = self.take()
+        self.give_back(tag)
+        return number
+
+    def give_back(self, tag: int) -> None:
+        """Give the token back as it was."""
         self.channel.basic_nack(tag, requeue=True)
         self.channel.tx_commit()
-        return number
 
     def close(self) -> None:
         if self._connection.is_open:
             self._connection.close()
 
-    def _take(self) -> tuple[int, int]:
+    def take(self) -> tuple[int, int]:
         """Wait for the token: its delivery tag and its number."""
         subscription = self.channel.basic_consume(self._queue, self._on_token)
         while (token := self._token) is None:

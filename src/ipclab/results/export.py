@@ -53,6 +53,7 @@ _PLAIN = (
     "confirm",
     "durability",
     "polling",
+    "load",
     "rate_per_s",
     "arrivals",
     "late_sends",

@@ -164,7 +164,7 @@ def _columns(rows: Sequence[Row]) -> Iterator[str]:
     if any(row.race for row in rows):
         yield from _races(rows)
     if any(row.safety_price for row in rows):
-        what = "operations/s" if any(row.operations_per_s for row in rows) else "updates/s"
+        what = "updates/s or operations/s" if any(row.operations_per_s for row in rows) else "updates/s"
         yield f"price of safety  {what} of the same backend's fastest unsafe discipline over the row's own"
     if any(row.over_cores for row in rows):
         yield f"{OVER_CORES}  wanted more cores than the machine has: its processes took turns"

@@ -111,6 +111,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                   fastest unsafe one over its own.
     ``peers``     how many rows of ``group`` it could be ranked against; ``rank`` is None without any, and
                   where there are too few repeats to tell any two of them apart.
+    ``load``      what a register is raced with; rows with another load are no rivals.
     ``race``      of shared state for which a race was forced too.
     ``trials``    how many trials of each workload there were, by outcome too where not finished.
     """
@@ -155,6 +156,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     broker_rss_bytes: int | None = None
     messages: Messages | None = None
     updates: Updates | None = None
+    load: str = ""
     race: Race | None = None
     safety_price: float | None = None
     limit: Limit = "unknown"

@@ -144,6 +144,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         ),
         messages=_messages(trials),
         updates=_updates(trials),
+        load=_text(declared.get("load")) or "",
         race=races.race(trials),
         limit=limits.most_common(1)[0][0] if limits else "unknown",
         limits=dict(limits),
@@ -256,7 +257,7 @@ def _with_prices(found: list[Row]) -> list[Row]:
 
 def _rivals(row: Row) -> tuple[object, ...]:
     """What the rows have in common that a price is told from."""
-    return row.kind, row.name, row.producers, row.start_method
+    return row.kind, row.name, row.load, row.producers, row.start_method
 
 
 def _priced(row: Row, unsafe_per_s: float | None) -> Row:

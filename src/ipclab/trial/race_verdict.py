@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ipclab import history
 from ipclab.backends.base import SharedState
+from ipclab.backends.shared import Register
 from ipclab.checks import timeline, verify
 from ipclab.history.format import VERSION, Header, Model
+from ipclab.history.log import ProcessLog
+from ipclab.interruptions import ending_blocked
 from ipclab.trial.record import Safety
 from ipclab.trial.safety import Stage
 
@@ -58,6 +62,30 @@ def judge(
     )
 
 
+@contextmanager
+def set_up(stage: Stage, shared: SharedState) -> Iterator[None]:
+    """What is raced for, set up, and taken down again whatever happens. The history says what a register was
+    set to."""
+    try:
+        with ProcessLog(stage.folder / "setup.log", "setup") as log:
+            if isinstance(shared, Register):
+                log.invoke("write", 0)
+            shared.setup()
+            if isinstance(shared, Register):
+                log.ok()
+        yield
+    finally:
+        with ending_blocked():
+            shared.teardown()
+
+
 def declared(shared: SharedState) -> dict[str, str | int | bool | list[str] | None]:
-    """What the record keeps of a declaration."""
-    return {"discipline": shared.discipline, "safe": shared.safe, "reach": shared.reach}
+    """What the record keeps of a declaration. ``load`` is what a register is raced with."""
+    found: dict[str, str | int | bool | list[str] | None] = {
+        "discipline": shared.discipline,
+        "safe": shared.safe,
+        "reach": shared.reach,
+    }
+    if isinstance(shared, Register):
+        found["load"] = "compare and set" if shared.compares else "read and write"
+    return found

@@ -3,7 +3,8 @@
 Parent and racer talk over a pipe of their own::
 
     racer   Ready()                 connected
-    parent  Do("add", 1)            one operation, logged
+    parent  Do("add", 1)            one operation, logged; or
+    parent  Run(start_ns, end_ns)   many of them
     racer   Held()                  it has read and not yet written; only of a racer that can be held
     parent  GoOn()                  write
     racer   Done(answer)            the operation has ended
@@ -26,6 +27,7 @@ import msgspec
 
 from ipclab.backends.base import Counter, SharedState
 from ipclab.history.log import ProcessLog
+from ipclab.trial.pacing import wait_until
 from ipclab.trial.race_moves import Moves, moves
 from ipclab.trial.worker import end_with_parent
 
@@ -41,6 +43,14 @@ class Do(msgspec.Struct, frozen=True):
 
     f: str
     value: Any = None
+
+
+class Run(msgspec.Struct, frozen=True):
+    """Race without being told each step, from then to then; ``most`` rounds if they are logged, else any."""
+
+    start_ns: int
+    end_ns: int
+    most: int = 0
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -107,16 +117,19 @@ def _obey(racing: Racing, log: ProcessLog, parent: Connection) -> None:
     gate = _Gate(parent)
     mine = moves(racing.shared, racing.index, log, gate.pause if racing.holding else None)
     parent.send(Ready(mine.holdable))
-    while isinstance(order := parent.recv(), Do):
-        gate.armed = True
+    while (order := parent.recv()) is not None:
+        gate.armed = racing.holding
         answer = _do(mine, order)
         gate.armed = False
         parent.send(Done(answer))
     mine.close()
 
 
-def _do(mine: Moves, order: Do) -> Any:
-    return mine.do(order.f, order.value)
+def _do(mine: Moves, order: Do | Run) -> Any:
+    if isinstance(order, Do):
+        return mine.do(order.f, order.value)
+    wait_until(order.start_ns)
+    return mine.load(order.end_ns, order.most) if order.most else mine.measure(order.end_ns)
 
 
 class _Gate:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -18,7 +18,8 @@ from ipclab.errors import ChannelError
 from ipclab.history.log import FaultLog
 from ipclab.interruptions import ending_blocked, sigint_blocked
 from ipclab.trial import racer
-from ipclab.trial.racer import Do, Done, Failed, GoOn, Held, Racing, Ready
+from ipclab.trial.clock import now_ns
+from ipclab.trial.racer import Do, Done, Failed, GoOn, Held, Racing, Ready, Run
 
 State = Literal["idle", "busy", "held", "done"]
 
@@ -37,6 +38,11 @@ class Racer:
     def begin(self, f: str, value: Any = None) -> None:
         """Tell it to begin an operation."""
         self.connection.send(Do(f, value))
+        self.state = "busy"
+
+    def run(self, order: Run) -> None:
+        """Tell it to race by itself."""
+        self.connection.send(order)
         self.state = "busy"
 
     def go_on(self) -> None:
@@ -110,9 +116,10 @@ class Racers:
             self._settled(one)
         return started
 
-    def finish(self, one: Racer) -> Any:
-        """Wait until its operation is done, letting it go on where it is held; its answer."""
-        while self._settled(one) == "held":
+    def finish(self, one: Racer, lasting_s: float = 0.0) -> Any:
+        """Wait until its operation, which lasts so long by itself, is done, letting it go on where it is
+        held; its answer."""
+        while self._settled(one, lasting_s) == "held":
             one.go_on()
         return one.answer
 
@@ -120,6 +127,13 @@ class Racers:
         """Have it do a whole operation; the answer."""
         one.begin(f, value)
         return self.finish(one)
+
+    def run(self, racers: Sequence[Racer], start_ns: int, end_ns: int, most: int = 0) -> list[int]:
+        """Let them all race from then to then; how much each did."""
+        for one in racers:
+            one.run(Run(start_ns, end_ns, most))
+        lasting_s = max(end_ns - now_ns(), 0) / 1e9
+        return [int(self.finish(one, lasting_s)) for one in racers]
 
     def settled(self, one: Racer, within_s: float | None = None) -> State:
         """Its state once its operation is held or done; or ``busy`` after so long, if that is given."""
@@ -148,8 +162,8 @@ class Racers:
         for one in self._all:
             one.process.join(max(until_s - time.monotonic(), 0))
 
-    def _settled(self, one: Racer) -> State:
-        if one.hear(self._patience_s) == "busy":
+    def _settled(self, one: Racer, lasting_s: float = 0.0) -> State:
+        if one.hear(lasting_s + self._patience_s) == "busy":
             raise ChannelError(f"{one.name} had not come back after {self._patience_s:g} s")
         return one.state
 

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from ipclab.backends.base import Channel, Face, Site
-from ipclab.backends.registry import Variant, channel_class, counter_class
+from ipclab.backends.registry import Variant, channel_class, shared_class
 from ipclab.errors import MessageTooLargeError, UsageError
 from ipclab.startmethod import StartMethod
 from ipclab.trial.fault import FaultSpec
@@ -28,7 +28,7 @@ MOST_BYTES = 2**28
 Workload = Literal[
     "stream", "paced", "ping-pong", "counter", "crash", "order", "register", "lock", "forced", "client"
 ]
-FORCIBLE: tuple[Face, ...] = ("counter",)
+FORCIBLE: tuple[Face, ...] = ("counter", "register", "lock")
 SHARED_WORKLOADS: frozenset[Workload] = frozenset(("counter", "register", "lock", "forced"))
 """Of shared state, to which consumers, sizes and windows mean nothing."""
 SAFETY_WORKLOADS: frozenset[Workload] = frozenset(("crash", "order", "register", "lock", "forced", "client"))
@@ -102,8 +102,8 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def check(spec: TrialSpec) -> None:
     """Refuse a trial that cannot be. Raises UsageError, UnknownNameError or MessageTooLargeError."""
     _check_numbers(spec)
-    if spec.face == "counter":
-        counter_class(spec.backend)
+    if spec.face != "channel":
+        shared_class(spec.face, spec.backend)
         return
     if spec.workload == "forced":
         raise UsageError(f"a race is forced for one of {', '.join(FORCIBLE)}, not {spec.scenario!r}")
