@@ -27,9 +27,9 @@ class RedisRegister(Register):
     first. ``watch``: WATCH, GET, compare, then SET within MULTI and EXEC; again when another client changed
     the key. ``lua``: compare and set in a script.
 
-    The other two only read and write. ``cached``: reads come from a copy in the process, which is fetched anew
-    at every ``cache_reads``-th read, and so find what another client has long overwritten. ``direct``: every
-    read is a GET.
+    The other two only read and write. ``cached``: reads come from a copy in the process, which is fetched
+    anew at every ``cache_reads``-th read, and so find what another client has long overwritten. ``direct``:
+    every read is a GET.
     """
 
     name = "redis"

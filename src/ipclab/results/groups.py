@@ -34,7 +34,7 @@ class Group:
 
 
 def groups(rows: Iterable[Row]) -> list[Group]:
-    """Group rows by guarantee class, load, shape, message size, offered rate and workload; sort and rank each.
+    """Group rows by guarantee class, load, shape, message size, offered rate and workload; rank each.
 
     Rows that did what they declare come first, by speed; the others follow and have no rank. Shape, size,
     rate and start method stand in the title where they differ between rows of the same kind.

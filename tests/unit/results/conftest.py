@@ -168,6 +168,7 @@ class Make:
     ) -> TrialRecord:
         rate, producers = fields.pop("rate", None), fields.pop("producers", 2)
         scenario = face if workload == "forced" else ""
+        load = {"load": fields.pop("load")} if "load" in fields else {}
         return TrialRecord(
             spec=self.spec(workload, backend, repeat=repeat, producers=producers, scenario=scenario),
             began_utc="",
@@ -176,6 +177,7 @@ class Make:
                 "discipline": backend.partition("discipline=")[2],
                 "safe": safe,
                 "reach": "process tree",
+                **load,
             },
             rate_per_s=rate,
             safety=Safety(

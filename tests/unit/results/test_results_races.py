@@ -108,6 +108,71 @@ def test_a_race_fits_into_120_columns_and_explains_itself(make):
     assert any(line.startswith("possible ") for line in shown.splitlines())
 
 
+def registers(make):
+    naive, lua, cached = (f"redis:discipline={name}" for name in ("get-set", "lua", "cached"))
+    swap = {"face": "register", "load": "compare and set"}
+    plain = {"face": "register", "load": "read and write"}
+    trials = []
+    for i, lost in enumerate(({"lost-update": 7}, {})):
+        shown = bool(lost)
+        trials += [
+            make.watched(
+                "register", naive, safe=False, shown=shown, rate=9e3, repeat=i, anomalies=lost, **swap
+            ),
+            make.watched("register", lua, safe=True, shown=False, rate=6e3, repeat=i, **swap),
+            make.watched("register", cached, safe=False, shown=False, rate=6e4, repeat=i, **plain),
+            make.forced(naive, safe=False, shown=True, repeat=i, **swap),
+        ]
+    return trials
+
+
+def test_a_register_has_a_section_with_its_anomalies_its_price_and_both_chances(make):
+    (section,) = table(make.result(registers(make))).sections
+    assert section.title == "A shared register"
+    lines = {
+        line.cells[1]: dict(zip((head.full for head in section.heads), line.cells, strict=True))
+        for block in section.blocks
+        for line in block.lines
+    }
+    naive, lua = lines["redis get-set"], lines["redis lua"]
+    assert (naive["anomalies"], naive["observed"], naive["possible"]) == (
+        "lost-update 7",
+        "1/2 (9–91%)",
+        "yes 2/2",
+    )
+    assert (lua["anomalies"], lua["observed"], lua["possible"]) == ("–", "0/2 (0–66%)", "–")
+    assert (naive["price of safety"], lua["price of safety"]) == ("–", "×1.5")
+    assert (naive["verdict"], lua["verdict"]) == ("unsafe", "kept")
+
+
+def test_registers_under_another_load_are_no_rivals(make):
+    found = {row.mode: row for row in rows(registers(make))}
+    assert found["lua"].safety_price == 1.5
+    blocks = table(make.result(registers(make))).sections[0].blocks
+    assert [block.title for block in blocks] == [
+        "A shared register: safe disciplines · compare and set",
+        "A shared register: unsafe disciplines · compare and set",
+        "A shared register: unsafe disciplines · read and write",
+    ]
+
+
+def test_a_lock_has_a_section_of_its_own_and_its_operations_in_the_csv(make):
+    lock = make.watched("lock", "value:discipline=lock", face="lock", safe=True, shown=False, rate=5.0)
+    shown = table(make.result([lock, *row_trials(make, shown=True)]))
+    assert [section.title for section in shown.sections] == ["A shared counter", "A lock"]
+    header, line = rows_as_csv(make.result([lock])).splitlines()
+    flat = dict(zip(header.split(","), line.split(","), strict=True))
+    assert (flat["kind"], flat["operations_per_s_median"], flat["race_high"][:4]) == ("lock", "5.0", "0.79")
+
+
+def test_a_race_that_broke_a_safe_lock_is_told_and_ends_the_run_with_1(make):
+    found = ["two-holders 3"]
+    broken = make.watched("lock", "value:discipline=lock", face="lock", safe=True, shown=True, broken=found)
+    result = make.result([broken])
+    assert exit_code(result) == 1
+    assert "value:discipline=lock 2×: two-holders 3" in table(result).problems
+
+
 def row_trials(make, *, shown):
     return [
         *(naive(make, lost=0, repeat=i) for i in range(2)),
