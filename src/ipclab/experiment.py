@@ -12,28 +12,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, get_args
 
 import msgspec
 
 from ipclab import startmethod
-from ipclab.backends.base import Channel, Counter
-from ipclab.backends.registry import (
-    Variant,
-    channel_class,
-    channel_names,
-    counter_class,
-    counter_names,
-    is_own,
-)
+from ipclab.backends.base import Channel, Face, SharedState
+from ipclab.backends.registry import Variant, backend_class, backend_names, is_own, shared_class
 from ipclab.errors import MessageTooLargeError, UnknownNameError, UsageError
 from ipclab.startmethod import StartMethod
 from ipclab.trial.fault import Action, Target
-from ipclab.trial.spec import TrialSpec, check
+from ipclab.trial.spec import SHARED_WORKLOADS, TrialSpec, check
 
 DEFAULT = "comparison"
-Face = Literal["channel", "counter"]
-
+_FACES: tuple[Face, ...] = get_args(Face)
 STANDARD_CHANNELS = (
     "manager-dict",
     "manager-list",
@@ -82,7 +74,7 @@ class Request:
         """
         if self.backends:
             return [variant for variant in self._known() if "channel" in faces(variant)]
-        others = [Variant(name) for name in channel_names() if not is_own(name)]
+        others = [Variant(name) for name in backend_names("channel") if not is_own(name)]
         return [Variant.parse(text) for text in STANDARD_CHANNELS] + others
 
     def counters(self) -> list[Variant]:
@@ -90,13 +82,22 @@ class Request:
 
         Raises UnknownNameError for a name that is no backend.
         """
-        wanted = self._known() if self.backends else [Variant(name) for name in counter_names()]
-        return [spread for v in wanted if "counter" in faces(v) for spread in _disciplines(v)]
+        return self._shared("counter")
+
+    def registers(self) -> list[Variant]:
+        """The registers to race for, as ``counters()``."""
+        return self._shared("register")
+
+    def mutexes(self) -> list[Variant]:
+        """The locks to race for, as ``counters()``."""
+        return self._shared("lock")
 
     def trial(self, **settings: Any) -> TrialSpec:
         """A trial with these settings, each overridden by what the user asked for. Not checked yet."""
-        names = [] if settings["workload"] == "client" else ["producers", "duration_s", "warmup_s"]
-        if settings["workload"] not in ("counter", "client"):
+        names = (
+            [] if settings["workload"] in ("forced", "client") else ["producers", "duration_s", "warmup_s"]
+        )
+        if settings["workload"] not in {*SHARED_WORKLOADS, "client"}:
             names += ["consumers", "size_bytes", "window"]
         if settings["workload"] == "paced":
             names += ["rate_per_s"]
@@ -104,8 +105,12 @@ class Request:
         start_method = self.start_method or startmethod.default()
         return TrialSpec(**{"start_method": start_method, "seed": self.seed, **settings, **asked})
 
+    def _shared(self, face: Face) -> list[Variant]:
+        wanted = self._known() if self.backends else [Variant(name) for name in backend_names(face)]
+        return [spread for v in wanted if face in faces(v) for spread in _disciplines(v, face)]
+
     def _known(self) -> tuple[Variant, ...]:
-        known = {*channel_names(), *counter_names()}
+        known = {name for face in _FACES for name in backend_names(face)}
         for variant in self.backends:
             if variant.name not in known:
                 raise UnknownNameError("backend", variant.name, known)
@@ -113,16 +118,16 @@ class Request:
 
 
 def faces(variant: Variant) -> list[Face]:
-    """What this backend is: a channel, a counter, or both.
+    """What this backend can be used as: a channel, a counter, a register, a lock.
 
-    Options that only one of both has say which is meant. Empty for a name that is no backend. Raises
-    UnknownNameError for an option that neither has, UsageError where each has only some of them.
+    Options, and disciplines, that only some of these have say which is meant. Empty for a name that is no
+    backend. Raises UnknownNameError for an option that none has, UsageError where each has only some of them.
     """
-    found: dict[Face, type[Channel] | type[Counter]] = {}
-    if variant.name in channel_names():
-        found["channel"] = channel_class(Variant(variant.name))
-    if variant.name in counter_names():
-        found["counter"] = counter_class(Variant(variant.name))
+    found: dict[Face, type[Channel] | type[SharedState]] = {
+        face: backend_class(face, Variant(variant.name))
+        for face in _FACES
+        if variant.name in backend_names(face)
+    }
     if len(found) == 1:
         return list(found)
     known = {face: {option.name for option in backend.options} for face, backend in found.items()}
@@ -131,16 +136,24 @@ def faces(variant: Variant) -> list[Face]:
         every = set().union(*known.values())
         for option in variant.options.keys() - every:
             raise UnknownNameError(f"option of {variant.name}", option, every)
-        raise UsageError(f"{variant}: these are options of a channel and of a counter; name one's only")
-    return fitting
+        what = " and of ".join(f"a {face}" for face in found)
+        raise UsageError(f"{variant}: these are options of {what}; name one's only")
+    choosing = [face for face in fitting if _is_choice(variant, found[face])]
+    # Where no face has what was chosen, the first of them tells what it has.
+    return choosing or fitting[:1]
 
 
-def _disciplines(variant: Variant) -> list[Variant]:
-    counter = counter_class(variant)
+def _is_choice(variant: Variant, backend: type[Channel] | type[SharedState]) -> bool:
+    """Whether the options have these values, where they are a choice."""
+    choices = {option.name: option.choices for option in backend.options}
+    return all(not choices[name] or value in choices[name] for name, value in variant.options.items())
+
+
+def _disciplines(variant: Variant, face: Face) -> list[Variant]:
+    shared = shared_class(face, variant)
     if "discipline" in variant.options:
         return [variant]
-    choices = next(option.choices for option in counter.options if option.name == "discipline")
-    return [Variant(variant.name, {**variant.options, "discipline": choice}) for choice in choices]
+    return [Variant(variant.name, {**variant.options, "discipline": d}) for d in shared.disciplines()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +196,11 @@ class Experiment:
                     left_out[str(spec.backend), str(error)] = error
                 else:
                     trials.append(msgspec.structs.replace(spec, repeat=repeat))
-        possible = {str(spec.backend) for spec in trials}
+        # To force a race takes two processes, whatever was asked for; what was asked for is the load.
+        possible = {str(spec.backend) for spec in trials if spec.workload != "forced"}
         asked = {str(variant) for variant in request.backends}
         for (backend, _), refusal in left_out.items():
-            if backend in asked - possible or not trials:
+            if backend in asked - possible or not possible:
                 raise refusal
         measured = {spec.backend.name for spec in trials}
         if idle := [str(variant) for variant in request.backends if variant.name not in measured]:

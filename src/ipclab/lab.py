@@ -18,7 +18,7 @@ import msgspec
 
 from ipclab import brokers, environment
 from ipclab.backends.base import BrokerKind
-from ipclab.backends.registry import Variant, channel_class, counter_class
+from ipclab.backends.registry import backend_class
 from ipclab.brokers import Broker, Fleet, ProviderName
 from ipclab.errors import BrokerUnavailableError
 from ipclab.experiment import Experiment, Plan, Request, faces
@@ -29,7 +29,7 @@ from ipclab.results.table import table
 from ipclab.trial import clock, folders
 from ipclab.trial.record import BrokerFacts, TrialRecord
 from ipclab.trial.runner import run_trial
-from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec, takes_counter
+from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec
 
 
 class Observer(Protocol):
@@ -56,11 +56,7 @@ class Outcome:
 
 def broker_of(spec: TrialSpec) -> BrokerKind | None:
     """The kind of broker that this trial needs."""
-    return _broker_of(spec.backend, takes_counter(spec))
-
-
-def _broker_of(backend: Variant, is_counter: bool) -> BrokerKind | None:
-    return (counter_class if is_counter else channel_class)(backend).broker
+    return backend_class(spec.face, spec.backend).broker
 
 
 def run(
@@ -88,7 +84,7 @@ def run(
     clock_test = clock.self_test(start_method)
     kinds = sorted({kind for spec in plan.trials if (kind := broker_of(spec))})
     with brokers.acquire(kinds, provider=provider, install=install, on_event=observer.note) as fleet:
-        asked = {_broker_of(v, face == "counter") for v in request.backends for face in faces(v)}
+        asked = {backend_class(face, v).broker for v in request.backends for face in faces(v)}
         for kind, reason in fleet.missing.items():
             if kind in asked or provider is not None:
                 raise BrokerUnavailableError(reason)

@@ -9,7 +9,6 @@ from ipclab.backends.registry import Variant
 from tests.conformance.conftest import Bench, connected
 from tests.support import ends
 from tests.support.ends import Remote
-from tests.support.gates import gated_client
 
 pytestmark = pytest.mark.timeout(60, method="signal")
 
@@ -28,7 +27,7 @@ def increment_at_once(clients: list[Remote], times: int) -> None:
 
 def gated_clients(bench: Bench, counter: Counter) -> list[Remote]:
     gate = counter.site.context.Barrier(2)
-    return connected([bench.start(counter, gated_client, index, gate) for index in range(2)])
+    return connected([bench.start(counter, ends.held_counter_client, index, gate) for index in range(2)])
 
 
 def test_a_safe_counter_loses_no_increment_of_four_processes(bench: Bench, safe_counter: Variant) -> None:

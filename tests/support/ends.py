@@ -7,12 +7,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
+from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from ipclab.backends.base import Channel, Consumer, Counter, CounterClient, Producer
 from ipclab.startmethod import StartMethod, context
 
 DEADLINE_S = 30.0
+GATE_WITHIN_S = 20.0
 STOP_ROUND_S = 0.5
 STOP = b"-- end of test --"
 
@@ -116,6 +118,21 @@ def consumer(channel: Channel, index: int) -> Consumer:
 def counter_client(counter: Counter, index: int) -> CounterClient:
     """The role of a counter's client."""
     return counter.client(index)
+
+
+def held_counter_client(counter: Counter, index: int, gate: Barrier) -> CounterClient:
+    """The role of a client that waits at the gate after the first reading of its first increment."""
+    waited = False
+
+    def wait_once() -> None:
+        nonlocal waited
+        if not waited:
+            waited = True
+            gate.wait(GATE_WITHIN_S)
+
+    client = counter.held_client(index, wait_once)
+    assert client is not None
+    return client
 
 
 def counter_owner(counter: Counter) -> None:

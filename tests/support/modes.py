@@ -6,8 +6,15 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ipclab.backends.base import Channel, Counter, Guarantees, Option, OptionValue, Site
-from ipclab.backends.registry import Variant, channel_class, channel_names, counter_class, counter_names
+from ipclab.backends.base import Channel, Counter, Face, Guarantees, Option, OptionValue, SharedState, Site
+from ipclab.backends.registry import (
+    Variant,
+    channel_class,
+    channel_names,
+    counter_class,
+    counter_names,
+    shared_class,
+)
 from ipclab.errors import UnknownNameError
 
 WINDOW = 10
@@ -73,6 +80,11 @@ def counters(asked: Sequence[str]) -> list[Variant]:
 def counter(variant: Variant) -> Counter:
     """An instance to ask what it declares."""
     return counter_class(variant)(Site(namespace="ipclab:modes"), **variant.options)
+
+
+def shared(face: Face, variant: Variant) -> SharedState:
+    """An instance to ask what it declares."""
+    return shared_class(face, variant)(Site(namespace="ipclab:modes"), **variant.options)
 
 
 def _chosen(asked: Sequence[str], names: Sequence[str], others: Sequence[str]) -> list[Variant]:

@@ -160,8 +160,8 @@ def test_a_backend_of_another_package_is_listed_last_and_can_be_used(install: In
     [
         ("ipclab_other_backend:Missing", "cannot be imported"),
         ("ipclab_no_such_module:Other", "cannot be imported"),
-        ("ipclab_other_backend:NoBackend", "is no Channel and no Counter class"),
-        ("ipclab_other_backend:VALUE", "is no Channel and no Counter class"),
+        ("ipclab_other_backend:NoBackend", "is no Channel, Counter, Register or Mutex class"),
+        ("ipclab_other_backend:VALUE", "is no Channel, Counter, Register or Mutex class"),
     ],
 )
 def test_a_package_whose_entry_point_is_no_backend_is_named(install: Install, target: str, line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ipclab.backends import registry
-from ipclab.backends.base import Channel, Counter, Site
+from ipclab.backends.base import Channel, SharedState, Site
 from ipclab.backends.registry import Variant
 from ipclab.experiment import STANDARD_CHANNELS
 from tests.support.documents import CHECKOUT, section, tables
@@ -47,7 +47,7 @@ def declared(text: str) -> list[str]:
 
 
 def option_rows(
-    names: Sequence[str], load: Callable[[Variant], type[Channel] | type[Counter]]
+    names: Sequence[str], load: Callable[[Variant], type[Channel] | type[SharedState]]
 ) -> list[list[str]]:
     return [
         [
@@ -86,11 +86,41 @@ def test_every_discipline_stands_in_the_table_as_safe_or_not() -> None:
     expected = []
     for name in own(registry.counter_names()):
         kind = registry.counter_class(Variant(name))
-        choices = next(option.choices for option in kind.options if option.name == "discipline")
-        for choice in choices:
+        for choice in kind.disciplines():
             counter = kind(SITE, discipline=choice)
             expected.append([f"`{name}`", f"`{choice}`", "yes" if counter.safe else "no", counter.reach])
     assert [row[:4] for row in found[1:]] == expected
+
+
+def test_the_options_of_registers_and_locks_are_those_of_the_code() -> None:
+    _, registers = tables(section(PAGE, "Registers"))
+    assert registers[1:] == option_rows(own(registry.register_names()), registry.register_class)
+    _, locks = tables(section(PAGE, "Locks"))
+    assert locks[1:] == option_rows(own(registry.mutex_names()), registry.mutex_class)
+
+
+def test_every_discipline_of_a_register_stands_in_the_table_with_its_load() -> None:
+    found, _ = tables(section(PAGE, "Registers"))
+    expected = []
+    for name in own(registry.register_names()):
+        kind = registry.register_class(Variant(name))
+        for choice in kind.disciplines():
+            one = kind(SITE, discipline=choice)
+            load = "compare and set" if one.compares else "read and write"
+            expected.append([f"`{name}`", f"`{choice}`", "yes" if one.safe else "no", one.reach, load])
+    assert [row[:5] for row in found[1:]] == expected
+
+
+def test_every_discipline_of_a_lock_stands_in_the_table_and_whether_it_frees_itself() -> None:
+    found, _ = tables(section(PAGE, "Locks"))
+    expected = []
+    for name in own(registry.mutex_names()):
+        kind = registry.mutex_class(Variant(name))
+        for choice in kind.disciplines():
+            one = kind(SITE, discipline=choice)
+            frees = "yes" if one.expires else "no"
+            expected.append([f"`{name}`", f"`{choice}`", "yes" if one.safe else "no", one.reach, frees])
+    assert [row[:5] for row in found[1:]] == expected
 
 
 def test_how_each_channel_works_is_explained() -> None:

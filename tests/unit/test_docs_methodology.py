@@ -68,12 +68,14 @@ def test_the_experiments_do_what_the_methodology_says() -> None:
     assert values("latency", "paced", "rate_per_s") == {100, 1000}
     assert values("round_trip", "ping-pong", "size_bytes") == {64}
     assert values("race", "counter", "producers") == {2, 4}
+    assert values("race", "register", "producers") == values("race", "lock", "producers") == {4}
+    assert values("race", "forced", "scenario") == {"counter", "register", "lock"}
     for words in (
         "`paced` at 500 messages a second in the first repeat; each counter with 2 processes",
         "`stream` in 1→1, 4→1, 1→4, 4→4; 64 B, 1 KiB, 64 KiB; window 1 and 100",
         "`paced` at 100 and 1 000 messages a second",
         "`ping-pong`, 64 B",
-        "`counter`, every discipline, 2 and 4 processes",
+        "`counter`, every discipline, 2 and 4 processes; `register` and `lock`, every discipline, 4",
         "The windows of the default comparison last 0.4 s",
     ):
         assert words in PAGE

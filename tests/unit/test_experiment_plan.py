@@ -103,6 +103,54 @@ def test_a_counter_is_spread_over_its_disciplines_unless_one_is_chosen() -> None
 
 
 @pytest.mark.parametrize(
+    ("backend", "faces"),
+    [
+        ("redis", ["counter", "register", "lock"]),
+        ("redis:discipline=watch", ["counter", "register"]),
+        ("redis:discipline=fenced", ["lock"]),
+        ("redis:discipline=incr", ["counter"]),
+        ("redis:ttl_ms=100", ["lock"]),
+        ("memcached:discipline=get-set", ["counter", "register", "lock"]),
+        ("value:discipline=lock", ["lock"]),
+        ("rabbitmq:discipline=token", ["counter", "lock"]),
+        ("manager-dict", ["channel", "counter", "register", "lock"]),
+    ],
+)
+def test_a_discipline_says_what_the_backend_is_used_as(backend: str, faces: list[str]) -> None:
+    assert experiment.faces(Variant.parse(backend)) == faces
+
+
+def test_the_race_takes_what_fits_a_discipline_and_forces_it_too() -> None:
+    plan = experiment.load("race").plan(request("redis:discipline=watch", repeats=1))
+    assert [(t.workload, t.face, t.producers) for t in plan.trials] == [
+        ("counter", "counter", 2),
+        ("counter", "counter", 4),
+        ("register", "register", 4),
+        ("forced", "counter", 2),
+        ("forced", "register", 2),
+    ]
+
+
+def test_a_forced_race_is_always_between_two_and_takes_no_time_of_its_own() -> None:
+    plan = experiment.load("race").plan(
+        request("value", repeats=1, producers=7, duration_s=9.0, warmup_s=1.0)
+    )
+    assert {(t.producers, t.duration_s) for t in plan.trials if t.workload == "forced"} == {(2, 0.1)}
+    assert {(t.producers, t.duration_s) for t in plan.trials if t.workload != "forced"} == {(7, 9.0)}
+
+
+def test_a_discipline_that_no_face_has_is_an_error_that_names_what_there_is() -> None:
+    with pytest.raises(UsageError, match="redis: discipline is one of get-set, multi"):
+        experiment.load("race").plan(request("redis:discipline=brave"))
+
+
+def test_the_race_forces_every_discipline_that_it_puts_under_load() -> None:
+    plan = experiment.load("race").plan(request(repeats=1))
+    loaded = {(t.face, str(t.backend)) for t in plan.trials if t.workload != "forced"}
+    assert loaded == {(t.face, str(t.backend)) for t in plan.trials if t.workload == "forced"}
+
+
+@pytest.mark.parametrize(
     ("backend", "channels", "counters"),
     [
         ("pipe", 1, 1),

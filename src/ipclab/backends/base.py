@@ -1,7 +1,8 @@
 """What a backend is: the contract that adapters fulfil and that the rest of the lab relies on.
 
 A *channel* carries messages from producers to consumers; a *counter* is one shared number that processes
-increment. An adapter only adapts: it reads no clock, keeps no statistics, logs nothing, and never retries.
+increment; *registers* and *locks* are in ``shared.py``. An adapter only adapts: it reads no clock, keeps no
+statistics, logs nothing, and never retries.
 
 Life of a channel within a trial::
 
@@ -29,6 +30,11 @@ from ipclab.startmethod import Context, StartMethod, context
 BrokerKind = Literal["redis", "rabbitmq", "memcached"]
 LossCause = Literal["consumer crash", "producer crash", "broker crash", "connection loss", "overload"]
 OptionValue = str | int
+Face = Literal["channel", "counter", "register", "lock"]
+"""What a backend is used as: a ``channel`` carries messages, the others are shared state."""
+Pause = Callable[[], None]
+"""Called by a held client at the moment at which others can come between: see ``Counter.held_client``."""
+Reach = Literal["process tree", "host", "network"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,24 +247,27 @@ class CounterClient(abc.ABC):
         """Release the connection."""
 
 
-class Counter(abc.ABC):
-    """The shared-state face of a backend: one number, incremented under a named *discipline*.
+class SharedState(abc.ABC):
+    """What the faces that hold state have in common: something shared, used under a named *discipline*.
 
-    Each discipline is a value of the option ``discipline``, which every counter has.
+    Each discipline is a value of the option ``discipline``, which each of them has.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     broker: ClassVar[BrokerKind | None] = None
     options: ClassVar[tuple[Option, ...]] = ()
-    has_owner: ClassVar[bool] = False
-    """Whether one more process must run ``serve()`` while the counter is used."""
 
     def __init__(self, site: Site, **options: OptionValue) -> None:
         self.site = site
         self.chosen: Mapping[str, OptionValue] = {
             o.name: options.get(o.name, o.default) for o in self.options
         }
+
+    @classmethod
+    def disciplines(cls) -> tuple[str, ...]:
+        """All that it has, in the order in which they are shown."""
+        return next(option.choices for option in cls.options if option.name == "discipline")
 
     @property
     def discipline(self) -> str:
@@ -268,24 +277,16 @@ class Counter(abc.ABC):
     @property
     @abc.abstractmethod
     def safe(self) -> bool:
-        """Whether this discipline declares that no confirmed increment is ever lost."""
+        """Whether this discipline declares that processes which race cannot do harm."""
 
     @property
     @abc.abstractmethod
-    def reach(self) -> Literal["process tree", "host", "network"]:
+    def reach(self) -> Reach:
         """Who can take part."""
 
     @abc.abstractmethod
     def setup(self) -> None:
-        """Create the counter with the value 0, under ``site.namespace``."""
-
-    @abc.abstractmethod
-    def client(self, index: int) -> CounterClient:
-        """Connect the client with this index (0 to ``site.producers`` - 1), in its own worker."""
-
-    def serve(self) -> None:
-        """Own the value and answer requests until ``stop_owner()``; runs in a process of its own."""
-        raise TypeError(f"{self.name} has no owner")
+        """Create what is shared, under ``site.namespace``."""
 
     @abc.abstractmethod
     def teardown(self) -> None:
@@ -294,3 +295,27 @@ class Counter(abc.ABC):
     def server_pids(self) -> tuple[int, ...]:
         """Helper processes that ``setup()`` started and whose cost counts as the broker's."""
         return ()
+
+
+class Counter(SharedState):
+    """A number that is incremented; ``safe`` says that no confirmed increment is ever lost, and ``setup()``
+    creates it with the value 0."""
+
+    has_owner: ClassVar[bool] = False
+    """Whether one more process must run ``serve()`` while the counter is used."""
+
+    @abc.abstractmethod
+    def client(self, index: int) -> CounterClient:
+        """Connect the client with this index (0 to ``site.producers`` - 1), in its own worker."""
+
+    def held_client(self, index: int, pause: Pause) -> CounterClient | None:
+        """As ``client()``, but each increment calls ``pause()`` after it has read and before it writes.
+
+        None where a client has nothing between the two: an increment is one request, or one step. A counter
+        that does not override this has nothing forced on it.
+        """
+        raise NotImplementedError(f"{self.name} does not say how its clients are held")
+
+    def serve(self) -> None:
+        """Own the value and answer requests until ``stop_owner()``; runs in a process of its own."""
+        raise TypeError(f"{self.name} has no owner")

@@ -10,7 +10,8 @@ import ctypes
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Literal
 
-from ipclab.backends.base import Counter, CounterClient, Option
+from ipclab.backends.base import Counter, CounterClient, Option, Pause
+from ipclab.backends.held import held
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue, SimpleQueue
@@ -65,7 +66,14 @@ class ValueCounter(Counter):
 
     def client(self, index: int) -> CounterClient:
         assert self._value is not None, "setup() comes first"
-        return (LockedValueClient if self.safe else NaiveValueClient)(self._value)
+        return self._client(self._value)
+
+    def held_client(self, index: int, pause: Pause) -> CounterClient:
+        assert self._value is not None, "setup() comes first"
+        return self._client(held(self._value, pause, "value"))
+
+    def _client(self, value: Synchronized[int]) -> CounterClient:
+        return (LockedValueClient if self.safe else NaiveValueClient)(value)
 
     def teardown(self) -> None:
         self._value = None
@@ -111,6 +119,9 @@ class PipeOwnerCounter(Counter):
 
     def client(self, index: int) -> CounterClient:
         return PipeOwnerClient(self._pipes[index][0])
+
+    def held_client(self, index: int, pause: Pause) -> None:
+        return None
 
     def serve(self) -> None:
         value = 0
@@ -181,6 +192,9 @@ class QueueOwnerCounter(Counter):
     def client(self, index: int) -> CounterClient:
         assert self._requests is not None, "setup() comes first"
         return QueueOwnerClient(index, self._requests, self._answers[index])
+
+    def held_client(self, index: int, pause: Pause) -> None:
+        return None
 
     def serve(self) -> None:
         assert self._requests is not None, "setup() comes first"

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from multiprocessing.managers import DictProxy
 from typing import Literal
 
-from ipclab.backends.base import Counter, CounterClient, Option
+from ipclab.backends.base import Counter, CounterClient, Option, Pause
+from ipclab.backends.held import held
 from ipclab.backends.manager import ManagerServer
 
 KEY = "n"
@@ -50,7 +51,13 @@ class ManagerDictCounter(ManagerServer, Counter):
         self._lock = manager.Lock()
 
     def client(self, index: int) -> CounterClient:
-        return _Client(self._dict, self._lock if self.safe else nullcontext())
+        return _Client(self._dict, self._guard())
+
+    def held_client(self, index: int, pause: Pause) -> CounterClient:
+        return _Client(held(self._dict, pause), self._guard())
+
+    def _guard(self) -> AbstractContextManager[object]:
+        return self._lock if self.safe else nullcontext()
 
 
 class _Client(CounterClient):

@@ -6,7 +6,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Literal
 
-from ipclab.backends.base import Counter, CounterClient, Option
+from ipclab.backends.base import Counter, CounterClient, Option, Pause
+from ipclab.backends.held import held
 from ipclab.backends.memcached import connect, counter_gone
 
 if TYPE_CHECKING:
@@ -60,7 +61,14 @@ class MemcachedCounter(Counter):
             client.set(self.key, "0")
 
     def client(self, index: int) -> CounterClient:
-        client = connect(self.site.broker_url)
+        return self._client(connect(self.site.broker_url))
+
+    def held_client(self, index: int, pause: Pause) -> CounterClient | None:
+        if self.discipline == "incr":
+            return None
+        return self._client(held(connect(self.site.broker_url), pause, "get", "gets"))
+
+    def _client(self, client: Client) -> _Client:
         if self.discipline == "add-lock":
             return _AddLock(client, self.key, self.lock_key, int(self.chosen["lock_ttl_s"]))
         return _CLIENTS[self.discipline](client, self.key)

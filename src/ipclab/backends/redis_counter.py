@@ -6,7 +6,8 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
-from ipclab.backends.base import Counter, CounterClient, Option
+from ipclab.backends.base import Counter, CounterClient, Option, Pause
+from ipclab.backends.held import held
 from ipclab.backends.redis_client import connect
 from ipclab.errors import ChannelError
 
@@ -68,7 +69,19 @@ class RedisCounter(Counter):
             client.set(self.key, 0)
 
     def client(self, index: int) -> CounterClient:
+        return self._client(connect(self.site.broker_url))
+
+    def held_client(self, index: int, pause: Pause) -> CounterClient | None:
+        if self.discipline in ("lua", "incr"):
+            return None
         client = connect(self.site.broker_url)
+        if self.discipline != "watch":
+            return self._client(held(client, pause, "get"))
+        watching = _Watch(client, self.key)
+        watching.transaction = held(watching.transaction, pause, "get")
+        return watching
+
+    def _client(self, client: Redis) -> _Client:
         if self.discipline == "lock":
             return _Lock(client, self.key, self.lock_key, int(self.chosen["lock_ttl_ms"]))
         return _CLIENTS[self.discipline](client, self.key)
@@ -119,10 +132,10 @@ class _Watch(_Client):
 
         super().__init__(client, key)
         self._conflict = WatchError
-        self._transaction: Any = client.pipeline()  # redis-py leaves watch() without types
+        self.transaction: Any = client.pipeline()  # redis-py leaves watch() without types
 
     def increment(self) -> None:
-        transaction = self._transaction
+        transaction = self.transaction
         while True:
             try:
                 transaction.watch(self._key)

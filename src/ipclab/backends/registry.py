@@ -1,7 +1,8 @@
 """Which backends there are: the lab's own, and those of installed packages.
 
 A package adds a backend with one entry point in the group ``ipclab.backends`` that names a subclass of
-``Channel`` or ``Counter``. Modules are imported when a backend is asked for: naming one costs nothing.
+``Channel``, ``Counter``, ``Register`` or ``Mutex``. Modules are imported when a backend is asked for: naming
+one costs nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ipclab.backends.base import Channel, Counter, Option, OptionValue
+from ipclab.backends.base import Channel, Counter, Face, Option, OptionValue, SharedState
+from ipclab.backends.shared import Mutex, Register
 from ipclab.errors import UnknownNameError, UsageError
 
 ENTRY_POINT_GROUP = "ipclab.backends"
@@ -43,6 +45,21 @@ _COUNTERS = {
     "redis": "ipclab.backends.redis_counter:RedisCounter",
     "memcached": "ipclab.backends.memcached_counter:MemcachedCounter",
     "rabbitmq": "ipclab.backends.rabbitmq_counter:RabbitmqCounter",
+}
+
+_REGISTERS = {
+    "manager-dict": "ipclab.backends.manager_shared:ManagerDictRegister",
+    "value": "ipclab.backends.local_register:ValueRegister",
+    "redis": "ipclab.backends.redis_register:RedisRegister",
+    "memcached": "ipclab.backends.memcached_shared:MemcachedRegister",
+}
+
+_MUTEXES = {
+    "manager-dict": "ipclab.backends.manager_shared:ManagerDictMutex",
+    "value": "ipclab.backends.local_mutex:ValueMutex",
+    "redis": "ipclab.backends.redis_mutex:RedisMutex",
+    "memcached": "ipclab.backends.memcached_shared:MemcachedMutex",
+    "rabbitmq": "ipclab.backends.rabbitmq_mutex:RabbitmqMutex",
 }
 
 
@@ -81,9 +98,19 @@ def counter_names() -> list[str]:
     return list(_counters())
 
 
+def register_names() -> list[str]:
+    """Names of all registers, the lab's own first."""
+    return list(_registers())
+
+
+def mutex_names() -> list[str]:
+    """Names of all locks, the lab's own first."""
+    return list(_mutexes())
+
+
 def is_own(name: str) -> bool:
     """Whether this backend is the lab's own, not one of another package."""
-    return name in _CHANNELS or name in _COUNTERS
+    return any(name in own for own in (_CHANNELS, _COUNTERS, _REGISTERS, _MUTEXES))
 
 
 def channel_class(variant: Variant) -> type[Channel]:
@@ -98,6 +125,43 @@ def counter_class(variant: Variant) -> type[Counter]:
     found = _load(_counters(), "counter", variant)
     assert issubclass(found, Counter)
     return found
+
+
+def register_class(variant: Variant) -> type[Register]:
+    """The class of a register, its options checked. Raises UnknownNameError or UsageError."""
+    found = _load(_registers(), "register", variant)
+    assert issubclass(found, Register)
+    return found
+
+
+def mutex_class(variant: Variant) -> type[Mutex]:
+    """The class of a lock, its options checked. Raises UnknownNameError or UsageError."""
+    found = _load(_mutexes(), "lock", variant)
+    assert issubclass(found, Mutex)
+    return found
+
+
+def shared_class(face: Face, variant: Variant) -> type[SharedState]:
+    """The class of a counter, register or lock. Raises UnknownNameError or UsageError."""
+    if face == "register":
+        return register_class(variant)
+    return mutex_class(variant) if face == "lock" else counter_class(variant)
+
+
+def backend_class(face: Face, variant: Variant) -> type[Channel] | type[SharedState]:
+    """The class of a backend, used as this. Raises UnknownNameError or UsageError."""
+    return channel_class(variant) if face == "channel" else shared_class(face, variant)
+
+
+def backend_names(face: Face) -> list[str]:
+    """Names of all backends that can be used as this, the lab's own first."""
+    names = {
+        "channel": channel_names,
+        "counter": counter_names,
+        "register": register_names,
+        "lock": mutex_names,
+    }
+    return names[face]()
 
 
 def _load(known: Mapping[str, str | type], what: str, variant: Variant) -> type:
@@ -141,6 +205,16 @@ def _counters() -> dict[str, str | type]:
     return {**_COUNTERS, **_third_party(Counter)}
 
 
+@functools.cache
+def _registers() -> dict[str, str | type]:
+    return {**_REGISTERS, **_third_party(Register)}
+
+
+@functools.cache
+def _mutexes() -> dict[str, str | type]:
+    return {**_MUTEXES, **_third_party(Mutex)}
+
+
 def _third_party(base: type) -> dict[str, str | type]:
     found: dict[str, str | type] = {}
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
@@ -152,10 +226,12 @@ def _third_party(base: type) -> dict[str, str | type]:
                 f"the backend {point.name} ({point.value}) cannot be imported: {cause}; "
                 f"repair or uninstall its package"
             ) from error
-        if not (isinstance(loaded, type) and issubclass(loaded, Channel | Counter)):
-            raise UsageError(f"the backend {point.name} ({point.value}) is no Channel and no Counter class")
+        if not (isinstance(loaded, type) and issubclass(loaded, Channel | Counter | Register | Mutex)):
+            raise UsageError(
+                f"the backend {point.name} ({point.value}) is no Channel, Counter, Register or Mutex class"
+            )
         if issubclass(loaded, base):
-            if loaded.name in _CHANNELS or loaded.name in _COUNTERS:
+            if is_own(loaded.name):
                 raise UsageError(
                     f"the backend {point.value} takes the name {loaded.name}, which is ipclab's own"
                 )

@@ -6,6 +6,8 @@ there was a moment common to all, somewhere in the backward zone from the last s
 history is linearizable if no two forward zones overlap and no backward zone lies inside a forward one. The
 initial null was written before everything.
 
+A key with cas operations needs a search, unless two of them found the same value, which was there only once.
+
 Operations without a known end: a write that nobody read from never happened; one that was read from did, and
 its end is then that of the reads. A read without an answer says nothing.
 """
@@ -44,6 +46,7 @@ def check_register(history: History) -> Findings:
     everything = rank(history)
     _find_unfit(found, everything)
     unfit = np.array(list(found.unfit), np.int64)
+    _lost_updates(found, everything)
     ranks = rank(history, without_keys=unfit) if len(unfit) else everything
     clusters = _clusters(found, ranks)
     _zones(found, ranks, clusters)
@@ -66,6 +69,28 @@ def _find_unfit(found: Findings, ranks: Ranks) -> None:
         found.unfit[int(key)] = "null was written, which is also the initial value"
     for key in np.unique(ranks.key[f == CAS]):
         found.unfit[int(key)] = "it has cas operations"
+
+
+def _lost_updates(found: Findings, ranks: Ranks) -> None:
+    """Of several cas that found the same old value there, one can have been right, if no value is written
+    twice: what it replaced does not come back. It takes no search to tell."""
+    history, value = found.history, found.history.values.value
+    f = history.f[ranks.places]
+    for key in np.unique(ranks.key[f == CAS]):
+        places = ranks.places[ranks.key == key]
+        written = [value(int(v)) for v in history.value[places[history.f[places] == WRITE]]]
+        by_old: dict[int, list[int]] = {}
+        for place in places[history.f[places] == CAS].tolist():
+            old, new = value(int(history.value[place]))
+            written.append(new)
+            if history.outcome[place] == OK:
+                by_old.setdefault(history.values.code(old), []).append(place)
+        codes = {history.values.code(new) for new in written}
+        clashing = [found_it for found_it in by_old.values() if len(found_it) > 1]
+        if clashing and len(codes) == len(written) and NULL not in codes:
+            old, _ = value(int(history.value[clashing[0][0]]))
+            text = f"more than one cas found {shown(old)} there, and it was put there once"
+            found.clash("lost-update", sum(len(c) - 1 for c in clashing), clashing[0][:2], text)
 
 
 def _clusters(found: Findings, ranks: Ranks) -> Clusters:

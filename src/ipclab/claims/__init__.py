@@ -27,7 +27,7 @@ from ipclab.claims.base import (
 )
 from ipclab.claims.bench import Bench
 from ipclab.claims.child import Child, Fate
-from ipclab.claims.share import Share, wilson
+from ipclab.claims.share import Share
 from ipclab.claims.supervisor import main
 from ipclab.claims.timeline import Timeline
 
@@ -50,5 +50,4 @@ __all__ = [
     "holds_when",
     "main",
     "refuted",
-    "wilson",
 ]

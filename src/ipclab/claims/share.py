@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from ipclab.claims.base import Text
-
-_Z_95 = 1.959963984540054
-
-
-def wilson(k: int, n: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a share that was seen k times in n trials; (0, 1) for no trials.
-
-    It stays inside 0 to 1 and has a width even where k is 0 or n, so "never seen" is not "impossible".
-    Raises ValueError unless 0 <= k <= n.
-    """
-    if not 0 <= k <= n:
-        raise ValueError(f"{k} of {n} is no share")
-    if n == 0:
-        return 0.0, 1.0
-    share, z2 = k / n, _Z_95**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z_95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    # Rounding errors would otherwise make the interval miss a share of exactly 0 or 1.
-    return (0.0 if k == 0 else middle - half), (1.0 if k == n else middle + half)
+from ipclab.results.stats import wilson
 
 
 class Share(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from ipclab.cli.options import RESULTS, emit, output_options
 from ipclab.cli.tables import table
 
 if TYPE_CHECKING:
-    from ipclab.backends.base import Channel, Counter, Option
+    from ipclab.backends.base import Channel, Face, Option
     from ipclab.results.formats import Format
 
 
@@ -73,21 +73,11 @@ def backends() -> None:
     header = ["channel", "delivery", "may lose at", "order", "durable", "confirm", "reach", "shape", "broker"]
     click.echo(table(header, rows))
     click.echo()
-    rows = []
-    for name in registry.counter_names():
-        counter = registry.counter_class(Variant(name))
-        safe = {d: counter(site, discipline=d).safe for d in _disciplines(counter)}
-        rows.append(
-            [
-                name,
-                ", ".join(d for d, is_safe in safe.items() if is_safe) or "–",
-                ", ".join(d for d, is_safe in safe.items() if not is_safe) or "–",
-                counter(site).reach,
-                counter.broker or "–",
-            ]
-        )
-    click.echo(table(["counter", "safe disciplines", "unsafe disciplines", "reach", "broker"], rows))
-    click.echo()
+    faces: tuple[Face, ...] = ("counter", "register", "lock")
+    for face in faces:
+        header = [face, "safe disciplines", "unsafe disciplines", "reach", "broker"]
+        click.echo(table(header, [_shared(face, name) for name in registry.backend_names(face)]))
+        click.echo()
     rows = []
     for name in registry.channel_names():
         options = registry.channel_class(Variant(name)).options
@@ -97,8 +87,20 @@ def backends() -> None:
     click.echo(table(["broker", "here"], [[kind, outlook(kind)] for kind in KINDS]))
 
 
-def _disciplines(counter: type[Counter]) -> tuple[str, ...]:
-    return next(option.choices for option in counter.options if option.name == "discipline")
+def _shared(face: Face, name: str) -> list[str]:
+    from ipclab.backends.base import Site
+    from ipclab.backends.registry import Variant, shared_class
+
+    kind = shared_class(face, Variant(name))
+    site = Site(namespace="ipclab:list")
+    safe = {discipline: kind(site, discipline=discipline).safe for discipline in kind.disciplines()}
+    return [
+        name,
+        ", ".join(d for d, is_safe in safe.items() if is_safe) or "–",
+        ", ".join(d for d, is_safe in safe.items() if not is_safe) or "–",
+        kind(site).reach,
+        kind.broker or "–",
+    ]
 
 
 def _shape(channel: type[Channel]) -> str:

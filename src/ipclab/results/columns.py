@@ -34,7 +34,9 @@ class Column:
 def columns(rows: Sequence[Row]) -> list[Column]:
     """The columns for these rows, all of one kind."""
     if all(row.kind == "counter" for row in rows):
-        return _COUNTERS
+        return _RACED_COUNTERS if any(row.race for row in rows) else _COUNTERS
+    if all(row.kind in ("register", "lock") for row in rows):
+        return _RACES
     only_paced = all(set(row.limits) <= {"pacing"} for row in rows)
     limit = replace(_LIMIT, optional=True) if only_paced else _LIMIT
     return [*_NAMES, *_conditions(rows), *_measured(rows), _LEDGER, limit, VERDICT]
@@ -126,6 +128,28 @@ def _lost_updates(row: Row) -> str:
     return f"{units.percent(found.lost_share)} ({found.repeats_that_lost}/{found.repeats})"
 
 
+def _lost_share(row: Row) -> str:
+    return NOT_APPLICABLE if row.updates is None else units.percent(row.updates.lost_share)
+
+
+def _anomalies(row: Row) -> str:
+    if row.race is None or not row.race.anomalies:
+        return NOT_APPLICABLE
+    return " ".join(f"{name} {units.count(count)}" for name, count in row.race.anomalies.items())
+
+
+def _observed(row: Row) -> str:
+    if row.race is None or not row.race.trials:
+        return NOT_APPLICABLE
+    return f"{row.race.observed}/{row.race.trials} ({row.race.low * 100:.0f}–{row.race.high * 100:.0f}%)"
+
+
+def _possible(row: Row) -> str:
+    if row.race is None or not row.race.forced:
+        return NOT_APPLICABLE
+    return f"{'yes' if row.race.shown else 'no'} {row.race.shown}/{row.race.forced}"
+
+
 def _price(row: Row) -> str:
     return NOT_APPLICABLE if row.safety_price is None else f"×{units.number(row.safety_price, 2)}"
 
@@ -195,7 +219,7 @@ _CPU = [
 _LEDGER = Column("lost/dup\nreo/corr", _ledger, full="lost/duplicated/reordered/corrupted")
 _LIMIT = Column("limit", _limit, right=False)
 VERDICT = Column("verdict", lambda row: row.verdict, right=False)
-_COUNTERS = [
+_DISCIPLINE = [
     Column("#", _rank, key=True),
     Column(
         "backend and discipline",
@@ -205,14 +229,48 @@ _COUNTERS = [
         flexible=True,
     ),
     Column("pro-\ncesses", lambda row: str(row.producers), full="processes"),
-    Column("updates", _figure(lambda row: row.updates_per_s)),
-    Column("lost updates", _lost_updates),
-    Column("price of\nsafety", _price, full="price of safety"),
+]
+_UPDATES = Column("updates", _figure(lambda row: row.updates_per_s))
+_PRICE = Column("price of\nsafety", _price, full="price of safety")
+_UPDATE_TIMES = [
     Column("p50", _time(lambda row: row.update, "p50")),
     Column("p99", _time(lambda row: row.update, "p99")),
     Column("p99.9", _time(lambda row: row.update, "p999"), optional=True),
+]
+_UPDATE_CPU = [
     Column("CPU µs\nwork", _worker_cpu, full="CPU µs/update, workers"),
     Column("/upd\nbroker", _broker_cpu, full="CPU µs/update, broker"),
+]
+_OBSERVED = Column("observed", _observed)
+_POSSIBLE = Column("possible", _possible)
+_COUNTERS = [
+    *_DISCIPLINE,
+    _UPDATES,
+    Column("lost updates", _lost_updates),
+    _PRICE,
+    *_UPDATE_TIMES,
+    *_UPDATE_CPU,
     _LIMIT,
+    VERDICT,
+]
+_RACED_COUNTERS = [
+    *_DISCIPLINE,
+    _UPDATES,
+    Column("lost", _lost_share, full="lost updates"),
+    _OBSERVED,
+    _POSSIBLE,
+    _PRICE,
+    *(replace(column, optional=True) for column in _UPDATE_TIMES),
+    *_UPDATE_CPU,
+    _LIMIT,
+    VERDICT,
+]
+_RACES = [
+    *_DISCIPLINE,
+    Column("operations", _figure(lambda row: row.operations_per_s)),
+    Column("anomalies", _anomalies, right=False, flexible=True),
+    _OBSERVED,
+    _POSSIBLE,
+    _PRICE,
     VERDICT,
 ]

@@ -19,6 +19,7 @@ _FIGURES = (
     "goodput_per_s",
     "round_trips_per_s",
     "updates_per_s",
+    "operations_per_s",
     "carried_per_s",
     "worker_cpu_us_per_message",
     "broker_cpu_us_per_message",
@@ -35,6 +36,7 @@ _LEDGER = (
     "reordered",
 )
 _UPDATES = ("attempted", "confirmed", "lost", "phantom", "lost_share", "repeats", "repeats_that_lost")
+_RACE = ("observed", "trials", "low", "high", "shown", "forced")
 _PLAIN = (
     "group",
     "rank",
@@ -52,6 +54,7 @@ _PLAIN = (
     "confirm",
     "durability",
     "polling",
+    "load",
     "rate_per_s",
     "arrivals",
     "late_sends",
@@ -114,6 +117,7 @@ def _columns() -> Iterable[str]:
         yield from (f"{name}_{what}" for what in _PERCENTILES)
     yield from (f"messages_{what}" for what in _LEDGER)
     yield from (f"updates_{what}" for what in _UPDATES)
+    yield from (f"race_{what}" for what in _RACE)
 
 
 def _cell_columns() -> Iterable[str]:
@@ -146,6 +150,7 @@ def _flat(row: Row) -> dict[str, object]:
         *((name, getattr(row, name), _PERCENTILES) for name in _LATENCIES),
         ("messages", row.messages, _LEDGER),
         ("updates", row.updates, _UPDATES),
+        ("race", row.race, _RACE),
     ):
         if whole is not None:
             flat.update({f"{prefix}_{what}": getattr(whole, what) for what in parts})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 from msgspec.structs import replace
 
+from ipclab.backends.base import Face
 from ipclab.results import classes, units
 from ipclab.results.classes import GuaranteeClass
 from ipclab.results.row import Row
@@ -19,17 +20,21 @@ _CLASSES: dict[str, GuaranteeClass] = {
 }
 
 
+_NAMES: dict[Face, str] = {"register": "A shared register", "lock": "A lock"}
+_KINDS: tuple[Face, ...] = get_args(Face)
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Rows that guarantee the same and were asked the same, best first."""
 
     title: str
-    kind: Literal["channel", "counter"]
+    kind: Face
     rows: tuple[Row, ...]
 
 
 def groups(rows: Iterable[Row]) -> list[Group]:
-    """Group rows by guarantee class, shape, message size, offered rate and workload; sort and rank each.
+    """Group rows by guarantee class, load, shape, message size, offered rate and workload; rank each.
 
     Rows that did what they declare come first, by speed; the others follow and have no rank. Shape, size,
     rate and start method stand in the title where they differ between rows of the same kind.
@@ -46,6 +51,7 @@ def _key(row: Row) -> tuple[object, ...]:
     return (
         row.kind,
         row.guarantee_class,
+        row.load,
         row.shape,
         row.size_bytes,
         _pace(row),
@@ -55,8 +61,8 @@ def _key(row: Row) -> tuple[object, ...]:
 
 
 def _asked(row: Row) -> str:
-    if row.kind == "counter":
-        return "updates"
+    if row.kind != "channel":
+        return row.kind
     workloads = {name.partition(" ")[0] for name in row.trials}
     return next((name for name in ("stream", "ping-pong", "paced") if name in workloads), "")
 
@@ -66,11 +72,12 @@ def _pace(row: Row) -> float | None:
     return row.rate_per_s if _asked(row) == "paced" else None
 
 
-def _order(row: Row) -> tuple[bool, int, int, int, int, float, str]:
+def _order(row: Row) -> tuple[int, int, str, int, int, int, float, str]:
     place = _CLASSES[row.guarantee_class].place
     return (
-        row.kind == "counter",
+        _KINDS.index(row.kind),
         place,
+        row.load,
         row.producers,
         row.consumers or 0,
         row.size_bytes or 0,
@@ -97,7 +104,9 @@ def _group(members: Sequence[Row], everything: Sequence[Row]) -> Group:
 
 
 def _title(row: Row, peers: Sequence[Row]) -> str:
-    parts = [row.guarantee_class]
+    parts = [row.guarantee_class.replace("Shared state", _NAMES.get(row.kind, "Shared state"))]
+    if row.load:
+        parts.append(row.load)
     if len({peer.shape for peer in peers}) > 1:
         parts.append(row.shape if row.kind == "channel" else f"{row.producers} processes")
     if row.size_bytes is not None and len({peer.size_bytes for peer in peers}) > 1:

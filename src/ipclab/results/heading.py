@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from ipclab.results import units
 from ipclab.results.result import Environment, Result
-from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec
+from ipclab.results.safety_cells import CELL_WORKLOADS
+from ipclab.trial.spec import TrialSpec
 
 
 def heading(result: Result) -> list[str]:
@@ -16,9 +17,10 @@ def heading(result: Result) -> list[str]:
         found = dict.fromkeys(f"{b.kind} {b.version} ({b.provider})" for b in result.brokers)
         lines.append(f"Brokers: {', '.join(found)}")
     specs = [trial.spec for trial in result.trials]
-    if measured := [spec for spec in specs if spec.workload not in SAFETY_WORKLOADS]:
-        lines.append(_conditions(measured))
-    if watched := [spec for spec in specs if spec.workload in SAFETY_WORKLOADS]:
+    if measured := [spec for spec in specs if spec.workload not in CELL_WORKLOADS]:
+        # A forced trial ends with its last step, so its duration says nothing.
+        lines.append(_conditions([spec for spec in measured if spec.workload != "forced"] or measured))
+    if watched := [spec for spec in specs if spec.workload in CELL_WORKLOADS]:
         lines.append(_watched(watched))
     clock = result.environment.clock
     lines.append(
@@ -41,7 +43,7 @@ def _machine(machine: Environment) -> str:
 
 
 def _conditions(specs: list[TrialSpec]) -> str:
-    messages = [spec for spec in specs if spec.workload != "counter"]
+    messages = [spec for spec in specs if spec.face == "channel"]
     parts = []
     if messages:
         parts.append(

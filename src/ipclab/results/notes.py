@@ -42,16 +42,20 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
 def closing(rows: Sequence[Row], unavailable: int) -> str:
     """One sentence on what the verdict column says."""
     many = Counter(row.verdict for row in rows)
-    lossy = sum(row.verdict == "unsafe" and row.updates is not None and row.updates.lost > 0 for row in rows)
-    spared = many["unsafe"] - lossy
+    lossy = sum(_is_lossy(row) for row in rows)
+    harmed = sum(_is_harmed(row) and not _is_lossy(row) for row in rows)
+    spared = many["unsafe"] - lossy - harmed
     parts = [
         f"{units.of(many['kept'], 'row')} kept what {'it declares' if many['kept'] == 1 else 'they declare'}"
     ]
     if lossy:
         declare = "it declares" if lossy == 1 else "they declare"
         parts.append(f"{units.of(lossy, 'unsafe discipline')} lost updates, as {declare}")
+    if harmed:
+        declare = "it declares" if harmed == 1 else "they declare"
+        parts.append(f"{units.of(harmed, 'unsafe discipline')} let a race do harm, as {declare}")
     if spared:
-        parts.append(f"{units.of(spared, 'unsafe discipline')} lost none this time, which proves nothing")
+        parts.append(f"{units.of(spared, 'unsafe discipline')} did no harm this time, which proves nothing")
     parts += [
         f"{many['broken']} BROKE what {'it declares' if many['broken'] == 1 else 'they declare'}"
         if many["broken"]
@@ -62,6 +66,14 @@ def closing(rows: Sequence[Row], unavailable: int) -> str:
         f"{unavailable} could not be measured" if unavailable else "",
     ]
     return f"Verdict: {'; '.join(part for part in parts if part)}."
+
+
+def _is_lossy(row: Row) -> bool:
+    return row.verdict == "unsafe" and row.updates is not None and row.updates.lost > 0
+
+
+def _is_harmed(row: Row) -> bool:
+    return row.verdict == "unsafe" and row.race is not None and row.race.observed + row.race.shown > 0
 
 
 def _ranks(result: Result, rows: Sequence[Row]) -> Iterator[str]:
@@ -82,6 +94,7 @@ def _ranked_by(rows: Sequence[Row]) -> str:
     names = {
         "goodput": any(row.goodput_per_s for row in rows),
         "updates": any(row.updates_per_s for row in rows),
+        "operations": any(row.operations_per_s for row in rows),
         "round trips": any(row.round_trips_per_s and not row.goodput_per_s for row in rows),
         "p50": any(row.end_to_end and not row.goodput_per_s for row in rows),
     }
@@ -146,12 +159,22 @@ def _columns(rows: Sequence[Row]) -> Iterator[str]:
         yield "window  messages sent before they are confirmed together; a larger one is a lighter task"
     if any(row.worker_cpu_us_per_message for row in rows):
         yield "CPU  µs a message (a round trip is two) or an update: all workers together, and the broker"
-    if any(row.updates for row in rows):
+    if any(row.updates and not row.race for row in rows):
         yield "lost updates  share of the confirmed ones (repeats that lost any / repeats)"
+    if any(row.race for row in rows):
+        yield from _races(rows)
     if any(row.safety_price for row in rows):
-        yield "price of safety  updates/s of the same backend's fastest unsafe discipline over the row's own"
+        what = "updates/s or operations/s" if any(row.operations_per_s for row in rows) else "updates/s"
+        yield f"price of safety  {what} of the same backend's fastest unsafe discipline over the row's own"
     if any(row.over_cores for row in rows):
         yield f"{OVER_CORES}  wanted more cores than the machine has: its processes took turns"
+
+
+def _races(rows: Sequence[Row]) -> Iterator[str]:
+    if any(row.updates for row in rows):
+        yield "lost  share of the confirmed updates"
+    yield "observed  repeats under load in which the race did harm (95% Wilson interval of their share)"
+    yield "possible  whether it did harm when two processes were made to interleave (so many of so many)"
 
 
 def _withheld(result: Result, rows: Sequence[Row]) -> Iterator[str]:

@@ -7,11 +7,10 @@ stands for what was not measured, does not apply or was withheld.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
-from ipclab.backends.base import OptionValue
+from ipclab.backends.base import Face, OptionValue
 from ipclab.errors import ResultsError
 from ipclab.results.stats import median, spread
 from ipclab.results.verdict import Word
@@ -76,10 +75,30 @@ class Updates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     repeats_that_lost: int
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``backend`` is what ``--backend`` takes; ``mode`` its options, for a counter its discipline first.
+class Race(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of a race: by luck, under load, and by force.
 
-    ``kind``      a channel carries messages, a counter is a shared number that ``producers`` processes raise.
+    ``observed`` of ``trials`` under load showed the anomaly; ``low`` and ``high`` are the ends of the Wilson
+    interval at 95 % of the share that would. ``shown`` of ``forced`` trials showed it, the processes having
+    been made to interleave; ``forced`` is 0 where that was not tried. ``anomalies`` are those of the trials
+    under load, by name; ``findings`` what came of being forced.
+    """
+
+    observed: int
+    trials: int
+    low: float
+    high: float
+    shown: int
+    forced: int
+    anomalies: dict[str, int] = {}
+    findings: list[str] = []
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``backend`` is what ``--backend`` takes; ``mode`` its options, of shared state the discipline first.
+
+    ``kind``      a channel carries messages, a counter is a shared number that ``producers`` processes raise,
+                  a register and a lock are shared by as many.
     ``rate_per_s``  the paced trials' offered rate; ``carried_per_s`` what of it arrived as goodput.
     ``*_cpu_us_per_message``  of the closed-loop trials, a round trip being two messages and an update one:
                   a paced producer spends time watching the clock, which is not the backend's cost.
@@ -87,10 +106,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``polling``   a waiting consumer polls with a back-off, as the backend declares.
     ``limit``     the most common among ``limits``, the counts of what limited the closed-loop trials.
     ``over_cores``  the trials wanted more cores than there are, so their processes took turns.
-    ``safety_price``  for a safe discipline: the updates per second of the same backend's fastest unsafe one
-                  over its own.
+    ``operations_per_s``  reads and writes of a register; acquires of a lock, each with its release.
+    ``safety_price``  for a safe discipline: the updates or operations per second of the same backend's
+                  fastest unsafe one over its own.
     ``peers``     how many rows of ``group`` it could be ranked against; ``rank`` is None without any, and
                   where there are too few repeats to tell any two of them apart.
+    ``load``      what a register is raced with; rows with another load are no rivals.
+    ``race``      of shared state for which a race was forced too.
     ``trials``    how many trials of each workload there were, by outcome too where not finished.
     """
 
@@ -98,7 +120,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     name: str
     mode: str
     options: dict[str, OptionValue]
-    kind: Literal["channel", "counter"]
+    kind: Face
     guarantee_class: str
     group: str = ""
     rank: str | None = None
@@ -115,6 +137,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     goodput_per_s: Figure | None = None
     round_trips_per_s: Figure | None = None
     updates_per_s: Figure | None = None
+    operations_per_s: Figure | None = None
     rate_per_s: float | None = None
     carried_per_s: Figure | None = None
     arrivals: str | None = None
@@ -133,6 +156,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     broker_rss_bytes: int | None = None
     messages: Messages | None = None
     updates: Updates | None = None
+    load: str = ""
+    race: Race | None = None
     safety_price: float | None = None
     limit: Limit = "unknown"
     limits: dict[Limit, int] = {}
@@ -142,14 +167,19 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def shape(self) -> str:
-        """``4→1``; for a counter the number of processes, ``4×``."""
+        """``4→1``; for shared state the number of processes, ``4×``."""
         return f"{self.producers}×" if self.consumers is None else f"{self.producers}→{self.consumers}"
+
+    @property
+    def shared_per_s(self) -> Figure | None:
+        """Updates of a counter, operations on a register or a lock."""
+        return self.updates_per_s or self.operations_per_s
 
     @property
     def speed(self) -> Figure | None:
         """What rows are sorted and ranked by, higher being better: rates, or for a row that was only paced
         how often its median latency fits into a second."""
-        measured = self.goodput_per_s or self.updates_per_s or self.round_trips_per_s
+        measured = self.goodput_per_s or self.shared_per_s or self.round_trips_per_s
         if measured is not None or self.end_to_end is None or not self.end_to_end.p50_by_repeat_ns:
             return measured
         return figure([1e9 / max(ns, 1) for ns in self.end_to_end.p50_by_repeat_ns])

@@ -12,7 +12,7 @@ import msgspec
 
 from ipclab.backends.base import OptionValue
 from ipclab.backends.registry import Variant
-from ipclab.results import verdict
+from ipclab.results import races, verdict
 from ipclab.results.classes import guarantee_class
 from ipclab.results.row import Figure, Messages, Row, Updates, figure, percentiles
 from ipclab.trial.record import Cost, Distribution, Latency, TrialRecord
@@ -26,32 +26,43 @@ def rows(trials: Iterable[TrialRecord]) -> list[Row]:
     """One row for each combination of what was set, in the order of its first trial.
 
     Paced trials stand in the row of the closed-loop trials of the same setting, unless they were run at
-    several rates: then each rate has a row of its own. Safety trials have none.
-    Raises ResultsError for an unreadable histogram.
+    several rates: then each rate has a row of its own. Trials in which a race was forced stand in every row
+    of that discipline. Other safety trials have none. Raises ResultsError for an unreadable histogram.
     """
     settings: dict[_Key, list[TrialRecord]] = {}
+    by_force: dict[_Key, list[TrialRecord]] = {}
     for trial in trials:
-        if trial.spec.workload not in SAFETY_WORKLOADS:
-            settings.setdefault(_key(trial), []).append(trial)
+        if trial.spec.workload not in SAFETY_WORKLOADS - races.WORKLOADS:
+            part = by_force if trial.spec.workload == "forced" else settings
+            part.setdefault(_key(trial), []).append(trial)
+    for key, trials_by_force in by_force.items():
+        rows_of_it = [whole for other, whole in settings.items() if _same_discipline(key, other)]
+        for whole in rows_of_it or [settings.setdefault(key, [])]:
+            whole.extend(trials_by_force)
     return _with_prices([_row(part) for whole in settings.values() for part in _by_pace(whole)])
+
+
+def _same_discipline(one: _Key, other: _Key) -> bool:
+    """Whether these differ in nothing but the number of processes."""
+    return one[:2] == other[:2] and one[3:] == other[3:]
 
 
 def _key(trial: TrialRecord) -> _Key:
     spec = trial.spec
-    counter = spec.workload == "counter"
+    channel = spec.face == "channel"
     return (
-        "counter" if counter else "channel",
+        spec.face,
         _backend(trial),
         spec.producers,
-        None if counter else spec.consumers,
-        None if counter else spec.size_bytes,
-        None if counter else spec.window,
+        spec.consumers if channel else None,
+        spec.size_bytes if channel else None,
+        spec.window if channel else None,
         spec.start_method,
     )
 
 
 def _options(trial: TrialRecord) -> dict[str, OptionValue]:
-    """The options that were set, in a fixed order; of a counter the discipline too, set or not."""
+    """The options that were set, in a fixed order; of shared state the discipline too, set or not."""
     options = dict(sorted(trial.spec.backend.options.items()))
     discipline = trial.guarantees.get("discipline")
     return {"discipline": discipline, **options} if isinstance(discipline, str) else options
@@ -79,7 +90,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
     first = trials[0]
     spec = first.spec
     declared = next((trial.guarantees for trial in trials if trial.guarantees), {})
-    counter = spec.workload == "counter"
+    channel = spec.face == "channel"
     done = [trial for trial in trials if trial.outcome == "finished"]
     paced = [trial for trial in done if trial.spec.workload == "paced"]
     closed = _closed(done)
@@ -90,14 +101,14 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
     return Row(
         backend=_backend(first),
         name=spec.backend.name,
-        mode=_mode(options, counter=counter),
+        mode=_mode(options, shared=not channel),
         options=options,
-        kind="counter" if counter else "channel",
+        kind=spec.face,
         guarantee_class=guarantee_class(declared).title,
         producers=spec.producers,
-        consumers=None if counter else spec.consumers,
-        size_bytes=None if counter else spec.size_bytes,
-        window=None if counter else spec.window,
+        consumers=spec.consumers if channel else None,
+        size_bytes=spec.size_bytes if channel else None,
+        window=spec.window if channel else None,
         start_method=spec.start_method,
         confirm=_text(declared.get("confirm")),
         durability=_text(declared.get("durability")),
@@ -106,6 +117,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         goodput_per_s=_rates(done, "stream"),
         round_trips_per_s=_rates(done, "ping-pong"),
         updates_per_s=_rates(done, "counter"),
+        operations_per_s=_rates(done, "register") or _rates(done, "lock"),
         rate_per_s=offered.rate_per_s if offered else None,
         carried_per_s=_rates(done, "paced"),
         arrivals=offered.arrivals if offered else None,
@@ -132,6 +144,8 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         ),
         messages=_messages(trials),
         updates=_updates(trials),
+        load=_text(declared.get("load")) or "",
+        race=races.race(trials),
         limit=limits.most_common(1)[0][0] if limits else "unknown",
         limits=dict(limits),
         over_cores=any(t.cost.wanted_cores > t.cost.cores for t in closed or paced if t.cost),
@@ -140,9 +154,9 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
     )
 
 
-def _mode(options: dict[str, OptionValue], *, counter: bool) -> str:
+def _mode(options: dict[str, OptionValue], *, shared: bool) -> str:
     words = [
-        str(value) if counter and name == "discipline" else f"{name}={value}"
+        str(value) if shared and name == "discipline" else f"{name}={value}"
         for name, value in options.items()
     ]
     return " ".join(words)
@@ -234,15 +248,19 @@ def _updates(trials: Sequence[TrialRecord]) -> Updates | None:
 
 
 def _with_prices(found: list[Row]) -> list[Row]:
-    unsafe: dict[tuple[str, int, str], float] = {}
+    unsafe: dict[tuple[object, ...], float] = {}
     for row in found:
-        if row.verdict == "unsafe" and row.updates_per_s:
-            place = (row.name, row.producers, row.start_method)
-            unsafe[place] = max(unsafe.get(place, 0.0), row.updates_per_s.median)
-    return [_priced(row, unsafe.get((row.name, row.producers, row.start_method))) for row in found]
+        if row.verdict == "unsafe" and row.shared_per_s:
+            unsafe[_rivals(row)] = max(unsafe.get(_rivals(row), 0.0), row.shared_per_s.median)
+    return [_priced(row, unsafe.get(_rivals(row))) for row in found]
+
+
+def _rivals(row: Row) -> tuple[object, ...]:
+    """What the rows have in common that a price is told from."""
+    return row.kind, row.name, row.load, row.producers, row.start_method
 
 
 def _priced(row: Row, unsafe_per_s: float | None) -> Row:
-    if row.verdict != "kept" or unsafe_per_s is None or not row.updates_per_s or not row.updates_per_s.median:
+    if row.verdict != "kept" or unsafe_per_s is None or not row.shared_per_s or not row.shared_per_s.median:
         return row
-    return msgspec.structs.replace(row, safety_price=unsafe_per_s / row.updates_per_s.median)
+    return msgspec.structs.replace(row, safety_price=unsafe_per_s / row.shared_per_s.median)

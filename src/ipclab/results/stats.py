@@ -16,6 +16,7 @@ LEAST_EFFECT = 0.05
 """A difference below this share is not worth a claim, whatever the test says."""
 
 _Z_95 = statistics.NormalDist().inv_cdf(0.975)
+"""The normal distribution has 95 % of its mass within so many standard deviations."""
 
 Outcome = Literal["faster", "slower", "not separated"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ipclab.backends.base import Face
 from ipclab.results import groups, heading, notes, rows, units
 from ipclab.results.columns import VERDICT, columns
 from ipclab.results.layout import Block, Head, Line, Section, Table
@@ -12,6 +13,13 @@ from ipclab.results.result import Result
 from ipclab.results.row import Row
 from ipclab.results.safety_table import safety_part
 from ipclab.trial import applicability
+
+_TITLES: dict[Face, str] = {
+    "channel": "Messages",
+    "counter": "A shared counter",
+    "register": "A shared register",
+    "lock": "A lock",
+}
 
 
 def ranked_rows(result: Result) -> list[Row]:
@@ -29,7 +37,7 @@ def table(result: Result, why_not: WhyNot = applicability.why_not) -> Table:
     problems: list[str] = []
     sections = [
         _section(title, members, problems)
-        for title, kind in (("Messages", "channel"), ("A shared counter", "counter"))
+        for kind, title in _TITLES.items()
         if (members := [row for row in found if row.kind == kind])
     ]
     safety = safety_part(result.trials, why_not, marks_taken=len(problems))

@@ -31,7 +31,8 @@ def of_trial(trial: TrialRecord) -> Word:
     and breaks nothing by itself.
     """
     if trial.safety is not None:
-        return _OF_CHECK[trial.safety.verdict]
+        word = _OF_CHECK[trial.safety.verdict]
+        return "unsafe" if word == "kept" and trial.guarantees.get("safe") is False else word
     judged = [check.verdict for check in (trial.ledger, trial.counter) if check is not None]
     if "invalid" in judged:
         return "broken"

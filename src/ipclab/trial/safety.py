@@ -53,8 +53,8 @@ Scene = Callable[[Stage], Played]
 _SCENES: dict[Workload, str] = {
     "crash": "ipclab.trial.crash:play",
     "order": "ipclab.trial.order:play",
-    "register": "ipclab.trial.register_race:play",
-    "lock": "ipclab.trial.lock_race:play",
+    "register": "ipclab.trial.loaded_race:play",
+    "lock": "ipclab.trial.loaded_race:play",
     "forced": "ipclab.trial.forced_race:play",
     "client": "ipclab.trial.client_faults:play",
 }

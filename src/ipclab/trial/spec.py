@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from ipclab.backends.base import Channel, Site
-from ipclab.backends.registry import Variant, channel_class, channel_names, counter_class
+from ipclab.backends.base import Channel, Face, Site
+from ipclab.backends.registry import Variant, channel_class, channel_names, shared_class
 from ipclab.errors import MessageTooLargeError, UsageError
 from ipclab.startmethod import StartMethod
 from ipclab.trial.fault import FaultSpec
@@ -28,6 +28,9 @@ MOST_BYTES = 2**28
 Workload = Literal[
     "stream", "paced", "ping-pong", "counter", "crash", "order", "register", "lock", "forced", "client"
 ]
+FORCIBLE: tuple[Face, ...] = ("counter", "register", "lock")
+SHARED_WORKLOADS: frozenset[Workload] = frozenset(("counter", "register", "lock", "forced"))
+"""Of shared state, to which consumers, sizes and windows mean nothing."""
 SAFETY_WORKLOADS: frozenset[Workload] = frozenset(("crash", "order", "register", "lock", "forced", "client"))
 """Not measured but watched: every operation is logged in a history, and the history is checked."""
 
@@ -53,7 +56,8 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ``grace_s``        how long connecting, draining and ending may each take before the watchdog calls it
                        a hang.
     ``fault``          what a ``crash`` trial suffers.
-    ``scenario``       which of several things a safety workload does, where it has a choice.
+    ``scenario``       which of several things a safety workload does, where it has a choice; of a ``forced``
+                       trial the face of the backend that is raced for.
     ``broker_settings``  what the broker is set to for this trial, such as ``appendonly: yes``.
     """
 
@@ -83,24 +87,28 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return max(1, min(self.max_backlog, MOST_BACKLOG_BYTES // self.size_bytes))
 
     @property
+    def face(self) -> Face:
+        """What the backend is used as."""
+        if self.workload == "client":
+            return "channel" if self.backend.name in channel_names() else "counter"
+        if self.workload == "forced":
+            return next((face for face in FORCIBLE if face == self.scenario), "channel")
+        return next((face for face in FORCIBLE if face == self.workload), "channel")
+
+    @property
     def shape(self) -> str:
         """``4→1`` for four producers and one consumer."""
         return f"{self.producers}→{self.consumers}"
 
 
-def takes_counter(spec: TrialSpec) -> bool:
-    """Whether the backend is meant as a counter, where it might be a channel too."""
-    return spec.workload == "counter" or (
-        spec.workload == "client" and spec.backend.name not in channel_names()
-    )
-
-
 def check(spec: TrialSpec) -> None:
     """Refuse a trial that cannot be. Raises UsageError, UnknownNameError or MessageTooLargeError."""
     _check_numbers(spec)
-    if takes_counter(spec):
-        counter_class(spec.backend)
+    if spec.face != "channel":
+        shared_class(spec.face, spec.backend)
         return
+    if spec.workload == "forced":
+        raise UsageError(f"a race is forced for one of {', '.join(FORCIBLE)}, not {spec.scenario!r}")
     channel = channel_class(spec.backend)
     _check_shape(spec, channel)
     _check_size(spec, channel)
@@ -122,7 +130,7 @@ def _check_numbers(spec: TrialSpec) -> None:
         raise UsageError(f"there can be {MOST_PRODUCERS} producers at most, not {spec.producers}")
     if spec.consumers > MOST_CONSUMERS:
         raise UsageError(f"there can be {MOST_CONSUMERS} consumers at most, not {spec.consumers}")
-    if spec.workload != "counter" and spec.size_bytes < SMALLEST_BYTES:
+    if spec.face == "channel" and spec.size_bytes < SMALLEST_BYTES:
         raise UsageError(
             f"a message needs {SMALLEST_BYTES} bytes for its header, so size {spec.size_bytes} is too small"
         )

@@ -14,7 +14,7 @@ from ipclab.checks.delivery import Ledger
 from ipclab.results.result import SCHEMA_VERSION, Environment, Result, Unavailable
 from ipclab.trial.clock import ClockTest
 from ipclab.trial.distribution import distribution
-from ipclab.trial.record import BrokerFacts, Cost, Latency, ProcessCost, TrialRecord
+from ipclab.trial.record import BrokerFacts, Cost, Latency, ProcessCost, Safety, TrialRecord
 from ipclab.trial.spec import TrialSpec
 
 MANY = 20_000
@@ -127,8 +127,9 @@ class Make:
         self, backend: str, rate: float, *, safe: bool, lost: int = 0, repeat: int = 0, **fields: Any
     ) -> TrialRecord:
         discipline = backend.partition("discipline=")[2]
+        producers = fields.pop("producers", 2)
         return TrialRecord(
-            spec=self.spec("counter", backend, repeat=repeat, producers=2),
+            spec=self.spec("counter", backend, repeat=repeat, producers=producers),
             began_utc="",
             outcome="finished",
             guarantees={"discipline": discipline, "safe": safe, "reach": "process tree"},
@@ -140,6 +141,51 @@ class Make:
             cost=self.cost(),
             limit="cores",
             **fields,
+        )
+
+    def forced(
+        self,
+        backend: str,
+        *,
+        shown: bool | None,
+        safe: bool,
+        face: str = "counter",
+        repeat: int = 0,
+        **fields: Any,
+    ) -> TrialRecord:
+        return self.watched("forced", backend, shown=shown, safe=safe, face=face, repeat=repeat, **fields)
+
+    def watched(
+        self,
+        workload: str,
+        backend: str,
+        *,
+        shown: bool | None,
+        safe: bool,
+        face: str,
+        repeat: int = 0,
+        **fields: Any,
+    ) -> TrialRecord:
+        rate, producers = fields.pop("rate", None), fields.pop("producers", 2)
+        scenario = face if workload == "forced" else ""
+        load = {"load": fields.pop("load")} if "load" in fields else {}
+        return TrialRecord(
+            spec=self.spec(workload, backend, repeat=repeat, producers=producers, scenario=scenario),
+            began_utc="",
+            outcome="finished",
+            guarantees={
+                "discipline": backend.partition("discipline=")[2],
+                "safe": safe,
+                "reach": "process tree",
+                **load,
+            },
+            rate_per_s=rate,
+            safety=Safety(
+                model=face,  # type: ignore[arg-type]
+                verdict="invalid" if fields.get("broken") else "valid",
+                shown=shown,
+                **fields,
+            ),
         )
 
     def hung(self, backend: str, *, repeat: int = 0, **fields: Any) -> TrialRecord:

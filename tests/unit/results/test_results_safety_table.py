@@ -13,7 +13,6 @@ from rich.cells import cell_len
 from ipclab.results import export, render
 from ipclab.results.formats import FORMATS, formatted
 from ipclab.results.safety_table import safety_part
-from ipclab.results.stats import wilson
 from ipclab.results.table import table
 from tests.support.safety import AT_LEAST_ONCE, AT_MOST_ONCE, DURABLE, TIMELINE, client, crash, order
 
@@ -340,31 +339,3 @@ def test_a_client_trial_that_was_refused_says_why(make):
     shown = table(make.result([client(refused="not ours", verdict="unknown")]))
     assert cell(shown, "Clients", "retries", "shown") == ("–(a)", None)
     assert "–(a)  not ours" in shown.footnotes
-
-
-# Wilson's interval
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [(0, 20, 0.0, 0.1611), (20, 20, 0.8389, 1.0), (3, 20, 0.0524, 0.3604), (81, 263, 0.2553, 0.3662)],
-)
-def test_the_interval_is_the_published_one(successes, trials, low, high):
-    # 81 of 263 is the example of Newcombe (1998), Statistics in Medicine 17, table I.
-    assert wilson(successes, trials) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
-
-
-def test_no_trials_say_nothing_and_impossible_numbers_are_refused():
-    assert wilson(0, 0) == (0.0, 1.0)
-    for successes, trials in ((2, 1), (-1, 3)):
-        with pytest.raises(ValueError, match="is no share"):
-            wilson(successes, trials)
-
-
-@pytest.mark.parametrize("trials", [1, 2, 7, 50])
-def test_the_interval_has_the_share_within_and_mirrors_it(trials):
-    for successes in range(trials + 1):
-        low, high = wilson(successes, trials)
-        assert 0 <= low <= successes / trials <= high <= 1
-        mirrored = wilson(trials - successes, trials)
-        assert mirrored == (pytest.approx(1 - high), pytest.approx(1 - low))

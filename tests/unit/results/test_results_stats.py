@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipclab.results.stats import compare, median, ranks, separable, spread
+from ipclab.results.stats import compare, median, ranks, separable, spread, wilson
 
 positive = st.floats(min_value=1, max_value=1e7, allow_nan=False)
 samples = st.lists(st.lists(positive, min_size=1, max_size=6), min_size=1, max_size=6)
@@ -122,3 +122,31 @@ def test_somebody_is_first_and_only_shared_ranks_are_marked(group):
     assert min(map(place, found)) == 1
     places = [place(rank) for rank in found]
     assert all(rank.endswith("=") == (places.count(place(rank)) > 1) for rank in found)
+
+
+@pytest.mark.parametrize(
+    ("seen", "of", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_the_wilson_interval_is_that_of_the_literature(seen: int, of: int, low: float, high: float) -> None:
+    """Newcombe 1998, table I, method 3."""
+    assert wilson(seen, of) == pytest.approx((low, high), abs=0.00005)
+
+
+def test_what_was_never_seen_may_still_happen_and_what_always_was_need_not() -> None:
+    assert wilson(0, 5) == (0.0, pytest.approx(0.4345, abs=0.0001))
+    assert wilson(5, 5) == (pytest.approx(0.5655, abs=0.0001), 1.0)
+
+
+@given(st.integers(1, 10_000), st.data())
+def test_an_interval_holds_the_share_that_was_seen_and_mirrors_its_complement(of: int, data) -> None:  # type: ignore[no-untyped-def]
+    seen = data.draw(st.integers(0, of))
+    low, high = wilson(seen, of)
+    assert 0 <= low <= seen / of <= high <= 1
+    assert wilson(of - seen, of) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+
+@pytest.mark.parametrize(("seen", "of"), [(3, 2), (-1, 2), (1, 0)])
+def test_what_is_no_share_has_no_interval(seen: int, of: int) -> None:
+    with pytest.raises(ValueError, match="is no share"):
+        wilson(seen, of)

@@ -194,7 +194,7 @@ def test_the_closing_line_counts_verdicts(comparison):
 
 def test_an_unsafe_discipline_that_lost_nothing_proves_nothing(make):
     result = make.result([make.counter("value:discipline=naive", 9.0, safe=False)])
-    assert "1 unsafe discipline lost none this time, which proves nothing" in table(result).closing
+    assert "1 unsafe discipline did no harm this time, which proves nothing" in table(result).closing
 
 
 def test_the_reason_of_a_bad_verdict_is_found_by_its_mark(comparison):

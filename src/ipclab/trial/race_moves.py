@@ -1,0 +1,198 @@
+"""What racers do to what they share: one operation at a time, each logged before and after it; or many, in a
+loop that logs them, or in one that only counts them."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+from ipclab.backends.base import Counter, Pause, SharedState
+from ipclab.backends.shared import Mutex, Register
+from ipclab.checks.fifo import CORRUPTED
+from ipclab.history.log import ProcessLog
+from ipclab.trial.clock import now_ns
+
+READS_A_WRITE = 3
+"""In a loop over a register that does not compare."""
+
+
+class Moves(abc.ABC):
+    """The operations of one racer. ``holdable`` says whether it has a moment at which it will be held."""
+
+    holdable = False
+
+    @abc.abstractmethod
+    def do(self, f: str, value: Any = None) -> Any:
+        """Do and log one operation; its answer. What it raises leaves the operation's outcome unknown."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Release the connection."""
+
+    def load(self, end_ns: int, most: int) -> int:
+        """Race and log until then, or until so many rounds were made; how many."""
+        rounds = 0
+        while rounds < most and now_ns() < end_ns:
+            rounds += 1
+            self.round(rounds)
+        return rounds
+
+    def round(self, number: int) -> None:
+        """One round of a race under load, logged; ``number`` is 1 or above."""
+        raise NotImplementedError
+
+    def measure(self, end_ns: int) -> int:
+        """The same operations, unlogged, until then; how many."""
+        raise NotImplementedError
+
+
+class CounterMoves(Moves):
+    """``add`` and ``read``; ``stop`` ends the owner and is not logged."""
+
+    def __init__(self, counter: Counter, index: int, log: ProcessLog, pause: Pause | None) -> None:
+        held = counter.held_client(index, pause) if pause else None
+        self.holdable = held is not None
+        self._client = held or counter.client(index)
+        self._log = log
+
+    def do(self, f: str, value: Any = None) -> Any:
+        if f == "stop":
+            return self._client.stop_owner()
+        if f == "add":
+            self._log.invoke("add", 1)
+            self._client.increment()
+            return self._log.ok()
+        self._log.invoke("read")
+        found = self._client.read()
+        self._log.ok(found)
+        return found
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class RegisterMoves(Moves):
+    """``read``, ``write`` and ``cas``, whose value is old and new. No value is written twice."""
+
+    def __init__(self, register: Register, index: int, log: ProcessLog, pause: Pause | None) -> None:
+        held = register.held_client(index, pause) if pause else None
+        self.holdable = held is not None
+        self._client = held or register.client(index)
+        self._compares = register.compares
+        self._log = log
+        self._index, self._step = index, register.site.producers
+
+    def do(self, f: str, value: Any = None) -> Any:
+        self._log.invoke(f, value)
+        if f == "read":
+            found = self._client.read()
+            self._log.ok(found if isinstance(found, int) else {CORRUPTED: found})
+            return found
+        if f == "write":
+            self._client.write(value)
+        elif not self._client.compare_and_set(*value):
+            return self._log.fail()
+        self._log.ok()
+        return True
+
+    def round(self, number: int) -> None:
+        own = self._index + self._step * number
+        if self._compares:
+            self.do("cas", [self.do("read"), own])
+            return
+        self.do("write", own)
+        for _ in range(READS_A_WRITE):
+            self.do("read")
+
+    def measure(self, end_ns: int) -> int:
+        read, write, own = self._client.read, self._client.write, self._index
+        operations = 0
+        if self._compares:
+            compare_and_set = self._client.compare_and_set
+            while now_ns() < end_ns:
+                compare_and_set(read(), own)
+                operations += 2
+            return operations
+        while now_ns() < end_ns:
+            write(own)
+            for _ in range(READS_A_WRITE):
+                read()
+            operations += 1 + READS_A_WRITE
+        return operations
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class MutexMoves(Moves):
+    """``acquire``, ``use`` and ``release``.
+
+    Of a lock that is not fenced, the acquire and the release are logged: the holds. A fenced one does not say
+    that its holds exclude each other, but that what it guards lets holders in one after the other, in the
+    order of their tokens: so what is logged is each use, as the acquire of what is guarded, with the token
+    that was shown, and its release. A use that was refused is an acquire that failed.
+    """
+
+    def __init__(self, mutex: Mutex, index: int, log: ProcessLog, pause: Pause | None) -> None:
+        held = mutex.held_client(index, pause) if pause else None
+        self.holdable = held is not None
+        self._client = held or mutex.client(index)
+        self._fenced = mutex.fenced
+        self._log = log
+        self._token: int | None = None
+
+    def do(self, f: str, value: Any = None) -> Any:
+        if f == "use":
+            return self._use()
+        if not self._fenced:
+            self._log.invoke(f, self._token if f == "release" else None)
+        if f == "acquire":
+            self._token = self._client.acquire()
+        else:
+            self._client.release()
+        if not self._fenced:
+            self._log.ok(self._token)
+        return self._token
+
+    def _use(self) -> bool:
+        if not self._fenced:
+            return True
+        assert self._token is not None
+        self._log.invoke("acquire")
+        if not self._client.write(self._token):
+            self._log.fail()
+            return False
+        self._log.ok(self._token)
+        self._log.invoke("release", self._token)
+        self._log.ok()
+        return True
+
+    def round(self, number: int) -> None:
+        self.do("acquire")
+        self._use()
+        self.do("release")
+
+    def measure(self, end_ns: int) -> int:
+        client, fenced = self._client, self._fenced
+        rounds = 0
+        while now_ns() < end_ns:
+            token = client.acquire()
+            if fenced:
+                assert token is not None
+                client.write(token)
+            client.release()
+            rounds += 1
+        return rounds
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def moves(shared: SharedState, index: int, log: ProcessLog, pause: Pause | None) -> Moves:
+    """The operations on this, connected; held by ``pause`` where that is given and it can be."""
+    if isinstance(shared, Counter):
+        return CounterMoves(shared, index, log, pause)
+    if isinstance(shared, Register):
+        return RegisterMoves(shared, index, log, pause)
+    assert isinstance(shared, Mutex)
+    return MutexMoves(shared, index, log, pause)

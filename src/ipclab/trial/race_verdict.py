@@ -1,0 +1,91 @@
+"""From what racers logged to what a race showed: the history, its check, and what is recorded of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ipclab import history
+from ipclab.backends.base import SharedState
+from ipclab.backends.shared import Register
+from ipclab.checks import timeline, verify
+from ipclab.history.format import VERSION, Header, Model
+from ipclab.history.log import ProcessLog
+from ipclab.interruptions import ending_blocked
+from ipclab.trial.record import Safety
+from ipclab.trial.safety import Stage
+
+BUDGET_S = 3.0
+"""Of a search; a race's history is made so that it needs none, or a short one."""
+
+
+def judge(
+    stage: Stage,
+    shared: SharedState,
+    model: Model,
+    logs: Iterable[Path],
+    *,
+    finding: str = "",
+    counts: dict[str, int] | None = None,
+) -> Safety:
+    """Merge the logs into the stage's history, check it, and hold it against what the discipline declares.
+
+    Anomalies break nothing unless the discipline declares itself safe. Where no finding is given, the check's
+    own reason is it.
+    """
+    path = stage.history or stage.folder / "history.jsonl.gz"
+    header = Header(
+        ipclab_history=VERSION,
+        model=model,
+        backend=str(stage.spec.backend),
+        names={str(i): f"process {i}" for i in range(stage.spec.producers)},
+    )
+    history.merge(path, header, logs)
+    whole = history.read(path)
+    found = verify.check(whole, budget_s=BUDGET_S)
+    broken = []
+    if found.anomalies and shared.safe:
+        many = ", ".join(f"{name} {count}" for name, count in found.anomalies.items())
+        broken.append(f"declares itself safe, and: {many}")
+    drawn = timeline.draw(whole, found.counterexample) if found.counterexample else ""
+    return Safety(
+        model=model,
+        verdict="invalid" if broken else "unknown" if found.verdict == "unknown" else "valid",
+        broken=broken,
+        anomalies=found.anomalies,
+        counts=counts or {},
+        shown=None if found.verdict == "unknown" else bool(found.anomalies),
+        finding=finding or found.reason,
+        counterexample=drawn,
+        history=stage.history_name,
+    )
+
+
+@contextmanager
+def set_up(stage: Stage, shared: SharedState) -> Iterator[None]:
+    """What is raced for, set up, and taken down again whatever happens. The history says what a register was
+    set to."""
+    try:
+        with ProcessLog(stage.folder / "setup.log", "setup") as log:
+            if isinstance(shared, Register):
+                log.invoke("write", 0)
+            shared.setup()
+            if isinstance(shared, Register):
+                log.ok()
+        yield
+    finally:
+        with ending_blocked():
+            shared.teardown()
+
+
+def declared(shared: SharedState) -> dict[str, str | int | bool | list[str] | None]:
+    """What the record keeps of a declaration. ``load`` is what a register is raced with."""
+    found: dict[str, str | int | bool | list[str] | None] = {
+        "discipline": shared.discipline,
+        "safe": shared.safe,
+        "reach": shared.reach,
+    }
+    if isinstance(shared, Register):
+        found["load"] = "compare and set" if shared.compares else "read and write"
+    return found

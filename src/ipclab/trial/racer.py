@@ -1,0 +1,146 @@
+"""The process of one racer: it does what its parent tells it to, and logs every operation.
+
+Parent and racer talk over a pipe of their own::
+
+    racer   Ready()                 connected
+    parent  Do("add", 1)            one operation, logged; or
+    parent  Run(start_ns, end_ns)   many of them
+    racer   Held()                  it has read and not yet written; only of a racer that can be held
+    parent  GoOn()                  write
+    racer   Done(answer)            the operation has ended
+    racer   Failed(reason)          instead: the operation raised; the racer ends
+
+A racer ends when its parent is gone, and ignores Ctrl-C: ending the trial is the parent's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ipclab.backends.base import Counter, SharedState
+from ipclab.history.log import ProcessLog
+from ipclab.trial.pacing import wait_until
+from ipclab.trial.race_moves import Moves, moves
+from ipclab.trial.worker import end_with_parent
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The racer is connected. ``holdable``: it will be held, having something to be held at."""
+
+    holdable: bool
+
+
+class Do(msgspec.Struct, frozen=True):
+    """Do this; what it is called is what it is logged as."""
+
+    f: str
+    value: Any = None
+
+
+class Run(msgspec.Struct, frozen=True):
+    """Race without being told each step, from then to then; ``most`` rounds if they are logged, else any."""
+
+    start_ns: int
+    end_ns: int
+    most: int = 0
+
+
+class Held(msgspec.Struct, frozen=True):
+    """The operation has come to the moment at which others can come between."""
+
+
+class GoOn(msgspec.Struct, frozen=True):
+    """End the operation; it is not held again."""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The operation has ended; ``answer`` is what it answered."""
+
+    answer: Any
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The operation raised: one line."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Racing:
+    """All that a racer is given. ``holding``: it is to be held within the first of each operation's gaps."""
+
+    index: int
+    shared: SharedState
+    log: Path
+    holding: bool
+
+
+def main(racing: Racing, parent: Connection) -> None:
+    """Entry point of a racer's process."""
+    _settle_in()
+    try:
+        with ProcessLog(racing.log, racing.index) as log:
+            _obey(racing, log, parent)
+    except EOFError:
+        return
+    except Exception as error:  # noqa: BLE001 - whatever a client library raises is a result
+        with contextlib.suppress(OSError):
+            parent.send(Failed(f"{type(error).__name__}: {' '.join(str(error).split())}"))
+        # A feeder thread or a client that is stuck must not keep a racer that has given up.
+        os._exit(1)
+
+
+def own(counter: Counter, parent: Connection) -> None:
+    """Entry point of the process that owns a counter's number."""
+    _settle_in()
+    parent.send(Ready(False))
+    counter.serve()
+
+
+def _settle_in() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    end_with_parent()
+
+
+def _obey(racing: Racing, log: ProcessLog, parent: Connection) -> None:
+    gate = _Gate(parent)
+    mine = moves(racing.shared, racing.index, log, gate.pause if racing.holding else None)
+    parent.send(Ready(mine.holdable))
+    while (order := parent.recv()) is not None:
+        gate.armed = racing.holding
+        answer = _do(mine, order)
+        gate.armed = False
+        parent.send(Done(answer))
+    mine.close()
+
+
+def _do(mine: Moves, order: Do | Run) -> Any:
+    if isinstance(order, Do):
+        return mine.do(order.f, order.value)
+    wait_until(order.start_ns)
+    return mine.load(order.end_ns, order.most) if order.most else mine.measure(order.end_ns)
+
+
+class _Gate:
+    """Lets an operation wait for the parent, once."""
+
+    def __init__(self, parent: Connection) -> None:
+        self.armed = False
+        self._parent = parent
+
+    def pause(self) -> None:
+        if self.armed:
+            self.armed = False
+            self._parent.send(Held())
+            self._parent.recv()

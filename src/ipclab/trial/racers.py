@@ -1,0 +1,178 @@
+"""The racers of one trial as their parent sees them: told what to do, held, stopped, and none of them left
+behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Literal
+
+from ipclab.backends.base import Counter, SharedState
+from ipclab.errors import ChannelError
+from ipclab.history.log import FaultLog
+from ipclab.interruptions import ending_blocked, sigint_blocked
+from ipclab.trial import racer
+from ipclab.trial.clock import now_ns
+from ipclab.trial.racer import Do, Done, Failed, GoOn, Held, Racing, Ready, Run
+
+State = Literal["idle", "busy", "held", "done"]
+
+
+class Racer:
+    """One of them. ``state`` is that of its operation: under way, held in its middle, or done."""
+
+    def __init__(self, name: str, process: BaseProcess, connection: Connection) -> None:
+        self.name = name
+        self.process = process
+        self.connection = connection
+        self.state: State = "busy"
+        self.holdable = False
+        self.answer: Any = None
+
+    def begin(self, f: str, value: Any = None) -> None:
+        """Tell it to begin an operation."""
+        self.connection.send(Do(f, value))
+        self.state = "busy"
+
+    def run(self, order: Run) -> None:
+        """Tell it to race by itself."""
+        self.connection.send(order)
+        self.state = "busy"
+
+    def go_on(self) -> None:
+        """Let it end the operation that it is held in."""
+        self.connection.send(GoOn())
+        self.state = "busy"
+
+    def hear(self, within_s: float) -> State:
+        """Wait until its operation is held or done, or for so long. Raises ChannelError where it gave up."""
+        if self.state == "busy" and wait([self.connection, self.process.sentinel], within_s):
+            self._take_in()
+        return self.state
+
+    def _take_in(self) -> None:
+        try:
+            message = self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join(1)
+            raise ChannelError(f"{self.name} ended with exit code {self.process.exitcode}") from None
+        if isinstance(message, Failed):
+            raise ChannelError(f"{self.name}: {message.reason}")
+        self.state = "held" if isinstance(message, Held) else "done"
+        if isinstance(message, Ready):
+            self.holdable = message.holdable
+        elif isinstance(message, Done):
+            self.answer = message.answer
+
+
+class Racers:
+    """All racers of a trial. Use as a context manager: at its end none of them is alive.
+
+    ``patience_s`` is how long anything may take that has nothing to wait for. Beyond it: ChannelError.
+    """
+
+    def __init__(self, shared: SharedState, folder: Path, *, patience_s: float) -> None:
+        self._shared = shared
+        self._folder = folder
+        self._patience_s = patience_s
+        self._context = shared.site.context
+        self._all: list[Racer] = []
+        self._faults = FaultLog(folder / "faults.log")
+
+    def __enter__(self) -> Racers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with ending_blocked():
+            for one in self._all:
+                if one.process.is_alive():
+                    one.process.kill()
+            for one in self._all:
+                one.process.join()
+                one.connection.close()
+            self._faults.close()
+
+    @property
+    def logs(self) -> list[Path]:
+        """What they and the faults logged."""
+        return sorted(self._folder.glob("*.log"))
+
+    def start(self, count: int, *, holding: bool) -> list[Racer]:
+        """Start so many racers, and the counter's owner where there is one; return when all are ready."""
+        if isinstance(self._shared, Counter) and self._shared.has_owner:
+            self._settled(self._start("owner", racer.own, self._shared))
+        started = []
+        for index in range(count):
+            log = self._folder / f"process-{index}.log"
+            racing = Racing(index=index, shared=self._shared, log=log, holding=holding)
+            started.append(self._start(f"process {index}", racer.main, racing))
+        for one in started:
+            self._settled(one)
+        return started
+
+    def finish(self, one: Racer, lasting_s: float = 0.0) -> Any:
+        """Wait until its operation, which lasts so long by itself, is done, letting it go on where it is
+        held; its answer."""
+        while self._settled(one, lasting_s) == "held":
+            one.go_on()
+        return one.answer
+
+    def do(self, one: Racer, f: str, value: Any = None) -> Any:
+        """Have it do a whole operation; the answer."""
+        one.begin(f, value)
+        return self.finish(one)
+
+    def run(self, racers: Sequence[Racer], start_ns: int, end_ns: int, most: int = 0) -> list[int]:
+        """Let them all race from then to then; how much each did."""
+        for one in racers:
+            one.run(Run(start_ns, end_ns, most))
+        lasting_s = max(end_ns - now_ns(), 0) / 1e9
+        return [int(self.finish(one, lasting_s)) for one in racers]
+
+    def settled(self, one: Racer, within_s: float | None = None) -> State:
+        """Its state once its operation is held or done; or ``busy`` after so long, if that is given."""
+        return self._settled(one) if within_s is None else one.hear(within_s)
+
+    def stop(self, one: Racer) -> None:
+        """SIGSTOP it; the history says so."""
+        assert one.process.pid is not None
+        self._faults.begin("pause", one.name)
+        os.kill(one.process.pid, signal.SIGSTOP)
+
+    def resume(self, one: Racer) -> None:
+        """SIGCONT it."""
+        assert one.process.pid is not None
+        os.kill(one.process.pid, signal.SIGCONT)
+        self._faults.end("pause", one.name)
+
+    def leave(self) -> None:
+        """Let all racers close their connections and end; the owner ends when it is told to."""
+        if isinstance(self._shared, Counter) and self._shared.has_owner:
+            self.do(self._all[-1], "stop")
+        for one in self._all:
+            with contextlib.suppress(OSError):
+                one.connection.send(None)
+        until_s = time.monotonic() + self._patience_s
+        for one in self._all:
+            one.process.join(max(until_s - time.monotonic(), 0))
+
+    def _settled(self, one: Racer, lasting_s: float = 0.0) -> State:
+        if one.hear(lasting_s + self._patience_s) == "busy":
+            raise ChannelError(f"{one.name} had not come back after {self._patience_s:g} s")
+        return one.state
+
+    def _start(self, name: str, role: Callable[..., None], what: object) -> Racer:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=role, args=(what, theirs), name=f"ipclab {name}", daemon=True)
+        with sigint_blocked():
+            process.start()
+            one = Racer(name, process, ours)
+            self._all.append(one)
+        theirs.close()
+        return one
