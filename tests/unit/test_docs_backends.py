@@ -35,6 +35,7 @@ def declared(text: str) -> list[str]:
         f"`{text}`",
         found.delivery.replace("-", " ") + (", fan-out" if found.fan_out else ""),
         ", ".join(sorted(found.may_lose)) or "nothing",
+        ", ".join(sorted(found.may_corrupt)) or "nothing",
         found.order,
         found.durability,
         found.confirm,

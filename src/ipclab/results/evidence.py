@@ -76,8 +76,6 @@ def _finding(trial: TrialRecord) -> str:
     )
     parts += [f"{process} hung in {primitive}" for process, primitive in found.hung.items()]
     parts += [f"{process} ended with {error}" for process, error in ends(found).items()]
-    if undelivered := found.counts.get("undelivered", 0):
-        parts.append(f"{units.of(undelivered, 'confirmed message')} had not come out by then")
     parts += [f"BROKEN: {line}" for line in found.broken]
     return "; ".join(parts)
 

@@ -10,15 +10,20 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
+from ipclab.backends.queue import QueueChannel
 from ipclab.results import export, render
 from ipclab.results.formats import FORMATS, formatted
+from ipclab.results.reasons import no_reason
 from ipclab.results.safety_table import safety_part
 from ipclab.results.table import table
+from ipclab.trial.applicability import kind_of, reason
+from ipclab.trial.fault import FaultSpec
 from tests.support.safety import AT_LEAST_ONCE, AT_MOST_ONCE, DURABLE, TIMELINE, client, crash, order
 
 GOLDEN = Path(__file__).with_name("safety_120.txt")
 NO_BROKER = "there is no broker: the messages are in a pipe of the kernel's"
 RABBITMQ = "rabbitmq:ack=manual,confirm=publisher,delivery=persistent,prefetch=10"
+KILLED_BROKER = FaultSpec(action="kill", target="broker", moment="idle")
 MOMENTS = ("idle", "busy", "mid-message")
 
 
@@ -147,15 +152,20 @@ def test_a_row_that_a_target_cannot_have_is_left_out_unless_somebody_says_why(ru
         return [line.cells[0] for block in shown.sections[1].blocks for line in block.lines]
 
     assert "queue" in rows(table(run, why_not))
-    assert "queue" not in rows(table(run))
+    assert "queue" not in rows(table(run, no_reason))
+
+
+def test_why_a_fault_does_not_apply_is_known_of_the_backends_that_are_installed(run):
+    text, _ = cell(table(run), "Faults of the broker", "queue", "kill")
+    assert f"{text}  {reason(KILLED_BROKER, kind_of(QueueChannel))}" in table(run).footnotes
 
 
 def test_a_moment_that_does_not_apply_is_named_beside_the_others():
-    def reason(spec):
+    def no_middle(spec):
         return "it has no middle" if spec.fault.moment == "mid-message" else ""
 
     trials = [crash("queue", "kill consumer, busy"), crash("redis-list", "kill consumer, busy")]
-    part = safety_part([*trials, crash("redis-list", "kill consumer, mid-message")], reason)
+    part = safety_part([*trials, crash("redis-list", "kill consumer, mid-message")], no_middle)
     (line, other) = part.sections[0].blocks[0].lines
     assert line.cells[1] == "kept 1/1\nmid-message –(a)"
     assert other.cells[1] == "kept 2/2"
@@ -201,8 +211,7 @@ def test_evidence_names_who_hung_and_who_ended(make):
     found = {"hung": {"consumer-1": "Queue.get (read lock)"}, "gave_up": {"producer-0": "EOFError: x"}}
     evidence = table(make.result([crash(counts={"undelivered": 7}, **found)])).evidence
     assert [e.finding for e in evidence] == [
-        "consumer-1 hung in Queue.get (read lock); producer-0 ended with EOFError: x; "
-        "7 confirmed messages had not come out by then"
+        "undelivered 7; consumer-1 hung in Queue.get (read lock); producer-0 ended with EOFError: x"
     ]
 
 
