@@ -8,6 +8,7 @@ says why. A hang is a result: the watchdog ends it and names the primitive.
 from collections.abc import Iterator
 
 from ipclab.backends.registry import Variant, channel_class
+from ipclab.errors import UsageError
 from ipclab.experiment import Experiment, Request, main
 from ipclab.trial.applicability import kind_of, reason
 from ipclab.trial.fault import ACTIONS, MOMENTS, TARGETS, FaultSpec
@@ -42,7 +43,10 @@ def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
     """Every fault of every channel that can suffer it, then those that a broker's settings bear upon."""
     for backend in request.channels():
         channel = channel_class(backend)
-        suffered = [fault for fault in faults(request) if not reason(fault, kind_of(channel))]
+        refusals = {fault: reason(fault, kind_of(channel)) for fault in faults(request)}
+        suffered = [fault for fault, refusal in refusals.items() if not refusal]
+        if backend in request.backends and not suffered:
+            raise UsageError(f"{backend} suffers none of these faults: {next(iter(refusals.values()))}")
         for fault in suffered:
             yield trial(request, backend, fault)
         if backend.name in UNDER_SETTINGS:

@@ -205,6 +205,8 @@ class Experiment:
         measured = {spec.backend.name for spec in trials}
         if idle := [str(variant) for variant in request.backends if variant.name not in measured]:
             raise UsageError(f"the experiment {self.name} has nothing to measure on {', '.join(idle)}")
+        if not trials:
+            raise UsageError(f"the experiment {self.name} has nothing to do with these options")
         return Plan(trials, list(left_out))
 
 

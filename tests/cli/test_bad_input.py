@@ -31,6 +31,8 @@ Refused = Callable[..., str]
         ("run --format tabel", "'table'"),
         ("run --start-method thread", "'forkserver'"),
         ("run --provider docker", "'compose'"),
+        ("run crash --fault kil", "'kill'"),
+        ("run crash --target prodcer", "'producer'"),
         ("up mysql", "'memcached'"),
         ("show --format xml", "'json'"),
         ("claims no-such-claim", "no-such-claim"),
@@ -56,6 +58,12 @@ def test_an_unknown_name_gets_the_nearest_ones_or_all(refused: Refused, argument
         ("latency --backend queue --rate 1e12", "a paced trial has 10000000 messages at most"),
         ("latency --backend queue --rate nan", "rate_per_s must be a number above 0, not nan"),
         ("latency --backend queue --duration inf", "duration_s must be a number above 0, not inf"),
+        ("crash --backend value", "the experiment crash has nothing to measure on value"),
+        ("crash --backend queue --fault cut", "nothing can be cut or dropped on the way"),
+        (
+            "crash --fault restart --target producer",
+            "the experiment crash has nothing to do with these options",
+        ),
         ("latency --backend queue --warmup nan", "warmup_s must be a number not below 0, not nan"),
     ],
 )
