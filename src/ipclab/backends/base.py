@@ -218,6 +218,11 @@ class Channel(abc.ABC):
         return ()
 
     @property
+    def settles_after_s(self) -> float:
+        """How long after ``setup()`` it outlives an end of the broker, where that is not at once."""
+        return 0.0
+
+    @property
     def redelivers_after_s(self) -> float:
         """How long a message that nobody acknowledges may rest before another consumer gets it."""
         return 0.0

@@ -122,7 +122,9 @@ class RabbitmqChannel(Channel):
 class RabbitmqQuorumChannel(RabbitmqChannel):
     """A quorum queue: a Raft log over the nodes of the cluster (over one node, when there is only one).
 
-    Its messages are always persistent. The delivery limit is raised out of reach, because since RabbitMQ 4.0
+    Its messages are always persistent. A broker that is killed within a second or so of the declaration has
+    not written it down, and comes back with a queue that nobody can reach (``settles_after_s``). The delivery
+    limit is raised out of reach, because since RabbitMQ 4.0
     a message would be dropped after 20 deliveries that were not acknowledged.
 
     With ``confirm=none`` messages can be lost though nothing fails: when a publisher closes its connection,
@@ -134,6 +136,7 @@ class RabbitmqQuorumChannel(RabbitmqChannel):
     summary = "RabbitMQ, quorum queue"
     options = (ACK, CONFIRM, PREFETCH)
 
+    settles_after_s = 3.0
     stored = "quorum"
     queue_arguments: ClassVar[Mapping[str, str | int]] = {
         "x-queue-type": "quorum",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ipclab.backends.base import Channel
+from ipclab.backends.base import Channel, OptionValue, Site
 from ipclab.backends.registry import channel_class, channel_names
 from ipclab.trial.fault import FaultSpec
 from ipclab.trial.spec import TrialSpec
@@ -13,15 +13,21 @@ from ipclab.trial.spec import TrialSpec
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What a fault needs to know of a channel: whether it lives on a broker, or in a server process of the
-    backend's own (``helper``), or in the pipes of the processes alone."""
+    backend's own (``helper``), or in the pipes of the processes alone; and whether a send is ``answered``."""
 
     broker: bool
     helper: bool
+    answered: bool = True
 
 
-def kind_of(channel: type[Channel]) -> Kind:
-    """What a fault needs to know of this channel."""
-    return Kind(broker=channel.broker is not None, helper=channel.has_server)
+def kind_of(channel: type[Channel], **options: OptionValue) -> Kind:
+    """What a fault needs to know of this channel with these options."""
+    guarantees = channel(Site(namespace="ipclab:kind"), **options).guarantees
+    return Kind(
+        broker=channel.broker is not None,
+        helper=channel.has_server,
+        answered=guarantees.confirm == "broker",
+    )
 
 
 def reason(fault: FaultSpec, kind: Kind) -> str:
@@ -33,7 +39,7 @@ def why_not(spec: TrialSpec) -> str:
     """The same for a trial; empty too where it has no fault, or its backend is not installed here."""
     if spec.fault is None or spec.backend.name not in channel_names():
         return ""
-    return reason(spec.fault, kind_of(channel_class(spec.backend)))
+    return reason(spec.fault, kind_of(channel_class(spec.backend), **spec.backend.options))
 
 
 def _of_target(fault: FaultSpec, kind: Kind) -> str:
@@ -52,6 +58,8 @@ def _of_action(fault: FaultSpec, kind: Kind) -> str:
         return "there is no network connection: nothing can be cut or dropped on the way"
     if fault.action == "drop-reply" and fault.target == "broker":
         return "a reply is dropped for the one who asked: see producer and consumer"
+    if fault.action == "drop-reply" and fault.target == "producer" and not kind.answered:
+        return "nothing is answered to a send that is not confirmed"
     if fault.action == "fill-memory":
         if fault.target != "broker":
             return "the memory that messages fill is the broker's"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -55,9 +56,10 @@ def play(stage: Stage) -> Played:
             stack.enter_context(applied(stage.broker, stage.spec.broker_settings))
         stack.callback(tear_down, channel)
         channel.setup()
+        settled_at_s = time.monotonic() + channel.settles_after_s
         proxy = stack.enter_context(_proxy(stage)) if _needs_proxy(stage, fault) else None
         cast = stack.enter_context(Cast(stage.spec, channel, stage.folder))
-        scene = _Scene(stage, fault, cast, proxy, guarantees)
+        scene = _Scene(stage, fault, cast, proxy, guarantees, settled_at_s=settled_at_s)
         safety = scene.play()
     return Played(safety=safety, stuck=scene.stacks, options=options, declared=declared)
 
@@ -97,9 +99,17 @@ class _Scene:
     """The cell as it goes on. ``stacks`` are those of the processes that hung."""
 
     def __init__(
-        self, stage: Stage, fault: FaultSpec, cast: Cast, proxy: Proxy | None, guarantees: Guarantees
+        self,
+        stage: Stage,
+        fault: FaultSpec,
+        cast: Cast,
+        proxy: Proxy | None,
+        guarantees: Guarantees,
+        *,
+        settled_at_s: float,
     ) -> None:
         self._guarantees = guarantees
+        self._settled_at_s = settled_at_s
         self._stage = stage
         self._spec = stage.spec
         self._fault = fault
@@ -128,6 +138,8 @@ class _Scene:
         resting = self._fault.moment == "idle"
         if resting and not cast.wait(lambda: all(cast.asks(w) for w in consumers), WAIT_S):
             raise IpclabError("the consumers did not come to rest")
+        if self._fault.target == "broker":
+            cast.pass_time(max(0.0, self._settled_at_s - time.monotonic()))
         struck = self._strike.at_its_moment(producers, consumers)
         self._finish()
         return self._judge(struck=struck)
