@@ -91,7 +91,7 @@ def _footnotes(sections: Sequence[Section], evidence: Sequence[Evidence]) -> lis
         "none came after it  no message that was sent after the fault was received"
         if "none came after it" in has
         else "",
-        "again after  from the beginning of the fault to the first message sent after that, the median"
+        "again after  from when the fault was in force to the first receipt of a message sent later; median"
         if "again after" in has
         else "",
         "[5–37%]  where the share lies, by 95 % of confidence (Wilson)" if "%]" in has else "",
