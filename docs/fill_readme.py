@@ -2,6 +2,7 @@
 
 ipclab show latest --format md | python docs/fill_readme.py table
 python benchmarks/overhead.py --format json | python docs/fill_readme.py overhead
+ipclab show crash/latest --format md | python docs/fill_readme.py safety   (and docs/safety-table.md)
 python docs/fill_readme.py claims
 """
 
@@ -37,6 +38,30 @@ def overhead_table(figures: str) -> str:
     return "\n".join(lines)
 
 
+HISTORY = re.compile(r"\[[^\]]*\]\(histories/[^)]*\)")
+"""A link to a history, which stays in the folder of the run."""
+SAFETY_SHOWN = "Faults of a consumer"
+SAFETY_PAGE = README.parent / "docs" / "safety-table.md"
+
+
+def safety_table(markdown: str) -> str:
+    """The conditions of a run of the fault matrix, and one of its sections."""
+    conditions = [
+        line for line in markdown.splitlines() if line.startswith(("- Machine", "- Brokers", "- Measured"))
+    ]
+    (section,) = [part for part in re.split(r"^## ", markdown, flags=re.M) if part.startswith(SAFETY_SHOWN)]
+    return "\n".join([*conditions, "", f"### {HISTORY.sub('', section).strip()}"])
+
+
+def safety_page(markdown: str) -> str:
+    """The whole matrix without the evidence, whose histories are in the folder of the run."""
+    matrix, evidence = markdown.split("## Evidence\n")
+    notes = [line for line in evidence.splitlines() if re.match(r"- (\d|[a-z]+ |–\()", line)]
+    closing = [line for line in evidence.splitlines() if line.startswith("**Safety:")]
+    text = "\n".join([HISTORY.sub("", matrix).rstrip(), "", *notes, "", *closing]).strip()
+    return f"{text}\n\nHow to read it: [safety.md](safety.md#the-safety-table-how-to-read-it).\n"
+
+
 CLAIMS_SHOWN = 8
 
 
@@ -46,7 +71,7 @@ def claims_head(page: Path) -> str:
     return "\n".join(rows[: 2 + CLAIMS_SHOWN]).replace("](#", f"](docs/{page.name}#")
 
 
-SLOTS = {"table": result_table, "overhead": overhead_table}
+SLOTS = {"table": result_table, "overhead": overhead_table, "safety": safety_table}
 
 
 def filled(readme: str, slot: str, text: str) -> str:
@@ -63,6 +88,8 @@ def main() -> None:
     """Fill one slot of both files with what comes on stdin."""
     slot = sys.argv[1]
     figures = "" if slot == "claims" else sys.stdin.read()
+    if slot == "safety":
+        SAFETY_PAGE.write_text(safety_page(figures))
     for path, page in ((README, "claims.md"), (README.with_suffix(".zh.md"), "claims.zh.md")):
         text = claims_head(README.parent / "docs" / page) if slot == "claims" else SLOTS[slot](figures)
         path.write_text(filled(path.read_text(), slot, text))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 
 from ipclab.backends.base import Channel, Guarantees, Site
@@ -35,6 +35,8 @@ from ipclab.trial.safety import Played, Stage
 from ipclab.trial.strike import GAP_S, SMALL_BYTES, WAIT_S, Strike
 from ipclab.trial.worker import history_path
 
+RECONNECTING = "_Line.again"
+"""Where the lab's own worker stands while it tries to connect again: no hang, it has no connection."""
 WARM_UP = 20
 """Messages of each producer that have to arrive before the fault."""
 AFTER = 40
@@ -202,6 +204,8 @@ class _Scene:
         counts = {**verdict.counts, "indefinite": verdict.counts["attempted"] - verdict.counts["confirmed"]}
         if undelivered:
             counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
+        places = {name: primitive(stack) for name, stack in self.stacks.items()}
+        hung = {name: place for name, place in places.items() if place != RECONNECTING}
         cause = CAUSES.get((self._fault.action, self._fault.target))
         broken = judge.promise(counts, guarantees, cause, fault=True, undelivered=undelivered)
         return Safety(
@@ -211,17 +215,18 @@ class _Scene:
             anomalies=dict(verdict.anomalies),
             counts=counts,
             finding="" if struck else "the moment could not be brought about, so nothing was done",
-            hung={name: primitive(stack) for name, stack in self.stacks.items()},
-            gave_up=self._gave_up(),
+            hung=hung,
+            gave_up=self._gave_up(self.stacks.keys() - hung.keys()),
             first_again_s=self._first_again_s(),
             counterexample=judge.counterexample(history, verdict),
             history=self._stage.history_name,
         )
 
-    def _gave_up(self) -> dict[str, str]:
+    def _gave_up(self, reconnecting: Set[str]) -> dict[str, str]:
         ended_by_us = self._strike.victims | self.stacks.keys()
         failed = [w for w in self._cast.crew.workers if w.failure and w.name not in ended_by_us]
-        return {w.name: w.failure.removeprefix(f"{w.name}: ") for w in failed}
+        found = {w.name: w.failure.removeprefix(f"{w.name}: ") for w in failed}
+        return found | dict.fromkeys(reconnecting, "NoConnection: it was still trying when the trial ended")
 
     def _in_flight(self) -> int:
         """How many messages a killed consumer may have held beyond the one that it was asking for."""
