@@ -218,8 +218,20 @@ def test_a_server_that_is_not_there_is_named_without_its_password(window: int) -
     [
         ({}, "at-least-once", set(), "disk", "broker"),
         ({"delivery": "transient"}, "at-least-once", {"broker crash"}, "none", "broker"),
-        ({"confirm": "none"}, "at-least-once", {"producer crash", "broker crash"}, "none", "written"),
-        ({"ack": "auto"}, "at-most-once", {"consumer crash", "broker crash"}, "disk", "broker"),
+        (
+            {"confirm": "none"},
+            "at-least-once",
+            {"producer crash", "connection loss", "broker crash"},
+            "none",
+            "written",
+        ),
+        (
+            {"ack": "auto"},
+            "at-most-once",
+            {"consumer crash", "connection loss", "broker crash"},
+            "disk",
+            "broker",
+        ),
     ],
 )
 def test_each_mode_declares_what_it_can_keep(
