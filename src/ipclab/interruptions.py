@@ -1,9 +1,10 @@
-"""Putting off signals that end the lab, where an end in the middle would leave something behind."""
+"""Signals that end the lab: put off where an end in the middle would leave something behind, or passed on."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -51,3 +52,15 @@ def ending_blocked() -> Iterator[None]:
             signal.signal(number, was)
         for late in dict.fromkeys(came):
             signal.raise_signal(late)
+
+
+def die_with_parent(number: signal.Signals) -> None:
+    """Have Linux send this signal to the calling process when its parent is gone, however that ended.
+
+    SIGKILL reaches a stopped process too, which could not see to it by itself.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, number)
