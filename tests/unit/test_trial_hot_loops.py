@@ -1,4 +1,7 @@
-"""The loop for clients that hand over one message at a time logs what the general loop logs."""
+"""The loop for clients that hand over one message at a time logs what the general loop logs.
+
+Both compare tails on arrival, or keep them where the log has room for them.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,15 @@ from ipclab.backends.base import Consumer, Producer
 from ipclab.trial import rawlog, roles
 from ipclab.trial.clock import now_ns
 from ipclab.trial.message import NO_HEADER, STOP, Stamper, tail
-from ipclab.trial.rawlog import RawLog, ReceiptWatch
+from ipclab.trial.rawlog import (
+    RECEIPT_BYTES,
+    RawLog,
+    ReceiptWatch,
+    receipt_bytes,
+    receipt_packer,
+)
 
-SIZES = (16, 64, 1024, 8192)
+SIZES = (16, 17, 64, 128, 129, 1024, 8192)
 
 
 class Batches(Consumer):
@@ -49,9 +58,9 @@ class Kept(Producer):
 
 
 def consumed(folder: Path, consumer: Consumer, size: int) -> list[bytes]:
-    """The headers that the loop logs."""
+    """What the loop logs of each body: the header, and the tail where it is kept."""
     path = folder / f"{type(consumer).__name__}.receipts"
-    rawlog.create(path, rawlog.RECEIPT_BYTES, 100)
+    rawlog.create(path, receipt_bytes(size), 100)
     log = RawLog(path)
     before_ns = now_ns()
     roles.consume(consumer, [tail(1, 0, size)], log)
@@ -61,7 +70,15 @@ def consumed(folder: Path, consumer: Consumer, size: int) -> list[bytes]:
     receipts = rawlog.read_receipts(path)
     assert len(receipts) == count
     assert all(before_ns <= time_ns <= after_ns for time_ns in receipts["time_ns"])
-    return [header.tobytes() for header in receipts["header"]]
+    logged = [header.tobytes() for header in receipts["header"]]
+    if not kept(size):
+        return logged
+    return [header + body for header, body in zip(logged, map(bytes, receipts["tail"]), strict=True)]
+
+
+def kept(size: int) -> int:
+    """How many bytes of a tail the log has room for."""
+    return receipt_bytes(size) - RECEIPT_BYTES
 
 
 @pytest.mark.parametrize("kind", [Batches, Singles])
@@ -71,7 +88,11 @@ def test_every_message_is_logged_with_its_header(
     tmp_path: Path, kind: type[Batches], size: int, count: int
 ) -> None:
     bodies = Stamper(0, tail(1, 0, size), 100).stamp(7, count)
-    assert consumed(tmp_path, kind(bodies), size) == [body[:16] for body in bodies]
+    assert consumed(tmp_path, kind(bodies), size) == [body[: 16 + kept(size)] for body in bodies]
+
+
+def test_only_small_bodies_are_kept_and_those_whole() -> None:
+    assert {size: kept(size) for size in SIZES} == {16: 0, 17: 1, 64: 48, 128: 112, 129: 0, 1024: 0, 8192: 0}
 
 
 @pytest.mark.parametrize("kind", [Batches, Singles])
@@ -81,10 +102,18 @@ def test_a_body_whose_length_or_tail_is_wrong_is_logged_without_its_header(
 ) -> None:
     (good,) = Stamper(0, tail(1, 0, size), 1).stamp(3, 1)
     wrong = [b"", good[:3], good[:-1], good + b"\0", good[:16] + b"\0" + good[16:], good * 2]
-    if size > 16:
+    if size > 16 and not kept(size):
         wrong += [good[:-1] + bytes([good[-1] ^ 1]), good[:16] + bytes([good[16] ^ 128]) + good[17:]]
     logged = consumed(tmp_path, kind([good, *wrong, good]), size)
-    assert logged == [good[:16], *[NO_HEADER] * len(wrong), good[:16]]
+    assert logged[0] == logged[-1] == good[: 16 + kept(size)]
+    assert logged[1:-1] == [NO_HEADER + bytes(kept(size))] * len(wrong)
+
+
+@pytest.mark.parametrize("kind", [Batches, Singles])
+def test_a_wrong_tail_is_kept_as_it_came(tmp_path: Path, kind: type[Batches]) -> None:
+    (good,) = Stamper(0, tail(1, 0, 64), 1).stamp(3, 1)
+    wrong = good[:-1] + bytes([good[-1] ^ 1])
+    assert consumed(tmp_path, kind([good, wrong]), 64) == [good, wrong]
 
 
 @pytest.mark.parametrize("kind", [Batches, Singles])
@@ -115,16 +144,17 @@ def test_the_producer_sends_every_sequence_once_and_flushes_every_window(
     sends.close()
 
 
-def test_a_watch_counts_receipts_while_they_are_written(tmp_path: Path) -> None:
-    rawlog.create(tmp_path / "receipts", rawlog.RECEIPT_BYTES, 300)
+@pytest.mark.parametrize("size", SIZES)
+def test_a_watch_counts_receipts_while_they_are_written(tmp_path: Path, size: int) -> None:
+    rawlog.create(tmp_path / "receipts", receipt_bytes(size), 300)
+    pack = receipt_packer(receipt_bytes(size))
     log, watch = RawLog(tmp_path / "receipts"), ReceiptWatch(tmp_path / "receipts")
     counts = []
     for written in range(301):
         if written in (0, 1, 2, 3, 10, 11, 100, 299, 300):
             counts.append((written, watch.count()))
         if written < 300:
-            place = rawlog.PROGRESS_BYTES + written * rawlog.RECEIPT_BYTES
-            rawlog.pack_receipt(log.map, place, 1, bytes(16))
+            pack(log.map, rawlog.START_BYTES + written * receipt_bytes(size), 1, bytes(size))
     assert all(written == count for written, count in counts)
     watch.close()
     log.close()

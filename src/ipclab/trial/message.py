@@ -3,8 +3,9 @@
 A body is a header of 16 bytes, ``crc32 (4) | producer (2) | kind (2) | sequence (8)``, little endian, and a
 tail. The tail is a producer's own block of pseudo-random bytes, the same in each of its messages. The CRC
 covers tail, producer, kind and sequence; since the tail comes first in it, the CRC of a message costs the
-same for 64 bytes and for 64 KiB. A consumer compares length and tail byte by byte and logs the header, whose
-CRC is verified after the window: together that covers every byte of the body.
+same for 64 bytes and for 64 KiB. A consumer compares length and tail byte by byte and logs the header; a
+small body it logs whole, so that only its length is compared on arrival. The CRC, and the tail that was
+logged, are verified after the window: together that covers every byte of the body.
 
 A body carries no time: all processes of a trial share one clock, so producers log when they sent which
 sequence, consumers when they received it, and the two are joined afterwards.
@@ -16,6 +17,7 @@ import functools
 import random
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +74,27 @@ class Stamper:
         self._block[:count, :HEADER_BYTES] = headers.view(np.uint8).reshape(count, HEADER_BYTES)
         bodies: list[bytes] = self._bodies[:count].tolist()
         return bodies
+
+
+class Originals:
+    """What the messages of a trial looked like when they were sent, to tell them from anything else."""
+
+    def __init__(self, tails: Sequence[bytes]) -> None:
+        """``tails`` are the producers', by their index."""
+        self._tail_crcs = np.zeros(1 << 16, np.uint32)
+        self._tail_crcs[: len(tails)] = [zlib.crc32(own_tail) for own_tail in tails]
+        self._tails = tails
+
+    def are_intact(self, receipts: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+        """Which receipts are of what a producer sent. The tail is compared where the log has kept it."""
+        header = np.ascontiguousarray(receipts["header"])
+        producer = header["producer"]
+        intact: npt.NDArray[np.bool_] = header["kind"] == 0
+        intact &= header["crc"] == header_crcs(header, self._tail_crcs[producer])
+        if "tail" in (receipts.dtype.names or ()):
+            tails = np.frombuffer(b"".join(self._tails), receipts.dtype["tail"])
+            intact &= receipts["tail"] == tails[np.minimum(producer, len(tails) - 1)]
+        return intact
 
 
 def stamp(producer: int, first: int, count: int, body_tail: bytes) -> bytes:
