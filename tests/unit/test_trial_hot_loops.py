@@ -160,6 +160,51 @@ def test_a_watch_counts_receipts_while_they_are_written(tmp_path: Path, size: in
     log.close()
 
 
+def backlog_of(folder: Path, *, sent: int, received: int, noted: int) -> roles.Backlog:
+    """One producer that has sent so many, one consumer that has logged and noted so many receipts."""
+    rawlog.create(folder / "sends", 8, 10)
+    rawlog.create(folder / "receipts", receipt_bytes(64), 1000)
+    sends, receipts = RawLog(folder / "sends"), RawLog(folder / "receipts")
+    sends.progress[0], receipts.progress[0] = sent, noted
+    for place in range(received):
+        receipt_packer(receipts.record_bytes)(
+            receipts.map, rawlog.START_BYTES + place * receipts.record_bytes, 1, bytes(64)
+        )
+    return roles.Backlog(sent=[sends], received=[ReceiptWatch(folder / "receipts")], most=100, copies=1)
+
+
+def test_what_a_consumer_notes_is_taken_for_its_progress_until_it_stands_still(tmp_path: Path) -> None:
+    backlog = backlog_of(tmp_path, sent=300, received=250, noted=192)
+    assert [backlog.size(), backlog.size(), backlog.size()] == [108, 50, 50]
+
+
+def test_a_producer_goes_on_at_once_where_there_is_room(tmp_path: Path) -> None:
+    assert backlog_of(tmp_path, sent=99, received=0, noted=0).wait() == 0
+
+
+def test_a_producer_does_not_wait_for_what_was_received_but_not_noted(tmp_path: Path) -> None:
+    backlog = backlog_of(tmp_path, sent=300, received=250, noted=192)
+    assert 0 < backlog.wait() < roles.GIVE_UP_NS
+    assert backlog.written_off == 0
+
+
+def test_messages_that_do_not_move_are_taken_for_lost(tmp_path: Path) -> None:
+    backlog = backlog_of(tmp_path, sent=300, received=100, noted=64)
+    assert backlog.wait() > roles.GIVE_UP_NS
+    assert backlog.written_off == 200
+    assert backlog.size() == 0
+
+
+def test_bodies_that_come_together_were_received_at_the_same_time(tmp_path: Path) -> None:
+    path = tmp_path / "receipts"
+    rawlog.create(path, receipt_bytes(64), 100)
+    log = RawLog(path)
+    roles.consume(Batches(Stamper(0, tail(1, 0, 64), 8).stamp(0, 8)), [tail(1, 0, 64)], log)
+    log.close()
+    times_ns = rawlog.read_receipts(path)["time_ns"].tolist()
+    assert [times_ns.count(time_ns) for time_ns in dict.fromkeys(times_ns)] == [3, 3, 2]
+
+
 class Acknowledging(Singles):
     """Notes how many messages it had handed over at each acknowledgement."""
 

@@ -1,8 +1,8 @@
 """The hot loops: what a worker does between the starting signal and its last message.
 
 Within these loops there is nothing but the backend, a reading of the clock, and a store of what was read. All
-else happens once a *block* of messages, and a block lasts about a millisecond: the look at the backlog and at
-the time. The next bodies are stamped once they run out, many at a time.
+else happens once a *block* of messages, and a block lasts a few milliseconds at most: the look at the backlog
+and at the time. The next bodies are stamped once they run out, many at a time.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ipclab.trial.message import HEADER_BYTES, NO_HEADER, STOP, Stamper, tails_b
 from ipclab.trial.pacing import wait_until
 from ipclab.trial.rawlog import RECEIPT_BYTES, START_BYTES, RawLog, ReceiptWatch, receipt_packer
 
-BLOCK_NS = 1_000_000
+BLOCK_NS = 4_000_000
 LARGEST_BLOCK = 1024
-STAMPED = 2048
+STAMPED = 500
 STAMPED_PACED = 256
 STAMPED_BYTES = 1 << 20
 """Bodies are stamped ahead, at most so many and so many bytes at a time; fewer where a pause would show."""
@@ -47,6 +47,8 @@ class Backlog:
     written_off: int = 0
     noted: int = -1
     """What the consumers had noted of their progress at the last look."""
+    pause_s: float = STALL_SLEEP_S
+    """How long the next wait sleeps before its first look."""
 
     def size(self) -> int:
         """Messages that were sent and are neither received nor written off; somewhat too many, maybe.
@@ -64,13 +66,14 @@ class Backlog:
     def wait(self) -> int:
         """Return once there is room for a good many; the nanoseconds that it took.
 
-        Looking takes the processor, and in a ``queue`` the interpreter, from those who make the room, so the
-        pauses between two looks double, and the wait that has begun lasts until a quarter is free.
+        Looking takes the processor, and in a ``queue`` the interpreter, from those who make the room. So the
+        wait that has begun lasts until a quarter is free, its first look comes when the last wait would have
+        been nearly over, and the pauses after that double.
         """
         if (size := self.size()) < self.most:
             return 0
         began_ns = moved_ns = now_ns()
-        pause_s = STALL_SLEEP_S
+        pause_s = self.pause_s
         while size > self.most * 3 // 4:
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_STALL_SLEEP_S)
@@ -80,7 +83,9 @@ class Backlog:
             elif now_ns() - moved_ns > GIVE_UP_NS:
                 self.written_off += size
                 size = 0
-        return now_ns() - began_ns
+        took_ns = now_ns() - began_ns
+        self.pause_s = min(max(took_ns * 0.75e-9, STALL_SLEEP_S), LONGEST_STALL_SLEEP_S)
+        return took_ns
 
 
 def saturate(
