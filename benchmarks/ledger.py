@@ -2,11 +2,12 @@
 
     python benchmarks/ledger.py --messages 10000000
 
-Writes the logs that a stream of that length leaves (send times, receipts with stamped headers), spread over
-one or four producers and consumers, and then has `ipclab.trial.analysis.delivery()` do in a process of its
-own what it does after every trial: CRC of each header, lost, duplicated, unexpected and reordered messages,
-goodput within the window. With ``--flawed``, one receipt in a thousand bears another message's number,
-so that messages are lost and doubled. The exit code is 0 whatever the figures are.
+Writes the logs that a stream of that length leaves (send times, receipts with stamped headers and their
+tails), spread over one or four producers and consumers, and then has `ipclab.trial.analysis.delivery()` do in
+a process of its own what it does after every trial: CRC of each header, each tail, lost, duplicated,
+unexpected and reordered messages, goodput within the window. With ``--flawed``, one receipt in a thousand
+bears another message's number, so that messages are lost and doubled. The exit code is 0 whatever the figures
+are.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ import numpy as np
 from ipclab.backends.base import Guarantees
 from ipclab.backends.registry import Variant
 from ipclab.trial import analysis, rawlog
-from ipclab.trial.message import HEADER, header_crcs, tail
+from ipclab.trial.message import HEADER, header_crcs
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.worker import content, receipts_path, sends_path
+from ipclab.trial.worker import content, receipts_path, sends_path, tails
 
 TARGET_S = 5.0
 TARGET_BYTES = 400_000_000
@@ -54,14 +55,15 @@ def write(folder: Path, workers: int, messages: int, *, flawed: bool) -> None:
     times_ns = np.arange(1, each + 1, dtype=np.int64) * GAP_NS
     for worker in range(workers):
         with sends_path(folder, f"producer-{worker}").open("wb") as file:
-            file.write(np.int64(each).tobytes() + times_ns.tobytes())
+            file.write(rawlog.start(each, times_ns.itemsize) + times_ns.tobytes())
     producer = np.tile(np.arange(workers), each)
     sequence = np.repeat(np.arange(each), workers)
-    crc_of = np.array(
-        [zlib.crc32(tail(content(spec, ""), p, spec.size_bytes)) for p in range(workers)], np.uint32
-    )
+    own_tails = tails(spec, content(spec, ""))
+    crc_of = np.array([zlib.crc32(own) for own in own_tails], np.uint32)
+    record = rawlog.receipt(rawlog.receipt_bytes(spec.size_bytes))
+    tail_of = np.frombuffer(b"".join(own_tails), record["tail"])
     for worker in range(workers):
-        receipts = np.zeros(each, rawlog.RECEIPT)
+        receipts = np.zeros(each, record)
         mine = _runs(worker, workers, each)
         header = np.zeros(each, HEADER)
         header["producer"], header["sequence"] = producer[mine], sequence[mine]
@@ -69,8 +71,9 @@ def write(folder: Path, workers: int, messages: int, *, flawed: bool) -> None:
             header["sequence"][::1000] += 1
         header["crc"] = header_crcs(header, crc_of[header["producer"]])
         receipts["time_ns"], receipts["header"] = times_ns + 500, header
+        receipts["tail"] = tail_of[header["producer"]]
         with receipts_path(folder, f"consumer-{worker}").open("wb") as file:
-            file.write(np.int64(each).tobytes())
+            file.write(rawlog.start(each, record.itemsize))
             receipts.tofile(file)
 
 

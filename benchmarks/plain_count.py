@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from ipclab.startmethod import Context
 
 STOP = b"stop"
 BLOCK = 50
 """Messages between two looks at the clock and at the backlog."""
 
 Send = Callable[[bytes], object]
+SendAll = Callable[[list[bytes]], object]
 Receive = Callable[[], bytes]
+ReceiveSome = Callable[[], Sequence[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,23 @@ class Load:
     """The most messages under way; None where the transport itself holds the producer back."""
     name: str
     url: str | None
+    window: int = 1
+    """How many messages are sent before their confirms are waited for, and taken at once at most."""
     barrier: Any = None
     seen: Any = None
     shared: dict[str, Any] = field(default_factory=dict)
     """What the set-up of the backend made."""
+
+
+Setup = Callable[[Load, Context], None]
+Side = Callable[[Load], Count]
+Teardown = Callable[[Load], None]
+Loops = tuple[Setup, Side, Side, Teardown]
+"""What a backend brings: set-up, producer, consumer, clean-up."""
+
+
+def nothing(*_: object) -> None:
+    """For a backend that has nothing to set up or to tear down."""
 
 
 def produce(send: Send, load: Load) -> Count:
@@ -58,6 +75,26 @@ def produce(send: Send, load: Load) -> Count:
                     time.sleep(0.0005)
         count = Count(sent - before, time.perf_counter() - began, time.process_time() - cpu)
         send(STOP)
+    return count
+
+
+def produce_windows(send_all: SendAll, load: Load) -> Count:
+    """`produce()` with a window of messages at a time."""
+    bodies, seen, backlog = [os.urandom(load.size_bytes)] * load.window, load.seen, load.backlog
+    sent, windows = 0, max(1, BLOCK // load.window)
+    load.barrier.wait()
+    for seconds in (load.warmup_s, load.duration_s):
+        before, cpu, began = sent, time.process_time(), time.perf_counter()
+        end = began + seconds
+        while time.perf_counter() < end:
+            for _ in range(windows):
+                send_all(bodies)
+            sent += windows * load.window
+            if backlog and sent - seen.value > backlog:
+                while sent - seen.value > backlog * 3 // 4:
+                    time.sleep(0.0005)
+        count = Count(sent - before, time.perf_counter() - began, time.process_time() - cpu)
+        send_all([STOP])
     return count
 
 
@@ -82,3 +119,19 @@ def consume_unbounded(receive: Receive, load: Load) -> Count:
         while receive() != STOP:
             count += 1
     return Count(count, time.perf_counter() - began, time.process_time() - cpu)
+
+
+def consume_batches(receive: ReceiveSome, load: Load) -> Count:
+    """`consume()` of several at a time, any of which may be a stop message."""
+    seen, count = load.seen, 0
+    marks: list[tuple[int, float, float]] = []
+    load.barrier.wait()
+    while len(marks) < 2:
+        for body in receive():
+            if body == STOP:
+                marks.append((count, time.perf_counter(), time.process_time()))
+            else:
+                count += 1
+        seen.value = count
+    (before, began, cpu), (after, ended, cpu_after) = marks
+    return Count(after - before, ended - began, cpu_after - cpu)

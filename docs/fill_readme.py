@@ -24,16 +24,19 @@ def result_table(markdown: str) -> str:
 def overhead_table(figures: str) -> str:
     """What benchmarks/overhead.py measured."""
     lines = [
-        "| backend | pairs | lab, messages/s | plain loop, messages/s | ratio | quartiles |",
-        "| :-- | --: | --: | --: | --: | --: |",
+        "| backend | window | pairs | lab, messages/s | plain loop, messages/s | ratio | quartiles "
+        "| CPU µs: lab | plain loop |",
+        "| :-- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     for row in json.loads(figures):
         if not row["pairs"]:
-            lines.append(f"| {row['backend']} | 0 | – | – | – | {row['problem']} |")
+            lines.append(f"| {row['backend']} | {row['window']} | 0 | – | – | – | {row['problem']} | – | – |")
             continue
         lines.append(
-            f"| {row['backend']} | {row['pairs']} | {row['lab_per_s']:,.0f} | {row['plain_per_s']:,.0f} "
-            f"| {row['ratio']:.2f} | {row['ratio_q1']:.2f}–{row['ratio_q3']:.2f} |"
+            f"| {row['backend']} | {row['window']} | {row['pairs']} "
+            f"| {row['lab_per_s']:,.0f} | {row['plain_per_s']:,.0f} "
+            f"| {row['ratio']:.2f} | {row['ratio_q1']:.2f}–{row['ratio_q3']:.2f} "
+            f"| {row['lab_cpu_us']:.1f} | {row['plain_cpu_us']:.1f} |"
         )
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ from ipclab import experiment
 from ipclab.backends import registry
 from ipclab.experiment import Request
 from ipclab.results import stats
-from ipclab.trial import analysis, clock, distribution, limit, message, pacing, roles, spec
+from ipclab.trial import analysis, clock, distribution, limit, message, pacing, rawlog, roles, spec
 from tests.support.documents import CHECKOUT
 
 PAGE = " ".join((CHECKOUT / "docs" / "methodology.md").read_text().split())
@@ -27,7 +27,8 @@ STATEMENTS = [
     (default("max_backlog"), 1000, "at most 1 000 messages are under way at once"),
     (spec.MOST_BACKLOG_BYTES, 16 * 2**20, "never more than 16 MiB"),
     (roles.BLOCKS_IN_BACKLOG, 4, "a block is at most a quarter of that number"),
-    (roles.BLOCK_NS, 1_000_000, "once a block of messages, about every millisecond"),
+    (roles.BLOCK_NS, 4_000_000, "once a block of messages, every 4 ms or sooner"),
+    (rawlog.MOST_KEPT_BYTES, 128, "A message of up to 128 bytes is copied into the log whole"),
     (roles.GIVE_UP_NS, 100_000_000, "do not move for 100 ms are taken for lost"),
     (default("grace_s"), 20, "may take 20 s each"),
     (default("drain_s"), 1, "nothing has arrived for 1 s after the producers were done"),

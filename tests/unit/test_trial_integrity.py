@@ -70,7 +70,7 @@ def _account(
         for i in range(sent):
             sends.stamps[i] = 1 + i
         sends.close()
-    rawlog.create(receipts_path(folder, "consumer-0"), rawlog.RECEIPT_BYTES, len(bodies) + 10)
+    rawlog.create(receipts_path(folder, "consumer-0"), rawlog.receipt_bytes(size), len(bodies) + 10)
     log = RawLog(receipts_path(folder, "consumer-0"))
     tails = [tail(SEED, producer, size) for producer in range(producers)]
     roles.consume(kind(bodies), tails, log)
@@ -109,7 +109,7 @@ def test_the_stop_signal_is_no_message(account: Account) -> None:
 
 
 @pytest.mark.parametrize("producers", [1, 3])
-@pytest.mark.parametrize("size", [16, 17, 64, 200])
+@pytest.mark.parametrize("size", [16, 17, 64, 128, 129, 200])
 def test_any_flipped_bit_anywhere_in_a_body_is_noticed(account: Account, size: int, producers: int) -> None:
     bodies = [flipped(message(producers - 1, 5, size), bit) for bit in range(size * 8)]
     ledger = account(bodies, size=size, sent=10, producers=producers)
@@ -187,7 +187,7 @@ def test_a_message_that_came_twice_has_the_latency_of_its_first_receipt(tmp_path
         log.close()
     path = receipts_path(tmp_path, "consumer-0")
     rawlog.create(path, rawlog.RECEIPT_BYTES, 2 * count)
-    receipts = np.memmap(path, rawlog.RECEIPT, "r+", offset=rawlog.PROGRESS_BYTES, shape=(2 * count,))
+    receipts = np.memmap(path, rawlog.RECEIPT, "r+", offset=rawlog.START_BYTES, shape=(2 * count,))
     receipts["time_ns"][:count] = 5000 + np.arange(count)
     receipts["time_ns"][count:] = 9000
     bodies = np.frombuffer(stamp(0, 0, count, tail(SEED, 0, 64)), "V64")

@@ -14,6 +14,7 @@ from ipclab.trial.message import (
     MOST_PRODUCERS,
     SMALLEST_BYTES,
     STOP,
+    Stamper,
     stamp,
     tail,
     tails_by_first_byte,
@@ -49,6 +50,18 @@ def test_the_checksum_is_zlibs_over_the_tail_and_then_the_header(
     (body,) = cut(stamp(producer, first, 1, own_tail), size)
     (checksum,) = struct.unpack_from("<I", body)
     assert checksum == zlib.crc32(own_tail + body[4:HEADER_BYTES])
+
+
+@given(producer=producers, before=st.integers(1, 5), word=st.integers(1, 2**40))
+def test_what_was_stamped_before_makes_no_difference(producer: int, before: int, word: int) -> None:
+    own_tail = tail(1, producer, 64)
+    used = Stamper(producer, own_tail, 10)
+    first = (word << 16) - before  # the low word of the sequence overflows within the block
+    for earlier in (0, first - 10, first):
+        used.stamp(earlier, 10)
+    assert b"".join(used.stamp(first, 10)) == stamp(producer, first, 10, own_tail)
+    for body in used.stamp(first, 10):
+        assert int.from_bytes(body[:4], "little") == zlib.crc32(own_tail + body[4:HEADER_BYTES])
 
 
 @given(producer=producers, first=sequences, size=sizes)

@@ -16,17 +16,19 @@ from hypothesis import strategies as st
 from ipclab.errors import UsageError
 from ipclab.trial import rawlog
 from ipclab.trial.message import HEADER_BYTES, stamp, tail
-from ipclab.trial.rawlog import PROGRESS_BYTES, RECEIPT_BYTES, RawLog, pack_receipt
+from ipclab.trial.rawlog import RECEIPT_BYTES, START_BYTES, RawLog, receipt_bytes, receipt_packer
 
 WRITER = """
 import sys
 from pathlib import Path
-from ipclab.trial.rawlog import PROGRESS_BYTES, RECEIPT_BYTES, RawLog, pack_receipt
-folder, count = Path(sys.argv[1]), int(sys.argv[2])
+from ipclab.trial.rawlog import START_BYTES, RawLog, receipt_packer
+folder, count, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 sends, receipts = RawLog(folder / "sends"), RawLog(folder / "receipts")
+pack = receipt_packer(receipts.record_bytes)
 for i in range(count):
     sends.stamps[i] = 1000 + i
-    pack_receipt(receipts.map, PROGRESS_BYTES + i * RECEIPT_BYTES, 2000 + i, i.to_bytes(16, "little"))
+    body = i.to_bytes(16, "little") + b"tail" * size
+    pack(receipts.map, START_BYTES + i * receipts.record_bytes, 2000 + i, body)
     sends.progress[0] = receipts.progress[0] = i + 1
 print("written", flush=True)
 while True:
@@ -34,12 +36,12 @@ while True:
 """
 
 
-def test_records_survive_a_writer_that_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [16, 17, 64, 128, 129])
+def test_records_survive_a_writer_that_is_killed(tmp_path: Path, size: int) -> None:
     rawlog.create(tmp_path / "sends", 8, 10_000)
-    rawlog.create(tmp_path / "receipts", RECEIPT_BYTES, 10_000)
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path), "777"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as writer:
+    rawlog.create(tmp_path / "receipts", receipt_bytes(size), 10_000)
+    command = [sys.executable, "-c", WRITER, str(tmp_path), "777", str(size)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"written\n"
         writer.kill()
@@ -50,6 +52,10 @@ def test_records_survive_a_writer_that_is_killed(tmp_path: Path) -> None:
     assert [header.tobytes() for header in receipts["header"]] == [
         i.to_bytes(16, "little") for i in range(777)
     ]
+    if 16 < size <= rawlog.MOST_KEPT_BYTES:
+        assert {kept.tobytes() for kept in receipts["tail"]} == {(b"tail" * size)[: size - 16]}
+    else:
+        assert receipts.dtype == rawlog.RECEIPT
 
 
 def test_a_watcher_sees_how_far_the_writer_has_come(tmp_path: Path) -> None:
@@ -65,8 +71,8 @@ def test_a_last_record_whose_time_was_not_written_is_not_counted(tmp_path: Path)
     rawlog.create(tmp_path / "log", RECEIPT_BYTES, 10)
     log = RawLog(tmp_path / "log")
     body = stamp(0, 0, 1, tail(1, 0, 64))
-    pack_receipt(log.map, PROGRESS_BYTES, 1, body)
-    torn = PROGRESS_BYTES + RECEIPT_BYTES
+    receipt_packer(RECEIPT_BYTES)(log.map, START_BYTES, 1, body)
+    torn = START_BYTES + RECEIPT_BYTES
     log.map[torn + 8 : torn + 8 + HEADER_BYTES] = body[:HEADER_BYTES]
     log.close()
     receipts = rawlog.read_receipts(tmp_path / "log")
@@ -79,9 +85,9 @@ def test_a_file_that_ends_in_the_middle_of_a_record_is_read_up_to_there(tmp_path
     rawlog.create(path, RECEIPT_BYTES, 3)
     log = RawLog(path)
     for i in range(3):
-        pack_receipt(log.map, PROGRESS_BYTES + i * RECEIPT_BYTES, i + 1, bytes(16))
+        receipt_packer(RECEIPT_BYTES)(log.map, START_BYTES + i * RECEIPT_BYTES, i + 1, bytes(16))
     log.close()
-    os.truncate(path, PROGRESS_BYTES + 2 * RECEIPT_BYTES + 5)
+    os.truncate(path, START_BYTES + 2 * RECEIPT_BYTES + 5)
     assert rawlog.read_receipts(path)["time_ns"].tolist() == [1, 2]
 
 

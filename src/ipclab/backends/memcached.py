@@ -10,7 +10,7 @@ pymemcache is imported on the first connection, so that listing the backends doe
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -192,12 +192,16 @@ class _WindowProducer(_Producer):
         self._waiting: list[bytes] = []
 
     def send(self, body: bytes) -> None:
-        self._check(body)
         self._waiting.append(body)
 
+    def sender(self) -> Callable[[bytes], object]:
+        return self._waiting.append
+
     def flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting = self._waiting.copy()
+        self._waiting.clear()
         if waiting:
+            self._check(max(waiting, key=len))
             first = self._take(len(waiting)) - len(waiting) + 1
             self._client.set_many({f"{self._prefix}{n}": body for n, body in enumerate(waiting, first)})
 

@@ -109,16 +109,20 @@ class WindowSender(Producer):
         self._client = client
         self._pipeline = Pipeline(client)
         self._command = command
-        self._waiting: list[tuple[str | bytes, ...]] = []
+        self._waiting: list[bytes] = []
 
     def send(self, body: bytes) -> None:
-        self._waiting.append((*self._command, body))
+        self._waiting.append(body)
+
+    def sender(self) -> Callable[[bytes], object]:
+        return self._waiting.append
 
     def flush(self) -> None:
+        commands: list[tuple[str | bytes, ...]] = [(*self._command, body) for body in self._waiting]
         # Taken out first: what was sent once is never sent again, whatever comes back.
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            self._pipeline.run(waiting)
+        self._waiting.clear()
+        if commands:
+            self._pipeline.run(commands)
 
     def close(self) -> None:
         try:

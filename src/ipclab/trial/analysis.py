@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,10 @@ from ipclab.backends.base import Guarantees
 from ipclab.checks.delivery import DeliveryCheck, Ledger
 from ipclab.trial import rawlog
 from ipclab.trial.distribution import distribution
-from ipclab.trial.message import header_crcs, tail
+from ipclab.trial.message import Originals
 from ipclab.trial.record import Latency
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.worker import receipts_path, returns_path, sends_path
+from ipclab.trial.worker import receipts_path, returns_path, sends_path, tails
 
 CHUNK = 500_000
 LATE_NS = 1_000_000
@@ -81,12 +80,10 @@ def delivery(
     check = DeliveryCheck(
         [len(sent) for sent in sends], confirmed, consumers=spec.consumers, fan_out=guarantees.fan_out
     )
-    tail_crcs = _tail_crcs(spec, content)
+    originals = Originals(tails(spec, content))
     intacts = []
     for consumer, receipts in _receipts(spec, logs):
-        header = np.ascontiguousarray(receipts["header"])
-        intact = header["kind"] == 0
-        intact &= header["crc"] == header_crcs(header, tail_crcs[header["producer"]])
+        header, intact = np.ascontiguousarray(receipts["header"]), originals.are_intact(receipts)
         check.add(consumer, header["producer"], header["sequence"], intact)
         intacts.append(intact)
     ledger = check.settle(
@@ -115,14 +112,6 @@ def _confirmed(attempted: int, window: int, finished: int | None) -> int:
     if finished is not None:
         return finished
     return max(attempted - 1, 0) // window * window
-
-
-def _tail_crcs(spec: TrialSpec, content: str) -> npt.NDArray[np.uint32]:
-    """The CRC of the tail of every producer there can be; one that there is not has none."""
-    crcs = np.zeros(1 << 16, np.uint32)
-    for producer in range(spec.producers):
-        crcs[producer] = zlib.crc32(tail(content, producer, spec.size_bytes))
-    return crcs
 
 
 def _receipts(spec: TrialSpec, logs: Path) -> Iterator[tuple[int, npt.NDArray[np.void]]]:

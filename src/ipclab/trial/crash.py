@@ -140,7 +140,7 @@ class _Scene:
         resting = self._fault.moment == "idle"
         if resting and not cast.wait(lambda: all(cast.asks(w) for w in consumers), WAIT_S):
             raise IpclabError("the consumers did not come to rest")
-        if self._fault.target == "broker":
+        if self._fault.target == "broker" and self._fault.action in ("kill", "restart"):
             cast.pass_time(max(0.0, self._settled_at_s - time.monotonic()))
         struck = self._strike.at_its_moment(producers, consumers)
         self._finish()

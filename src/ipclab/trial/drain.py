@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ipclab.trial import rawlog
+from ipclab.trial.message import Originals
 from ipclab.trial.rawlog import ReceiptWatch
 from ipclab.trial.worker import receipts_path
 
@@ -21,8 +22,11 @@ class Arrivals:
     there are as many receipts as messages are owed, the messages themselves are counted.
     """
 
-    def __init__(self, logs: Path, sent: Sequence[int], consumers: int, *, fan_out: bool) -> None:
-        """``sent`` is how many messages each producer has sent."""
+    def __init__(
+        self, logs: Path, sent: Sequence[int], originals: Originals, consumers: int, *, fan_out: bool
+    ) -> None:
+        """``sent`` is how many messages each producer has sent, ``originals`` what they looked like."""
+        self._originals = originals
         self._paths = [receipts_path(logs, f"consumer-{i}") for i in range(consumers)]
         self._watches = [ReceiptWatch(path) for path in self._paths]
         self._sent = np.asarray(sent, np.int64)
@@ -57,8 +61,8 @@ class Arrivals:
         arrived = np.zeros((groups, int(starts[-1])), np.bool_)
         for consumer, path in enumerate(self._paths):
             for receipts in rawlog.receipt_chunks(path, _CHUNK):
-                header = receipts["header"]
-                header = header[(header["kind"] == 0) & (header["producer"] < len(self._sent))]
+                header = receipts["header"][self._originals.are_intact(receipts)]
+                header = header[header["producer"] < len(self._sent)]
                 producers, sequences = header["producer"], header["sequence"]
                 known = sequences < self._sent[producers].astype(np.uint64)
                 places = starts[producers[known]] + sequences[known].astype(np.int64)

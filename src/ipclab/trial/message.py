@@ -3,8 +3,9 @@
 A body is a header of 16 bytes, ``crc32 (4) | producer (2) | kind (2) | sequence (8)``, little endian, and a
 tail. The tail is a producer's own block of pseudo-random bytes, the same in each of its messages. The CRC
 covers tail, producer, kind and sequence; since the tail comes first in it, the CRC of a message costs the
-same for 64 bytes and for 64 KiB. A consumer compares length and tail byte by byte and logs the header, whose
-CRC is verified after the window: together that covers every byte of the body.
+same for 64 bytes and for 64 KiB. A consumer compares length and tail byte by byte and logs the header; a
+small body it logs whole, so that only its length is compared on arrival. The CRC, and the tail that was
+logged, are verified after the window: together that covers every byte of the body.
 
 A body carries no time: all processes of a trial share one clock, so producers log when they sent which
 sequence, consumers when they received it, and the two are joined afterwards.
@@ -16,6 +17,7 @@ import functools
 import random
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -57,21 +59,52 @@ class Stamper:
 
     def __init__(self, producer: int, body_tail: bytes, most: int) -> None:
         """``most`` is the largest number of bodies that will be asked for at once."""
-        self._tail_crc = zlib.crc32(body_tail)
-        self._headers = np.zeros(most, HEADER)
+        size_bytes = HEADER_BYTES + len(body_tail)
+        block = np.zeros((most, size_bytes), np.uint8)
+        block[:, HEADER_BYTES:] = np.frombuffer(body_tail, np.uint8)
+        self._bodies = block.view(f"V{size_bytes}").reshape(most)
+        self._headers = np.ndarray(most, HEADER, block, strides=(size_bytes,))
         self._headers["producer"] = producer
-        self._block = np.empty((most, HEADER_BYTES + len(body_tail)), np.uint8)
-        self._block[:, HEADER_BYTES:] = np.frombuffer(body_tail, np.uint8)
-        self._bodies = self._block.view(f"V{HEADER_BYTES + len(body_tail)}").reshape(most)
+        self._tail_crc = zlib.crc32(body_tail)
+        self._of_low_word = _contributions()[_LOW_WORD]
+        self._upper, self._crc_of_upper = -1, np.uint32(0)
 
     def stamp(self, first: int, count: int) -> list[bytes]:
         """``count`` bodies with the sequences from ``first`` on."""
+        upper, low = divmod(first, 1 << 16)
+        fit = (1 << 16) - low
+        if count > fit:
+            return self.stamp(first, fit) + self.stamp(first + fit, count - fit)
+        if upper != self._upper:
+            self._headers["sequence"][0] = first - low
+            self._upper, self._crc_of_upper = upper, header_crcs(self._headers[:1], self._tail_crc)[0]
         headers = self._headers[:count]
         headers["sequence"] = np.arange(first, first + count, dtype=np.uint64)
-        headers["crc"] = header_crcs(headers, self._tail_crc)
-        self._block[:count, :HEADER_BYTES] = headers.view(np.uint8).reshape(count, HEADER_BYTES)
+        # All else being the same, only the low word of the sequence makes a difference to the CRC.
+        headers["crc"] = self._of_low_word[low : low + count] ^ self._crc_of_upper
         bodies: list[bytes] = self._bodies[:count].tolist()
         return bodies
+
+
+class Originals:
+    """What the messages of a trial looked like when they were sent, to tell them from anything else."""
+
+    def __init__(self, tails: Sequence[bytes]) -> None:
+        """``tails`` are the producers', by their index."""
+        self._tail_crcs = np.zeros(1 << 16, np.uint32)
+        self._tail_crcs[: len(tails)] = [zlib.crc32(own_tail) for own_tail in tails]
+        self._tails = tails
+
+    def are_intact(self, receipts: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+        """Which receipts are of what a producer sent. The tail is compared where the log has kept it."""
+        header = np.ascontiguousarray(receipts["header"])
+        producer = header["producer"]
+        intact: npt.NDArray[np.bool_] = header["kind"] == 0
+        intact &= header["crc"] == header_crcs(header, self._tail_crcs[producer])
+        if "tail" in (receipts.dtype.names or ()):
+            tails = np.frombuffer(b"".join(self._tails), receipts.dtype["tail"])
+            intact &= receipts["tail"] == tails[np.minimum(producer, len(tails) - 1)]
+        return intact
 
 
 def stamp(producer: int, first: int, count: int, body_tail: bytes) -> bytes:
@@ -87,7 +120,7 @@ def header_crcs(
     A CRC is linear: that of a header is that of 12 zero bytes in its place, exclusive-or what each of its
     16-bit words contributes by itself, which is looked up in a table.
     """
-    words = headers.view("<u2").reshape(len(headers), HEADER_BYTES // 2)[:, _CRC_BYTES // 2 :]
+    words = np.ascontiguousarray(headers).view("<u2").reshape(-1, HEADER_BYTES // 2)[:, _CRC_BYTES // 2 :]
     tables = _contributions()
     crcs = np.empty(len(headers), np.uint32)
     if isinstance(tail_crc, int):
@@ -104,6 +137,8 @@ def header_crcs(
 
 _CRC_BYTES = HEADER["crc"].itemsize
 _COVERED_BYTES = HEADER_BYTES - _CRC_BYTES
+_LOW_WORD = 2 + (HEADER.fields["sequence"][1] - _CRC_BYTES) // 2  # type: ignore[index]
+"""Where in ``_contributions()`` that of the low word of the sequence is."""
 
 
 @functools.cache

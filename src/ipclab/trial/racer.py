@@ -27,7 +27,6 @@ import msgspec
 
 from ipclab.backends.base import Counter, SharedState
 from ipclab.history.log import ProcessLog
-from ipclab.interruptions import die_with_parent
 from ipclab.trial.pacing import wait_until
 from ipclab.trial.race_moves import Moves, moves
 from ipclab.trial.worker import end_with_parent
@@ -112,8 +111,6 @@ def _settle_in() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     end_with_parent()
-    # One that is stopped for a while must not outlive the lab.
-    die_with_parent(signal.SIGKILL)
 
 
 def _obey(racing: Racing, log: ProcessLog, parent: Connection) -> None:

@@ -5,11 +5,12 @@ maps the ones that it writes, and after the trial the runner reads them with num
 
 ``sends``     one signed 8-byte integer a message, at the place of its sequence: when ``send()`` was called.
 ``returns``   the same for when ``send()`` returned; written by paced producers only.
-``receipts``  one record of 24 bytes a receipt, in the order of arrival: time, header (``NO_HEADER`` where
-              the rest of the body is not the producer's own).
+``receipts``  one record a receipt, in the order of arrival: time, header (``NO_HEADER`` where the body is
+              known not to be the producer's own), and of small messages the tail too, for after the window.
 
-Each file begins with 8 bytes that say how far the worker has come, for others to look at while it runs. They
-may lag behind by a block, to save a store for each message; a ``ReceiptWatch`` finds the last record itself.
+Each file begins with 16 bytes. The first 8 say how far the worker has come, for others to look at while it
+runs. They may lag behind by a block, to save a store for each message; a ``ReceiptWatch`` finds the last
+record itself. The other 8 say how long a record is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import errno
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,33 @@ from ipclab.errors import UsageError
 from ipclab.trial.message import HEADER, HEADER_BYTES
 
 PROGRESS_BYTES = 8
+START_BYTES = 16
+"""Where the first record is."""
 RECEIPT = np.dtype([("time_ns", "<i8"), ("header", HEADER)])
 RECEIPT_BYTES = RECEIPT.itemsize
-_UNSET = bytes(8)
-pack_receipt = struct.Struct(f"<q{HEADER_BYTES}s").pack_into
-"""``pack_receipt(log, offset, time_ns, body)`` cuts the header off the body by itself."""
+MOST_KEPT_BYTES = 128
+"""Up to this size, copying a whole body into the log costs less than comparing its tail on arrival."""
+_TIME_BYTES = 8
+_UNSET = bytes(_TIME_BYTES)
+start = struct.Struct("<qq").pack
+"""``start(progress, record_bytes)``: what a log begins with."""
+
+
+def receipt_bytes(size_bytes: int) -> int:
+    """How long the record of a receipt is, for messages of this size."""
+    return RECEIPT_BYTES + (size_bytes - HEADER_BYTES if size_bytes <= MOST_KEPT_BYTES else 0)
+
+
+def receipt(record_bytes: int) -> np.dtype[Any]:
+    """The record of that length; it has a ``tail`` where there is room for one."""
+    if record_bytes == RECEIPT_BYTES:
+        return RECEIPT
+    return np.dtype([*RECEIPT.descr, ("tail", f"V{record_bytes - RECEIPT_BYTES}")])
+
+
+def receipt_packer(record_bytes: int) -> Callable[[mmap.mmap, int, int, bytes], None]:
+    """``pack(log, offset, time_ns, body)``, which cuts off the body what there is no room for."""
+    return struct.Struct(f"<q{record_bytes - _TIME_BYTES}s").pack_into
 
 
 def create(path: Path, record_bytes: int, capacity: int) -> None:
@@ -41,8 +64,8 @@ def create(path: Path, record_bytes: int, capacity: int) -> None:
     try:
         with path.open("xb") as file:
             # Written, so that to look at the progress never needs room that may be gone by then.
-            file.write(bytes(PROGRESS_BYTES))
-            file.truncate(PROGRESS_BYTES + record_bytes * capacity)
+            file.write(start(0, record_bytes))
+            file.truncate(START_BYTES + record_bytes * capacity)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
@@ -57,16 +80,17 @@ class RawLog:
 
     def __init__(self, path: Path, *, watch: bool = False) -> None:
         with path.open("r+b") as file:
-            length = PROGRESS_BYTES if watch else 0
+            length = START_BYTES if watch else 0
             self.map = mmap.mmap(file.fileno(), length, mmap.MAP_SHARED)
+            self.record_bytes = _record_bytes(file.fileno())
         view = memoryview(self.map)
         self.progress = view[:PROGRESS_BYTES].cast("q")
-        self.stamps = view[PROGRESS_BYTES:].cast("q") if (len(view) % 8 == 0) else None
+        self.stamps = view[START_BYTES:].cast("q") if self.record_bytes == _TIME_BYTES else None
 
     @property
     def capacity_bytes(self) -> int:
         """Bytes there are for records."""
-        return len(self.map) - PROGRESS_BYTES
+        return len(self.map) - START_BYTES
 
     def close(self) -> None:
         """Unmap. No view of the log may be used any more."""
@@ -84,7 +108,8 @@ class ReceiptWatch:
         self._map = mmap.mmap(self._file, PROGRESS_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
         self.progress = memoryview(self._map).cast("q")
         """What the consumer has noted: never too many, and up to a block too few."""
-        self._most = (os.fstat(self._file).st_size - PROGRESS_BYTES) // RECEIPT_BYTES
+        self._record_bytes = _record_bytes(self._file)
+        self._most = (os.fstat(self._file).st_size - START_BYTES) // self._record_bytes
         self._count = 0
 
     def count(self) -> int:
@@ -107,7 +132,7 @@ class ReceiptWatch:
         os.close(self._file)
 
     def _is_set(self, place: int) -> bool:
-        return _is_set(self._file, PROGRESS_BYTES + place * RECEIPT_BYTES)
+        return _is_set(self._file, START_BYTES + place * self._record_bytes)
 
 
 def read_stamps(path: Path) -> npt.NDArray[np.int64]:
@@ -117,14 +142,15 @@ def read_stamps(path: Path) -> npt.NDArray[np.int64]:
 
 def read_receipts(path: Path) -> npt.NDArray[np.void]:
     """The records of a ``receipts`` file."""
-    return _mapped(path, RECEIPT)
+    return _mapped(path, _receipt_of(path))
 
 
 def receipt_chunks(path: Path, most: int) -> Iterator[npt.NDArray[np.void]]:
     """The records of a ``receipts`` file, ``most`` at a time, so that they are never all in memory."""
-    left, offset = len(read_receipts(path)), PROGRESS_BYTES
+    record = _receipt_of(path)
+    left, offset = len(read_receipts(path)), START_BYTES
     while left:
-        chunk = np.fromfile(path, RECEIPT, min(most, left), offset=offset)
+        chunk = np.fromfile(path, record, min(most, left), offset=offset)
         yield chunk
         left -= len(chunk)
         offset += chunk.nbytes
@@ -134,16 +160,25 @@ def _mapped(path: Path, record: np.dtype[Any]) -> npt.NDArray[Any]:
     used = _used(path, record.itemsize)
     if not used:
         return np.empty(0, record)
-    return np.memmap(path, record, "r", offset=PROGRESS_BYTES, shape=(used,))
+    return np.memmap(path, record, "r", offset=START_BYTES, shape=(used,))
+
+
+def _receipt_of(path: Path) -> np.dtype[Any]:
+    with path.open("rb", buffering=0) as file:
+        return receipt(_record_bytes(file.fileno()))
+
+
+def _record_bytes(file: int) -> int:
+    return int.from_bytes(os.pread(file, START_BYTES, 0)[PROGRESS_BYTES:], "little")
 
 
 def _used(path: Path, record_bytes: int) -> int:
     """How many leading records are set. A writer fills the log from the front, so a search by halves does."""
     with path.open("rb", buffering=0) as file:
-        low, high = 0, (os.fstat(file.fileno()).st_size - PROGRESS_BYTES) // record_bytes
+        low, high = 0, (os.fstat(file.fileno()).st_size - START_BYTES) // record_bytes
         while low < high:
             middle = (low + high) // 2
-            if _is_set(file.fileno(), PROGRESS_BYTES + middle * record_bytes):
+            if _is_set(file.fileno(), START_BYTES + middle * record_bytes):
                 low = middle + 1
             else:
                 high = middle
@@ -152,4 +187,4 @@ def _used(path: Path, record_bytes: int) -> int:
 
 def _is_set(file: int, offset: int) -> bool:
     """Whether something is written there. A mapped hole would kill its reader on a full tmpfs."""
-    return os.pread(file, 8, offset) != _UNSET
+    return os.pread(file, _TIME_BYTES, offset) != _UNSET

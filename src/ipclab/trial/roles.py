@@ -1,8 +1,8 @@
 """The hot loops: what a worker does between the starting signal and its last message.
 
 Within these loops there is nothing but the backend, a reading of the clock, and a store of what was read. All
-else happens once a *block* of messages, and a block lasts about a millisecond: the look at the backlog and at
-the time. The next bodies are stamped once they run out, many at a time.
+else happens once a *block* of messages, and a block lasts a few milliseconds at most: the look at the backlog
+and at the time. The next bodies are stamped once they run out, many at a time.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ipclab.backends.base import Consumer, CounterClient, Producer
 from ipclab.trial.clock import now_ns
 from ipclab.trial.message import HEADER_BYTES, NO_HEADER, STOP, Stamper, tails_by_first_byte
 from ipclab.trial.pacing import wait_until
-from ipclab.trial.rawlog import PROGRESS_BYTES, RECEIPT_BYTES, RawLog, ReceiptWatch, pack_receipt
+from ipclab.trial.rawlog import RECEIPT_BYTES, START_BYTES, RawLog, ReceiptWatch, receipt_packer
 
-BLOCK_NS = 1_000_000
+BLOCK_NS = 4_000_000
 LARGEST_BLOCK = 1024
-STAMPED = 2048
+STAMPED = 500
 STAMPED_PACED = 256
 STAMPED_BYTES = 1 << 20
 """Bodies are stamped ahead, at most so many and so many bytes at a time; fewer where a pause would show."""
@@ -45,28 +45,35 @@ class Backlog:
     copies: int
     """How many receipts a message is owed: 1, or the number of consumers with fan-out."""
     written_off: int = 0
+    noted: int = -1
+    """What the consumers had noted of their progress at the last look."""
+    pause_s: float = STALL_SLEEP_S
+    """How long the next wait sleeps before its first look."""
 
     def size(self) -> int:
-        """Messages that were sent and are neither received nor written off."""
-        return self._sent() - sum(log.count() for log in self.received) // self.copies
+        """Messages that were sent and are neither received nor written off; somewhat too many, maybe.
 
-    def _sent(self) -> int:
-        return sum(log.progress[0] for log in self.sent) - self.written_off
-
-    def _surely_has_room(self) -> bool:
-        """Cheap, and may say no where there is: what consumers note of their progress lags behind."""
-        return self._sent() - sum(log.progress[0] for log in self.received) // self.copies < self.most
+        What consumers note is cheap to read but lags behind, so where it stands still, their logs are looked
+        at. That takes some system calls, and in a ``queue`` each hands the interpreter to and fro.
+        """
+        received = sum(log.progress[0] for log in self.received)
+        if received == self.noted:
+            received = sum(log.count() for log in self.received)
+        else:
+            self.noted = received
+        return sum(log.progress[0] for log in self.sent) - self.written_off - received // self.copies
 
     def wait(self) -> int:
         """Return once there is room for a good many; the nanoseconds that it took.
 
-        Looking takes the processor, and in a ``queue`` the interpreter, from those who make the room, so the
-        pauses between two looks double, and the wait that has begun lasts until a quarter is free.
+        Looking takes the processor, and in a ``queue`` the interpreter, from those who make the room. So the
+        wait that has begun lasts until a quarter is free, its first look comes when the last wait would have
+        been nearly over, and the pauses after that double.
         """
-        if self._surely_has_room() or (size := self.size()) < self.most:
+        if (size := self.size()) < self.most:
             return 0
         began_ns = moved_ns = now_ns()
-        pause_s = STALL_SLEEP_S
+        pause_s = self.pause_s
         while size > self.most * 3 // 4:
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_STALL_SLEEP_S)
@@ -76,7 +83,9 @@ class Backlog:
             elif now_ns() - moved_ns > GIVE_UP_NS:
                 self.written_off += size
                 size = 0
-        return now_ns() - began_ns
+        took_ns = now_ns() - began_ns
+        self.pause_s = min(max(took_ns * 0.75e-9, STALL_SLEEP_S), LONGEST_STALL_SLEEP_S)
+        return took_ns
 
 
 def saturate(
@@ -160,37 +169,51 @@ def _bodies(index: int, body_tail: bytes, most: int) -> Iterator[bytes]:
 def consume(consumer: Consumer, tails: list[bytes], receipts: RawLog) -> None:
     """Receive, log and acknowledge until the stop message comes.
 
-    A body whose length or tail is not its producer's own is logged as ``NO_HEADER``.
+    A body of another length is logged as ``NO_HEADER``, and so is one whose tail is not its producer's own,
+    unless the log has room for the tails too: then they are compared after the trial.
     """
     receive_one, ack = consumer.receiver(), consumer.ack if consumer.acknowledges else None
+    keeps_tails = receipts.record_bytes > RECEIPT_BYTES
     # Without a tail, a comparison of tails would say nothing about the length.
-    if receive_one and len(tails) == 1 and 0 < len(tails[0]) <= SMALL_TAIL_BYTES:
-        _consume_small(receive_one, ack, tails[0], receipts)
+    if receive_one and (keeps_tails or (len(tails) == 1 and 0 < len(tails[0]) <= SMALL_TAIL_BYTES)):
+        _consume_singly(receive_one, ack, None if keeps_tails else tails[0], len(tails[0]), receipts)
     else:
-        _consume_any(consumer.receive, ack, tails, receipts)
+        _consume_any(consumer.receive, ack, tails, keeps_tails, receipts)
 
 
-def _consume_small(
-    receive_one: Callable[[], bytes], ack: Callable[[], None] | None, own_tail: bytes, receipts: RawLog
+def _consume_singly(
+    receive_one: Callable[[], bytes],
+    ack: Callable[[], None] | None,
+    own_tail: bytes | None,
+    tail_bytes: int,
+    receipts: RawLog,
 ) -> None:
-    """The loop for one producer, small messages, and a client that hands over one at a time."""
+    """The loop for a client that hands over one at a time. Without ``own_tail``, only lengths are compared.
+
+    It calls ``receive_one`` by itself: within an iterator, a function in Python costs a loop of the
+    interpreter of its own.
+    """
     log, progress, clock = receipts.map, receipts.progress, now_ns
-    bodies = iter(receive_one, STOP)
-    begin, at, going = PROGRESS_BYTES, PROGRESS_BYTES - RECEIPT_BYTES, True
+    pack, record_bytes = receipt_packer(receipts.record_bytes), receipts.record_bytes
+    size_bytes = HEADER_BYTES + tail_bytes
+    keeps_tails = own_tail is None
+    block_bytes = NOTED_EVERY * record_bytes
+    begin, going = START_BYTES, True
     while going:
-        end = begin + NOTED_EVERY * RECEIPT_BYTES
-        # The places come first: when they run out, no message has been taken.
-        places = zip(range(begin, end, RECEIPT_BYTES), bodies, strict=False)
-        if ack is None:
-            for at, body in places:
-                pack_receipt(log, at, clock(), body if body[HEADER_BYTES:] == own_tail else NO_HEADER)
-        else:
-            for at, body in places:
-                pack_receipt(log, at, clock(), body if body[HEADER_BYTES:] == own_tail else NO_HEADER)
+        for at in range(begin, begin + block_bytes, record_bytes):
+            body = receive_one()
+            if len(body) == size_bytes if keeps_tails else body[HEADER_BYTES:] == own_tail:
+                pack(log, at, clock(), body)
+            elif body != STOP:
+                pack(log, at, clock(), NO_HEADER)
+            else:
+                begin, going = at, False
+                break
+            if ack is not None:
                 ack()
-        begin = at + RECEIPT_BYTES
-        progress[0] = (begin - PROGRESS_BYTES) // RECEIPT_BYTES
-        going = begin == end
+        else:
+            begin += block_bytes
+        progress[0] = (begin - START_BYTES) // record_bytes
     if ack is not None:
         ack()
 
@@ -199,27 +222,31 @@ def _consume_any(
     receive: Callable[[], Sequence[bytes]],
     ack: Callable[[], None] | None,
     tails: list[bytes],
+    keeps_tails: bool,
     receipts: RawLog,
 ) -> None:
+    """The loop for all else. Bodies that were handed over together were received at the same time."""
     log, progress, clock = receipts.map, receipts.progress, now_ns
+    pack, record_bytes = receipt_packer(receipts.record_bytes), receipts.record_bytes
     size_bytes = len(tails[0]) + HEADER_BYTES
     by_first_byte = tails_by_first_byte(tails)
-    at = PROGRESS_BYTES
+    at = START_BYTES
     going = True
     while going:
-        for body in receive():
-            received_ns = clock()
-            if len(body) == size_bytes and body.endswith(by_first_byte[body[4]]):
-                pack_receipt(log, at, received_ns, body)
+        bodies = receive()
+        received_ns = clock()
+        for body in bodies:
+            if len(body) == size_bytes and (keeps_tails or body.endswith(by_first_byte[body[4]])):
+                pack(log, at, received_ns, body)
             elif body == STOP:
                 going = False
                 continue
             else:
-                pack_receipt(log, at, received_ns, NO_HEADER)
-            at += RECEIPT_BYTES
+                pack(log, at, received_ns, NO_HEADER)
+            at += record_bytes
         if ack is not None:
             ack()
-        progress[0] = (at - PROGRESS_BYTES) // RECEIPT_BYTES
+        progress[0] = (at - START_BYTES) // record_bytes
 
 
 def ping(

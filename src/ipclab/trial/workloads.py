@@ -19,11 +19,21 @@ from ipclab.checks.delivery import Ledger
 from ipclab.trial import analysis, rawlog
 from ipclab.trial.analysis import Window
 from ipclab.trial.drain import Arrivals
+from ipclab.trial.message import Originals
 from ipclab.trial.pacing import schedule
 from ipclab.trial.processes import Crew, Worker
 from ipclab.trial.record import Latency
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.worker import Assignment, Quit, Stop, content, receipts_path, returns_path, sends_path
+from ipclab.trial.worker import (
+    Assignment,
+    Quit,
+    Stop,
+    content,
+    receipts_path,
+    returns_path,
+    sends_path,
+    tails,
+)
 
 MOST_PER_S = 1_500_000
 """No producer sends more than this. The logs have room for it; they are sparse, so room costs nothing."""
@@ -93,9 +103,8 @@ class Workload(abc.ABC):
         for path in (p(self.logs, name) for p, kind in _STAMPS if kind in stamps):
             rawlog.create(path, 8, capacity)
         if receipts:
-            rawlog.create(
-                receipts_path(self.logs, name), rawlog.RECEIPT_BYTES, capacity * self.spec.producers
-            )
+            record_bytes = rawlog.receipt_bytes(self.spec.size_bytes)
+            rawlog.create(receipts_path(self.logs, name), record_bytes, capacity * self.spec.producers)
 
 
 _STAMPS = ((sends_path, "sends"), (returns_path, "returns"))
@@ -183,7 +192,9 @@ class Messages(Workload):
     def _drain(self, crew: Crew) -> None:
         """Wait until everything has arrived, or nothing has for ``drain_s``."""
         sent = [w.done.count for w in crew.by_role("producer") if w.done]
-        arrivals = Arrivals(self.logs, sent, self.spec.consumers, fan_out=self.guarantees.fan_out)
+        originals = Originals(tails(self.spec, content(self.spec, self.site.namespace)))
+        fan_out = self.guarantees.fan_out
+        arrivals = Arrivals(self.logs, sent, originals, self.spec.consumers, fan_out=fan_out)
         deadline = time.monotonic() + self.spec.grace_s
         receipts, moved = 0, time.monotonic()
         while (missing := arrivals.missing()) and not crew.failures:
