@@ -16,6 +16,8 @@ from ipclab.history.format import Model
 
 STRIKE = 7
 EACH = 20
+SECOND = 1000
+"""The first value of the second producer."""
 Job = Callable[[ProcessLog], None]
 
 
@@ -26,6 +28,7 @@ class Queue:
         self._error, self._lock = error, threading.Lock()
         self._inside: list[Any] = []
         self._puts = self._takes = 0
+        self._kept: dict[int, Any] = {}
 
     def put(self, value: Any) -> None:
         with self._lock:
@@ -37,6 +40,8 @@ class Queue:
     def take(self) -> Any:
         with self._lock:
             self._takes += 1
+            if threading.get_ident() in self._kept:
+                return self._kept.pop(threading.get_ident())
             if not self._inside or (self._error == "false empty" and self._takes == STRIKE):
                 return None
             if self._takes != STRIKE:
@@ -44,8 +49,13 @@ class Queue:
             if self._error == "duplicate":
                 return self._inside[0]
             if self._error == "swap":
-                # The last one, which went in after all others of its producer.
-                return self._inside.pop()
+                # The last one, which went in after all others of its producer; the first of these is kept for
+                # the same taker, since somebody else need not see that they are swapped.
+                last = self._inside.pop()
+                first = next(value for value in self._inside if value // SECOND == last // SECOND)
+                self._inside.remove(first)
+                self._kept[threading.get_ident()] = first
+                return last
             value = self._inside.pop(0)
             replaced = {"corrupt": f"{value}?", "damage": {"corrupted": value}, "phantom": -1}
             return replaced.get(self._error, value)
@@ -163,7 +173,7 @@ def through_queue(folder: Path, error: str, model: Model = "queue") -> History:
             empty += value is None
 
     header = Header(ipclab_history=1, model=model, backend=f"seeded: {error}", ordered=model == "delivery")
-    return run(folder, header, [producer(0), producer(1000)], [consumer, consumer])
+    return run(folder, header, [producer(0), producer(SECOND)], [consumer, consumer])
 
 
 def through_register(folder: Path, error: str) -> History:
