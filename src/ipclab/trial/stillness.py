@@ -47,7 +47,7 @@ def _used_s(pid: int) -> float | None:
 
 
 def state(pid: int) -> str:
-    """The letter that Linux has for the state of a process's main thread: R, S, D, T …; empty if it is gone."""
+    """Linux's letter for the state of a process's main thread: R, S, D, T …; empty if it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):

@@ -39,9 +39,17 @@ def stop_while_reading(before: Mapping[int, int], size_bytes: int, within_s: flo
     while time.monotonic() < deadline:
         for pid, had in before.items():
             if bytes_read(pid) - had >= size_bytes * LEAST_SHARE:
-                os.kill(pid, signal.SIGSTOP)
-                if all_stopped([pid]) and bytes_read(pid) - had <= size_bytes * MOST_SHARE:
-                    return pid
-                os.kill(pid, signal.SIGCONT)
-                return None
+                return pid if _stop_if(pid, had + size_bytes * MOST_SHARE) else None
     return None
+
+
+def _stop_if(pid: int, read_at_most: float) -> bool:
+    """Stop a process, and let it go on again where it has read more, or whatever is raised."""
+    caught = False
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        caught = all_stopped([pid]) and bytes_read(pid) <= read_at_most
+    finally:
+        if not caught:
+            os.kill(pid, signal.SIGCONT)
+    return caught
