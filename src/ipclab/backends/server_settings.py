@@ -16,13 +16,17 @@ def under(guarantees: Guarantees, settings: Mapping[str, str]) -> Guarantees:
     """What is declared on a server with these settings.
 
     ``appendonly: yes`` writes every command to a file: what was confirmed outlives the end of the process
-    with ``appendfsync: always``, which says nothing of the disk. An evicting ``maxmemory-policy`` drops
-    messages when memory is short.
+    with ``appendfsync: always``, which says nothing of the disk. It keeps what the server keeps: nothing of
+    a fan-out, which it keeps for nobody, and of what is delivered at most once not what was on its way to a
+    consumer. A ``maxmemory-policy`` that evicts any key drops messages when memory is short; the channels'
+    keys have no time to live, so that the policies for such keys evict none of them.
     """
     may_lose, durability = set(guarantees.may_lose), guarantees.durability
-    if settings.get("appendonly") == "yes" and settings.get("appendfsync") == "always":
-        may_lose.discard("broker crash")
+    logged = settings.get("appendonly") == "yes" and settings.get("appendfsync") == "always"
+    if logged and not guarantees.fan_out:
         durability = "disk"
-    if settings.get("maxmemory-policy", "noeviction") != "noeviction":
+        if guarantees.delivery == "at-least-once":
+            may_lose.discard("broker crash")
+    if settings.get("maxmemory-policy", "noeviction").startswith("allkeys"):
         may_lose.add("overload")
     return replace(guarantees, may_lose=frozenset(may_lose), durability=durability)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,14 +16,20 @@ import msgspec
 from ipclab.backends.base import Channel
 from ipclab.history.format import Line
 from ipclab.interruptions import ending_blocked
+from ipclab.trial import stillness
 from ipclab.trial.processes import Crew, Worker
 from ipclab.trial.spec import TrialSpec
+from ipclab.trial.stillness import Look
 from ipclab.trial.worker import Assignment, Burst, Quit, Stop, history_path
 
 POLL_S = 0.005
 STOP_ROUND_S = 0.3
 FIRST_WITHIN_S = 20.0
-"""For the first connections, before anything was done to anybody."""
+"""For the first connections, before anything was done to anybody, and for a new process to begin."""
+LOOK_S = 0.5
+"""How long somebody who is late is looked at, to tell whether it is slow or stands still."""
+SLOW_AT_MOST_S = 40.0
+"""How much longer than it was given a slow process may take."""
 
 
 class _Tail:
@@ -49,14 +56,24 @@ class _Tail:
 class Cast:
     """Producers and consumers of a channel. A context manager: at its end none of them is alive.
 
+    Whoever waits for them with ``outlast()`` is patient with the slow: on a busy machine things take longer,
+    and only who stands still hangs. ``servers`` tells the pids of those for whom they may have to wait.
+
     ``sent_ns`` says when the send of each confirmed message began, ``received_ns`` when each message came for
     the first time, for each consumer that is owed it: one entry of ``""`` for all, or with fan-out by name.
     """
 
-    def __init__(self, spec: TrialSpec, channel: Channel, logs: Path) -> None:
+    def __init__(
+        self,
+        spec: TrialSpec,
+        channel: Channel,
+        logs: Path,
+        servers: Callable[[], Iterable[int]] = lambda: (),
+    ) -> None:
         self.spec = spec
         self.channel = channel
         self.logs = logs
+        self._servers = servers
         self.fan_out = channel.guarantees.fan_out
         self.crew = Crew(spec.start_method)
         self.began_ns: dict[int, int] = {}
@@ -65,6 +82,7 @@ class Cast:
         self._tails: dict[str, _Tail] = {}
         self._expected: dict[str, int] = {}
         self._asking: set[str] = set()
+        self._entered = 0
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +116,7 @@ class Cast:
     def ready(self, members: Iterable[Worker], within_s: float = FIRST_WITHIN_S) -> bool:
         """Wait until these are connected; False where one is not in time, or gave up."""
         wanted = list(members)
-        return self.wait(lambda: all(m.ready or m.settled for m in wanted), within_s) and all(
+        return self.outlast(lambda: all(m.ready or m.settled for m in wanted), within_s) and all(
             m.ready and not m.ended for m in wanted
         )
 
@@ -116,9 +134,9 @@ class Cast:
         """Whether all of these are idle."""
         return all(self.idle(member) for member in members)
 
-    def asks(self, consumer: Worker) -> bool:
-        """Whether it has called ``receive()`` and has not come back, going by what it logged."""
-        return consumer.name in self._asking
+    def waits(self, consumer: Worker) -> bool:
+        """Whether it waits in ``receive()``: it has logged that it calls it, and sleeps."""
+        return consumer.name in self._asking and stillness.asleep(consumer.pid)
 
     def wait(self, until: Callable[[], bool], within_s: float) -> bool:
         """Listen and read the logs until the condition holds; False where it does not in time."""
@@ -132,6 +150,26 @@ class Cast:
                 return False
             self.crew.listen(min(left_s, POLL_S)) if self._heard() else time.sleep(min(left_s, POLL_S))
 
+    def outlast(self, until: Callable[[], bool], within_s: float) -> bool:
+        """As ``wait()``, but False only where all stand still: then nothing more can be expected.
+
+        As long as anybody logs something, or is at work or waits for a processor, time does not count, up to
+        ``SLOW_AT_MOST_S``.
+        """
+        deadline = time.monotonic() + within_s + SLOW_AT_MOST_S
+        if self.wait(until, within_s):
+            return True
+        while time.monotonic() < deadline:
+            entered, before = self._entered, self._look_at_all()
+            if self.wait(until, LOOK_S):
+                return True
+            if self._entered == entered and not self._look_at_all().slow_since(before):
+                return False
+        return False
+
+    def _look_at_all(self) -> Look:
+        return Look.at([*(m.pid for m in self.crew.workers if not m.ended), *self._servers()])
+
     def pass_time(self, seconds: float) -> None:
         """Listen and read the logs for so long."""
         self.wait(lambda: False, seconds)
@@ -140,6 +178,7 @@ class Cast:
         """Take in what the workers have logged."""
         for name, tail in self._tails.items():
             for line in tail.lines():
+                self._entered += 1
                 self._enter(name, line)
 
     def missing(self) -> int:
@@ -153,42 +192,57 @@ class Cast:
         return sum(len(got) for got in self.received_ns.values())
 
     def drain(self, quiet_s: float, within_s: float) -> None:
-        """Wait until every confirmed message has come, none has for ``quiet_s``, or nobody is left to ask."""
+        """Wait until every confirmed message has come, none has for ``quiet_s`` although nobody is busy, or
+        nobody is left to ask."""
         deadline = time.monotonic() + within_s
-        count, moved = -1, time.monotonic()
         consumers = self.crew.by_role("consumer")
-        while self.missing() and time.monotonic() < deadline and not all(m.gone for m in consumers):
-            if self.receipts() != count:
-                count, moved = self.receipts(), time.monotonic()
-            elif time.monotonic() - moved > quiet_s:
+
+        def come_or_gone() -> bool:
+            return not self.missing() or all(m.gone for m in consumers)
+
+        while not come_or_gone() and time.monotonic() < deadline:
+            count = self.receipts()
+            if not self.outlast(lambda: come_or_gone() or self.receipts() != count, quiet_s):  # noqa: B023
                 return
-            self.pass_time(POLL_S)
 
     def dismiss(self, members: Sequence[Worker], within_s: float) -> list[Worker]:
         """Let these producers close and end; those that do not in time."""
         for member in members:
             member.tell(Quit())
-        self.wait(lambda: all(m.gone for m in members), within_s)
+        self.outlast(lambda: all(m.gone for m in members), within_s)
         return [m for m in members if not m.gone]
 
     def stop(self, members: Sequence[Worker], within_s: float, *, place: int) -> list[Worker]:
         """Send stop messages until every one of these consumers has ended, each time from a new process.
 
-        Those that do not in time; the sender alone where not even that came back.
+        Those that do not in time, and the sender where not even that came back.
         """
+
+        def going() -> list[Worker]:
+            return [m for m in members if not m.gone]
+
         deadline = time.monotonic() + within_s
         rounds = itertools.count()
-        while going := [m for m in members if not m.gone]:
+        while left := going():
             stopper = self.start("stopper", next(rounds), place=place)
-            stopper.tell(Stop(len(going)))
-            left_s = max(deadline - time.monotonic(), STOP_ROUND_S)
-            if not self.wait(lambda: stopper.gone, left_s):  # noqa: B023 - used up within the round
-                return [stopper]
-            if self.wait(lambda: all(m.gone for m in members), STOP_ROUND_S):
-                return []
-            if stopper.failure or time.monotonic() > deadline:
+            self.outlast(lambda: stopper.ready or stopper.gone, FIRST_WITHIN_S)  # noqa: B023 - used up at once
+            stopper.tell(Stop(len(left)))
+            if not self.outlast(lambda: stopper.gone, within_s):  # noqa: B023 - as above
+                return [stopper, *going()]
+            late = time.monotonic() > deadline
+            ended = (self.outlast if late else self.wait)(lambda: not going(), STOP_ROUND_S)
+            if late and not ended:
                 break
-        return going
+        return going()
+
+    def stacks(self, stuck: Iterable[Worker]) -> dict[str, str]:
+        """End these, and tell the stack of each; but for those that came back by themselves after all."""
+        self.look()
+        self.crew.listen(0.0)
+        left = [member for member in stuck if not member.gone]
+        found = self.crew.stacks(left) if left else {}
+        ours = (None, -signal.SIGUSR1)
+        return {m.name: found[m.name] for m in left if m.process.exitcode in ours}
 
     def _heard(self) -> bool:
         return any(not member.ended for member in self.crew.workers)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Set
 from dataclasses import replace
 
-from ipclab.backends.base import Channel, Guarantees, Site
+from ipclab.backends.base import Channel, Guarantees, LossCause, Site
 from ipclab.backends.registry import channel_class
 from ipclab.backends.server_settings import under
 from ipclab.brokers.probe import address
@@ -60,8 +60,9 @@ def play(stage: Stage) -> Played:
         channel.setup()
         settled_at_s = time.monotonic() + channel.settles_after_s
         proxy = stack.enter_context(_proxy(stage)) if _needs_proxy(stage, fault) else None
-        cast = stack.enter_context(Cast(stage.spec, channel, stage.folder))
-        scene = _Scene(stage, fault, cast, proxy, guarantees, settled_at_s=settled_at_s)
+        server = Server(stage.broker, channel.server_pids())
+        cast = stack.enter_context(Cast(stage.spec, channel, stage.folder, server.processes))
+        scene = _Scene(stage, fault, cast, server, proxy, guarantees, settled_at_s=settled_at_s)
         safety = scene.play()
     return Played(safety=safety, stuck=scene.stacks, options=options, declared=declared)
 
@@ -105,6 +106,7 @@ class _Scene:
         stage: Stage,
         fault: FaultSpec,
         cast: Cast,
+        server: Server,
         proxy: Proxy | None,
         guarantees: Guarantees,
         *,
@@ -118,7 +120,6 @@ class _Scene:
         self._cast = cast
         self._channel = cast.channel
         self._proxy = proxy
-        server = Server(stage.broker, cast.channel.server_pids())
         self._strike = Strike(fault, cast, server, proxy, FaultLog(stage.folder / "faults.history"))
         self.stacks: dict[str, str] = {}
 
@@ -132,19 +133,19 @@ class _Scene:
         consumers = [self._start("consumer", i) for i in range(early)]
         self._see_connected([*producers, *consumers])
         cast.burst(producers, WARM_UP, SMALL_BYTES)
-        if not cast.wait(lambda: cast.done(producers) and not cast.missing(), WAIT_S):
+        if not cast.outlast(lambda: cast.done(producers) and not cast.missing(), WAIT_S):
             raise IpclabError(f"not even the warm-up arrived: {self._complaints()}")
         late = [self._start("consumer", i) for i in range(early, self._spec.consumers)]
         self._see_connected(late)
         consumers += late
         resting = self._fault.moment == "idle"
-        if resting and not cast.wait(lambda: all(cast.asks(w) for w in consumers), WAIT_S):
+        if resting and not cast.outlast(lambda: all(cast.waits(w) for w in consumers), WAIT_S):
             raise IpclabError("the consumers did not come to rest")
         if self._fault.target == "broker" and self._fault.action in ("kill", "restart"):
             cast.pass_time(max(0.0, self._settled_at_s - time.monotonic()))
-        struck = self._strike.at_its_moment(producers, consumers)
+        self._strike.at_its_moment(producers, consumers)
         self._finish()
-        return self._judge(struck=struck)
+        return self._judge()
 
     def _start(self, role: str, index: int) -> Worker:
         return self._cast.start(role, index, channel=self._way(role, index))
@@ -176,21 +177,32 @@ class _Scene:
         cast, patience_s = self._cast, self._spec.grace_s
         cast.ready([w for w in cast.crew.workers if not w.ready and not w.gone], patience_s)
         producers = [w for w in cast.crew.by_role("producer") if not w.gone]
-        cast.wait(lambda: cast.done(producers), patience_s)
+        cast.outlast(lambda: cast.done(producers), patience_s)
         stuck = [w for w in producers if not cast.idle(w)]
         going = [w for w in producers if cast.idle(w) and not w.gone]
         cast.burst(going, AFTER, SMALL_BYTES, GAP_S)
-        cast.wait(lambda: cast.done(going), patience_s)
+        cast.outlast(lambda: cast.done(going), patience_s)
         stuck += [w for w in going if not cast.idle(w)]
         stuck += cast.dismiss([w for w in going if cast.idle(w)], patience_s)
-        cast.drain(self._spec.drain_s + self._channel.redelivers_after_s, 3 * patience_s)
+        cast.drain(self._quiet_s(), 3 * patience_s)
         consumers = [w for w in cast.crew.by_role("consumer") if not w.gone]
         stuck += cast.stop(consumers, patience_s, place=self._spec.producers + 1)
-        self.stacks = cast.crew.stacks(stuck) if stuck else {}
+        self.stacks = cast.stacks(stuck)
         cast.crew.end()
         cast.look()
 
-    def _judge(self, *, struck: bool) -> Safety:
+    def _quiet_s(self) -> float:
+        """How long nothing may have come until what is missing counts as lost; long where that is serious."""
+        quiet_s = self._spec.drain_s + self._channel.redelivers_after_s
+        return quiet_s if self._may_lose() else max(quiet_s, self._spec.grace_s)
+
+    def _may_lose(self) -> bool:
+        return self._cause() in self._guarantees.may_lose
+
+    def _cause(self) -> LossCause | None:
+        return CAUSES.get((self._fault.action, self._fault.target))
+
+    def _judge(self) -> Safety:
         guarantees, workers = self._guarantees, self._cast.crew.workers
         # What nobody was there to receive, or to hand over, may still be somewhere.
         undelivered = bool(self.stacks) or not any(w.done for w in self._cast.crew.by_role("consumer"))
@@ -206,15 +218,17 @@ class _Scene:
             counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
         places = {name: primitive(stack) for name, stack in self.stacks.items()}
         hung = {name: place for name, place in places.items() if place != RECONNECTING}
-        cause = CAUSES.get((self._fault.action, self._fault.target))
-        broken = judge.promise(counts, guarantees, cause, fault=True, undelivered=undelivered)
+        broken = judge.promise(counts, guarantees, self._cause(), fault=True, undelivered=undelivered)
+        missed = self._strike.missed
+        # Whether they are lost for good cannot be known, and it would matter.
+        open_ = bool(counts.get("undelivered")) and not self._may_lose()
         return Safety(
             model="delivery",
-            verdict=judge.word(broken, known=struck),
+            verdict=judge.word(broken, known=not missed and not open_),
             broken=broken,
             anomalies=dict(verdict.anomalies),
             counts=counts,
-            finding="" if struck else "the moment could not be brought about, so nothing was done",
+            finding=missed,
             hung=hung,
             gave_up=self._gave_up(self.stacks.keys() - hung.keys()),
             first_again_s=self._first_again_s(),
@@ -235,10 +249,10 @@ class _Scene:
 
     def _first_again_s(self) -> float | None:
         """Only where messages were sent all the time: elsewhere it would be the lab that took so long."""
-        struck_ns = self._strike.struck_ns
-        if self._fault.moment != "busy" or not struck_ns:
+        from_ns = self._strike.flows_from_ns
+        if self._fault.moment != "busy" or not from_ns:
             return None
-        later = {value for value, ns in self._cast.began_ns.items() if ns >= struck_ns}
+        later = {value for value, ns in self._cast.began_ns.items() if ns >= from_ns}
         received = self._cast.received_ns.values()
         times = [ns for got in received for value, ns in got.items() if value in later]
-        return (min(times) - struck_ns) / 1e9 if times else None
+        return (min(times) - from_ns) / 1e9 if times else None

@@ -64,6 +64,8 @@ def promise(
     for name, what in (("unexpected", "that nobody sent"), ("corrupted", "whose bytes were damaged")):
         if not torn and (many := counts.get(name, 0)):
             broken.append(f"delivered {many} {_messages(many)} {what}")
+    if early := counts.get("received_before_sent", 0):
+        broken.append(f"delivered {early} {_messages(early)} before they were sent")
     return broken
 
 

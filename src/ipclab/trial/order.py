@@ -18,6 +18,7 @@ from ipclab.backends.registry import channel_class
 from ipclab.errors import IpclabError
 from ipclab.trial import judge
 from ipclab.trial.cast import Cast, tear_down
+from ipclab.trial.faults import Server
 from ipclab.trial.primitive import primitive
 from ipclab.trial.processes import Worker
 from ipclab.trial.record import Safety
@@ -42,7 +43,8 @@ def play(stage: Stage) -> Played:
     with contextlib.ExitStack() as stack:
         stack.callback(tear_down, channel)
         channel.setup()
-        cast = stack.enter_context(Cast(spec, channel, stage.folder))
+        server = Server(stage.broker, channel.server_pids())
+        cast = stack.enter_context(Cast(spec, channel, stage.folder, server.processes))
         producers = [cast.start("producer", i) for i in range(spec.producers)]
         consumers = [cast.start("consumer", i) for i in range(spec.consumers)]
         if not cast.ready([*producers, *consumers]):
@@ -52,12 +54,12 @@ def play(stage: Stage) -> Played:
             _take_turns(cast, producers)
         else:
             cast.burst(producers, STRESSED, SMALL_BYTES)
-            cast.wait(lambda: cast.done(producers), WAIT_S)
+            cast.outlast(lambda: cast.done(producers), WAIT_S)
         stuck = [w for w in producers if not cast.idle(w)]
         stuck += cast.dismiss([w for w in producers if cast.idle(w)], spec.grace_s)
         cast.drain(spec.drain_s + channel.redelivers_after_s, WAIT_S)
         stuck += cast.stop(consumers, spec.grace_s, place=spec.producers)
-        stacks = cast.crew.stacks(stuck) if stuck else {}
+        stacks = cast.stacks(stuck)
         cast.crew.end()
         safety = _judge(stage, cast, stacks)
     declared = channel.guarantees.described()
@@ -70,8 +72,8 @@ def _take_turns(cast: Cast, producers: list[Worker]) -> None:
     for _ in range(TURNS):
         for producer, size_bytes in zip(producers, (large_bytes, SMALL_BYTES), strict=False):
             cast.burst([producer], 1, size_bytes)
-            cast.wait(lambda: cast.done(producers), WAIT_S)
-        cast.wait(lambda: not cast.missing(), WAIT_S)
+            cast.outlast(lambda: cast.done(producers), WAIT_S)
+        cast.outlast(lambda: not cast.missing(), WAIT_S)
 
 
 def _judge(stage: Stage, cast: Cast, stacks: dict[str, str]) -> Safety:
@@ -82,7 +84,7 @@ def _judge(stage: Stage, cast: Cast, stacks: dict[str, str]) -> Safety:
     counts = dict(judge.strict(history, "delivery", stage.spec.grace_s).counts)
     if stacks:
         counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
-    broken = judge.promise(counts, guarantees, None, fault=False, undelivered=bool(stacks))
+    broken = judge.promise(counts, guarantees, "overload", fault=False, undelivered=bool(stacks))
     overtaken = in_real_time.anomalies.get("reordered", 0)
     return Safety(
         model="queue",

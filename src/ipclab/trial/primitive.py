@@ -22,6 +22,8 @@ _LOCKS = {
 }
 _LOCK = re.compile(r"\b(" + "|".join(map(re.escape, sorted(_LOCKS, key=len, reverse=True))) + r")\b")
 _OURS = re.compile(r"[/\\]ipclab[/\\](?:trial|backends)[/\\]")
+_GENERATED = "<string>"
+"""The file of the methods that ``multiprocessing.managers`` generates for its proxies."""
 _IDLE = "watch"
 """The function of the lab's own thread in every worker: see ``worker.end_with_parent``."""
 
@@ -36,7 +38,12 @@ class Frame:
 
     @property
     def qualified(self) -> str:
-        """``Queue.get``: with the class that the line is in; of a method of ours, that of the adapter."""
+        """``Queue.get``: with the class that the line is in; of a method of ours, that of the adapter.
+
+        A method of a manager's proxy has no source.
+        """
+        if self.file == _GENERATED:
+            return f"Manager proxy {self.function}"
         name = qualified(self.file, self.line) or self.function
         return re.sub(r"^_(\w+)Base\b", r"\1", name)
 

@@ -11,13 +11,14 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 
 from ipclab.history.log import FaultLog
 from ipclab.trial import faults, trap
 from ipclab.trial.cast import Cast
 from ipclab.trial.clock import now_ns
 from ipclab.trial.fault import FaultSpec
-from ipclab.trial.faults import Server
+from ipclab.trial.faults import InForce, Server
 from ipclab.trial.processes import Worker
 from ipclab.trial.proxy import Proxy
 
@@ -48,8 +49,9 @@ WAIT_S = 10.0
 class Strike:
     """One fault of one trial.
 
-    ``struck_ns`` says when it was in force (0 where it never was), ``victims`` which workers it killed,
-    ``left_out`` whose part of the history must not be judged.
+    ``struck_ns`` says when it was in force (0 where it never was), ``flows_from_ns`` from when on only the
+    fault keeps messages from flowing; ``victims`` which workers it killed, ``left_out`` whose part of the
+    history must not be judged; ``missed`` in words why it shows nothing, empty where it struck.
     """
 
     def __init__(
@@ -63,25 +65,27 @@ class Strike:
         self._reading: Worker | None = None
         self._stopped_reader: int | None = None
         self._at_rest = False
-        self.struck_ns = 0
+        self.struck_ns = self.flows_from_ns = 0
+        self.missed = ""
         self.victims: set[str] = set()
         self.left_out: set[str] = set()
 
-    def at_its_moment(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
-        """Bring about the moment, strike, and heal. False where the moment could not be brought about.
+    def at_its_moment(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> None:
+        """Bring about the moment, strike, and heal; ``missed`` where that could not be done.
 
         A broker that is to end holds messages at rest by then: from an empty one nothing could be lost. So
         consumers stand still meanwhile, as slow ones would.
         """
         with contextlib.ExitStack() as still:
             if self._fault.target == "broker" and self._fault.action in ("kill", "restart"):
-                if not self._lay_up(producers, consumers, still):
-                    return False
-            elif not self._keep_busy(producers):
-                return False
-            if self._fault.moment == "mid-message":
-                return self._in_mid_message(producers, consumers)
-            return self._apply(producers, consumers)
+                comes = self._lay_up(producers, consumers, still)
+            else:
+                comes = self._keep_busy(producers)
+            strike = self._in_mid_message if self._fault.moment == "mid-message" else self._apply
+            if not comes or (struck := strike(producers, consumers)) is None:
+                self.missed = "the moment could not be brought about, so nothing was done"
+            elif not struck:
+                self.missed = "it is not sure that the fault took effect"
 
     def _keep_busy(self, producers: Sequence[Worker]) -> bool:
         cast = self._cast
@@ -106,6 +110,7 @@ class Strike:
         return cast.wait(lambda: cast.done(producers), WAIT_S)
 
     def _apply(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
+        """Strike, and heal. Whether the fault surely took effect."""
         target = self._fault.target
         if target == "broker":
             return self._on_broker(producers, consumers)
@@ -114,50 +119,53 @@ class Strike:
     def _on_worker(self, victim: Worker) -> bool:
         action = self._fault.action
         if action == "kill":
-            self._kill(victim)
-        elif action == "pause":
-            with faults.paused_worker(self._log, victim):
-                self._takes_effect()
-                self._cast.pass_time(FAULT_S)
-        elif action == "cut":
-            self._cut(victim.name)
-        else:
-            return self._drop_reply(victim)
-        return True
+            return self._kill(victim)
+        if action == "pause":
+            return self._for_a_while(faults.paused_worker(self._log, victim))
+        if action == "cut":
+            return self._cut(victim.name, [victim])
+        return self._drop_reply(victim)
 
     def _on_broker(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
-        action = self._fault.action
-        if action == "kill":
-            faults.kill_server(self._log, self._server, self._takes_effect)
-        elif action == "pause":
-            with faults.paused_server(self._log, self._server):
-                self._takes_effect()
-                self._cast.pass_time(FAULT_S)
-        elif action == "restart":
-            assert self._server.broker is not None
-            faults.restart_server(self._log, self._server.broker, self._takes_effect)
-        elif action == "cut":
-            self._cut("broker")
-        else:
-            self._fill_memory(producers, consumers)
-        return True
+        action, server = self._fault.action, self._server
+        if action == "pause":
+            return self._for_a_while(faults.paused_server(self._log, server))
+        if action == "cut":
+            return self._cut("broker", [*producers, *consumers])
+        if action == "fill-memory":
+            return self._fill_memory(producers, consumers)
+        end = faults.killed_server if action == "kill" else faults.restarted_server
+        with end(self._log, server) as in_force:
+            self._takes_effect()
+            return in_force()
 
-    def _kill(self, victim: Worker) -> None:
+    def _for_a_while(self, fault: AbstractContextManager[InForce]) -> bool:
+        """Whether it was in force from the beginning to the end."""
+        with fault as in_force:
+            began = in_force()
+            self._takes_effect()
+            self._cast.pass_time(FAULT_S)
+            return began and in_force()
+
+    def _kill(self, victim: Worker) -> bool:
         self.victims.add(victim.name)
-        faults.kill_worker(self._log, victim)
+        killed = faults.kill_worker(self._log, victim)
         self._takes_effect()
         if victim.role == "consumer" and self._cast.fan_out:
             # Nobody takes a subscriber's place: what it would have got is owed to it alone, and it is gone.
             self.left_out.add(victim.name)
-            return
+            return killed
         spec = self._cast.spec
         self._cast.start(victim.role, spec.producers if victim.role == "producer" else spec.consumers)
+        return killed
 
-    def _cut(self, who: str) -> None:
+    def _cut(self, who: str, victims: Sequence[Worker]) -> bool:
         assert self._proxy is not None
-        with faults.cut(self._log, self._proxy, who):
+        with faults.cut(self._log, self._proxy, who, victims) as in_force:
             self._takes_effect()
+            struck = in_force()
             self._cast.pass_time(FAULT_S)
+        return struck
 
     def _drop_reply(self, victim: Worker) -> bool:
         proxy = self._proxy
@@ -172,8 +180,11 @@ class Strike:
         self._log.end("drop-reply", victim.name)
         return dropped
 
-    def _fill_memory(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> None:
-        """While the consumers stand still, as slow ones would, so that the messages stay in the broker."""
+    def _fill_memory(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
+        """While the consumers stand still, as slow ones would, so that the messages stay in the broker.
+
+        It took effect where more was sent than there is room for, or where an alarm says that there is none.
+        """
         cast, broker = self._cast, self._server.broker
         assert broker is not None
         with contextlib.ExitStack() as stopped:
@@ -181,6 +192,7 @@ class Strike:
                 stopped.enter_context(_standing_still(consumer))
             with faults.full_memory(self._log, broker) as room_bytes:
                 self._takes_effect()
+                before = len(cast.began_ns)
                 if room_bytes is None:
                     cast.burst(producers, FILL_BLOCKED, SMALL_BYTES)
                     cast.pass_time(FAULT_S)
@@ -188,9 +200,14 @@ class Strike:
                     count = int(room_bytes * FILL_SHARE / FILL_BYTES / len(producers)) + 1
                     cast.burst(producers, count, FILL_BYTES)
                     cast.wait(lambda: cast.done(producers), FILL_WITHIN_S)
+                sent_bytes = (len(cast.began_ns) - before) * FILL_BYTES
+        # Until now it was us who kept the consumers from receiving anything.
+        self.flows_from_ns = now_ns()
+        return room_bytes is None or sent_bytes > room_bytes
 
-    def _in_mid_message(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
-        """Of several consumers any may be the one who gets the large message, so it is tried some times."""
+    def _in_mid_message(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool | None:
+        """None where the moment does not come. Of several consumers any may be the one who gets the large
+        message, so it is tried some times."""
         sender, cast = producers[0], self._cast
         for _ in range(ATTEMPTS):
             if self._catch_on_the_line(sender) if self._proxy else self._catch_reading(sender, consumers):
@@ -198,8 +215,11 @@ class Strike:
                     return self._apply(producers, consumers)
                 finally:
                     self._let_go()
+            if self._proxy:
+                # Too late now: a trap that springs behind our back would hold the line for ever.
+                self._proxy.pass_all()
             cast.wait(lambda: self._passed_by(sender), WAIT_S)
-        return False
+        return None
 
     def _passed_by(self, sender: Worker) -> bool:
         """Whether the large message has gone all the way, and so has not been caught."""
@@ -225,7 +245,7 @@ class Strike:
         return self._stopped_reader is not None
 
     def _takes_effect(self) -> None:
-        self.struck_ns = now_ns()
+        self.struck_ns = self.flows_from_ns = now_ns()
         self._let_go()
 
     def _let_go(self) -> None:

@@ -1,0 +1,56 @@
+"""Playing cells of the fault matrix and scenarios of order in tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ipclab.backends.registry import Variant, channel_class
+from ipclab.brokers import Broker
+from ipclab.trial.fault import FaultSpec
+from ipclab.trial.record import Safety, TrialRecord
+from ipclab.trial.runner import run_trial
+from ipclab.trial.spec import TrialSpec
+
+NAMESPACE = "ipclab:crash-test"
+GRACE_S = {"rabbitmq": 30.0, "redis": 6.0, "memcached": 6.0, None: 2.0}
+
+
+def fault(words: str) -> FaultSpec:
+    """``kill consumer, busy``: as ``str(FaultSpec)`` has it."""
+    what, _, moment = words.partition(", ")
+    action, target = what.split(" ")
+    return FaultSpec(action=action, target=target, moment=moment)  # type: ignore[arg-type]
+
+
+def play(
+    backend: str,
+    words: str,
+    broker: Broker | None = None,
+    *,
+    history: Path | None = None,
+    **settings: Any,
+) -> TrialRecord:
+    """A cell of the matrix, as the experiment has it."""
+    variant = Variant.parse(backend)
+    channel = channel_class(variant)
+    spec = TrialSpec(
+        **{
+            "workload": "crash",
+            "backend": variant,
+            "fault": fault(words),
+            "producers": min(2, channel.max_producers or 2),
+            "consumers": min(2, channel.max_consumers or 2),
+            "grace_s": GRACE_S[channel.broker],
+            **settings,
+        }
+    )
+    return run_trial(spec, namespace=NAMESPACE, broker=broker, history=history)
+
+
+def safety_of(record: TrialRecord) -> Safety:
+    """What a trial that was carried out says."""
+    assert record.outcome == "finished", record.reason
+    assert record.safety is not None
+    assert not record.safety.refused
+    return record.safety

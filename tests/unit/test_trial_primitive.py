@@ -1,0 +1,238 @@
+"""What a stack is called: of real processes that hang in every primitive of the standard library, and of
+hand-made ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ipclab.backends.base import Channel, Site
+from ipclab.backends.registry import Variant, channel_class
+from ipclab.trial.primitive import primitive, qualified
+from tests.support.stacks import Hanging, hanging
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+BODY = bytes(64)
+
+Hang = Callable[[Callable[[], object]], Hanging]
+
+
+@pytest.fixture
+def hang(tmp_path: Path, nothing_left: None) -> Iterator[Hang]:
+    with hanging(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def channel_of(nothing_left: None) -> Iterator[Callable[[str], Any]]:
+    """Channels that are set up; what they keep to themselves is looked at, to take their locks."""
+    made: list[Channel] = []
+
+    def make(name: str) -> Channel:
+        channel = channel_class(Variant(name))(
+            Site(namespace="ipclab:unit", producers=2, consumers=2, start_method="fork")
+        )
+        channel.setup()
+        made.append(channel)
+        return channel
+
+    yield make
+    for channel in made:
+        channel.teardown()
+
+
+def test_of_two_that_wait_for_a_message_one_is_in_the_pipe_and_the_other_at_the_read_lock(
+    hang: Hang, channel_of: Callable[[str], Any]
+) -> None:
+    queue = channel_of("queue")
+
+    first = hang(lambda: queue.consumer(0).receive()).stack()
+    second = hang(lambda: queue.consumer(1).receive()).stack()
+
+    assert primitive(first) == "Queue.get (in Connection._recv)"
+    assert primitive(second) == "Queue.get (read lock)"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("queue", "Queue.get (read lock)"),
+        ("joinable-queue", "Queue.get (read lock)"),
+        ("simple-queue", "SimpleQueue.get (read lock)"),
+    ],
+)
+def test_a_read_lock_that_is_never_released_is_named(
+    name: str, says: str, hang: Hang, channel_of: Callable[[str], Any]
+) -> None:
+    channel = channel_of(name)
+    with channel._queue._rlock:
+        stack = hang(lambda: channel.consumer(0).receive()).stack()
+
+    assert primitive(stack) == says
+
+
+def test_a_write_lock_that_is_never_released_is_named_where_put_writes_by_itself(
+    hang: Hang, channel_of: Callable[[str], Any]
+) -> None:
+    channel = channel_of("simple-queue")
+    with channel._queue._wlock:
+        stack = hang(lambda: channel.producer(0).send(BODY)).stack()
+
+    assert primitive(stack) == "SimpleQueue.put (write lock)"
+
+
+@pytest.mark.parametrize("name", ["queue", "joinable-queue"])
+def test_a_queue_that_cannot_close_is_named_by_its_feeder_thread_at_the_write_lock(
+    name: str, hang: Hang, channel_of: Callable[[str], Any]
+) -> None:
+    channel = channel_of(name)
+
+    def put_and_close() -> None:
+        producer = channel.producer(0)
+        producer.send(BODY)
+        producer.close()
+
+    with channel._queue._wlock:
+        stack = hang(put_and_close).stack()
+
+    assert primitive(stack) == "Queue._feed (write lock)"
+
+
+def test_a_joinable_queue_whose_count_is_locked_is_named(
+    hang: Hang, channel_of: Callable[[str], Any]
+) -> None:
+    channel = channel_of("joinable-queue")
+    with channel._queue._cond:
+        stack = hang(lambda: channel.producer(0).send(BODY)).stack()
+
+    assert primitive(stack) == "JoinableQueue.put (condition)"
+
+
+def test_a_reader_of_an_empty_pipe_and_a_writer_to_a_full_one_are_named(
+    hang: Hang, channel_of: Callable[[str], Any]
+) -> None:
+    empty, full = channel_of("pipe"), channel_of("pipe")
+
+    reader = hang(lambda: empty.consumer(0).receive())
+    writer = hang(lambda: full.producer(0).send(bytes(1 << 20)))
+
+    assert primitive(reader.stack()) == "Connection.recv_bytes (in Connection._recv)"
+    assert primitive(writer.stack()) == "Connection.send_bytes (in Connection._send)"
+
+
+def test_a_plain_lock_has_no_frame_of_its_own_and_is_named_by_who_waits_for_it(
+    hang: Hang, channel_of: Callable[[str], Any]
+) -> None:
+    channel = channel_of("pipe-locked")
+    reading, writing = channel._locks
+    with reading, writing:
+        names = [
+            primitive(hang(call).stack())
+            for call in (lambda: channel.consumer(0).receive(), lambda: channel.producer(0).send(BODY))
+        ]
+
+    assert names == [
+        "Lock.acquire (in LockedPipeConsumer._receive_one)",
+        "Lock.acquire (in LockedPipeProducer.send)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("manager-queue", "put"),
+        ("manager-list", "append"),
+        ("manager-dict", "__setitem__"),
+    ],
+)
+def test_a_call_of_a_manager_that_does_not_answer_is_named(
+    name: str, call: str, hang: Hang, channel_of: Callable[[str], Any]
+) -> None:
+    channel = channel_of(name)
+    (server,) = channel.server_pids()
+
+    def send_for_ever() -> None:
+        producer = channel.producer(0)
+        producer.send(BODY)
+        os.kill(server, signal.SIGSTOP)
+        # It takes effect when the server next runs, and some may be answered until then.
+        while True:
+            producer.send(BODY)
+
+    try:
+        stack = hang(send_for_ever).stack()
+    finally:
+        os.kill(server, signal.SIGCONT)
+
+    assert primitive(stack) == f"Manager proxy {call} (in Connection._recv)"
+
+
+def test_a_getter_that_waits_in_the_manager_is_named_by_its_proxy(
+    hang: Hang, channel_of: Callable[[str], Any]
+) -> None:
+    channel = channel_of("manager-queue")
+
+    stack = hang(lambda: channel.consumer(0).receive()).stack()
+
+    assert primitive(stack) == "Manager proxy get (in Connection._recv)"
+
+
+def stack_of(*threads: list[tuple[str, int, str]]) -> str:
+    """As faulthandler writes it: a file, a line and a function for each frame, innermost first."""
+    return "\n\n".join(
+        "\n".join(
+            [f"Thread 0x{number:016x} (most recent call first):"]
+            + [f'  File "{file}", line {line} in {function}' for file, line, function in frames]
+        )
+        for number, frames in enumerate(threads)
+    )
+
+
+LAB = "/home/me/ipclab/trial/logged.py"
+LIBRARY = "/usr/lib/python3/site-packages/client.py"
+BOOTSTRAP = ("/usr/lib/python3/threading.py", 1, "_bootstrap")
+
+
+def test_of_other_libraries_the_outermost_call_and_the_innermost_are_named() -> None:
+    frames = [(LIBRARY, 9, "read_byte"), (LIBRARY, 5, "read"), (LIBRARY, 1, "call"), (LAB, 1, "_produce")]
+
+    assert primitive(stack_of(frames)) == "call (in read_byte)"
+
+
+def test_a_call_of_one_frame_is_named_once() -> None:
+    assert primitive(stack_of([(LIBRARY, 1, "call"), (LAB, 1, "_produce")])) == "call"
+
+
+def test_the_lab_s_own_thread_and_idle_threads_of_a_library_are_passed_over() -> None:
+    watch = [("/x/multiprocessing/connection.py", 1, "wait"), ("/x/ipclab/trial/worker.py", 1, "watch")]
+    idle = [(LIBRARY, 1, "serve"), BOOTSTRAP]
+    main = [(LIBRARY, 1, "call"), (LAB, 1, "_produce"), ("/x/main.py", 1, "<module>")]
+
+    assert primitive(stack_of([*watch, BOOTSTRAP], idle, main)) == "call"
+
+
+@pytest.mark.parametrize("text", ["", "no stack: the process did not answer", "Fatal Python error"])
+def test_what_is_no_stack_is_unknown(text: str) -> None:
+    assert primitive(text) == "unknown"
+
+
+def test_a_line_is_told_by_the_innermost_function_and_the_class(tmp_path: Path) -> None:
+    source = tmp_path / "some.py"
+    source.write_text(
+        "class A:\n    def f(self):\n        def g():\n            pass\n        return g\n\nx = 1\n"
+    )
+
+    assert [qualified(str(source), line) for line in (2, 4, 5, 7)] == ["A.f", "A.g", "A.f", ""]
+
+
+def test_a_source_that_cannot_be_read_tells_nothing(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("def f(:\n")
+
+    assert qualified(str(tmp_path / "missing.py"), 1) == ""
+    assert qualified(str(broken), 1) == ""
