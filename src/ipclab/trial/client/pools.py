@@ -130,7 +130,8 @@ def _call_back(parent: Connection, log: Path, right: bool) -> None:
 
     def note(died: threading.ExceptHookArgs) -> None:
         nonlocal thread
-        thread = died.thread.name if died.thread is not None else ""
+        # Such as "Thread-3 (_handle_results)", the number of which says nothing.
+        thread = died.thread.name.partition("(")[2].rstrip(")") if died.thread is not None else ""
         ended.set()
 
     threading.excepthook = note
@@ -144,7 +145,7 @@ def _call_back(parent: Connection, log: Path, right: bool) -> None:
         second = pool.apply_async(_work, (2,))
         history.ok()
         say(parent, thread)
-        for result in (second, first):
+        for result in (first, second) if right else (second,):
             history.invoke("receive")
             history.ok(result.get())
 
@@ -153,8 +154,8 @@ def _callback_raises(bench: Bench, *, right: bool) -> Seen:
     program = bench.start("program", _call_back, bench.log(PROGRAM), right, forks=True)
     thread = program.heard()
     stuck = hung(program, right=right)
-    ended = f" and ended {thread}" if thread else " and caught it within"
-    finding = f"a callback raised{ended}; get() of the next task {came_of(stuck, 'program')}"
+    ended = f"and ended the thread of {thread}" if thread else "and its error was caught within"
+    finding = f"a callback raised {ended}; get() of the next task {came_of(stuck, 'program')}"
     counts = {"threads_ended": 1 if thread else 0, "hung": len(stuck)}
     return Seen(finding=finding, counts=counts, produced=right or bool(thread), hung=stuck)
 
