@@ -1,7 +1,8 @@
-"""Which losses and copies are the client library's doing, and what setting prevents them?
+"""Which losses, copies and hangs are the client library's doing, and what setting prevents them?
 
 Each library is asked for one thing under one condition, as it comes, and once more set right: what it tells
-the program stands beside what the server has. No broker is harmed, but for one that is ours and is paused.
+the program stands beside what the server has, and where it never comes back, in which call. No broker is
+harmed, but for one that is ours and is paused.
 """
 
 from collections.abc import Iterator
@@ -28,6 +29,17 @@ TITLES = {
     "mutated": "an item changed after its put",
     "false-empty": "a look into the queue right after a put",
     "left-behind": "a process that ends right after its puts",
+    "join-undrained": "a join of a process whose items nobody has received",
+    "task-not-done": "a join of a queue whose consumer died",
+    "lock-owner-killed": "a lock whose owner was killed",
+    "manager-lock-owner-killed": "a manager's lock whose owner was killed",
+    "manager-lock-waiter-killed": "a manager's lock for which a process waited that was killed",
+    "forked-lock": "a lock that was held when the process was forked",
+    "event-waiter-killed": "an event for which a process waited that was killed",
+    "pool-worker-killed": "a task whose worker was killed",
+    "pool-callback-raises": "a task after a callback that raised",
+    "reader-of-one-end": "two readers of one end of a pipe",
+    "writer-of-one-end": "two writers to one end of a pipe",
 }
 """Of each scenario; the one that ends in ``-set-right`` does the same with the library set right."""
 
@@ -55,7 +67,7 @@ def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
 
 EXPERIMENT = Experiment(
     name="client",
-    question="Which losses and copies are the client library's doing, and what setting prevents them?",
+    question="Which losses, copies and hangs are the client library's doing, and what setting prevents them?",
     trials=trials,
     repeats=3,
 )

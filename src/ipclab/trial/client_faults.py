@@ -21,6 +21,7 @@ from ipclab.history.format import VERSION
 from ipclab.trial.client import SCENARIOS, Scenario
 from ipclab.trial.client.bench import NAMES, PLAIN_PORTS, Bench
 from ipclab.trial.client.scenario import Seen
+from ipclab.trial.client.stack import stack_path
 from ipclab.trial.record import Safety
 from ipclab.trial.safety import Played, Stage
 
@@ -41,8 +42,8 @@ def play(stage: Stage) -> Played:
         return Played(safety=safety, options=options)
     with Bench(stage.site, stage.folder, stage.broker) as bench:
         seen = scenario.play(bench)
-        history = _keep(stage, scenario, bench)
-    stuck = {name: child.stack() for name, child in bench.children.items() if name in seen.hung}
+        history = _keep(stage, scenario, bench, drained=not seen.hung)
+    stuck = {name: stack_path(stage.folder, name).read_text() for name in seen.hung}
     return Played(safety=_judge(stage, scenario, seen, history), options=options, stuck=stuck)
 
 
@@ -78,7 +79,8 @@ def _refusal(scenario: Scenario, stage: Stage) -> str:
     return ""
 
 
-def _keep(stage: Stage, scenario: Scenario, bench: Bench) -> History:
+def _keep(stage: Stage, scenario: Scenario, bench: Bench, *, drained: bool) -> History:
+    """``drained``: whether nobody hung, since who hangs receives nothing more of what may yet be there."""
     path = stage.history or stage.folder / "history.jsonl.gz"
     header = Header(
         ipclab_history=VERSION,
@@ -86,6 +88,7 @@ def _keep(stage: Stage, scenario: Scenario, bench: Bench) -> History:
         backend=str(stage.spec.backend),
         title=scenario.name,
         guarantee=scenario.guarantee,
+        drained=drained,
         names=NAMES,
     )
     merge(path, header, [log for log in bench.logs if log.exists()])
@@ -99,7 +102,7 @@ def _judge(stage: Stage, scenario: Scenario, seen: Seen, history: History) -> Sa
     broken = []
     if not scenario.fix and shown:
         broken.append(f"it did not help to set it right: {finding}")
-    undecided = found.verdict == "unknown" or not (seen.produced or shown)
+    undecided = not shown and (found.verdict == "unknown" or not seen.produced)
     return Safety(
         model=scenario.model,
         verdict="invalid" if broken else "unknown" if undecided else "valid",

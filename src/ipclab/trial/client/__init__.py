@@ -1,17 +1,41 @@
 """Scenarios in which a client library errs by itself, told apart from what its server does.
 
-One file a library; ``scenario`` says what a scenario is, ``bench`` what it works with. Every scenario of a
-library as it comes has one beside it in which the same is set right.
+One file a library, or a part of Python's own; ``scenario`` says what a scenario is, ``bench`` what it works
+with. Every scenario of a library as it comes has one beside it in which the same is set right.
 """
 
 from __future__ import annotations
 
-from ipclab.trial.client import memcached, queue, rabbitmq, redis, redis_pause, redis_transaction
+from ipclab.trial.client import (
+    events,
+    locks,
+    memcached,
+    pipes,
+    pools,
+    processes,
+    queue,
+    rabbitmq,
+    redis,
+    redis_pause,
+    redis_transaction,
+)
 from ipclab.trial.client.scenario import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
-    for library in (redis, redis_pause, redis_transaction, memcached, rabbitmq, queue)
+    for library in (
+        redis,
+        redis_pause,
+        redis_transaction,
+        memcached,
+        rabbitmq,
+        queue,
+        processes,
+        locks,
+        events,
+        pools,
+        pipes,
+    )
     for scenario in library.SCENARIOS
 }
 """By name, each default before its fix."""

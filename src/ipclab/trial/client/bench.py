@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,13 +12,19 @@ from urllib.parse import urlsplit
 
 from ipclab.backends.base import Site
 from ipclab.brokers.base import Broker
+from ipclab.errors import ChannelError
 from ipclab.history.log import FaultLog, ProcessLog
 from ipclab.interruptions import ending_blocked
-from ipclab.trial.client.child import Child
+from ipclab.trial.client.child import PATIENCE_S, Child
 from ipclab.trial.proxy import Proxy, url_through
 
-PROGRAM, OTHER, SERVER = 1, 2, 3
-NAMES = {str(PROGRAM): "program", str(OTHER): "other program", str(SERVER): "server"}
+PROGRAM, OTHER, SERVER, THIRD = 1, 2, 3, 4
+NAMES = {
+    str(PROGRAM): "program",
+    str(OTHER): "other program",
+    str(SERVER): "server",
+    str(THIRD): "third program",
+}
 """The processes of the histories. ``server`` is what is found there, asked directly."""
 PLAIN_PORTS = {"redis": 6379, "amqp": 5672, "memcached": 11211}
 """Of the addresses that a proxy can stand before, as nothing checks whose they are."""
@@ -61,13 +68,21 @@ class Bench:
         """The file of the history in which this process logs."""
         return self._log(f"process-{process}")
 
-    def start(self, name: str, function: Callable[..., Any], *args: Any) -> Child:
+    def start(self, name: str, function: Callable[..., Any], *args: Any, forks: bool = False) -> Child:
         """Run ``function(parent, *args)`` in a process of its own; see ``Child``."""
         with ending_blocked():
-            child = Child(name, self.folder, self.site.start_method, function, args)
+            child = Child(name, self.folder, self.site.start_method, function, args, forks=forks)
             self.at_end(child.end)
         self.children[name] = child
         return child
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until something is so. Raises ChannelError, naming ``what``, where it never is."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            if time.monotonic() > deadline:
+                raise ChannelError(f"waited {PATIENCE_S:g} s in vain for {what}")
+            time.sleep(0.002)
 
     def proxy(self) -> tuple[Proxy, str]:
         """A proxy before the broker, and the broker's address by way of it; the others of the broker do not

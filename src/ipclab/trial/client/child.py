@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import multiprocessing
 import os
-import re
 import signal
 import time
 from collections.abc import Callable
@@ -14,26 +14,33 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
-import ipclab
+import psutil
+
 from ipclab.errors import ChannelError
-from ipclab.interruptions import sigint_blocked
+from ipclab.interruptions import die_with_parent, sigint_blocked
 from ipclab.startmethod import StartMethod, context
+from ipclab.trial.client.stack import is_whole, main_thread, place, stack_path, text
 from ipclab.trial.worker import end_with_parent
 
 PATIENCE_S = 30.0
 """How long anything that ought to happen may take, on however slow a machine."""
+HANG_S = 0.6
+"""How long what is known to hang must not have come back before it is looked at."""
+_BETWEEN_LOOKS_S = 0.3
+_LOOKS = 20
 _STACK_S = 5.0
-_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>\S+)')
 
-Kind = Literal["said", "returned", "raised"]
+Kind = Literal["began", "said", "returned", "raised"]
 
 
 class Child:
     """Runs ``function(parent, *args)``; ``parent`` is a connection to talk over.
 
     What the function sends is read by ``heard()``, what it returns by ``result()``. It ends with the lab, and
-    ignores Ctrl-C, which is the lab's business. Start it within ``ipclab.trial.client.bench`` only, which
-    ends it whatever happens. Not thread-safe.
+    ignores Ctrl-C, which is the lab's business. With ``forks`` it may have processes of its own, which have
+    to see to it that they end when it does; no thread of the lab's is in it then. Start it by
+    ``ipclab.trial.client.bench.Bench.start``, which ends it whatever happens, or end it yourself. Not
+    thread-safe.
     """
 
     def __init__(
@@ -43,13 +50,21 @@ class Child:
         start_method: StartMethod,
         function: Callable[..., Any],
         args: tuple[Any, ...],
+        *,
+        forks: bool = False,
     ) -> None:
         self.name = name
-        self._stack = folder / f"{name}.stack"
+        self._stack = stack_path(folder, name)
+        self._look = self._stack.with_suffix(".look")
+        self._began = False
+        self._returned: tuple[Any] | None = None
         chosen = context(start_method)
         self._connection, theirs = chosen.Pipe()
         self._process: BaseProcess = chosen.Process(
-            target=_run, args=(theirs, self._stack, function, args), name=f"ipclab {name}", daemon=True
+            target=_run,
+            args=(theirs, self._stack, self._look, start_method if forks else None, function, args),
+            name=f"ipclab {name}",
+            daemon=not forks,
         )
         with sigint_blocked():
             self._process.start()
@@ -68,14 +83,34 @@ class Child:
 
     def result(self, within_s: float = PATIENCE_S) -> Any:
         """What the function returned. Raises ChannelError where it raised, died or took too long."""
-        kind, value = self._next(within_s)
-        if kind != "returned":
-            raise ChannelError(f"{self.name} {kind}: {value}")
-        return value
+        if self._returned is None:
+            kind, value = self._next(within_s)
+            if kind != "returned":
+                raise ChannelError(f"{self.name} {kind}: {value}")
+            self._returned = (value,)
+        return self._returned[0]
 
     def ended_within(self, seconds: float) -> bool:
-        """Wait until there is a message from it, or it is gone, for so long at most."""
+        """Wait until there is a message from it, or it is gone, for so long at most; the time until it has
+        started does not count."""
+        self._await_begin()
         return bool(wait([self._connection, self._process.sentinel], seconds))
+
+    def stands(self, after_s: float = 0.0) -> str:
+        """Wait until it stands still, and tell where; empty where it has something to say, or is gone.
+
+        It stands still where two looks, the first one after ``after_s``, find its main thread asleep in the
+        same place. It is left as it is. Raises ChannelError where it does not come to rest.
+        """
+        if self.ended_within(after_s):
+            return ""
+        for _ in range(_LOOKS):
+            first = self._asleep_in()
+            if self.ended_within(_BETWEEN_LOOKS_S):
+                return ""
+            if first and first == self._asleep_in() and not self.ended_within(0):
+                return place(first)
+        raise ChannelError(f"{self.name} neither came back nor stood still")
 
     def join(self, within_s: float = PATIENCE_S) -> None:
         """Wait until the process is gone. Raises ChannelError where it stays."""
@@ -83,18 +118,38 @@ class Child:
         if self._process.exitcode is None:
             raise ChannelError(f"{self.name} did not end: {self.stuck()}")
 
+    def hangs(self, after_s: float = HANG_S) -> str:
+        """Where it hangs, as ``stands()`` tells; it is ended then. Empty where it comes back."""
+        where = self.stands(after_s)
+        if where:
+            self.stuck()
+            if not is_whole(self.stack()):
+                # To write the stacks of threads that run meanwhile may fail.
+                self._stack.write_text(text(self._look))
+        return where
+
     def stuck(self) -> str:
         """End it, and tell in which call of which library it was; see ``place``."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGUSR1)
+        self._signal(signal.SIGUSR1)
         self._process.join(_STACK_S)
         return place(self.stack())
 
     def stack(self) -> str:
         """The Python stack that it wrote when it was ended by ``stuck()``; empty before."""
-        with contextlib.suppress(FileNotFoundError):
-            return self._stack.read_text()
-        return ""
+        return text(self._stack)
+
+    def stop(self) -> None:
+        """Freeze it (SIGSTOP)."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on (SIGCONT)."""
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it by SIGKILL, at once, and wait until it is gone."""
+        self._process.kill()
+        self._process.join()
 
     def end(self) -> None:
         """Kill it if it is alive, and reap it."""
@@ -108,7 +163,44 @@ class Child:
         assert self._process.pid is not None
         return self._process.pid
 
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, number)
+
+    def _asleep_in(self) -> str:
+        """The stack of its main thread, where that sleeps; it goes on. Empty where it does not sleep."""
+        if not self._is_asleep():
+            return ""
+        self._look.write_text("")
+        self._signal(signal.SIGUSR2)
+        deadline = time.monotonic() + _STACK_S
+        before = ""
+        while time.monotonic() < deadline:
+            # Written in many pieces: it is whole where nothing has been added for a while.
+            time.sleep(0.02)
+            if (found := text(self._look)) and found == before:
+                return main_thread(found) if self._is_asleep() else ""
+            before = found
+        return ""
+
+    def _is_asleep(self) -> bool:
+        try:
+            return bool(psutil.Process(self._pid).status() == psutil.STATUS_SLEEPING)
+        except psutil.NoSuchProcess:
+            return False
+
+    def _await_begin(self) -> None:
+        if self._began:
+            return
+        if not wait([self._connection, self._process.sentinel], PATIENCE_S):
+            raise ChannelError(f"{self.name} did not start")
+        with contextlib.suppress(EOFError, OSError):
+            if self._connection.poll(0):
+                self._connection.recv()
+        self._began = True
+
     def _next(self, within_s: float) -> tuple[Kind, Any]:
+        self._await_begin()
         deadline = time.monotonic() + within_s
         while True:
             gone = not self._process.is_alive()
@@ -131,39 +223,55 @@ def say(parent: Connection, value: Any) -> None:
     parent.send(("said", value))
 
 
-def place(dump: str) -> str:
-    """Where the main thread stood, from what faulthandler wrote: the library's function that the lab's own
-    code had called, and the innermost one (``get() in pymemcache/client/base.py, waiting in _recv``)."""
-    _, found, current = dump.partition("Current thread")
-    frames = []
-    for frame in _FRAME.finditer((current if found else dump).partition("\n\n")[0]):
-        if Path(frame["file"]).is_relative_to(Path(ipclab.__file__).parent):
-            break
-        frames.append(frame)
-    if not frames:
-        return "no stack: the process did not answer" if not dump else "the scenario itself"
-    called, innermost = frames[-1], frames[0]["function"]
-    where = f"{called['function']}() in {_short(called['file'])}"
-    return where if len(frames) == 1 else f"{where}, waiting in {innermost}"
+def end_with_starter(start_method: StartMethod = "fork") -> None:
+    """From now on the calling process is killed when the one that started it ends.
+
+    It takes no thread, as ``end_with_parent()`` does: a process that is forked had better have none.
+    """
+    die_with_parent(signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    # It may have ended before. The system's parent tells, unless that is the server that forks for it.
+    gone = not parent.is_alive() if start_method == "forkserver" else os.getppid() != parent.pid
+    if gone:
+        os._exit(1)
 
 
-def _short(file: str) -> str:
-    """A library's file within the library, one of Python's as in its source."""
-    path, library = Path(file), Path(os.__file__).parent
-    if "site-packages" in path.parts:
-        return "/".join(path.parts[path.parts.index("site-packages") + 1 :])
-    return f"Lib/{path.relative_to(library)}" if path.is_relative_to(library) else path.name
+def hung(*children: Child, right: bool) -> dict[str, str]:
+    """Which of these hang, by name, and where; they are ended. Raises ChannelError where one died.
+
+    What is set right is given all the time that there is to come back, so that a slow machine does not look
+    like a hang; what is not is known to hang.
+    """
+    until = time.monotonic() + (PATIENCE_S if right else HANG_S)
+    found = {child.name: child.hangs(max(until - time.monotonic(), 0.0)) for child in children}
+    for child in children:
+        if not found[child.name]:
+            child.result()
+    return {name: where for name, where in found.items() if where}
 
 
-def _run(parent: Connection, stack: Path, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+def _run(
+    parent: Connection,
+    stack: Path,
+    look: Path,
+    forks: StartMethod | None,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
-    end_with_parent()
-    with stack.open("w") as file:
+    if forks is not None:
+        end_with_starter(forks)
+    else:
+        end_with_parent()
+    with stack.open("w") as file, look.open("a") as looked:
         # Chained to the signal's default, which ends the process: so its end says that the stack is whole.
         faulthandler.register(signal.SIGUSR1, file, all_threads=True, chain=True)
+        faulthandler.register(signal.SIGUSR2, looked, all_threads=False)
+        parent.send(("began", None))
         message: tuple[Kind, Any]
         try:
             message = "returned", function(parent, *args)

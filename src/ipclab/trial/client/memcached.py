@@ -122,11 +122,11 @@ def _silence(bench: Bench, *, right: bool) -> Seen:
     with bench.fault("hold", "program"):
         proxy.hold()
         program.tell("go")
-        if program.ended_within(PATIENCE_S if right else HANG_S):
-            words = str(program.result())
-        else:
+        if where := program.hangs(PATIENCE_S if right else HANG_S):
             words = f"had not come back after {HANG_S:g} s"
-            hung["program"] = program.stuck()
+            hung["program"] = where
+        else:
+            words = str(program.result())
     _look(bench, key)
     return Seen(finding=f"one get() over a line that carries nothing any more {words}", hung=hung)
 

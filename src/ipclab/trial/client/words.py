@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 def times(count: int) -> str:
     """``twice``, ``3 times``."""
@@ -17,3 +19,8 @@ def one_line(error: BaseException) -> str:
     """An error's type and message: ``ConnectionError: Connection closed by server.``"""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def came_of(hung: Mapping[str, str], name: str) -> str:
+    """Of the call that this process made: ``returned``, or ``hung in …``."""
+    return f"hung in {hung[name]}" if name in hung else "returned"
