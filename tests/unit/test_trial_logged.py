@@ -1,4 +1,4 @@
-"""Logged workers: they outlive errors, never repeat anything, give up in the end, and say what was damaged."""
+"""Logged workers outlive errors, never repeat anything, give up in the end, and say what was damaged."""
 
 from __future__ import annotations
 
