@@ -54,3 +54,19 @@ def safety_of(record: TrialRecord) -> Safety:
     assert record.safety is not None
     assert not record.safety.refused
     return record.safety
+
+
+def play_order(backend: str, scenario: str, broker: Broker | None = None, **settings: Any) -> TrialRecord:
+    """A scenario of who overtakes whom."""
+    spec = TrialSpec(
+        **{
+            "workload": "order",
+            "backend": Variant.parse(backend),
+            "scenario": scenario,
+            "producers": 2,
+            "consumers": 1,
+            "grace_s": 6.0,
+            **settings,
+        }
+    )
+    return run_trial(spec, namespace=NAMESPACE, broker=broker)

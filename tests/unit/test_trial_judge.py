@@ -108,6 +108,17 @@ def test_what_is_declared_breaks_nothing(damage: str, declared: Guarantees, tmp_
     assert judge.promise(counts, declared, CAUSE, fault=True) == []
 
 
+def test_a_loss_that_is_declared_is_bounded_by_what_the_victim_can_have_held(tmp_path: Path) -> None:
+    declared = replace(STRICT, may_lose=frozenset({CAUSE}))
+    counts = counts_of(tmp_path, [0, 3])
+
+    assert judge.promise(counts, declared, CAUSE, fault=True, at_most=2) == []
+    assert judge.promise(counts, declared, CAUSE, fault=True, at_most=None) == []
+    assert judge.promise(counts, declared, CAUSE, fault=True, at_most=1) == [
+        "lost 2 confirmed messages, where 1 can have been held"
+    ]
+
+
 @pytest.mark.parametrize("damage", ["drop", "corruption"])
 def test_what_is_declared_for_one_cause_breaks_the_promise_after_another(damage: str, tmp_path: Path) -> None:
     declared = replace(STRICT, may_lose=frozenset({CAUSE}), may_corrupt=frozenset({CAUSE}))

@@ -134,7 +134,12 @@ class _Scene:
         self._see_connected([*producers, *consumers])
         cast.burst(producers, WARM_UP, SMALL_BYTES)
         if not cast.outlast(lambda: cast.done(producers) and not cast.missing(), WAIT_S):
-            raise IpclabError(f"not even the warm-up arrived: {self._complaints()}")
+            if not cast.receipts():
+                raise IpclabError(f"not even the warm-up arrived: {self._complaints()}")
+            # Some of it is lost, and it took no fault to lose it.
+            self._strike.missed = "not even the warm-up arrived, so nothing was done"
+            self._finish()
+            return self._judge()
         late = [self._start("consumer", i) for i in range(early, self._spec.consumers)]
         self._see_connected(late)
         consumers += late
@@ -200,7 +205,14 @@ class _Scene:
         return self._cause() in self._guarantees.may_lose
 
     def _cause(self) -> LossCause | None:
-        return CAUSES.get((self._fault.action, self._fault.target))
+        # Without a fault nobody died, and only those lose anything that do not keep up.
+        struck = self._strike.struck_ns > 0
+        return CAUSES.get((self._fault.action, self._fault.target)) if struck else "overload"
+
+    def _at_most(self) -> int | None:
+        """What the victim can have held, where it is a consumer."""
+        loses = self._fault.target == "consumer" and self._fault.action != "pause"
+        return self._channel.most_in_flight if loses else None
 
     def _judge(self) -> Safety:
         guarantees, workers = self._guarantees, self._cast.crew.workers
@@ -218,7 +230,14 @@ class _Scene:
             counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
         places = {name: primitive(stack) for name, stack in self.stacks.items()}
         hung = {name: place for name, place in places.items() if place != RECONNECTING}
-        broken = judge.promise(counts, guarantees, self._cause(), fault=True, undelivered=undelivered)
+        broken = judge.promise(
+            counts,
+            guarantees,
+            self._cause(),
+            fault=True,
+            undelivered=undelivered,
+            at_most=self._at_most(),
+        )
         missed = self._strike.missed
         # Whether they are lost for good cannot be known, and it would matter.
         open_ = bool(counts.get("undelivered")) and not self._may_lose()

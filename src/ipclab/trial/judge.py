@@ -47,20 +47,25 @@ def promise(
     *,
     fault: bool,
     undelivered: bool = False,
+    at_most: int | None = None,
 ) -> list[str]:
     """In words, what of the declaration did not hold. ``fault`` says whether there was one, and
     ``cause`` is what it counts as; ``undelivered`` that nobody was left to receive, so that what did not come
-    is not known to be lost."""
+    is not known to be lost; ``at_most`` how many messages the cause can cost where it tears none, None for no
+    bound."""
     broken = []
+    torn = cause in guarantees.may_corrupt
     lost = counts.get("lost", 0)
-    if lost and not undelivered and cause not in guarantees.may_lose:
-        broken.append(f"lost {lost} confirmed {_messages(lost)}")
+    if lost and not undelivered:
+        if cause not in guarantees.may_lose:
+            broken.append(f"lost {lost} confirmed {_messages(lost)}")
+        elif at_most is not None and lost > at_most and not torn:
+            broken.append(f"lost {lost} confirmed {_messages(lost)}, where {at_most} can have been held")
     again = counts.get("duplicated", 0)
     if again and guarantees.delivery == "at-most-once":
         broken.append(f"delivered {again} {_messages(again)} again")
     if (late := counts.get("reordered", 0)) and keeps_order(guarantees, fault=fault or again > 0):
         broken.append(f"delivered {late} {_messages(late)} out of their producer's order")
-    torn = cause in guarantees.may_corrupt
     for name, what in (("unexpected", "that nobody sent"), ("corrupted", "whose bytes were damaged")):
         if not torn and (many := counts.get(name, 0)):
             broken.append(f"delivered {many} {_messages(many)} {what}")

@@ -1,0 +1,217 @@
+"""The fault matrix on channels without a broker: what hangs in which primitive, and what is lost."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ipclab.backends import registry
+from ipclab.backends.base import Guarantees, Producer
+from ipclab.backends.manager import ManagerQueueChannel
+from ipclab.backends.queue import SimpleQueueChannel
+from ipclab.checks.verify import check
+from ipclab.history import read
+from ipclab.startmethod import StartMethod
+from ipclab.trial import crash, strike
+from tests.support import faulty
+from tests.support.crashes import play, play_order, safety_of
+
+pytestmark = [
+    pytest.mark.timeout(90, method="signal"),
+    pytest.mark.usefixtures("nothing_left", "no_file_left"),
+]
+QUICK = {"grace_s": 0.4, "drain_s": 0.2}
+"""Enough, as a slow process is waited for in any case."""
+
+
+@pytest.fixture
+def no_file_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Trials leave no folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield
+    assert not list(tmp_path.glob("ipclab-*"))
+
+
+@pytest.mark.parametrize("repeat", range(2))
+def test_a_consumer_killed_while_it_waits_in_get_takes_the_read_lock_with_it_every_time(repeat: int) -> None:
+    safety = safety_of(play("queue", "kill consumer, idle", **QUICK))
+
+    assert safety.hung == dict.fromkeys(("consumer-1", "consumer-2"), "Queue.get (read lock)")
+    # Of those that were sent after it nothing came.
+    assert safety.counts["undelivered"] == 80
+    assert (safety.verdict, safety.finding) == ("valid", "")
+
+
+HANGS = {
+    ("joinable-queue", "kill consumer, idle"): {"Queue.get (read lock)"},
+    ("queue", "kill producer, mid-message"): {"Queue._feed (write lock)", "Queue.get (in Connection._recv)"},
+    ("simple-queue", "kill producer, mid-message"): {
+        "SimpleQueue.put (write lock)",
+        "SimpleQueue.get (in Connection._recv)",
+    },
+    ("simple-queue", "kill consumer, idle"): {"SimpleQueue.get (read lock)"},
+    ("pipe", "kill consumer, mid-message"): {"Connection.recv_bytes (in Connection._recv)"},
+    ("pipe-locked", "kill consumer, idle"): {"Lock.acquire (in LockedPipeConsumer._receive_one)"},
+    ("pipe-locked", "kill producer, mid-message"): {"Lock.acquire (in LockedPipeProducer.send)"},
+}
+
+
+@pytest.mark.parametrize(("backend", "words"), HANGS)
+def test_who_waits_for_what_a_dead_process_holds_hangs_in_it(
+    backend: str, words: str, tmp_path: Path
+) -> None:
+    record = play(backend, words, **QUICK, history=tmp_path / "history.jsonl.gz")
+
+    safety = safety_of(record)
+    assert HANGS[backend, words] <= set(safety.hung.values())
+    assert record.stuck.keys() == safety.hung.keys()
+    assert all("most recent call first" in stack for stack in record.stuck.values())
+    (fault,) = read(tmp_path / "history.jsonl.gz").faults
+    assert fault.f == "kill"
+
+
+def test_a_message_for_a_getter_that_was_killed_in_a_manager_s_queue_vanishes(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl.gz"
+    for _ in range(2):
+        safety = safety_of(play("manager-queue", "kill consumer, idle", **QUICK, history=path))
+
+        assert (safety.counts["lost"], safety.hung, safety.verdict) == (1, {}, "valid")
+        assert check(read(path), guarantee="exactly-once").anomalies == {"lost": 1}
+
+
+def test_processes_end_with_an_error_when_the_server_of_their_manager_is_killed() -> None:
+    safety = safety_of(play("manager-list", "kill broker, busy", **QUICK))
+
+    assert safety.gave_up.keys() == {"producer-0", "producer-1", "consumer-0", "consumer-1"}
+    assert all("Error" in error for error in safety.gave_up.values())
+    assert (safety.hung, safety.counts["lost"]) == ({}, 0)
+    assert safety.counts["undelivered"] >= strike.AT_REST
+
+
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        ("queue", "pause consumer, mid-message"),
+        ("pipe", "pause producer, mid-message"),
+        ("manager-dict", "pause broker, mid-message"),
+        ("simple-queue", "kill producer, idle"),
+    ],
+)
+def test_what_breaks_nothing_is_kept(backend: str, words: str) -> None:
+    safety = safety_of(play(backend, words))
+
+    assert (safety.verdict, safety.broken, safety.finding) == ("valid", [], "")
+    assert not safety.hung
+    assert not safety.gave_up
+    wrong = ("lost", "duplicated", "corrupted", "unexpected", "received_before_sent")
+    assert [safety.counts[name] for name in wrong] == [0] * len(wrong)
+    assert safety.counts["received"] == safety.counts["confirmed"] > 0
+
+
+@pytest.mark.parametrize(
+    ("start_method", "backend", "hung", "lost"),
+    [
+        ("spawn", "simple-queue", {"SimpleQueue.get (read lock)"}, 0),
+        ("forkserver", "manager-queue", set(), 1),
+    ],
+)
+def test_workers_that_are_no_forks_suffer_the_same(
+    start_method: StartMethod, backend: str, hung: set[str], lost: int
+) -> None:
+    safety = safety_of(play(backend, "kill consumer, idle", start_method=start_method, **QUICK))
+
+    assert set(safety.hung.values()) == hung
+    assert safety.counts["lost"] == lost
+
+
+class FaultyChannel(faulty.FaultyChannel):
+    """Declares that it loses nothing but what dies with a consumer."""
+
+    @property
+    def guarantees(self) -> Guarantees:
+        return replace(super().guarantees, may_lose=frozenset({"consumer crash"}))
+
+
+class HonestChannel(SimpleQueueChannel):
+    name = "honest"
+
+
+class ForgetfulChannel(ManagerQueueChannel):
+    """Loses some messages long after all was well, when it may lose one that a consumer held."""
+
+    name = "forgetful"
+
+    def producer(self, index: int) -> Producer:
+        return _Forgetful(super().producer(index))
+
+
+class _Forgetful(Producer):
+    def __init__(self, producer: Producer) -> None:
+        self._producer, self._count = producer, 0
+
+    def send(self, body: bytes) -> None:
+        self._count += 1
+        if self._count < 100 or self._count % 50:
+            self._producer.send(body)
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These are backends for this test, and a warm-up that does not come is not waited for."""
+    every = {c.name: c for c in (FaultyChannel, HonestChannel, ForgetfulChannel)}
+    every |= registry._channels()
+    monkeypatch.setattr(registry, "_channels", lambda: every)
+    monkeypatch.setattr(crash, "WAIT_S", 1.0)
+
+
+SEEDED = {
+    "drop": "lost",
+    "duplicate": "again",
+    "swap": "out of their producer's order",
+    "corrupt tail": "whose bytes were damaged",
+    "corrupt header": "whose bytes were damaged",
+    "phantom": "that nobody sent",
+}
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("bug", SEEDED)
+def test_a_seeded_bug_is_caught_by_name_whatever_else_fails(bug: str) -> None:
+    record = play(f"faulty:fault={bug}", "kill producer, busy", **QUICK)
+
+    safety = safety_of(record)
+    assert safety.verdict == "invalid"
+    assert any(SEEDED[bug] in line for line in safety.broken)
+    assert safety.counterexample
+
+
+@pytest.mark.usefixtures("known")
+def test_losses_are_not_hidden_behind_a_consumer_that_was_killed_and_held_one_message() -> None:
+    safety = safety_of(play("forgetful", "kill consumer, busy", **QUICK))
+
+    lost = safety.counts["lost"]
+    assert lost > 6
+    assert safety.broken == [f"lost {lost} confirmed messages, where 1 can have been held"]
+    assert safety.verdict == "invalid"
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("bug", SEEDED)
+def test_a_seeded_bug_is_caught_by_name_where_nothing_fails_at_all(bug: str) -> None:
+    safety = safety_of(play_order(f"faulty:fault={bug}", "stress", producers=2, consumers=2, **QUICK))
+
+    assert safety.verdict == "invalid"
+    assert any(SEEDED[bug] in line for line in safety.broken)
+
+
+@pytest.mark.usefixtures("known")
+def test_an_honest_channel_is_not_accused() -> None:
+    killed = safety_of(play("honest", "kill producer, busy", **QUICK))
+    stress = safety_of(play_order("honest", "stress", producers=2, consumers=2, **QUICK))
+
+    assert (killed.verdict, killed.broken) == ("valid", [])
+    assert (stress.verdict, stress.broken) == ("valid", [])
