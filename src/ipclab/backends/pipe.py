@@ -95,8 +95,8 @@ class PipeChannel(Channel):
     def guarantees(self) -> Guarantees:
         return Guarantees(
             delivery="at-most-once",
-            may_lose=frozenset({"consumer crash"}),
-            # Whoever reads on after a torn message takes what is left of it for the next one.
+            may_lose=frozenset({"consumer crash", "producer crash"}),
+            # Whoever reads on after a torn message takes what follows for its rest.
             may_corrupt=frozenset({"consumer crash", "producer crash"}),
             order="per-producer",
             durability="none",
