@@ -124,7 +124,7 @@ class Child:
         if where:
             self.stuck()
             if not is_whole(self.stack()):
-                # To write the stacks of threads that run meanwhile may fail.
+                # To dump all threads failed, as it may where one of them runs meanwhile.
                 self._stack.write_text(text(self._look))
         return where
 
@@ -269,7 +269,8 @@ def _run(
         end_with_parent()
     with stack.open("w") as file, look.open("a") as looked:
         # Chained to the signal's default, which ends the process: so its end says that the stack is whole.
-        faulthandler.register(signal.SIGUSR1, file, all_threads=True, chain=True)
+        # Where a library's own threads run meanwhile, as those of a Pool do, to dump all of them may crash.
+        faulthandler.register(signal.SIGUSR1, file, all_threads=forks is None, chain=True)
         faulthandler.register(signal.SIGUSR2, looked, all_threads=False)
         parent.send(("began", None))
         message: tuple[Kind, Any]

@@ -45,8 +45,8 @@ def main_thread(dump: str) -> str:
 
 
 def is_whole(dump: str) -> bool:
-    """Whether a dump of all threads got as far as the main one, which comes last."""
-    return "Current thread" in dump
+    """Whether a dump has the main thread, which comes last where all are dumped."""
+    return "Current thread" in dump or dump.startswith("Stack ")
 
 
 def text(path: Path) -> str:
