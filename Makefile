@@ -11,6 +11,7 @@ demo: $(VENV)/.runtime  ## compare every way to share state that this machine ha
 	$(BIN)/ipclab run
 
 test: $(VENV)/.test  ## the whole suite, on real servers
+	@$(BIN)/python scripts/get_servers.py
 	$(BIN)/python -m pytest $(PYTEST)
 
 unit: $(VENV)/.test  ## the part of the suite that needs no server
