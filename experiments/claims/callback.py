@@ -76,9 +76,16 @@ def fails(_):
 
 
 def wait_after_error(context, timeline):
-    threading.excepthook = lambda died: timeline(f"this thread ends: {died.exc_value}")
+    ended = threading.Event()
+
+    def tell(died):
+        timeline(f"this thread ends: {died.exc_value}")
+        ended.set()
+
+    threading.excepthook = tell
     with context.Pool(2) as pool:
         pool.apply_async(task, callback=fails)
+        ended.wait(20)
         return pool.apply(task)
 
 

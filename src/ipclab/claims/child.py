@@ -192,7 +192,8 @@ class Child:
 def run(connection: Connection, stack: Path, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
     """What the process of a ``Child`` runs."""
     with stack.open("a") as file:
-        faulthandler.register(signal.SIGUSR1, file=file, all_threads=True)
+        # The main thread alone: to walk through the threads of a Pool while they run can end the process.
+        faulthandler.register(signal.SIGUSR1, file=file, all_threads=False)
         connection.send(("begins", None))
         try:
             value = function(*args)
