@@ -42,7 +42,7 @@ def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
     """Every fault of every channel that can suffer it, then those that a broker's settings bear upon."""
     for backend in request.channels():
         channel = channel_class(backend)
-        suffered = [fault for fault in faults(request) if not reason(fault, kind_of(channel))]
+        suffered = [fault for fault in faults(request) if not reason(fault, kind_of(backend))]
         for fault in suffered:
             yield trial(request, backend, fault)
         if backend.name in UNDER_SETTINGS:

@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from ipclab.backends.base import Channel, Guarantees, LossCause, Site
 from ipclab.backends.registry import channel_class
 from ipclab.backends.server_settings import under
 from ipclab.brokers.probe import address
 from ipclab.brokers.settings import applied
-from ipclab.errors import IpclabError, UsageError
+from ipclab.errors import IpclabError
 from ipclab.history.log import FaultLog
 from ipclab.trial import judge
 from ipclab.trial.cast import Cast, tear_down
+from ipclab.trial.client.bench import PLAIN_PORTS
 from ipclab.trial.fault import FaultSpec
 from ipclab.trial.faults import CAUSES, Server
 from ipclab.trial.primitive import primitive
@@ -38,6 +41,9 @@ WARM_UP = 20
 """Messages of each producer that have to arrive before the fault."""
 AFTER = 40
 """Messages of each producer after the fault."""
+SETTLED_S = 3.0
+"""How old a quorum queue must be before its broker ends: one that is killed within about a second of its
+declaration cannot be reached any more, and that would say nothing about one that has been in use."""
 
 
 def play(stage: Stage) -> Played:
@@ -76,6 +82,10 @@ def _refusal(stage: Stage, fault: FaultSpec) -> str:
             f"{stage.broker.kind} at {stage.broker.masked_url} was not started by the lab, so it is neither "
             f"harmed nor set anew; take --provider compose or native"
         )
+    if stage.broker is not None and _needs_proxy(stage, fault):
+        where = urlsplit(stage.broker.url)
+        if where.scheme not in PLAIN_PORTS or where.hostname is None:
+            return f"it needs a proxy before the server, which {stage.broker.masked_url} does not allow"
     return ""
 
 
@@ -88,8 +98,7 @@ def _needs_proxy(stage: Stage, fault: FaultSpec) -> bool:
 def _proxy(stage: Stage) -> Iterator[Proxy]:
     assert stage.broker is not None
     host, port = address(stage.broker.kind, stage.broker.url)
-    if host is None:
-        raise UsageError(f"{stage.broker.masked_url} is no TCP address, so nothing can be cut off from it")
+    assert host is not None
     with Proxy(host, port, stage.spec.start_method) as proxy:
         yield proxy
 
@@ -106,6 +115,7 @@ class _Scene:
         proxy: Proxy | None,
         guarantees: Guarantees,
     ) -> None:
+        self._began_s = time.monotonic()
         self._guarantees = guarantees
         self._stage = stage
         self._spec = stage.spec
@@ -139,6 +149,8 @@ class _Scene:
         resting = self._fault.moment == "idle"
         if resting and not cast.outlast(lambda: all(cast.waits(w) for w in consumers), WAIT_S):
             raise IpclabError("the consumers did not come to rest")
+        if self._fault.target == "broker" and self._guarantees.durability == "quorum":
+            cast.pass_time(max(0.0, self._began_s + SETTLED_S - time.monotonic()))
         self._strike.at_its_moment(producers, consumers)
         self._finish()
         return self._judge()
