@@ -43,7 +43,7 @@ def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
     """Every fault of every channel that can suffer it, then those that a broker's settings bear upon."""
     for backend in request.channels():
         channel = channel_class(backend)
-        kind = kind_of(channel, **backend.options)
+        kind = kind_of(backend)
         refusals = {fault: reason(fault, kind) for fault in faults(request)}
         suffered = [fault for fault, refusal in refusals.items() if not refusal]
         if backend in request.backends and not suffered:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from ipclab import experiment
-from ipclab.backends.registry import Variant, channel_class, channel_names
+from ipclab.backends.registry import Variant, channel_names
 from ipclab.experiment import STANDARD_CHANNELS, Request
 from ipclab.trial.applicability import Kind, kind_of, reason, why_not
 from ipclab.trial.fault import ACTIONS, MOMENTS, TARGETS, FaultSpec
@@ -77,7 +77,7 @@ def test_every_action_and_every_target_and_every_moment_applies_somewhere() -> N
 
 @pytest.mark.parametrize("name", channel_names())
 def test_the_matrix_has_exactly_the_faults_that_apply_to_a_channel(name: str) -> None:
-    kind = kind_of(channel_class(Variant(name)))
+    kind = kind_of(Variant(name))
     planned = CRASH.plan(Request(backends=(Variant(name),)))
 
     plain = [str(spec.fault) for spec in planned.trials if not spec.broker_settings]
@@ -93,6 +93,14 @@ def test_the_default_matrix_has_every_channel_in_every_mode_and_each_cell_once()
     assert not [spec for spec in trials if why_not(spec)]
     for spec in trials:
         check(spec)
+
+
+def test_no_reply_is_dropped_of_a_broker_that_gives_none() -> None:
+    unconfirmed = kind_of(Variant.parse("rabbitmq:confirm=none"))
+
+    assert "does not answer" in reason(fault("drop-reply producer, busy"), unconfirmed)
+    assert reason(fault("drop-reply consumer, busy"), unconfirmed) == ""
+    assert reason(fault("drop-reply producer, busy"), kind_of(Variant("rabbitmq"))) == ""
 
 
 def test_settings_of_a_broker_are_tried_with_the_faults_that_they_bear_upon() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ipclab.backends.base import Channel, OptionValue, Site
-from ipclab.backends.registry import channel_class, channel_names
+from ipclab.backends.base import Site
+from ipclab.backends.registry import Variant, channel_class, channel_names
 from ipclab.trial.fault import FaultSpec
 from ipclab.trial.spec import TrialSpec
 
@@ -13,20 +13,22 @@ from ipclab.trial.spec import TrialSpec
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What a fault needs to know of a channel: whether it lives on a broker, or in a server process of the
-    backend's own (``helper``), or in the pipes of the processes alone; and whether a send is ``answered``."""
+    backend's own (``helper``), or in the pipes of the processes alone; and whether its producers are answered
+    (``confirms``)."""
 
     broker: bool
     helper: bool
-    answered: bool = True
+    confirms: bool = True
 
 
-def kind_of(channel: type[Channel], **options: OptionValue) -> Kind:
-    """What a fault needs to know of this channel with these options."""
-    guarantees = channel(Site(namespace="ipclab:kind"), **options).guarantees
+def kind_of(backend: Variant) -> Kind:
+    """What a fault needs to know of this channel. Raises UnknownNameError and its kin where there is none."""
+    channel = channel_class(backend)
+    declared = channel(Site(namespace="ipclab:kind"), **backend.options).guarantees
     return Kind(
         broker=channel.broker is not None,
         helper=channel.has_server,
-        answered=guarantees.confirm == "broker",
+        confirms=declared.confirm == "broker",
     )
 
 
@@ -39,7 +41,7 @@ def why_not(spec: TrialSpec) -> str:
     """The same for a trial; empty too where it has no fault, or its backend is not installed here."""
     if spec.fault is None or spec.backend.name not in channel_names():
         return ""
-    return reason(spec.fault, kind_of(channel_class(spec.backend), **spec.backend.options))
+    return reason(spec.fault, kind_of(spec.backend))
 
 
 def _of_target(fault: FaultSpec, kind: Kind) -> str:
@@ -58,8 +60,8 @@ def _of_action(fault: FaultSpec, kind: Kind) -> str:
         return "there is no network connection: nothing can be cut or dropped on the way"
     if fault.action == "drop-reply" and fault.target == "broker":
         return "a reply is dropped for the one who asked: see producer and consumer"
-    if fault.action == "drop-reply" and fault.target == "producer" and not kind.answered:
-        return "nothing is answered to a send that is not confirmed"
+    if fault.action == "drop-reply" and fault.target == "producer" and not kind.confirms:
+        return "the broker does not answer its producers, so there is no reply to drop"
     if fault.action == "fill-memory":
         if fault.target != "broker":
             return "the memory that messages fill is the broker's"

@@ -15,16 +15,18 @@ import copy
 import time
 from collections.abc import Iterator, Set
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from ipclab.backends.base import Channel, Guarantees, LossCause, Site
 from ipclab.backends.registry import channel_class
 from ipclab.backends.server_settings import under
 from ipclab.brokers.probe import address
 from ipclab.brokers.settings import applied
-from ipclab.errors import IpclabError, UsageError
+from ipclab.errors import IpclabError
 from ipclab.history.log import FaultLog
 from ipclab.trial import judge
 from ipclab.trial.cast import Cast, tear_down
+from ipclab.trial.client.bench import PLAIN_PORTS
 from ipclab.trial.fault import FaultSpec
 from ipclab.trial.faults import CAUSES, Server
 from ipclab.trial.primitive import primitive
@@ -80,6 +82,10 @@ def _refusal(stage: Stage, fault: FaultSpec) -> str:
             f"{stage.broker.kind} at {stage.broker.masked_url} was not started by the lab, so it is neither "
             f"harmed nor set anew; take --provider compose or native"
         )
+    if stage.broker is not None and _needs_proxy(stage, fault):
+        where = urlsplit(stage.broker.url)
+        if where.scheme not in PLAIN_PORTS or where.hostname is None:
+            return f"it needs a proxy before the server, which {stage.broker.masked_url} does not allow"
     return ""
 
 
@@ -92,8 +98,7 @@ def _needs_proxy(stage: Stage, fault: FaultSpec) -> bool:
 def _proxy(stage: Stage) -> Iterator[Proxy]:
     assert stage.broker is not None
     host, port = address(stage.broker.kind, stage.broker.url)
-    if host is None:
-        raise UsageError(f"{stage.broker.masked_url} is no TCP address, so nothing can be cut off from it")
+    assert host is not None
     with Proxy(host, port, stage.spec.start_method) as proxy:
         yield proxy
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
-from ipclab.backends.queue import QueueChannel
+from ipclab.backends.registry import Variant
 from ipclab.results import export, render
 from ipclab.results.formats import FORMATS, formatted
 from ipclab.results.reasons import no_reason
@@ -157,7 +157,7 @@ def test_a_row_that_a_target_cannot_have_is_left_out_unless_somebody_says_why(ru
 
 def test_why_a_fault_does_not_apply_is_known_of_the_backends_that_are_installed(run):
     text, _ = cell(table(run), "Faults of the broker", "queue", "kill")
-    assert f"{text}  {reason(KILLED_BROKER, kind_of(QueueChannel))}" in table(run).footnotes
+    assert f"{text}  {reason(KILLED_BROKER, kind_of(Variant('queue')))}" in table(run).footnotes
 
 
 def test_a_moment_that_does_not_apply_is_named_beside_the_others():
