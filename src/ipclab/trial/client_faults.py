@@ -19,9 +19,10 @@ from ipclab.errors import UnknownNameError, UsageError
 from ipclab.history import Header, History, merge, read
 from ipclab.history.format import VERSION
 from ipclab.trial.client import SCENARIOS, Scenario
-from ipclab.trial.client.bench import NAMES, PLAIN_PORTS, Bench
+from ipclab.trial.client.bench import NAMES, Bench
 from ipclab.trial.client.scenario import Seen
 from ipclab.trial.client.stack import stack_path
+from ipclab.trial.proxy import PLAIN_PORTS
 from ipclab.trial.record import Safety
 from ipclab.trial.safety import Played, Stage
 

@@ -26,12 +26,11 @@ from ipclab.errors import IpclabError
 from ipclab.history.log import FaultLog
 from ipclab.trial import judge
 from ipclab.trial.cast import Cast, tear_down
-from ipclab.trial.client.bench import PLAIN_PORTS
 from ipclab.trial.fault import FaultSpec
 from ipclab.trial.faults import CAUSES, Server
 from ipclab.trial.primitive import primitive
 from ipclab.trial.processes import Worker
-from ipclab.trial.proxy import Proxy, url_through
+from ipclab.trial.proxy import PLAIN_PORTS, Proxy, url_through
 from ipclab.trial.record import Safety
 from ipclab.trial.safety import Played, Stage
 from ipclab.trial.strike import GAP_S, SMALL_BYTES, WAIT_S, Strike

@@ -17,6 +17,8 @@ from ipclab.startmethod import StartMethod, context
 from ipclab.trial import proxy_process
 from ipclab.trial.proxy_rules import Direction, Mode
 
+PLAIN_PORTS = {"redis": 6379, "amqp": 5672, "memcached": 11211}
+"""By scheme, of the addresses that a proxy can stand before, as nothing checks whose they are."""
 _START_WITHIN_S = 60.0
 _ANSWER_WITHIN_S = 30.0
 

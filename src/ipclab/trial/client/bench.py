@@ -16,7 +16,7 @@ from ipclab.errors import ChannelError
 from ipclab.history.log import FaultLog, ProcessLog
 from ipclab.interruptions import ending_blocked
 from ipclab.trial.client.child import PATIENCE_S, Child
-from ipclab.trial.proxy import Proxy, url_through
+from ipclab.trial.proxy import PLAIN_PORTS, Proxy, url_through
 
 PROGRAM, OTHER, SERVER, THIRD = 1, 2, 3, 4
 NAMES = {
@@ -26,8 +26,6 @@ NAMES = {
     str(THIRD): "third program",
 }
 """The processes of the histories. ``server`` is what is found there, asked directly."""
-PLAIN_PORTS = {"redis": 6379, "amqp": 5672, "memcached": 11211}
-"""Of the addresses that a proxy can stand before, as nothing checks whose they are."""
 
 
 class Bench:
