@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends the lab: Ctrl-C, being told to end, and the closing of its terminal."""
@@ -57,10 +59,28 @@ def ending_blocked() -> Iterator[None]:
 def die_with_parent(number: signal.Signals) -> None:
     """Have Linux send this signal to the calling process when its parent is gone, however that ended.
 
-    SIGKILL reaches a stopped process too, which could not see to it by itself.
+    SIGKILL reaches a stopped process too, which could not see to it by itself. The parent of a process that a
+    forkserver has started is the forkserver, which ends with the lab.
     """
     if sys.platform == "linux":
         import ctypes
 
+        _let_go_of_forkserver()
+
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, number)
+
+
+def _let_go_of_forkserver() -> None:
+    """A forkserver lives as long as anybody holds a pipe to it, and each process that it starts is given one.
+
+    So none of them would end by its death. A process that lets go of it starts a forkserver of its own where
+    it needs one.
+    """
+    from multiprocessing import forkserver
+
+    # The one who started the server knows its pid; the others are only given the pipe.
+    held: Any = forkserver._forkserver
+    if held._forkserver_pid is None and held._forkserver_alive_fd is not None:
+        os.close(held._forkserver_alive_fd)
+        held._forkserver_alive_fd = None

@@ -15,6 +15,7 @@ from ipclab.backends.redis_client import connect
 from ipclab.backends.registry import Variant, channel_class
 from ipclab.brokers import Broker, probe
 from ipclab.brokers.url import UrlBroker
+from ipclab.trial import stillness
 from ipclab.trial.record import Safety
 from ipclab.trial.strike import AT_REST
 from tests.conftest import BrokerOf
@@ -257,3 +258,21 @@ def test_a_server_that_was_paused_runs_again(private_broker_of: BrokerOf) -> Non
     safety_of(play("redis-list", "pause broker, idle", broker))
 
     assert psutil.Process(int(broker.where.removeprefix("pid "))).status() != psutil.STATUS_STOPPED
+
+
+@pytest.mark.parametrize(
+    ("method", "words"), [("kill", "kill broker, idle"), ("pause", "pause broker, idle")]
+)
+def test_a_fault_that_did_not_take_effect_shows_nothing(
+    method: str, words: str, private_broker_of: BrokerOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = private_broker_of("redis")
+    monkeypatch.setattr(type(broker), method, lambda _self: None)
+    # To start it again is part of healing, and would end it too.
+    monkeypatch.setattr(type(broker), "restart", lambda _self: None)
+    monkeypatch.setattr(stillness, "STATE_WITHIN_S", 0.1)
+    monkeypatch.setattr(stillness.all_stopped, "__defaults__", (0.1,))
+
+    safety = safety_of(play("redis-list", words, broker, drain_s=0.2))
+
+    assert (safety.verdict, safety.finding) == ("unknown", "it is not sure that the fault took effect")

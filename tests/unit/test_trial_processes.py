@@ -164,6 +164,8 @@ def test_a_worker_ends_by_itself_when_the_lab_is_killed(tmp_path: Path, method: 
     assert eventually(lambda: gone(pid))
 
 
+# With a timer that is a thread, the signal may come to that one.
+@pytest.mark.timeout(60, method="signal")
 def test_ctrl_c_is_put_off_while_processes_start() -> None:
     reached = False
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - where it is raised is what is tested

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,14 +20,18 @@ from queue import Queue
 from typing import Any
 
 from ipclab.backends.base import Channel, Consumer, Guarantees, Producer, Site
-from ipclab.interruptions import sigint_blocked
+from ipclab.interruptions import die_with_parent, sigint_blocked
 
 FIRST_WAIT_S = 0.000_05
 LONGEST_WAIT_S = 0.001_6
 
 
 def _end_with_parent() -> None:
-    """Runs in the server: end it when the parent is gone, which cannot ask for that after a SIGKILL."""
+    """Runs in the server: end it when the parent is gone, which cannot ask for that after a SIGKILL.
+
+    The thread sees to it wherever there are threads; of a server that a fault has stopped, Linux must.
+    """
+    die_with_parent(signal.SIGKILL)
     parent = multiprocessing.parent_process()
     if parent is None:
         return

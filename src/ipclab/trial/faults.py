@@ -109,7 +109,7 @@ class Server:
 def kill_worker(log: FaultLog, victim: Worker) -> bool:
     """End a worker by SIGKILL; returns when it is gone. False where something else had ended it before."""
     log.moment("kill", victim.name)
-    os.kill(victim.pid, signal.SIGKILL)
+    victim.process.kill()
     victim.process.join()
     return victim.process.exitcode == -signal.SIGKILL
 
