@@ -205,8 +205,9 @@ def interrupted() -> Iterator[Ended]:
 def _play_until_interrupted(name: str, broker: Broker) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
-        play(name, broker)
-        os._exit(1)
+        # Again and again: one trial may be over before the one who saw its moment can interrupt it.
+        while True:
+            play(name, broker)
     os._exit(130)
 
 
