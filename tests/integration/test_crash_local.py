@@ -215,3 +215,11 @@ def test_an_honest_channel_is_not_accused() -> None:
 
     assert (killed.verdict, killed.broken) == ("valid", [])
     assert (stress.verdict, stress.broken) == ("valid", [])
+
+
+@pytest.mark.parametrize("backend", ["queue", "manager-list"])
+def test_nothing_is_called_a_hang_for_being_slower_than_it_was_given_time(backend: str) -> None:
+    safety = safety_of(play(backend, "pause producer, busy", grace_s=0.001, drain_s=0.001))
+
+    assert (safety.verdict, safety.hung, safety.gave_up) == ("valid", {}, {})
+    assert safety.counts["received"] == safety.counts["confirmed"] > 0
