@@ -149,6 +149,27 @@ class ForgetfulChannel(ManagerQueueChannel):
         return _Forgetful(super().producer(index))
 
 
+class StallingChannel(SimpleQueueChannel):
+    """Loses a message, and then one of its producers hangs."""
+
+    name = "stalling"
+
+    def producer(self, index: int) -> Producer:
+        return _Stalling(super().producer(index), index)
+
+
+class _Stalling(Producer):
+    def __init__(self, producer: Producer, index: int) -> None:
+        self._producer, self._index, self._count = producer, index, 0
+
+    def send(self, body: bytes) -> None:
+        self._count += 1
+        if self._index == 1 and self._count == 40:
+            faulty.hang_for_ever()
+        if (self._index, self._count) != (1, 30):
+            self._producer.send(body)
+
+
 class _Forgetful(Producer):
     def __init__(self, producer: Producer) -> None:
         self._producer, self._count = producer, 0
@@ -162,7 +183,7 @@ class _Forgetful(Producer):
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """These are backends for this test, and a warm-up that does not come is not waited for."""
-    every = {c.name: c for c in (FaultyChannel, HonestChannel, ForgetfulChannel)}
+    every = {c.name: c for c in (FaultyChannel, HonestChannel, ForgetfulChannel, StallingChannel)}
     every |= registry._channels()
     monkeypatch.setattr(registry, "_channels", lambda: every)
     monkeypatch.setattr(crash, "WAIT_S", 1.0)
@@ -197,6 +218,14 @@ def test_losses_are_not_hidden_behind_a_consumer_that_was_killed_and_held_one_me
     assert lost > 6
     assert safety.broken == [f"lost {lost} confirmed messages, where 1 can have been held"]
     assert safety.verdict == "invalid"
+
+
+@pytest.mark.usefixtures("known")
+def test_a_loss_is_not_hidden_behind_a_producer_that_hangs() -> None:
+    safety = safety_of(play("stalling", "pause producer, busy", **QUICK))
+
+    assert safety.hung.keys() == {"producer-1"}
+    assert (safety.verdict, safety.broken) == ("invalid", ["lost 1 confirmed message"])
 
 
 @pytest.mark.usefixtures("known")

@@ -220,8 +220,7 @@ class _Scene:
 
     def _judge(self) -> Safety:
         guarantees, workers = self._guarantees, self._cast.crew.workers
-        # What nobody was there to receive, or to hand over, may still be somewhere.
-        undelivered = bool(self.stacks) or not any(w.done for w in self._cast.crew.by_role("consumer"))
+        undelivered = self._may_be_somewhere()
         head = judge.header(
             self._stage, guarantees, "delivery", drained=not undelivered, in_flight=self._in_flight()
         )
@@ -258,6 +257,13 @@ class _Scene:
             counterexample=judge.counterexample(history, verdict),
             history=self._stage.history_name,
         )
+
+    def _may_be_somewhere(self) -> bool:
+        """Whether what did not come may still be where nobody was left to receive it, or to hand it over."""
+        crew = self._cast.crew
+        hung = {w.role for w in crew.workers if w.name in self.stacks}
+        held_back = self._guarantees.confirm == "buffered" and "producer" in hung
+        return held_back or bool(hung - {"producer"}) or not any(w.done for w in crew.by_role("consumer"))
 
     def _gave_up(self, reconnecting: Set[str]) -> dict[str, str]:
         ended_by_us = self._strike.victims | self.stacks.keys()
