@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -90,7 +91,16 @@ def end_at(nothing_left: None) -> Iterator[Interrupt]:
             child.kill()
 
 
+def _forget_forkserver() -> None:
+    """A lab has a forkserver of its own, which ends with it; one that other tests have started would not."""
+    inherited: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    if inherited._forkserver_alive_fd is not None:
+        os.close(inherited._forkserver_alive_fd)
+    inherited._forkserver_alive_fd = inherited._forkserver_pid = inherited._forkserver_address = None
+
+
 def _play_until_interrupted(backend: str, words: str, broker: Broker | None, more: dict[str, Any]) -> None:
+    _forget_forkserver()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         play(backend, words, broker, **more)
