@@ -56,6 +56,16 @@ def ending_blocked() -> Iterator[None]:
             signal.raise_signal(late)
 
 
+@contextlib.contextmanager
+def starting() -> Iterator[None]:
+    """Put off every signal that ends the lab while a process is started and entered where it will be ended.
+
+    An end between the two would leave the process to itself. It inherits the block of Ctrl-C.
+    """
+    with ending_blocked(), sigint_blocked():
+        yield
+
+
 def die_with_parent(number: signal.Signals) -> None:
     """Have Linux send this signal to the calling process when its parent is gone, however that ended.
 

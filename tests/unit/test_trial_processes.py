@@ -191,3 +191,32 @@ def test_what_was_blocked_before_stays_blocked() -> None:
         assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+INTERRUPTED_WHILE_IT_STARTS = """
+import os, signal, sys
+from pathlib import Path
+from ipclab.trial.processes import Crew
+from tests.unit.test_trial_processes import a_consumer
+
+_, assignment = a_consumer(Path(sys.argv[1]), "fork")
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(99))
+os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGTERM))
+with Crew("fork") as crew:
+    try:
+        crew.start(assignment)
+    except SystemExit:
+        print(len(crew.workers))
+"""
+"""Told to end right after the fork, when the worker is there and nobody knows of it yet."""
+
+
+def test_a_worker_is_known_to_the_lab_even_where_it_is_told_to_end_while_that_starts(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_IT_STARTS, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    assert (ended.stdout, ended.stderr) == ("1\n", "")

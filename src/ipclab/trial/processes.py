@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ipclab.interruptions import ending_blocked, sigint_blocked
+from ipclab.interruptions import ending_blocked, starting
 from ipclab.startmethod import StartMethod, context
 from ipclab.trial import worker
 from ipclab.trial.worker import Assignment, Burst, Done, Failed, Go, Quit, Ready, Stop
@@ -81,7 +81,7 @@ class Crew:
         process = self._context.Process(
             target=worker.main, args=(assignment, theirs), name=f"ipclab {assignment.name}", daemon=True
         )
-        with sigint_blocked():
+        with starting():
             process.start()
             member = Worker(assignment.name, assignment.role, process, ours, assignment.logs)
             self.workers.append(member)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from ipclab.backends.base import Counter, SharedState
 from ipclab.errors import ChannelError
 from ipclab.history.log import FaultLog
-from ipclab.interruptions import ending_blocked, sigint_blocked
+from ipclab.interruptions import ending_blocked, starting
 from ipclab.trial import racer
 from ipclab.trial.clock import now_ns
 from ipclab.trial.racer import Do, Done, Failed, GoOn, Held, Racing, Ready, Run
@@ -170,7 +170,7 @@ class Racers:
     def _start(self, name: str, role: Callable[..., None], what: object) -> Racer:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=role, args=(what, theirs), name=f"ipclab {name}", daemon=True)
-        with sigint_blocked():
+        with starting():
             process.start()
             one = Racer(name, process, ours)
             self._all.append(one)
