@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import psutil
-
 from ipclab.startmethod import context
 
 LOOK_S = 0.05
@@ -33,17 +31,35 @@ class Hanging:
             call()
 
     def stack(self) -> str:
-        """Its stack, once two looks have found it asleep in the same place."""
+        """Its stack, once two looks have found it in the same place.
+
+        It is asked only when none of its threads has run for a while: faulthandler walks through all of them
+        without the interpreter's lock, and one that begins or ends meanwhile makes that a crash.
+        """
         deadline = time.monotonic() + WITHIN_S
         before = ""
         while time.monotonic() < deadline:
-            assert self.process.is_alive(), "it came back"
-            asleep = psutil.Process(self.process.pid).status() == psutil.STATUS_SLEEPING
-            found = self._look() if self._path.exists() and self._is_registered() else ""
-            if asleep and found and found == before:
+            found = self._look() if self._rests() and self._is_registered() else ""
+            if found and found == before:
                 return found
             before = found
         raise AssertionError(f"it did not come to rest: {before}")
+
+    def _rests(self) -> bool:
+        """Whether all of its threads sleep, and none has woken up between two looks at them."""
+        before = self._threads()
+        time.sleep(LOOK_S)
+        assert self.process.is_alive(), f"it came back, with exit code {self.process.exitcode}"
+        return before == self._threads() and all(state == "S" for state, _ in before.values())
+
+    def _threads(self) -> dict[str, tuple[str, str]]:
+        """The state of each thread, and how often it has given up a processor."""
+        found = {}
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                says = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines())
+                found[task.name] = says["State"][0], says["voluntary_ctxt_switches"]
+        return found
 
     def _is_registered(self) -> bool:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
