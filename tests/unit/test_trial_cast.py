@@ -216,6 +216,22 @@ def test_one_that_was_killed_meanwhile_hangs_in_nothing(make: Make) -> None:
     assert cast.stacks([producer]) == {}
 
 
+def test_one_that_crashes_while_it_writes_its_stack_was_hung_all_the_same(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast = make(troubled())
+    _, consumer = pair(cast)
+
+    def crash(asked: list[Worker]) -> dict[str, str]:
+        os.kill(asked[0].pid, signal.SIGSEGV)
+        asked[0].process.join()
+        return {asked[0].name: "a part of it"}
+
+    monkeypatch.setattr(cast.crew, "stacks", crash)
+
+    assert cast.stacks([consumer]) == {consumer.name: "a part of it"}
+
+
 def test_draining_ends_when_all_has_come(make: Make) -> None:
     cast = make(troubled("receive is slow"))
     producer, _ = pair(cast)
