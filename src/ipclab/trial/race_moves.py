@@ -29,6 +29,10 @@ class Moves(abc.ABC):
     def close(self) -> None:
         """Release the connection."""
 
+
+class LoadedMoves(Moves):
+    """The operations of a racer that can also race under load: in rounds that it makes by itself."""
+
     def load(self, end_ns: int, most: int) -> int:
         """Race and log until then, or until so many rounds were made; how many."""
         rounds = 0
@@ -37,13 +41,13 @@ class Moves(abc.ABC):
             self.round(rounds)
         return rounds
 
+    @abc.abstractmethod
     def round(self, number: int) -> None:
         """One round of a race under load, logged; ``number`` is 1 or above."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def measure(self, end_ns: int) -> int:
         """The same operations, unlogged, until then; how many."""
-        raise NotImplementedError
 
 
 class CounterMoves(Moves):
@@ -71,7 +75,7 @@ class CounterMoves(Moves):
         self._client.close()
 
 
-class RegisterMoves(Moves):
+class RegisterMoves(LoadedMoves):
     """``read``, ``write`` and ``cas``, whose value is old and new. No value is written twice."""
 
     def __init__(self, register: Register, index: int, log: ProcessLog, pause: Pause | None) -> None:
@@ -124,7 +128,7 @@ class RegisterMoves(Moves):
         self._client.close()
 
 
-class MutexMoves(Moves):
+class MutexMoves(LoadedMoves):
     """``acquire``, ``use`` and ``release``.
 
     Of a lock that is not fenced, the acquire and the release are logged: the holds. A fenced one does not say

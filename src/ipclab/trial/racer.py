@@ -28,7 +28,7 @@ import msgspec
 from ipclab.backends.base import Counter, SharedState
 from ipclab.history.log import ProcessLog
 from ipclab.trial.pacing import wait_until
-from ipclab.trial.race_moves import Moves, moves
+from ipclab.trial.race_moves import LoadedMoves, Moves, moves
 from ipclab.trial.worker import end_with_parent
 
 
@@ -128,6 +128,7 @@ def _obey(racing: Racing, log: ProcessLog, parent: Connection) -> None:
 def _do(mine: Moves, order: Do | Run) -> Any:
     if isinstance(order, Do):
         return mine.do(order.f, order.value)
+    assert isinstance(mine, LoadedMoves), "counters are loaded by workers of their own"
     wait_until(order.start_ns)
     return mine.load(order.end_ns, order.most) if order.most else mine.measure(order.end_ns)
 
