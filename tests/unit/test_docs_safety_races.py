@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipclab.backends import local_mutex, memcached_counter, redis_counter
+from ipclab.backends import shared
 from ipclab.trial import forced_race, loaded_race
 from tests.support.documents import CHECKOUT
 
@@ -17,9 +17,7 @@ BACKENDS = " ".join((CHECKOUT / "docs" / "backends.md").read_text().split())
     [
         (forced_race.WAIT_S, 0.1, SAFETY, "declares itself safe has 0.1 s in which the second process"),
         (loaded_race.MOST_ROUNDS, 1000, SAFETY, "at most 1 000 rounds a process"),
-        (redis_counter.BUSY_PAUSE_S, 100e-6, BACKENDS, "tries again every 100 µs"),
-        (memcached_counter.BUSY_PAUSE_S, 100e-6, BACKENDS, "tries again every 100 µs"),
-        (local_mutex.BUSY_PAUSE_S, 100e-6, BACKENDS, "tries again every 100 µs"),
+        (shared.BUSY_PAUSE_S, 100e-6, BACKENDS, "tries again every 100 µs"),
     ],
 )
 def test_a_number_about_races_is_that_of_the_code(value: float, said: float, page: str, words: str) -> None:

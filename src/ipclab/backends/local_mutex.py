@@ -9,9 +9,7 @@ from typing import Any, Literal
 
 from ipclab.backends.base import Option, Pause
 from ipclab.backends.held import held
-from ipclab.backends.shared import Mutex, MutexClient
-
-BUSY_PAUSE_S = 100e-6
+from ipclab.backends.shared import BUSY_PAUSE_S, Mutex, MutexClient
 
 
 class ValueMutex(Mutex):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from multiprocessing.managers import DictProxy
-from typing import Literal
 
 from ipclab.backends.base import Counter, CounterClient, Option, Pause
 from ipclab.backends.held import held
-from ipclab.backends.manager import ManagerServer
-
-KEY = "n"
+from ipclab.backends.manager_number import KEY, ManagedNumber
 
 
-class ManagerDictCounter(ManagerServer, Counter):
+class ManagerDictCounter(ManagedNumber, Counter):
     """One value in a ``Manager().dict()``.
 
     ``naive``: ``d["n"] += 1`` is one request that reads and another that writes, and two processes that read
@@ -33,31 +29,15 @@ class ManagerDictCounter(ManagerServer, Counter):
         ),
     )
 
-    _dict: DictProxy[str, int]
-    _lock: threading.Lock
-    """In truth a proxy of one, which is what ``SyncManager.Lock()`` declares."""
-
     @property
     def safe(self) -> bool:
         return self.discipline == "locked"
 
-    @property
-    def reach(self) -> Literal["process tree", "host", "network"]:
-        return "process tree"
-
-    def setup(self) -> None:
-        manager = self.start_manager(self.site)
-        self._dict = manager.dict({KEY: 0})
-        self._lock = manager.Lock()
-
     def client(self, index: int) -> CounterClient:
-        return _Client(self._dict, self._guard())
+        return _Client(self._dict, self.guard(self.safe))
 
     def held_client(self, index: int, pause: Pause) -> CounterClient:
-        return _Client(held(self._dict, pause), self._guard())
-
-    def _guard(self) -> AbstractContextManager[object]:
-        return self._lock if self.safe else nullcontext()
+        return _Client(held(self._dict, pause), self.guard(self.safe))
 
 
 class _Client(CounterClient):

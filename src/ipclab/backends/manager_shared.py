@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from multiprocessing.managers import DictProxy
-from typing import Literal
 
 from ipclab.backends.base import Option, Pause
 from ipclab.backends.held import held
 from ipclab.backends.local_mutex import LockClient
-from ipclab.backends.manager import ManagerServer
-from ipclab.backends.shared import Mutex, MutexClient, Register, RegisterClient
-
-KEY = "value"
-BUSY_PAUSE_S = 100e-6
+from ipclab.backends.manager_number import KEY, ManagedNumber
+from ipclab.backends.shared import BUSY_PAUSE_S, Mutex, MutexClient, Register, RegisterClient
 
 
-class ManagerDictRegister(ManagerServer, Register):
+class ManagerDictRegister(ManagedNumber, Register):
     """A key of a ``Manager().dict()``. Each reading and each writing is one request, and whole.
 
     ``naive``: ``if d[k] == old: d[k] = new``: two processes that compare before either sets both believe that
@@ -28,30 +23,16 @@ class ManagerDictRegister(ManagerServer, Register):
     name = "manager-dict"
     summary = "a key of a Manager().dict(), compared and then set"
     options = (Option("discipline", "naive", "bare, or under a Manager().Lock()", ("naive", "locked")),)
-    _dict: DictProxy[str, int]
-    _lock: threading.Lock
 
     @property
     def safe(self) -> bool:
         return self.discipline == "locked"
 
-    @property
-    def reach(self) -> Literal["process tree"]:
-        return "process tree"
-
-    def setup(self) -> None:
-        manager = self.start_manager(self.site)
-        self._dict = manager.dict({KEY: 0})
-        self._lock = manager.Lock()
-
     def client(self, index: int) -> RegisterClient:
-        return _DictRegister(self._dict, self._guard())
+        return _DictRegister(self._dict, self.guard(self.safe))
 
     def held_client(self, index: int, pause: Pause) -> RegisterClient:
-        return _DictRegister(held(self._dict, pause), self._guard())
-
-    def _guard(self) -> AbstractContextManager[object]:
-        return self._lock if self.safe else nullcontext()
+        return _DictRegister(held(self._dict, pause), self.guard(self.safe))
 
 
 class _DictRegister(RegisterClient):
@@ -74,28 +55,17 @@ class _DictRegister(RegisterClient):
             return True
 
 
-class ManagerDictMutex(ManagerServer, Mutex):
+class ManagerDictMutex(ManagedNumber, Mutex):
     """``naive``: a flag in a ``Manager().dict()`` that is looked at, and then set. ``lock``: a
     ``Manager().Lock()``, which stays taken for ever when its holder dies."""
 
     name = "manager-dict"
     summary = "a flag in a Manager().dict(), or a Manager().Lock()"
     options = (Option("discipline", "lock", "a flag, or a Manager().Lock()", ("naive", "lock")),)
-    _dict: DictProxy[str, int]
-    _lock: threading.Lock
 
     @property
     def safe(self) -> bool:
         return self.discipline == "lock"
-
-    @property
-    def reach(self) -> Literal["process tree"]:
-        return "process tree"
-
-    def setup(self) -> None:
-        manager = self.start_manager(self.site)
-        self._dict = manager.dict({KEY: 0})
-        self._lock = manager.Lock()
 
     def client(self, index: int) -> MutexClient:
         return LockClient(self._lock) if self.safe else _DictFlag(self._dict)

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from ipclab.backends.base import Counter, CounterClient, Option, Pause
 from ipclab.backends.held import held
 from ipclab.backends.memcached import connect, counter_gone
+from ipclab.backends.shared import BUSY_PAUSE_S
 
 if TYPE_CHECKING:
     from pymemcache.client.base import Client
-
-BUSY_PAUSE_S = 100e-6
 
 
 class MemcachedCounter(Counter):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from ipclab.backends.base import Option, Pause
 from ipclab.backends.held import held
+from ipclab.backends.key_mutex import KeyMutex, LookAndSet
 from ipclab.backends.memcached import connect, counter_gone
-from ipclab.backends.memcached_counter import BUSY_PAUSE_S
-from ipclab.backends.shared import Mutex, MutexClient, Register, RegisterClient
+from ipclab.backends.shared import BUSY_PAUSE_S, MutexClient, Register, RegisterClient
 
 if TYPE_CHECKING:
     from pymemcache.client.base import Client
@@ -93,7 +93,7 @@ class _Cas(_GetSet):
         return True
 
 
-class MemcachedMutex(Mutex):
+class MemcachedMutex(KeyMutex):
     """A key that is there while the lock is held.
 
     ``get-set``: get, and set where nothing was found; two clients that look before either sets both hold it.
@@ -112,22 +112,6 @@ class MemcachedMutex(Mutex):
     )
 
     @property
-    def safe(self) -> bool:
-        return self.fenced
-
-    @property
-    def expires(self) -> bool:
-        return self.discipline != "get-set"
-
-    @property
-    def fenced(self) -> bool:
-        return self.discipline == "fenced"
-
-    @property
-    def reach(self) -> Literal["network"]:
-        return "network"
-
-    @property
     def key(self) -> str:
         """The key of the lock; those of its number and of what it guards begin with it."""
         return f"{self.site.namespace}:lock"
@@ -140,25 +124,27 @@ class MemcachedMutex(Mutex):
         client = connect(self.site.broker_url)
         if self.expires:
             return (_Fenced if self.fenced else _Add)(client, self.key, int(self.chosen["ttl_s"]))
-        return _Look(client, self.key)
+        return LookAndSet(client, self.key)
 
     def held_client(self, index: int, pause: Pause) -> MutexClient | None:
-        return None if self.expires else _Look(held(connect(self.site.broker_url), pause, "get"), self.key)
+        if self.expires:
+            return None
+        return LookAndSet(held(connect(self.site.broker_url), pause, "get"), self.key)
 
     def teardown(self) -> None:
         with closing(connect(self.site.broker_url)) as client:
             client.delete_many([self.key, f"{self.key}:fence", f"{self.key}:guarded"])
 
 
-class _Look(MutexClient):
-    def __init__(self, client: Client, key: str) -> None:
+class _Add(MutexClient):
+    def __init__(self, client: Client, key: str, ttl_s: int) -> None:
         self._client = client
         self._key = key
+        self._ttl_s = ttl_s
 
     def acquire(self) -> int | None:
-        while self._client.get(self._key):
+        while not self._client.add(self._key, "held", expire=self._ttl_s):
             time.sleep(BUSY_PAUSE_S)
-        self._client.set(self._key, "held")
         return None
 
     def release(self) -> None:
@@ -166,17 +152,6 @@ class _Look(MutexClient):
 
     def close(self) -> None:
         self._client.close()
-
-
-class _Add(_Look):
-    def __init__(self, client: Client, key: str, ttl_s: int) -> None:
-        super().__init__(client, key)
-        self._ttl_s = ttl_s
-
-    def acquire(self) -> int | None:
-        while not self._client.add(self._key, "held", expire=self._ttl_s):
-            time.sleep(BUSY_PAUSE_S)
-        return None
 
 
 class _Fenced(_Add):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ipclab.backends.base import Counter, CounterClient, Option, Pause
 from ipclab.backends.held import held
 from ipclab.backends.redis_client import connect
+from ipclab.backends.shared import BUSY_PAUSE_S
 from ipclab.errors import ChannelError
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 INCREMENT_LUA = "return redis.call('SET', KEYS[1], redis.call('GET', KEYS[1]) + 1)"
 RELEASE_LUA = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
-
-BUSY_PAUSE_S = 100e-6
 
 
 class RedisCounter(Counter):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ipclab.backends.base import Option, Pause
 from ipclab.backends.held import held
+from ipclab.backends.key_mutex import KeyMutex, LookAndSet
 from ipclab.backends.redis_client import connect
-from ipclab.backends.redis_counter import BUSY_PAUSE_S, RELEASE_LUA
-from ipclab.backends.shared import Mutex, MutexClient
+from ipclab.backends.redis_counter import RELEASE_LUA
+from ipclab.backends.shared import BUSY_PAUSE_S, MutexClient
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -26,7 +27,7 @@ return 1
 """
 
 
-class RedisMutex(Mutex):
+class RedisMutex(KeyMutex):
     """A key that is there while the lock is held.
 
     ``get-set``: GET, and SET where nothing was found; two clients that look before either sets both hold it.
@@ -45,22 +46,6 @@ class RedisMutex(Mutex):
     )
 
     @property
-    def safe(self) -> bool:
-        return self.fenced
-
-    @property
-    def expires(self) -> bool:
-        return self.discipline != "get-set"
-
-    @property
-    def fenced(self) -> bool:
-        return self.discipline == "fenced"
-
-    @property
-    def reach(self) -> Literal["network"]:
-        return "network"
-
-    @property
     def keys(self) -> tuple[str, str, str]:
         """The keys of the lock, of the number that rises, and of what the lock guards."""
         return tuple(f"{self.site.namespace}:{name}" for name in ("lock", "fence", "guarded"))  # type: ignore[return-value]
@@ -72,35 +57,18 @@ class RedisMutex(Mutex):
     def client(self, index: int) -> MutexClient:
         client = connect(self.site.broker_url)
         if self.discipline == "get-set":
-            return _GetSet(client, self.keys[0])
+            return LookAndSet(client, self.keys[0])
         kind = _Fenced if self.fenced else _SetNx
         return kind(client, self.keys, int(self.chosen["ttl_ms"]))
 
     def held_client(self, index: int, pause: Pause) -> MutexClient | None:
         if self.expires:
             return None
-        return _GetSet(held(connect(self.site.broker_url), pause, "get"), self.keys[0])
+        return LookAndSet(held(connect(self.site.broker_url), pause, "get"), self.keys[0])
 
     def teardown(self) -> None:
         with connect(self.site.broker_url) as client:
             client.delete(*self.keys)
-
-
-class _GetSet(MutexClient):
-    def __init__(self, client: Redis, key: str) -> None:
-        self._client = client
-        self._key = key
-
-    def acquire(self) -> None:
-        while self._client.get(self._key):
-            time.sleep(BUSY_PAUSE_S)
-        self._client.set(self._key, "held")
-
-    def release(self) -> None:
-        self._client.delete(self._key)
-
-    def close(self) -> None:
-        self._client.close()
 
 
 class _SetNx(MutexClient):

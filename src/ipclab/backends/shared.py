@@ -13,6 +13,9 @@ from typing import Any
 
 from ipclab.backends.base import Pause, SharedState
 
+BUSY_PAUSE_S = 100e-6
+"""Between two attempts to take a lock that does not let its clients wait."""
+
 
 class RegisterClient(abc.ABC):
     """One worker's access to a register."""
