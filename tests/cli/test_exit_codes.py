@@ -19,6 +19,14 @@ from tests.support.processes import wait_until_gone
 from tests.support.program import ONE_TRIAL, PROGRAM, SHORT, TIMEOUT_S, Ipclab, free_port
 
 
+@pytest.fixture(autouse=True)
+def hangups_end_programs() -> Iterator[None]:
+    """Under nohup they are ignored, by the suite and by the programs that it starts."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def test_0_a_run_in_which_every_guarantee_held(ipclab: Ipclab) -> None:
     ended = ipclab(*ONE_TRIAL)
     assert ended.code == 0
