@@ -7,6 +7,7 @@ need it and no others, with the reason and how to get it; with CI=true it fails 
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME[:OPTION=VALUE,…]",
         help="conformance tests: only this backend, in all its modes unless options are set; repeatable",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A shell that starts the suite in the background has it ignore Ctrl-C, and so would all that the tests
+    start and interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
