@@ -221,15 +221,9 @@ def test_one_that_crashes_while_it_writes_its_stack_was_hung_all_the_same(
 ) -> None:
     cast = make(troubled())
     _, consumer = pair(cast)
+    monkeypatch.setattr(type(consumer.process), "exitcode", -signal.SIGSEGV)
 
-    def crash(asked: list[Worker]) -> dict[str, str]:
-        os.kill(asked[0].pid, signal.SIGSEGV)
-        asked[0].process.join()
-        return {asked[0].name: "a part of it"}
-
-    monkeypatch.setattr(cast.crew, "stacks", crash)
-
-    assert cast.stacks([consumer]) == {consumer.name: "a part of it"}
+    assert cast.stacks([consumer]).keys() == {consumer.name}
 
 
 def test_draining_ends_when_all_has_come(make: Make) -> None:
