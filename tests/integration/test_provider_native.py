@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import pytest
@@ -299,6 +300,32 @@ def test_an_interruption_in_the_middle_of_the_start_leaves_nothing(
     interrupted.send_signal(signal.SIGINT)
     interrupted.wait(DEADLINE_S)
     assert all_gone(started)
+    assert list(own_state.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "nth"),
+    [(processes, "spawn", 1), (state, "create", 1), (plans, "plan", 1), (processes, "spawn", 2)],
+    ids=["keeper", "folder", "plan", "server"],
+)
+def test_an_interruption_at_a_step_of_the_start_leaves_nothing(
+    own_state: Path, module: ModuleType, name: str, nth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_server("memcached")
+    done = getattr(module, name)
+    found: list[object] = []
+
+    def interrupted(*arguments: object, **options: object) -> object:
+        found.append(done(*arguments, **options))
+        if len(found) == nth:
+            signal.raise_signal(signal.SIGINT)
+        return found[-1]
+
+    monkeypatch.setattr(module, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        acquire(["memcached"], provider="native", install=False)
+    assert len(found) == nth
+    assert all_gone([one for one in found if isinstance(one, ProcessId)])
     assert list(own_state.iterdir()) == []
 
 

@@ -21,6 +21,7 @@ from ipclab.brokers import compose, engine, keeper, native, plans, probe, proces
 from ipclab.brokers import install as packages
 from ipclab.brokers.base import KINDS, Broker, ProviderName, mask
 from ipclab.errors import BrokerUnavailableError, IpclabError
+from ipclab.interruptions import ending_blocked
 
 Provider = ProviderName | Mapping[BrokerKind, ProviderName] | None
 OnEvent = Callable[[str], None]
@@ -89,8 +90,9 @@ class Fleet:
             self._keeper = None
 
     def _guard(self) -> None:
-        if self._keeper is None:
-            self._keeper = keeper.start()
+        with ending_blocked():
+            if self._keeper is None:
+                self._keeper = keeper.start()
 
 
 def acquire(
@@ -282,7 +284,8 @@ class _Search:
         if not self._lasting:
             record = state.ComposeRecord(f"ipclab-{os.urandom(4).hex()}", processes.this_process())
             project = record.project
-            self._fleet._projects.append((state.create("compose", record), record))
+            with ending_blocked():
+                self._fleet._projects.append((state.create("compose", record), record))
             self._fleet._guard()
         ready, failed = compose.start(host, kinds, project, self._on_event)
         # The project of a run is taken down whole; of the lasting one, only what was added now.

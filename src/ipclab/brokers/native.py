@@ -22,6 +22,7 @@ from ipclab.brokers.base import EXECUTE_WITHIN_S, SHUT_DOWN_WITHIN_S, Broker, Us
 from ipclab.brokers.processes import ProcessId
 from ipclab.brokers.state import NativeRecord
 from ipclab.errors import BrokerUnavailableError, IpclabError
+from ipclab.interruptions import ending_blocked
 
 START_WITHIN_S = 90.0
 _POLL_S = 0.03
@@ -112,7 +113,8 @@ def start(
                 failed[kind] = f"{plans.PROGRAMS[kind]} is not installed"
                 continue
             on_event(f"starting a private {probe.NAMES[kind]} ({program})")
-            starting.append(_begin(kind, program, owner))
+            with ending_blocked():
+                starting.append(_begin(kind, program, owner))
         for server in starting:
             try:
                 ready[server.kind] = _finish(server, owner)
@@ -179,12 +181,14 @@ def _launch(folder: Path, record: NativeRecord, *, only_missing: bool = False) -
     before: Sequence[ProcessId] = record.processes
     started: list[ProcessId] = []
     for index, launch in enumerate(record.launches):
-        if only_missing and index < len(before) and processes.is_alive(before[index]):
-            started.append(before[index])
-        else:
-            started.append(processes.spawn(launch.argv, folder=folder, log=folder / _LOG, env=launch.env))
-        record = msgspec.structs.replace(record, processes=tuple(started))
-        state.write(folder, record)
+        # An end between the start and the record would leave a process that no record knows of.
+        with ending_blocked():
+            if only_missing and index < len(before) and processes.is_alive(before[index]):
+                started.append(before[index])
+            else:
+                started.append(processes.spawn(launch.argv, folder=folder, log=folder / _LOG, env=launch.env))
+            record = msgspec.structs.replace(record, processes=tuple(started))
+            state.write(folder, record)
     return record
 
 
