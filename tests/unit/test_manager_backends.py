@@ -1,11 +1,14 @@
 """What is particular to the Manager's backends: the server process behind them, and the dict's keys."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -101,3 +104,30 @@ def test_one_process_alone_counts_right_under_either_discipline(discipline: str)
         assert client.read() == 10
     finally:
         counter.teardown()
+
+
+KILLS_A_SERVER = """
+import os, signal, sys
+from ipclab.backends.base import Site
+from ipclab.backends.manager import ManagerQueueChannel
+if __name__ == "__main__":
+    channel = ManagerQueueChannel(Site(namespace="ipclab:unit", start_method=sys.argv[1]))
+    channel.setup()
+    (pid,) = channel.server_pids()
+    os.kill(pid, signal.SIGKILL)
+    channel.teardown()
+"""
+
+
+@pytest.mark.parametrize("start_method", ["fork", "spawn", "forkserver"])
+def test_a_server_that_was_killed_leaves_no_folder(tmp_path: Path, start_method: str) -> None:
+    program, temporary = tmp_path / "program.py", Path(tempfile.mkdtemp(prefix="ipclab-"))
+    program.write_text(KILLS_A_SERVER)
+    try:
+        subprocess.run(
+            [sys.executable, str(program), start_method],
+            env=os.environ | {"TMPDIR": str(temporary)}, timeout=60, check=True,
+        )  # fmt: skip
+        assert list(temporary.iterdir()) == []
+    finally:
+        shutil.rmtree(temporary)

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.managers import DictProxy, ListProxy, SyncManager
+from multiprocessing.util import get_temp_dir
 from queue import Queue
 from typing import Any
 
@@ -57,6 +58,9 @@ class ManagerServer:
 
     def start_manager(self, site: Site) -> SyncManager:
         """Start the server process and return the manager."""
+        # The folder of its socket is inherited, and goes with this process: one that a server made for itself
+        # would stay when it is killed.
+        get_temp_dir()
         before = set(multiprocessing.active_children())
         manager = SyncManager(ctx=site.context)
         try:
