@@ -40,7 +40,8 @@ class RabbitmqChannel(Channel):
     ``confirm=none`` leaves open whether the broker has a message, and ``delivery=transient`` keeps it in the
     broker's memory only.
 
-    A broker that is killed right after the declaration may come back without the queue (``settles_after_s``).
+    A broker that is killed right after the declaration may come back without the queue (``settles_after_s``):
+    Mnesia's log of definitions is written by Erlang's disk_log, which gathers for up to 2 s.
 
     ``durability`` is about the messages in the queue; a confirmed one that is already on its way to an
     auto-acknowledging consumer does not outlive the broker.
@@ -52,7 +53,7 @@ class RabbitmqChannel(Channel):
     options: ClassVar[tuple[Option, ...]] = (ACK, CONFIRM, DELIVERY, PREFETCH)
     windowed = True
 
-    settles_after_s = 1.5
+    settles_after_s = 2.5
     stored: ClassVar[Literal["disk", "quorum"]] = "disk"
     queue_arguments: ClassVar[Mapping[str, str | int]] = {"x-queue-type": "classic"}
     """Says the type outright, because a virtual host may have another default."""
@@ -125,10 +126,9 @@ class RabbitmqChannel(Channel):
 class RabbitmqQuorumChannel(RabbitmqChannel):
     """A quorum queue: a Raft log over the nodes of the cluster (over one node, when there is only one).
 
-    Its messages are always persistent. A broker that is killed within a second or so of the declaration comes
-    back with a queue that nobody can reach (``settles_after_s``). The delivery limit is raised out of reach,
-    because since RabbitMQ 4.0
-    a message would be dropped after 20 deliveries that were not acknowledged.
+    Its messages are always persistent. A broker that is killed soon after the declaration comes back with a
+    queue that nobody can reach (``settles_after_s``). The delivery limit is raised out of reach, because
+    since RabbitMQ 4.0 a message would be dropped after 20 deliveries that were not acknowledged.
 
     With ``confirm=none`` messages can be lost though nothing fails: when a publisher closes its connection,
     the queue may hear of that before it comes to the last messages in its log, and drops them as those of a
