@@ -30,7 +30,9 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """A latency distribution over all repeats, in nanoseconds, read off the merged histograms.
 
     A percentile without enough samples behind it is None. Sends that were skipped count as longer than any
-    sample in ``end_to_end`` and ``send_to_confirm``; a percentile that lies among them is None. ``spread``
+    sample in ``end_to_end`` and ``send_to_confirm``, and so do in ``end_to_end`` and ``service`` the
+    confirmed messages that never came; a percentile that lies among them is None, and so is ``max_ns`` where
+    there are any. ``spread``
     has the relative half range of the repeats' own percentiles, for those that every repeat has.
     ``p50_by_repeat_ns`` is empty where a repeat has none. ``negative`` counts samples below zero, which are
     in ``count`` and in ``min_ns`` only.
@@ -43,7 +45,7 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     p90_ns: int | None
     p99_ns: int | None
     p999_ns: int | None
-    max_ns: int
+    max_ns: int | None
     spread: dict[str, float]
     p50_by_repeat_ns: list[int]
 
@@ -192,15 +194,19 @@ def figure(values: Sequence[float]) -> Figure | None:
     return Figure(median=median(values), spread=spread(values), values=list(values))
 
 
-def percentiles(parts: Sequence[Distribution], *, never: int = 0) -> Percentiles | None:
+def percentiles(parts: Sequence[Distribution | None], *, never: Sequence[int] = ()) -> Percentiles | None:
     """One distribution of the samples of all repeats; None where there are none.
 
-    ``never`` is how many more took longer than any that was seen: see ``merge``.
+    ``never`` is, for each repeat, how many more took longer than any that was seen: see ``merge``. The
+    percentiles of the repeats themselves know of them, too.
 
     Raises ResultsError where a histogram cannot be read.
     """
+    seen = [part for part in parts if part is not None]
+    missing = sum(never)
     try:
-        merged = merge(parts, never=never)
+        merged = merge(seen, never=missing)
+        each = [_with(part, count) for part, count in zip(parts, never or [0] * len(parts), strict=True)]
     except Exception as error:
         raise ResultsError(
             f"a latency histogram cannot be read ({type(error).__name__}): the result file is damaged"
@@ -220,17 +226,22 @@ def percentiles(parts: Sequence[Distribution], *, never: int = 0) -> Percentiles
         p90_ns=at_most_max(merged.p90_ns),
         p99_ns=at_most_max(merged.p99_ns),
         p999_ns=at_most_max(merged.p999_ns),
-        max_ns=merged.max_ns,
-        spread=_spreads(parts),
-        p50_by_repeat_ns=_by_repeat(parts, "p50_ns"),
+        max_ns=None if missing else merged.max_ns,
+        spread=_spreads(each),
+        p50_by_repeat_ns=_by_repeat(each, "p50_ns"),
     )
 
 
-def _spreads(parts: Sequence[Distribution]) -> dict[str, float]:
+def _with(part: Distribution | None, never: int) -> Distribution | None:
+    return merge([part], never=never) if part is not None and never else part
+
+
+def _spreads(parts: Sequence[Distribution | None]) -> dict[str, float]:
     found = {name: spread(_by_repeat(parts, f"{name}_ns")) for name in ("p50", "p90", "p99", "p999")}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _by_repeat(parts: Sequence[Distribution], field: str) -> list[int]:
-    values = [getattr(part, field) for part in parts]
-    return [] if None in values else values
+def _by_repeat(parts: Sequence[Distribution | None], field: str) -> list[int]:
+    values = [getattr(part, field, None) for part in parts]
+    known: list[int] = [value for value in values if value is not None]
+    return known if len(known) == len(values) else []

@@ -97,7 +97,9 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
     offered = next((trial.spec for trial in trials if trial.spec.workload == "paced"), None)
     limits = Counter(trial.limit for trial in closed or paced)
     options = _options(first)
-    skipped = sum(trial.latency.skipped_sends for trial in paced)
+    skipped = [trial.latency.skipped_sends for trial in paced]
+    lost = [trial.ledger.lost if trial.ledger else 0 for trial in paced]
+    owed = spec.consumers if declared.get("fan_out") is True else 1
     return Row(
         backend=_backend(first),
         name=spec.backend.name,
@@ -122,14 +124,14 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         carried_per_s=_rates(done, "paced"),
         arrivals=offered.arrivals if offered else None,
         late_sends=sum(trial.latency.late_sends for trial in paced) if paced else None,
-        skipped_sends=skipped if paced else None,
+        skipped_sends=sum(skipped) if paced else None,
         send=percentiles(_parts(done, lambda latency: latency.send)),
-        send_to_confirm=percentiles(_parts(done, lambda latency: latency.confirm), never=skipped),
+        send_to_confirm=percentiles([t.latency.confirm for t in paced], never=skipped),
         end_to_end=percentiles(
-            _parts(done, lambda latency: latency.end_to_end),
-            never=skipped * (spec.consumers if declared.get("fan_out") is True else 1),
+            [t.latency.end_to_end for t in paced],
+            never=[unsent * owed + gone for unsent, gone in zip(skipped, lost, strict=True)],
         ),
-        service=percentiles(_parts(done, lambda latency: latency.service)),
+        service=percentiles([t.latency.service for t in paced], never=lost),
         round_trip=percentiles(_parts(done, lambda latency: latency.round_trip)),
         update=percentiles(_parts(done, lambda latency: latency.update)),
         worker_cpu_us_per_message=_cpu(closed, lambda cost: (_worker_cpu_s(cost), cost.interval_s)),

@@ -100,6 +100,34 @@ def test_a_skipped_send_counts_as_longer_than_any_latency_that_was_seen(make):
     assert row.service.p99_ns == pytest.approx(9900, rel=1e-3)
 
 
+def test_a_confirmed_message_that_never_came_counts_as_longer_than_any_that_did(make):
+    ledger = make.ledger(attempted=10_500, confirmed=10_500, owed=10_500, received=10_000, lost=500)
+    (row,) = rows([make.paced("pipe", [], latency=_latency(range(1, 10_001), skipped=0), ledger=ledger)])
+    for found in (row.end_to_end, row.service):
+        assert found.p50_ns == pytest.approx(5250, rel=1e-3)
+        assert (found.p99_ns, found.max_ns) == (None, None)
+
+
+def test_a_row_is_not_ranked_by_the_latency_of_the_few_that_were_sent(make):
+    late = [
+        make.paced("pipe", [], latency=_latency(range(1, 1001), skipped=1500), repeat=repeat)
+        for repeat in range(4)
+    ]
+    (row,) = rows(late)
+    assert (row.end_to_end.p50_ns, row.end_to_end.p50_by_repeat_ns, row.speed) == (None, [], None)
+
+
+def test_a_repeat_of_which_nothing_came_leaves_no_median_to_rank_by(make):
+    nothing = Latency(skipped_sends=100)
+    trials = [
+        make.paced("pipe", [], latency=_latency(range(1, 1001), skipped=0)),
+        make.paced("pipe", [], latency=nothing, repeat=1),
+    ]
+    (row,) = rows(trials)
+    assert row.end_to_end.p50_by_repeat_ns == []
+    assert row.end_to_end.p50_ns == pytest.approx(550, rel=1e-2)
+
+
 def _latency(samples_ns, *, skipped):
     found = distribution(np.asarray(samples_ns))
     return Latency(end_to_end=found, service=found, skipped_sends=skipped)
