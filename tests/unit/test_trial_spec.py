@@ -39,6 +39,8 @@ IMPOSSIBLE: list[tuple[TrialSpec, type[IpclabError], str]] = [
     (a_trial(grace_s=-1), UsageError, "grace_s must be a number above 0"),
     (a_trial(warmup_s=-0.1), UsageError, "warmup_s must be a number not below 0"),
     (a_trial(warmup_s=math.nan), UsageError, "warmup_s must be a number not below 0, not nan"),
+    (a_trial("value", "register", warmup_s=0), UsageError, "warmup_s must be a number above 0"),
+    (a_trial("value", "lock", warmup_s=0), UsageError, "warmup_s must be a number above 0"),
     (a_trial(warmup_s=2000, duration_s=1601), UsageError, "3600 s at most together, not 3601 s"),
     (a_trial(producers=256), UsageError, "255 producers at most, not 256"),
     (a_trial(consumers=256), UsageError, "255 consumers at most, not 256"),

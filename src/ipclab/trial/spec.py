@@ -121,6 +121,9 @@ def check(spec: TrialSpec) -> None:
 def _check_numbers(spec: TrialSpec) -> None:
     for name in ("producers", "consumers", "window", "max_backlog", "duration_s", "drain_s", "grace_s"):
         _check_positive(name, getattr(spec, name))
+    if spec.workload in ("register", "lock"):
+        # What is checked are the operations of the warm-up: without one nothing is checked at all.
+        _check_positive("warmup_s", spec.warmup_s)
     if not 0 <= spec.warmup_s < math.inf:
         raise UsageError(f"warmup_s must be a number not below 0, not {spec.warmup_s}")
     if spec.warmup_s + spec.duration_s > LONGEST_S:
