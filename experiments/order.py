@@ -22,9 +22,7 @@ def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
     for backend in request.channels():
         for scenario in SCENARIOS:
             producers, consumers = shape(backend, scenario)
-            if scenario == "forced" and producers < 2:
-                continue
-            yield request.trial(
+            trial = request.trial(
                 workload="order",
                 backend=backend,
                 scenario=scenario,
@@ -32,6 +30,8 @@ def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
                 consumers=consumers,
                 grace_s=GRACE_S,
             )
+            if scenario == "stress" or trial.producers > 1:
+                yield trial
 
 
 def shape(backend: Variant, scenario: str) -> tuple[int, int]:

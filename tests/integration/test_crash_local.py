@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -244,6 +245,36 @@ def test_an_honest_channel_is_not_accused() -> None:
 
     assert (killed.verdict, killed.broken) == ("valid", [])
     assert (stress.verdict, stress.broken) == ("valid", [])
+
+
+@pytest.mark.usefixtures("known")
+def test_what_nobody_was_left_to_receive_is_not_called_lost() -> None:
+    safety = safety_of(play_order("faulty:fault=consumer gives up", "stress", **QUICK))
+
+    assert (safety.verdict, safety.broken, safety.counts["lost"]) == ("unknown", [], 0)
+    assert safety.counts["undelivered"] > 0
+    assert safety.gave_up == {"consumer-0": "consumer-0: OSError: the seeded fault"}
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("workload", ["crash", "order"])
+def test_a_server_that_is_too_old_for_a_channel_ends_its_trial_and_not_the_run(workload: str) -> None:
+    backend = "faulty:fault=server too old"
+    record = (
+        play(backend, "kill producer, busy", **QUICK)
+        if workload == "crash"
+        else play_order(backend, "stress", **QUICK)
+    )
+
+    assert (record.outcome, record.reason) == ("failed", "ChannelError: faulty needs a newer server")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="there is no /proc to count open files in")
+def test_a_trial_closes_every_file_that_it_opened() -> None:
+    play("simple-queue", "kill producer, busy", **QUICK)
+    before = len(os.listdir("/proc/self/fd"))
+    play("simple-queue", "kill producer, busy", **QUICK)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.parametrize("backend", ["queue", "manager-list"])

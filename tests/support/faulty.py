@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ipclab.backends.base import Consumer, Option, Producer
 from ipclab.backends.queue import QueueChannel
+from ipclab.errors import UsageError
 from ipclab.trial.message import HEADER_BYTES, STOP, stamp
 
 EVERY = 20
@@ -23,7 +24,8 @@ DELIVERY_FAULTS = ("drop", "duplicate", "swap", "corrupt header", "corrupt tail"
 RAISING_FAULTS = ("setup raises", "producer raises", "consumer raises", "send raises", "receive raises")
 HANGING_FAULTS = ("producer hangs", "consumer hangs", "send hangs", "receive hangs", "close hangs")
 DEADLY_FAULTS = ("producer dies", "consumer dies")
-FAULTS = ("none", *DELIVERY_FAULTS, *RAISING_FAULTS, *HANGING_FAULTS, *DEADLY_FAULTS, "teardown raises")
+OTHER_FAULTS = ("server too old", "consumer gives up", "teardown raises")
+FAULTS = ("none", *DELIVERY_FAULTS, *RAISING_FAULTS, *HANGING_FAULTS, *DEADLY_FAULTS, *OTHER_FAULTS)
 
 
 def hang_for_ever() -> None:
@@ -90,7 +92,7 @@ class _FaultyConsumer(Consumer):
     def receive(self) -> Sequence[bytes]:
         self._count += 1
         if self._count > AFTER:
-            if self._fault == "receive raises":
+            if self._fault in ("receive raises", "consumer gives up"):
                 raise OSError("the seeded fault")
             if self._fault == "receive hangs":
                 hang_for_ever()
@@ -105,6 +107,7 @@ class FaultyChannel(QueueChannel):
     name = "faulty"
     summary = "queue with a seeded fault"
     options = (Option("fault", "none", "what is wrong with it", FAULTS),)
+    _has_connected = False
 
     @property
     def fault(self) -> str:
@@ -114,6 +117,8 @@ class FaultyChannel(QueueChannel):
     def setup(self) -> None:
         super().setup()
         self._raise_if("setup raises")
+        if self.fault == "server too old":
+            raise UsageError("faulty needs a newer server")
 
     def producer(self, index: int) -> Producer:
         self._raise_if("producer raises")
@@ -123,6 +128,9 @@ class FaultyChannel(QueueChannel):
 
     def consumer(self, index: int) -> Consumer:
         self._raise_if("consumer raises")
+        if self._has_connected:
+            self._raise_if("consumer gives up")
+        self._has_connected = True
         if self.fault == "consumer hangs":
             hang_for_ever()
         return _FaultyConsumer(super().consumer(index), self.fault)

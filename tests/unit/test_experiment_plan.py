@@ -139,6 +139,13 @@ def test_a_forced_race_is_always_between_two_and_takes_no_time_of_its_own() -> N
     assert {(t.producers, t.duration_s) for t in plan.trials if t.workload != "forced"} == {(7, 9.0)}
 
 
+def test_no_order_is_forced_among_the_messages_of_one_producer() -> None:
+    order = experiment.load("order")
+    for producers, scenarios in ((1, {"stress"}), (2, {"stress", "forced"})):
+        plan = order.plan(request("queue", producers=producers))
+        assert {t.scenario for t in plan.trials} == scenarios
+
+
 def test_a_discipline_that_no_face_has_is_an_error_that_names_what_there_is() -> None:
     with pytest.raises(UsageError, match="redis: discipline is one of get-set, multi"):
         experiment.load("race").plan(request("redis:discipline=brave"))

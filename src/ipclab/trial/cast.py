@@ -14,6 +14,7 @@ from typing import Self
 import msgspec
 
 from ipclab.backends.base import Channel
+from ipclab.errors import ChannelError, UsageError
 from ipclab.history.format import Line
 from ipclab.interruptions import ending_blocked
 from ipclab.trial import stillness
@@ -260,6 +261,18 @@ class Cast:
             else:
                 got = self.received_ns[name if self.fan_out else ""]
                 got.setdefault(line.value, line.time)
+
+
+def set_up(channel: Channel) -> None:
+    """Make what the channel needs.
+
+    Raises ChannelError where its server is too old for it, which is the end of this trial and not of the run;
+    else what the client library raises.
+    """
+    try:
+        channel.setup()
+    except UsageError as error:
+        raise ChannelError(str(error)) from error
 
 
 def tear_down(channel: Channel) -> None:

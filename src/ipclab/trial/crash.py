@@ -25,7 +25,7 @@ from ipclab.brokers.settings import applied
 from ipclab.errors import IpclabError
 from ipclab.history.log import FaultLog
 from ipclab.trial import judge
-from ipclab.trial.cast import Cast, tear_down
+from ipclab.trial.cast import Cast, set_up, tear_down
 from ipclab.trial.fault import FaultSpec
 from ipclab.trial.faults import CAUSES, Server
 from ipclab.trial.primitive import primitive
@@ -58,12 +58,14 @@ def play(stage: Stage) -> Played:
         if stage.broker is not None and stage.spec.broker_settings:
             stack.enter_context(applied(stage.broker, stage.spec.broker_settings))
         stack.callback(tear_down, channel)
-        channel.setup()
+        set_up(channel)
         settled_at_s = time.monotonic() + channel.settles_after_s
         proxy = stack.enter_context(_proxy(stage)) if _needs_proxy(stage, fault) else None
         server = Server(stage.broker, channel.server_pids())
         cast = stack.enter_context(Cast(stage.spec, channel, stage.folder, server.processes))
-        scene = _Scene(stage, fault, cast, server, proxy, guarantees, settled_at_s=settled_at_s)
+        log = stack.enter_context(contextlib.closing(FaultLog(stage.folder / "faults.history")))
+        strike = Strike(fault, cast, server, proxy, log)
+        scene = _Scene(stage, fault, cast, proxy, strike, guarantees, settled_at_s=settled_at_s)
         safety = scene.play()
     return Played(safety=safety, stuck=scene.stacks, options=options, declared=declared)
 
@@ -110,8 +112,8 @@ class _Scene:
         stage: Stage,
         fault: FaultSpec,
         cast: Cast,
-        server: Server,
         proxy: Proxy | None,
+        strike: Strike,
         guarantees: Guarantees,
         *,
         settled_at_s: float,
@@ -124,7 +126,7 @@ class _Scene:
         self._cast = cast
         self._channel = cast.channel
         self._proxy = proxy
-        self._strike = Strike(fault, cast, server, proxy, FaultLog(stage.folder / "faults.history"))
+        self._strike = strike
         self.stacks: dict[str, str] = {}
 
     def play(self) -> Safety:

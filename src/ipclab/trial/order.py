@@ -17,7 +17,7 @@ from dataclasses import replace
 from ipclab.backends.registry import channel_class
 from ipclab.errors import IpclabError
 from ipclab.trial import judge
-from ipclab.trial.cast import Cast, tear_down
+from ipclab.trial.cast import Cast, set_up, tear_down
 from ipclab.trial.faults import Server
 from ipclab.trial.primitive import primitive
 from ipclab.trial.processes import Worker
@@ -42,7 +42,7 @@ def play(stage: Stage) -> Played:
     channel = channel_class(spec.backend)(site, **spec.backend.options)
     with contextlib.ExitStack() as stack:
         stack.callback(tear_down, channel)
-        channel.setup()
+        set_up(channel)
         server = Server(stage.broker, channel.server_pids())
         cast = stack.enter_context(Cast(spec, channel, stage.folder, server.processes))
         producers = [cast.start("producer", i) for i in range(spec.producers)]
@@ -78,17 +78,19 @@ def _take_turns(cast: Cast, producers: list[Worker]) -> None:
 
 def _judge(stage: Stage, cast: Cast, stacks: dict[str, str]) -> Safety:
     guarantees = cast.channel.guarantees
-    head = judge.header(stage, guarantees, "delivery", drained=not stacks)
+    # Where nobody was left to receive, what did not come may lie there still.
+    drained = not stacks and any(w.done for w in cast.crew.by_role("consumer"))
+    head = judge.header(stage, guarantees, "delivery", drained=drained)
     history = judge.keep(stage, head, [history_path(stage.folder, w.name) for w in cast.crew.workers])
     in_real_time = judge.strict(history, "queue", stage.spec.grace_s)
     counts = dict(judge.strict(history, "delivery", stage.spec.grace_s).counts)
-    if stacks:
+    if not drained:
         counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
-    broken = judge.promise(counts, guarantees, "overload", fault=False, undelivered=bool(stacks))
+    broken = judge.promise(counts, guarantees, "overload", fault=False, undelivered=not drained)
     overtaken = in_real_time.anomalies.get("reordered", 0)
     return Safety(
         model="queue",
-        verdict=judge.word(broken, known=not stacks),
+        verdict=judge.word(broken, known=drained),
         broken=broken,
         anomalies=dict(in_real_time.anomalies),
         counts=counts,
