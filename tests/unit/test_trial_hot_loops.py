@@ -195,6 +195,14 @@ def test_messages_that_do_not_move_are_taken_for_lost(tmp_path: Path) -> None:
     assert backlog.size() == 0
 
 
+def test_what_was_written_off_and_comes_after_all_makes_no_room(tmp_path: Path) -> None:
+    backlog = backlog_of(tmp_path, sent=300, received=250, noted=192)
+    backlog.written_off = 200
+    assert [backlog.size(), backlog.size()] == [0, 0]
+    backlog.sent[0].progress[0] += 30
+    assert (backlog.size(), backlog.written_off) == (30, 50)
+
+
 def test_bodies_that_come_together_were_received_at_the_same_time(tmp_path: Path) -> None:
     path = tmp_path / "receipts"
     rawlog.create(path, receipt_bytes(64), 100)

@@ -61,7 +61,11 @@ class Backlog:
             received = sum(log.count() for log in self.received)
         else:
             self.noted = received
-        return sum(log.progress[0] for log in self.sent) - self.written_off - received // self.copies
+        size = sum(log.progress[0] for log in self.sent) - self.written_off - received // self.copies
+        if size < 0:
+            # What was written off has come after all.
+            self.written_off += size
+        return max(size, 0)
 
     def wait(self) -> int:
         """Return once there is room for a good many; the nanoseconds that it took.
