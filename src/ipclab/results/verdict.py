@@ -70,8 +70,10 @@ def worst(words: Iterable[Word]) -> Word:
 
 def exit_code(result: Result) -> int:
     """1 where a declared guarantee was broken, else 3 where a verdict is unknown (hung and failed trials
-    too), else 0. Lost updates of a discipline that declares itself unsafe are no failure."""
-    words = {of_trial(trial) for trial in result.trials}
+    too, and where all that was asked for was refused), else 0. Lost updates of a discipline that declares
+    itself unsafe are no failure."""
+    words = {of_trial(t) for t in result.trials if not (t.safety and t.safety.refused)}
     if "broken" in words:
         return 1
-    return 3 if words & {"unknown", "failed", "hung"} else 0
+    nothing = bool(result.trials) and not words
+    return 3 if nothing or words & {"unknown", "failed", "hung"} else 0

@@ -7,6 +7,7 @@ from ipclab.results.formats import formatted
 from ipclab.results.rows import rows
 from ipclab.results.table import table
 from ipclab.results.verdict import exit_code
+from tests.support.safety import crash
 
 
 def naive(make, *, lost: int, repeat: int, producers: int = 2):
@@ -184,3 +185,9 @@ def cell(make, trials, column):
     (section,) = table(make.result(trials)).sections
     place = [head.full for head in section.heads].index(column)
     return section.blocks[0].lines[0].cells[place]
+
+
+def test_a_run_of_which_all_was_refused_has_shown_nothing(make):
+    refused = crash(refused="not ours")
+    assert exit_code(make.result([refused, refused])) == 3
+    assert exit_code(make.result([refused, crash()])) == 0
