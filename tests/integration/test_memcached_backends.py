@@ -15,6 +15,7 @@ from pymemcache.exceptions import MemcacheServerError
 from ipclab.backends.base import BrokerKind, OptionValue, Producer, Site
 from ipclab.backends.memcached import MemcachedTicketChannel, connect
 from ipclab.backends.memcached_counter import MemcachedCounter
+from ipclab.backends.memcached_shared import MemcachedMutex
 from ipclab.brokers import Broker
 from ipclab.errors import BrokerUnavailableError, ChannelError, MessageTooLargeError
 
@@ -162,6 +163,27 @@ def test_a_lock_whose_holder_died_frees_itself(url: str, observer: Client) -> No
         client.increment()
         assert client.read() == 1
     assert observer.get("ipclab:test:lock") is None
+
+
+def test_a_number_that_came_after_the_lock_had_gone_to_somebody_else_is_not_used(
+    url: str, observer: Client
+) -> None:
+    mutex = MemcachedMutex(Site(namespace="ipclab:test", url=url), ttl_s=5)
+    mutex.setup()
+    with closing(mutex.client(0)) as held_up:
+        inner = held_up._client
+        incr = inner.incr
+
+        def late_incr(key: str, by: int) -> int | None:
+            inner.incr = incr
+            observer.set(mutex.key, "of somebody else", expire=1)
+            assert observer.incr(key, 1) == 1
+            return incr(key, by)
+
+        inner.incr = late_incr
+        assert held_up.acquire() == 3
+        assert observer.get(mutex.key) not in (None, b"of somebody else")
+    mutex.teardown()
 
 
 def test_an_unreachable_server_is_named() -> None:

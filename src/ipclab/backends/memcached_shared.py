@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Literal
@@ -99,8 +100,8 @@ class MemcachedMutex(KeyMutex):
     ``get-set``: get, and set where nothing was found; two clients that look before either sets both hold it.
     ``add``: add with an end, released with delete. It frees itself after ``ttl_s``, of which memcached may
     round off one second, so that a holder which was held up for longer shares it; and its late release takes
-    the lock from the other. ``fenced``: as ``add``, with a number from incr; what the lock guards refuses a
-    number below the greatest that it has seen, by gets and cas.
+    the lock from the other. ``fenced``: as ``add``, with a number from incr, taken while the key was its own;
+    what the lock guards refuses a number below the greatest that it has seen, by gets and cas.
     """
 
     name = "memcached"
@@ -143,9 +144,12 @@ class _Add(MutexClient):
         self._ttl_s = ttl_s
 
     def acquire(self) -> int | None:
-        while not self._client.add(self._key, "held", expire=self._ttl_s):
-            time.sleep(BUSY_PAUSE_S)
+        self._take("held")
         return None
+
+    def _take(self, value: str) -> None:
+        while not self._client.add(self._key, value, expire=self._ttl_s):
+            time.sleep(BUSY_PAUSE_S)
 
     def release(self) -> None:
         self._client.delete(self._key)
@@ -156,11 +160,15 @@ class _Add(MutexClient):
 
 class _Fenced(_Add):
     def acquire(self) -> int:
-        super().acquire()
-        token: int | None = self._client.incr(f"{self._key}:fence", 1)
-        if token is None:
-            raise counter_gone(f"{self._key}:fence")
-        return token
+        # Held up between the two, it would get the greater number after the lock has gone to somebody else.
+        while True:
+            mine = secrets.token_hex(8)
+            self._take(mine)
+            token: int | None = self._client.incr(f"{self._key}:fence", 1)
+            if token is None:
+                raise counter_gone(f"{self._key}:fence")
+            if self._client.get(self._key) == mine.encode():
+                return token
 
     def write(self, token: int) -> bool:
         guarded = f"{self._key}:guarded"
