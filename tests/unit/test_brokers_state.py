@@ -97,6 +97,17 @@ def test_a_sweep_leaves_alone_what_has_no_owner(spawn: Callable[..., ProcessId])
     assert processes.is_alive(lasting)
 
 
+def test_a_sweep_deletes_the_folder_of_a_lab_that_was_killed_while_it_made_it(home: Path) -> None:
+    state.home()
+    old, new = home / ".new-redis-1", home / ".new-redis-2"
+    for folder in (old, new):
+        folder.mkdir()
+    an_hour_ago_s = time.time() - 3600
+    os.utime(old, (an_hour_ago_s, an_hour_ago_s))
+    state.sweep()
+    assert (old.exists(), new.exists()) == (False, True)
+
+
 def test_a_process_that_got_a_recycled_pid_is_never_ended(spawn: Callable[..., ProcessId]) -> None:
     stranger = spawn()
     earlier = msgspec.structs.replace(stranger, created_at_s=stranger.created_at_s - 3600)

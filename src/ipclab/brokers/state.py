@@ -15,6 +15,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError
 
 _RECORD = "record.json"
+_UNBORN = ".new-"
+_UNBORN_AT_MOST_S = 600.0
+"""A folder gets its record within milliseconds; one without it for so long is of a lab that was killed."""
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -91,7 +95,7 @@ def create(name: str, record: Record) -> Path:
     """A new folder with this record in it; it appears whole, so that a sweep never finds it without."""
     base = home()
     token = secrets.token_hex(4)
-    new = base / f".new-{name}-{token}"
+    new = base / f"{_UNBORN}{name}-{token}"
     new.mkdir(mode=0o700)
     write(new, record)
     return new.rename(base / f"{name}-{token}")
@@ -140,6 +144,10 @@ def sweep() -> int:
         if record.owner is not None and not processes.is_alive(record.owner):
             end(folder, record)
             swept += 1
+    for folder in home().glob(f"{_UNBORN}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > _UNBORN_AT_MOST_S:
+                remove(folder)
     return swept
 
 
