@@ -144,9 +144,9 @@ CLAIM = Claim(
     verdict=verdict,
     show=show,
     practice=Text(
-        "Call get() on every AsyncResult, the only place where an error shows. End with close(), then "
-        "join(): without them the end of the caller drops what is not done.",
-        "对每个 AsyncResult 调用 get()，错误只在这里出现；最后先 close() 再 join()，"
+        "Call get() on every AsyncResult, or pass an error_callback: an error shows nowhere else. End with "
+        "close(), then join(): without them the end of the caller drops what is not done.",
+        "对每个 AsyncResult 调用 get()，或传入 error_callback：错误不会在别处出现；最后先 close() 再 join()，"
         "否则调用者结束时未完成的任务会被丢弃。",
     ),
     sources=(

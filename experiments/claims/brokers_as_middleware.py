@@ -260,11 +260,14 @@ CLAIM = Claim(
     verdict=verdict,
     show=show,
     practice=Text(
-        "A number or a cache that all read: Redis or memcached. Work that must not get lost: RabbitMQ with "
-        "acknowledgements, or Redis with BLMOVE or a stream. memcached cannot make a reader wait, and "
-        "RabbitMQ cannot be looked at.",
-        "大家都要读的数值或缓存：Redis 或 memcached。不能丢的任务：带确认的 RabbitMQ，或用 BLMOVE、stream 的 "
-        "Redis。memcached 不能让读者等待，RabbitMQ 的数据不能只看不取。",
+        "A number or a cache that all read: Redis or memcached. Work that must not get lost: RabbitMQ with a "
+        "durable queue, persistent messages, publisher confirms and manual acknowledgements; or Redis with "
+        "an append-only file and a stream, or BLMOVE and a program that puts back what the dead had taken. "
+        "memcached cannot make a reader wait, and what is in a classic or quorum queue of RabbitMQ cannot be "
+        "read without being taken.",
+        "大家都要读的数值或缓存：Redis 或 memcached。不能丢的任务：RabbitMQ（持久队列、持久化消息、发布确认、"
+        "手动确认），或开启 AOF 的 Redis（用 stream；用 BLMOVE 时还要有程序把死亡消费者取走的消息放回）。"
+        "memcached 不能让读者等待；RabbitMQ 经典队列和仲裁队列中的消息不能只看不取。",
     ),
     sources=(
         Source("Redis: BLMOVE, a reliable queue", "https://redis.io/docs/latest/commands/blmove/"),

@@ -85,10 +85,11 @@ def experiment(bench: Bench) -> Evidence:
 def verdict(seen: Evidence) -> Verdict:
     if "server" not in seen.far_saw or "far" not in seen.near_saw:
         return holds("the other side did not see what was written", "另一方看不到写入的内容")
+    only = ("", "") if seen.two_networks else (" (seen over the loopback only)", "（此处只在环回接口上见到）")
     return refuted(
         "given an address and a key, it serves any interpreter that reaches that address over TCP; only the "
-        "default, a Unix socket, is bound to one computer",
-        "给定地址和密钥后，凡能通过 TCP 连到该地址的解释器都能使用；只有默认的 Unix 套接字限于本机",
+        f"default, a Unix socket, is bound to one computer{only[0]}",
+        f"给定地址和密钥后，凡能通过 TCP 连到该地址的解释器都能使用；只有默认的 Unix 套接字限于本机{only[1]}",
     )
 
 

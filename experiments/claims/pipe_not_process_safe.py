@@ -152,11 +152,14 @@ def verdict(seen: Evidence) -> Verdict:
     mixed = seen.got[0] != f"{BIG} bytes: {BIG} A, 0 B"
     if seen.locked.k:
         return holds("messages were corrupted even under a lock", "加锁后消息仍会损坏")
+    if seen.atomic.k:
+        return holds("messages up to PIPE_BUF were corrupted as well", "不超过 PIPE_BUF 的消息也会损坏")
     if mixed or seen.above.k or any(reader.hung for reader in seen.readers):
         return holds_when(
-            "two processes write to one end messages above PIPE_BUF (4096 bytes with the header), or two "
-            "read from one end; one process per end is safe, and so is a lock for each end",
-            "两个进程向同一端写入超过 PIPE_BUF（含头部 4096 字节）的消息，或两个进程从同一端读取；"
+            "two processes write to one end messages above PIPE_BUF (4096 bytes with the header, of a "
+            "one-way pipe), or two read from one end; one process per end is safe, and so is a lock for each "
+            "end",
+            "两个进程向同一端写入超过 PIPE_BUF（单向管道，含头部 4096 字节）的消息，或两个进程从同一端读取；"
             "每端只有一个进程，或每端配一把锁，则是安全的",
         )
     return refuted("no message was mixed up", "没有消息混在一起")

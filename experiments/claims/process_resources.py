@@ -129,9 +129,9 @@ def verdict(seen: Evidence) -> Verdict:
     if own := [name for name, visible in threads.items() if not visible]:
         return refuted(f"a thread has a {own[0]} of its own too", f"线程也拥有自己的 {own[0]}")
     return holds(
-        "memory, open files, working directory, environment and limits belong to the process: every thread "
-        "shares them, no other process does",
-        "内存、打开的文件、工作目录、环境变量和资源限制都属于进程：所有线程共享，其他进程不共享",
+        "memory, the table of open files, working directory, environment and limits belong to the process: "
+        "every thread shares them, and what another process changes in its own is not seen",
+        "内存、打开文件表、工作目录、环境变量和资源限制都属于进程：所有线程共享，其他进程各有一份，其修改不可见",
     )
 
 
@@ -190,9 +190,11 @@ CLAIM = Claim(
     show=show,
     practice=Text(
         "Give a worker process its settings as arguments and take its results by a queue or a pipe: nothing "
-        "that it changes comes back. Who runs first after start() is chance; order needs join() or an event. "
-        "Start processes once and reuse them where you spawn.",
-        "把设置作为参数传给工作进程，用队列或管道取回结果：它所做的修改不会传回来。"
+        "that it changes comes back, but for the offset of a file opened before a fork (claim 23). Who runs "
+        "first after start() is chance; order needs join() or an event. Start processes once and reuse them "
+        "where you spawn.",
+        "把设置作为参数传给工作进程，用队列或管道取回结果：它所做的修改不会传回来，"
+        "只有 fork 之前打开的文件的偏移量例外（见说法 23）。"
         "start() 之后谁先运行是偶然的，要保证次序须用 join() 或事件。使用 spawn 时应启动一次、反复使用。",
     ),
     sources=(

@@ -82,9 +82,9 @@ def verdict(seen: Evidence) -> Verdict:
     if seen.simple_put_unread.hung:
         return holds_when(
             "it is a SimpleQueue; a Queue also has a buffer and a thread that pickles and sends, so put() "
-            "returns before anything is in the pipe",
+            "can return before anything is in the pipe",
             "用的是 SimpleQueue；Queue 还有一个缓冲区和一个负责序列化与发送的线程，"
-            "因此 put() 返回时管道里还什么都没有",
+            "因此 put() 返回时管道里可能还什么都没有",
         )
     return refuted("neither kind of queue waits for its pipe", "两种队列都不等待管道")
 

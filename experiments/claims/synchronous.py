@@ -153,8 +153,8 @@ CLAIM = Claim(
     number=2,
     section="processes",
     statement=Text(
-        "Synchronous: the caller waits until what it depends on is done. Asynchronous: it is only notified, "
-        "and whether the work completes is uncertain.",
+        "Synchronous: the caller waits until what it depends on is done. Asynchronous: the work "
+        "is only told to begin, and whether it completes is uncertain.",
         "同步：调用者等待所依赖的任务完成。异步：只通知任务去做，任务是否完成并不确定。",
     ),
     evidence=Evidence,

@@ -160,7 +160,7 @@ CLAIM = Claim(
         "/proc/PID/task. A coroutine that computes or blocks stops all others of its thread: the kernel will "
         "not take the CPU from it for them.",
         "要看清程序在做什么，应观察线程而不是进程：`top -H`、threading.get_native_id()、/proc/PID/task。"
-        "协程一旦计算或阻塞，同一线程内的其他协程都会停下：内核不会替它们让出 CPU。",
+        "协程一旦计算或阻塞，同一线程内的其他协程都会停下：内核不会为了它们而把 CPU 从它那里收走。",
     ),
     sources=(
         Source("proc_pid_task(5)", "https://man7.org/linux/man-pages/man5/proc_pid_task.5.html"),

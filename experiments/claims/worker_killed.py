@@ -140,10 +140,11 @@ CLAIM = Claim(
     show=show,
     practice=Text(
         "Where a worker may die (out of memory, a crash in C code), use ProcessPoolExecutor, and on "
-        "BrokenProcessPool make a new one and repeat; with a Pool call get(timeout).",
-        "若工作进程可能死亡（内存不足、C 代码崩溃），用 ProcessPoolExecutor，"
-        "遇到 BrokenProcessPool 就新建并重试；"
-        "使用 Pool 时调用 get(timeout)。",
+        "BrokenProcessPool make a new one and repeat what is harmless to repeat: any task may have been "
+        "carried out. With a Pool call get(timeout), and after a time-out make a new Pool.",
+        "若工作进程可能死亡（内存不足、C 代码崩溃），用 ProcessPoolExecutor，遇到 BrokenProcessPool 就新建，"
+        "并只重试可以安全重复的任务：任何任务都可能已经执行过。"
+        "使用 Pool 时调用 get(timeout)，超时后换新的 Pool。",
     ),
     sources=(
         Source(

@@ -96,6 +96,7 @@ OPPOSITES: list[tuple[str, str, dict[str, Any], str]] = [
     ("cpu_heavy_pool", "threads run in parallel", {"wanted.threads": 1.7}, "holds when"),
     ("cpu_heavy_pool", "handing over costs nothing", {"hand_over_us": 0.01}, "holds"),
     ("pool_size", "one more leaves processors idle", {"runs": sweep(5, SHORTER)}, "refuted"),
+    ("pool_size", "one less leaves processors idle", {"runs": sweep(3, SHORTER)}, "holds when"),
     ("pool_size", "more gain nothing for waiting", {"runs": sweep(2, FLAT)}, "holds"),
     ("apply_and_apply_async", "apply does not wait", {"apply": BACK}, "refuted"),
     ("apply_and_apply_async", "apply_async waits", {"apply_async": HUNG}, "refuted"),

@@ -120,6 +120,7 @@ OPPOSITES: list[tuple[str, str, dict[str, Any], str]] = [
     ("pipe_two_ends", "it never raises", {"cells": cells("another one")}, "refuted"),
     ("pipe_two_ends", "one of them is enough", {"cells": cells(WRITING[0])}, "holds when"),
     ("pipe_not_process_safe", "a lock does not help", {"locked.k": 1}, "holds"),
+    ("pipe_not_process_safe", "small messages are not safe either", {"atomic.k": 1}, "holds"),
     (
         "pipe_not_process_safe",
         "nothing is mixed up",
@@ -171,4 +172,6 @@ def test_the_ends_that_are_enough_to_close_are_named() -> None:
 
 def test_a_manager_over_the_loopback_refutes_too() -> None:
     seen = changed(USUAL["manager_one_computer"], {"two_networks": False})
-    assert verdict_of("manager_one_computer", seen).kind == "refuted"
+    found = verdict_of("manager_one_computer", seen)
+    assert found.kind == "refuted"
+    assert found.why.en.endswith("(seen over the loopback only)")
