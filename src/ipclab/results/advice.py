@@ -115,8 +115,8 @@ _RULES = (
     ),
     _Rule(
         _both(_saw("consumer", ("kill", "restart", "cut", "drop-reply"), "lost"), _not(_fans_out)),
-        "What a consumer was handed is gone with it ({rows}): acknowledge by hand, once the work is done, or "
-        "lose what is in flight.",
+        "What a consumer was handed is gone with it ({rows}): use a channel that is acknowledged once the "
+        "work is done, or lose what is in flight.",
     ),
     _Rule(
         _saw("consumer", _ANY_ACTION, "lost", "excused"),
@@ -164,8 +164,8 @@ _RULES = (
     ),
     _Rule(
         _saw("broker", ("pause", "cut", "drop-reply"), "lost"),
-        "A broker that did not answer for a while cost messages ({rows}): confirm publishes and acknowledge "
-        "by hand, or lose what is in flight.",
+        "A broker that did not answer for a while cost messages ({rows}): use a channel with confirmed sends "
+        "and acknowledgements, or lose what is in flight.",
     ),
     _Rule(
         _saw("broker", ("fill-memory",), "lost"),

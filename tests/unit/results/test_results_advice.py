@@ -14,7 +14,7 @@ def sentences(*trials):
 
 
 SAID = [
-    ("kill consumer, busy", {"counts": {"lost": 1}}, "acknowledge by hand, once the work is done"),
+    ("kill consumer, busy", {"counts": {"lost": 1}}, "acknowledged once the work is done"),
     (
         "kill consumer, busy",
         {"counts": {"lost": 1, "lost_excused": 1}, "declared": AT_LEAST_ONCE},
