@@ -219,7 +219,7 @@ class Channel(abc.ABC):
 
     @property
     def settles_after_s(self) -> float:
-        """How long after ``setup()`` it outlives an end of the broker, where that is not at once."""
+        """How long after ``setup()`` it outlives a kill of the broker, where that is not at once."""
         return 0.0
 
     @property

@@ -152,7 +152,8 @@ class _Scene:
         resting = self._fault.moment == "idle"
         if resting and not cast.outlast(lambda: all(cast.waits(w) for w in consumers), WAIT_S):
             raise IpclabError("the consumers did not come to rest")
-        if self._fault.target == "broker" and self._fault.action in ("kill", "restart"):
+        # One that is ended in good order writes down what it has gathered.
+        if self._fault.target == "broker" and self._fault.action == "kill":
             cast.pass_time(max(0.0, self._settled_at_s - time.monotonic()))
         self._strike.at_its_moment(producers, consumers)
         self._finish()
