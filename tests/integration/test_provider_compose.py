@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import KINDS, Fleet, acquire, compose, down, engine, plans, probe, state, status, up
@@ -187,6 +188,37 @@ def test_up_leaves_containers_for_later_runs_and_down_removes_them(no_lasting_pr
     assert both.brokers["memcached"].alive()
     assert {s.kind for s in down() if s.provider == "compose"} == {"redis", "memcached"}
     assert left_of(no_lasting_project, compose.PROJECT) == []
+
+
+@pytest.fixture
+def stranger(no_lasting_project: str) -> Iterator[str]:
+    """A Redis of somebody else's compose project, whose name is ``ipclab`` as well."""
+    image = yaml.safe_load(engine.compose_file().read_text(encoding="utf-8"))["services"]["redis"]["image"]
+    labels = {
+        "com.docker.compose.project": compose.PROJECT,
+        "com.docker.compose.service": "redis",
+        "com.docker.compose.oneoff": "False",
+    }
+    with engine.client(no_lasting_project) as client:
+        container = client.containers.run(
+            image, labels=labels, ports={"6379/tcp": ("127.0.0.1", None)}, detach=True
+        )
+        try:
+            yield str(container.name)
+        finally:
+            container.remove(force=True, v=True)
+
+
+def test_another_project_of_that_name_is_neither_used_nor_taken_down(
+    stranger: str, no_lasting_project: str
+) -> None:
+    assert [s for s in status() if s.provider == "compose"] == []
+    assert down() == []
+    with pytest.raises(BrokerUnavailableError, match=f"another compose project is called ipclab .{stranger}"):
+        up(["redis"], provider="compose", install=False)
+    with acquire(["redis"], provider="compose", install=False) as fleet:
+        assert fleet.brokers["redis"].where != f"container {stranger}"
+    assert containers(no_lasting_project, stranger) == {stranger}
 
 
 def test_a_port_that_was_taken_meanwhile_is_replaced(

@@ -416,3 +416,47 @@ def test_up_replaces_a_lasting_server_that_has_died(own_state: Path) -> None:
         assert len(list(own_state.iterdir())) == 1
     finally:
         down()
+
+
+@pytest.mark.parametrize("start", [acquire, up])
+def test_servers_of_which_nobody_could_be_told_are_ended_too(
+    start: Callable[..., Fleet], own_state: Path
+) -> None:
+    require_server(*QUICK)
+
+    def nobody_listens(line: str) -> None:
+        if line.startswith("using"):
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        start(QUICK, provider="native", install=False, on_event=nobody_listens)
+    assert list(own_state.iterdir()) == []
+
+
+def test_a_lasting_redis_that_another_run_has_set_otherwise_is_not_measured(own_state: Path) -> None:
+    require_server("redis")
+    lasting = up(["redis"], provider="native", install=False).brokers["redis"]
+    try:
+        with probe.redis_client(lasting.url) as client:
+            client.config_set("appendonly", "yes")
+        with acquire(["redis"], provider="native", install=False) as fleet:
+            assert fleet.brokers["redis"].url != lasting.url
+            assert "another run has set appendonly=yes; 'ipclab down'" in fleet.passed_over["redis"]
+    finally:
+        down()
+    assert list(own_state.iterdir()) == []
+
+
+def test_a_keeper_of_a_relative_state_folder_ends_the_servers_of_a_killed_lab(
+    tmp_path: Path, lab: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IPCLAB_STATE_DIR", "here")
+    process = lab("memcached")
+    read_until(process, "ready")
+    found = servers()
+    process.kill()
+    process.wait()
+    assert found
+    wait_for(lambda: all_gone(found), "the keeper ends the servers")
+    wait_for(lambda: not list((tmp_path / "here").iterdir()), "the keeper deletes their folders")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ipclab.brokers import KINDS, engine, plans
+from ipclab.brokers import KINDS, compose, engine, plans
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,13 @@ def test_what_is_written_goes_to_volumes_of_the_project_only(project: dict[str, 
     for service in project["services"].values():
         for mount in service.get("volumes", []):
             assert mount.split(":")[0] in project["volumes"]
-    assert not any(project["volumes"].values())
+
+
+def test_every_container_and_volume_can_be_told_from_those_of_another_project(
+    project: dict[str, Any],
+) -> None:
+    for thing in (*project["services"].values(), *project["volumes"].values()):
+        assert thing["labels"] == [f"{compose.OURS}=1"]
 
 
 def test_what_a_trial_sets_redis_to_is_read_last_from_its_data_folder(project: dict[str, Any]) -> None:

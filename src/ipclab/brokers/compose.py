@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 PROJECT = "ipclab"
+OURS = "ipclab.compose-file"
+"""The label of every container and volume of ``compose.yaml``; another project may have the same name."""
 # Downloading the images is part of the first start.
 _UP_WITHIN_S = 900.0
 _DOWN_WITHIN_S = 120.0
@@ -188,6 +190,15 @@ def start(
     return ready, failed
 
 
+def strangers(host: str) -> list[str]:
+    """What the project ``PROJECT`` has that is not of the lab's compose file: it is another project, too."""
+    with engine.client(host) as client:
+        mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={PROJECT}"}
+        labels = {str(c.name): c.labels for c in client.containers.list(all=True, filters=mine)}
+        labels |= {str(v.name): v.attrs.get("Labels") or {} for v in client.volumes.list(filters=mine)}
+    return sorted(name for name, its in labels.items() if OURS not in its)
+
+
 def remove(project: str, kinds: Sequence[BrokerKind]) -> None:
     """Remove these services and, with the last one, the network and the volumes of the project."""
     engine.compose(project, "rm", "--force", "--stop", "--volumes", *kinds, timeout_s=_DOWN_WITHIN_S)
@@ -221,7 +232,7 @@ def _up(project: str, kinds: Sequence[BrokerKind]) -> str | None:
 
 def _containers(host: str, project: str) -> dict[BrokerKind, Container]:
     """The running containers of a project that publish the port of their broker."""
-    labels = [f"com.docker.compose.project={project}", "com.docker.compose.oneoff=False"]
+    labels = [f"com.docker.compose.project={project}", "com.docker.compose.oneoff=False", OURS]
     with engine.client(host) as client:
         listed = client.containers.list(filters={"label": labels, "status": "running"}, ignore_removed=True)
     return {

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import compose, engine, keeper, native, plans, probe, processes, state, url
+from ipclab.brokers import compose, engine, keeper, native, plans, probe, processes, settings, state, url
 from ipclab.brokers import install as packages
 from ipclab.brokers.base import KINDS, Broker, ProviderName, mask
 from ipclab.errors import BrokerUnavailableError, IpclabError
@@ -148,15 +148,25 @@ def up(
 
 
 def down() -> list[Status]:
-    """End what ``up()`` started and the compose project ``ipclab``, volumes included; what was ended."""
+    """End what ``up()`` started and the compose project ``ipclab``, volumes included; what was ended.
+
+    Another project that happens to have that name is left alone. Raises IpclabError where the two are one.
+    """
     state.sweep()
     ended = [found for found in status() if found.ours and found.held_by_run is None]
     for folder, record in state.records():
         if record.owner is None:
             state.end(folder, record)
     try:
-        engine.find()
+        others = compose.strangers(engine.find())
     except BrokerUnavailableError:
+        return ended
+    if others:
+        if any(found.provider == "compose" for found in ended):
+            raise IpclabError(
+                f"the compose project {compose.PROJECT} was left as it is, since {', '.join(others)} in it "
+                "is not ipclab's: take out what is not wanted by 'docker compose rm'"
+            )
         return ended
     if not compose.take_down(compose.PROJECT):
         raise IpclabError(f"docker compose could not take down the project {compose.PROJECT}")
@@ -222,9 +232,10 @@ class _Search:
         self._from_urls(self._still(wanted, "url"))
         host = self._engine(self._still(wanted, "compose"))
         if host is not None:
-            self._take(compose.running(host, self._still(wanted, "compose")))
+            self._take(self._as_started(compose.running(host, self._still(wanted, "compose"))))
         already = native.running()
-        self._take({kind: already[kind] for kind in self._still(wanted, "native") if kind in already})
+        still = self._still(wanted, "native")
+        self._take(self._as_started({kind: already[kind] for kind in still if kind in already}))
         if host is not None:
             self._from_compose(host, self._still(wanted, "compose"))
         self._from_native(self._still(wanted, "native"))
@@ -246,13 +257,26 @@ class _Search:
         ]
 
     def _take(self, found: Mapping[BrokerKind, Broker], *, started: bool = False) -> None:
+        if started:
+            # All of them before any is told of: whoever listens may be gone.
+            self._fleet._mine.extend(found.values())
         for kind, broker in found.items():
             self._fleet.brokers[kind] = broker
-            if started:
-                self._fleet._mine.append(broker)
             if self._reasons[kind]:
                 self._fleet.passed_over[kind] = "; ".join(self._reasons[kind])
             self._on_event(f"using {probe.NAMES[kind]} {broker.version} at {broker.masked_url}")
+
+    def _as_started(self, found: Mapping[BrokerKind, Broker]) -> dict[BrokerKind, Broker]:
+        """Those that nobody has set otherwise: a run that was killed in such a trial, or is in one just now,
+        would have its settings measured."""
+        kept = dict(found)
+        for kind, broker in found.items():
+            if changed := settings.changed(broker):
+                del kept[kind]
+                reason = f"another run has set {changed}; 'ipclab down' ends it"
+                self._reasons[kind].append(f"{broker.provider}: {reason}")
+                self._on_event(f"not using {probe.NAMES[kind]} at {broker.masked_url}: {reason}")
+        return kept
 
     def _fail(self, provider: ProviderName, failed: Mapping[BrokerKind, str]) -> None:
         """Keep the reasons and go on, unless this provider was asked for by name."""
@@ -281,6 +305,10 @@ class _Search:
         if not kinds:
             return
         project = compose.PROJECT
+        if self._lasting and (others := compose.strangers(host)):
+            reason = f"another compose project is called {project} ({', '.join(others)})"
+            self._fail("compose", dict.fromkeys(kinds, reason))
+            return
         if not self._lasting:
             record = state.ComposeRecord(f"ipclab-{os.urandom(4).hex()}", processes.this_process())
             project = record.project

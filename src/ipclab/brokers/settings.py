@@ -20,7 +20,13 @@ from ipclab.brokers.plans import SETTINGS_FILE
 from ipclab.errors import BrokerUnavailableError, UnknownNameError, UsageError
 from ipclab.interruptions import ending_blocked
 
-REDIS_SETTINGS = ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
+REDIS_SETTINGS: Mapping[str, str] = {
+    "appendonly": "no",
+    "appendfsync": "everysec",
+    "maxmemory": "0",
+    "maxmemory-policy": "noeviction",
+}
+"""What can be set, and what it is where nobody has."""
 _REWRITTEN_WITHIN_S = 60.0
 _POLL_S = 0.01
 # What can stand in a configuration file as it is.
@@ -57,6 +63,19 @@ def applied(broker: Broker, settings: Mapping[str, str]) -> Iterator[None]:
                 # Redis 7 keeps a folder, and earlier ones a file.
                 name = before.get("appenddirname") or before["appendfilename"]
                 broker.execute("rm", "-rf", f"{before['dir']}/{name}")
+
+
+def changed(broker: Broker) -> str:
+    """What this server is set to that it was not started with, ``appendonly=yes``; empty where nothing is.
+
+    Raises BrokerUnavailableError where a Redis does not answer.
+    """
+    if broker.kind != "redis":
+        return ""
+    found = _read(broker)
+    return ", ".join(
+        f"{name}={found[name]}" for name, usual in REDIS_SETTINGS.items() if found[name] != usual
+    )
 
 
 def _check(broker: Broker, settings: Mapping[str, str]) -> None:
