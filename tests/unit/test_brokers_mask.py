@@ -15,6 +15,7 @@ from ipclab.brokers import mask
         ("amqp://guest:guest@host/%2F", "amqp://guest:***@host/%2F"),
         ("rediss://user:a/b#c@d@host:1/0", "rediss://user:***@host:1/0"),
         ("redis://host/0?password=secret&db=1", "redis://host/0?password=***&db=1"),
+        ("rediss://host/0?db=1&ssl_password=secret", "rediss://host/0?db=1&ssl_password=***"),
         ("memcached://host:11211", "memcached://host:11211"),
         ("nothing like a URL", "nothing like a URL"),
     ],

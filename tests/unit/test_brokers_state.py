@@ -29,9 +29,12 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., ProcessId]]:
     """Starts a process that only waits, and ends it after the test."""
     started: list[ProcessId] = []
 
-    def start(folder: Path = tmp_path, program: str = "import time; time.sleep(60)") -> ProcessId:
+    def start(
+        folder: Path = tmp_path, program: str = "import time; time.sleep(60)", home: Path | None = None
+    ) -> ProcessId:
         argv = [sys.executable, "-c", program]
-        started.append(processes.spawn(argv, folder=folder, log=Path(os.devnull), env=dict(os.environ)))
+        env = os.environ | ({"HOME": str(home)} if home else {})
+        started.append(processes.spawn(argv, folder=folder, log=Path(os.devnull), env=env))
         return started[-1]
 
     yield start
@@ -66,6 +69,14 @@ def test_a_folder_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch, h
     monkeypatch.setattr(os, "getuid", lambda: home.stat().st_uid + 1)
     with pytest.raises(BrokerUnavailableError, match="IPCLAB_STATE_DIR"):
         state.home()
+
+
+def test_a_folder_that_is_open_to_others_is_refused_and_left_as_it_is(home: Path) -> None:
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    with pytest.raises(BrokerUnavailableError, match=r"is open to others.*chmod 700"):
+        state.home()
+    assert stat.S_IMODE(home.stat().st_mode) == 0o755
 
 
 def test_a_damaged_record_stops_nothing() -> None:
@@ -118,10 +129,18 @@ def test_a_process_that_got_a_recycled_pid_is_never_ended(spawn: Callable[..., P
 
 def test_a_sweep_ends_a_server_that_was_started_but_not_yet_noted(spawn: Callable[..., ProcessId]) -> None:
     folder = state.create("redis", server(GONE))
-    unnoted = spawn(folder)
+    unnoted = spawn(folder, home=folder)
     assert state.sweep() == 1
     # One that had not yet entered its folder finds none, and ends by itself.
     assert eventually(lambda: not processes.is_alive(unnoted))
+
+
+def test_who_looks_into_the_folder_of_a_server_outlives_its_end(spawn: Callable[..., ProcessId]) -> None:
+    folder = state.create("redis", server(GONE))
+    looking = spawn(folder)
+    assert eventually(lambda: Path(f"/proc/{looking.pid}/cwd").resolve() == folder)
+    assert state.sweep() == 1
+    assert processes.is_alive(looking)
 
 
 def test_ending_a_server_ends_the_processes_that_it_started(

@@ -34,6 +34,9 @@ def test_host_and_port_are_enough_for_memcached() -> None:
         ("redis", "REDIS_URL", "redis://:secret@"),
         ("rabbitmq", "AMQP_URL", "redis://user:secret@host"),
         ("memcached", "MEMCACHED_URL", "user:secret@host:11211"),
+        ("redis", "REDIS_URL", "default:secret@host:6379"),
+        ("redis", "REDIS_URL", "redis:/user:secret@host"),
+        ("redis", "REDIS_URL", "redis://:secret"),
     ],
 )
 def test_a_url_that_is_none_is_named_without_its_password(

@@ -118,7 +118,7 @@ class Broker(abc.ABC):
 
 
 _USER_AND_PASSWORD = re.compile(r"(?<=://)([^:/?#]*):(.*)@", re.DOTALL)
-_PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])(password=)[^&#]*")
+_PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])([^=&#]*password=)[^&#]*")
 
 
 def mask(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -102,7 +103,9 @@ def _run(argv: Sequence[str]) -> tuple[int, str]:
         try:
             _, errors = process.communicate(timeout=_WITHIN_S)
         except BaseException:
-            process.terminate()
+            # A sudo belongs to root; the terminal has told it as well.
+            with contextlib.suppress(PermissionError):
+                process.terminate()
             process.communicate()
             raise
     return process.returncode, errors

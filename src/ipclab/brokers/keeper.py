@@ -24,9 +24,11 @@ def start() -> ProcessId:
     """Start a keeper of the calling process; end it with ``processes.end``."""
     me = processes.this_process()
     argv = [sys.executable, "-c", _PROGRAM, str(me.pid), repr(me.created_at_s)]
-    # It has another working folder, so whatever this process imports by a relative path must be absolute.
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(p).absolute()) for p in sys.path)}
-    return processes.spawn(argv, folder=state.home(), log=Path(os.devnull), env=env)
+    # It has another working folder, so what this process knows by a relative path must be absolute.
+    home = state.home()
+    paths = os.pathsep.join(str(Path(p).absolute()) for p in sys.path)
+    env = os.environ | {"PYTHONPATH": paths, "IPCLAB_STATE_DIR": str(home)}
+    return processes.spawn(argv, folder=home, log=Path(os.devnull), env=env)
 
 
 def wait_for_end(owner: ProcessId) -> None:

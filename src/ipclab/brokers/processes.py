@@ -95,11 +95,16 @@ def members(leader: ProcessId) -> list[psutil.Process]:
 
 
 def inside(folder: Path) -> list[psutil.Process]:
-    """The running processes whose working folder is ``folder`` or below it."""
+    """The running processes of the server whose home this folder is: they work in it, and say so.
+
+    A user's shell that was taken there has another ``HOME``.
+    """
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(OSError, psutil.Error):
-            if process.pid != os.getpid() and Path(process.cwd()).is_relative_to(folder):
+            if process.pid == os.getpid() or not Path(process.cwd()).is_relative_to(folder):
+                continue
+            if process.environ().get("HOME") == str(folder):
                 found.append(process)
     return found
 
@@ -130,7 +135,8 @@ def terminate(leaders: Sequence[ProcessId], within_s: float) -> None:
 
 
 def end(leaders: Sequence[ProcessId], folder: Path | None = None) -> None:
-    """Kill these sessions, and what else works in ``folder``; return once they are gone and reaped.
+    """Kill these sessions, and what else of the server in ``folder`` works there; return once they are gone
+    and reaped.
 
     Killed rather than asked: the data of a server of the lab is thrown away with it.
     """

@@ -87,7 +87,12 @@ def home() -> Path:
         raise BrokerUnavailableError(
             f"{folder} belongs to somebody else; set IPCLAB_STATE_DIR to a folder of your own"
         )
-    folder.chmod(0o700)
+    if found.st_mode & 0o077:
+        # It may be shared on purpose, as /tmp is, and what others put there is no record of ours.
+        raise BrokerUnavailableError(
+            f"{folder} is open to others; set IPCLAB_STATE_DIR to a folder of your own, "
+            f"or close it: chmod 700 {folder}"
+        )
     return folder
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import probe
-from ipclab.brokers.base import EXECUTE_WITHIN_S, Broker, Usage, mask
+from ipclab.brokers.base import EXECUTE_WITHIN_S, Broker, Usage
 from ipclab.errors import BrokerUnavailableError, UsageError
 
 VARIABLES: Mapping[BrokerKind, tuple[str, ...]] = {
@@ -122,7 +122,8 @@ def _check(kind: BrokerKind, variable: str, url: str) -> None:
         usable = False
     if not usable:
         raise UsageError(
-            f"{variable}={mask(url)} is no {probe.NAMES[kind]} URL; it looks like {_EXAMPLES[kind]}"
+            # Where the password is in it cannot be told, so nothing of it is shown.
+            f"{variable} is no {probe.NAMES[kind]} URL; one looks like {_EXAMPLES[kind]}"
             " (a special character of a password is written as %XX)"
         )
     if kind == "memcached" and "@" in parts.netloc:
