@@ -1,6 +1,7 @@
 # Two commands are all that a newcomer needs: `make demo` and `make test`.
 PYTHON ?= python3
-VENV ?= .venv
+# Not ?=: VENV in the environment is somebody else's. To choose a folder: make VENV=folder
+VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -15,7 +16,7 @@ test: $(VENV)/.test  ## the whole suite, on real servers
 	$(BIN)/python -m pytest $(PYTEST)
 
 unit: $(VENV)/.test  ## the part of the suite that needs no server
-	$(BIN)/python -m pytest tests/unit tests/cli $(PYTEST)
+	$(BIN)/python -m pytest tests/unit tests/cli -m "not server" $(PYTEST)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -9,17 +9,18 @@ the ratios within pairs, and their quartiles.
 
 What makes the two comparable, and what is left to differ:
 
-* the same two processes, start method, client library, connection settings, calls into the client, message
-  size, window, confirms, acknowledgements, prefetch; with broker, the same server;
+* the same two processes, start method, garbage collection, client library, connection settings, calls into
+  the client, message size, window, confirms, acknowledgements, prefetch; with broker, the same server;
 * the same length of warm-up and window. Both rates are *receipts* over time: the lab's within its window by
   the clock, the loop's between the arrival of a stop message at the end of the warm-up and the arrival of
   another one at the end of the window. Both start with a warm backlog and are drained afterwards;
-* the same bound on the backlog (``--backlog``): without one, a fast producer takes the processor from the
-  consumer and piles up memory, and the comparison would be of queue lengths. The plain loops apply it in the
-  cheapest way there is, one comparison every 50 messages, and where the transport bounds itself (``pipe``,
-  ``pipe-locked``, ``simple-queue``) not at all;
-* the plain loop reads the clock and counts once every 50 messages; it stamps, checks and logs nothing. That
-  is the whole difference, and what the ratio shows.
+* the same bound on the backlog (``--backlog``, and 16 MiB at most): without one, a fast producer takes the
+  processor from the consumer and piles up memory, and the comparison would be of queue lengths. The plain
+  loops apply it in the cheapest way there is, one comparison every 50 messages, and where the transport
+  bounds itself (``pipe``, ``pipe-locked``, ``simple-queue``) not at all;
+* the plain loop reads the clock and counts once every 50 messages and sends one body again and again; it
+  stamps, checks and logs nothing, and has no adapter around the client (one that looks at the answers, or
+  gives up on a message that does not come). That is the whole difference, and what the ratio shows.
 
 Two figures that a busy machine disturbs less stand beside it: the plain loop's CPU time a message over the
 lab's, producer and consumer together; and the lab's best run over the plain loop's best run. Where the
@@ -133,7 +134,7 @@ def plain(spec: TrialSpec, broker: Broker | None) -> Rate:
         size_bytes=spec.size_bytes,
         warmup_s=spec.warmup_s,
         duration_s=spec.duration_s,
-        backlog=spec.max_backlog,
+        backlog=spec.backlog,
         name=f"ipclab:bench-{secrets.token_hex(4)}:plain",
         url=broker.url if broker else None,
         window=spec.window,

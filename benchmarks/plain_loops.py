@@ -1,13 +1,15 @@
 """The plainest loops that a competent user would write by hand, to hold the lab's rate against.
 
 One producer, one consumer, in processes of their own. Nothing is stamped, checked or logged: the consumer
-counts what comes before a stop message. Each backend has a function that returns the producer's ``send`` and
-one that returns the consumer's ``receive``; the loops around them are `produce()` and `consume()`, and where
-the backend wants something else around each message, a loop of its own.
+counts what comes before a stop message. The client is called as the lab's adapters call it. Each backend has
+a function that returns the producer's ``send`` and one that returns the consumer's ``receive``; the loops
+around them are `produce()` and `consume()`, and where the backend wants something else around each message, a
+loop of its own.
 """
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -47,12 +49,13 @@ def redis_list_consumer(load: Load) -> Count:
 
 
 def redis_reliable_consumer(load: Load) -> Count:
-    command, name, mine = redis_command(load), load.name, f"{load.name}:mine"
+    run, name, mine = Pipeline(connect_redis(url_of(load))).run, load.name, f"{load.name}:mine"
+    move = [("BLMOVE", name, mine, "LEFT", "RIGHT", 0.5)]
 
     def receive() -> bytes:
-        while (body := command("BLMOVE", name, mine, "LEFT", "RIGHT", 0.5)) is None:
+        while (body := run(move)[0]) is None:
             pass
-        command("LREM", mine, 1, body)
+        run([("LREM", mine, 1, body)])
         return body  # type: ignore[no-any-return]
 
     return consume(receive, load)
@@ -187,12 +190,12 @@ def memcached_consumer(load: Load) -> Count:
     most_s = load.shared["options"].get("max_pause_us", 2000) / 1e6
 
     def receive() -> bytes:
-        slot, pause_s = f"{name}:{client.incr(head, 1)}", FIRST_PAUSE_S
-        while (body := client.get(slot)) is None:
+        slots, pause_s = [f"{name}:{client.incr(head, 1)}"], FIRST_PAUSE_S
+        while not (found := client.get_many(slots)):
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, most_s)
-        client.delete(slot, noreply=True)
-        return body  # type: ignore[no-any-return]
+        client.delete_many(slots, noreply=True)
+        return found[slots[0]]  # type: ignore[no-any-return]
 
     return consume(receive, load)
 
@@ -254,4 +257,6 @@ def run(loops: Loops, load: Load, context: Context, timeout_s: float = 60) -> tu
 
 
 def _side(side: Side, load: Load, result: Connection) -> None:
+    # As in the lab's workers: what was inherited by fork need not be looked at by the garbage collector.
+    gc.freeze()
     result.send(side(load))

@@ -130,6 +130,7 @@ def masked_everywhere(ended: Ended, here: Path, secret: str) -> bool:
     return not any(secret in text for text in [ended.out, ended.err, *stored])
 
 
+@pytest.mark.server
 def test_a_wrong_password_is_exit_code_4_and_never_shown(
     ipclab: Ipclab, here: Path, locked_redis_port: int
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_wrong_password_is_exit_code_4_and_never_shown(
     assert masked_everywhere(ended, here, "wr0ng-guess")
 
 
+@pytest.mark.server
 def test_a_missing_password_is_exit_code_4_and_said_in_plain_words(
     ipclab: Ipclab, locked_redis_port: int
 ) -> None:
@@ -150,6 +152,7 @@ def test_a_missing_password_is_exit_code_4_and_said_in_plain_words(
     assert ended.line.endswith(f"Redis at {url} refuses the login: it wants a password; correct REDIS_URL")
 
 
+@pytest.mark.server
 def test_the_debug_flag_shows_no_password_either(ipclab: Ipclab, here: Path, locked_redis_port: int) -> None:
     url = f"redis://:wr0ng-guess@127.0.0.1:{locked_redis_port}/0"
     ended = ipclab("--debug", "run", "round_trip", "--backend", "redis-list", *SHORT, REDIS_URL=url)
@@ -158,6 +161,7 @@ def test_the_debug_flag_shows_no_password_either(ipclab: Ipclab, here: Path, loc
     assert masked_everywhere(ended, here, "wr0ng-guess")
 
 
+@pytest.mark.server
 def test_a_right_password_is_never_shown_or_stored(
     ipclab: Ipclab, here: Path, tmp_path: Path, locked_redis_port: int
 ) -> None:
