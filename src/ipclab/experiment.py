@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
@@ -22,7 +22,7 @@ from ipclab.backends.registry import Variant, backend_class, backend_names, is_o
 from ipclab.errors import MessageTooLargeError, UnknownNameError, UsageError
 from ipclab.startmethod import StartMethod
 from ipclab.trial.fault import Action, Target
-from ipclab.trial.spec import SHARED_WORKLOADS, TrialSpec, check
+from ipclab.trial.spec import SHARED_WORKLOADS, TrialSpec, Workload, check
 
 DEFAULT = "comparison"
 _FACES: tuple[Face, ...] = get_args(Face)
@@ -47,6 +47,35 @@ STANDARD_CHANNELS = (
     "memcached-ticket",
 )
 """Every channel of the lab in the modes that differ in what they promise."""
+_WORKLOADS: frozenset[Workload] = frozenset(get_args(Workload))
+_OVER_CHANNELS = _WORKLOADS - SHARED_WORKLOADS - {"client"}
+
+
+class _Option(NamedTuple):
+    """An option of ``ipclab run``, and the workloads that have a use for it. Where a run has none of these:
+    what it lacks, and the experiment to take instead."""
+
+    flag: str
+    workloads: frozenset[Workload]
+    lack: str
+    instead: str
+
+
+_OPTIONS: Mapping[str, _Option] = {
+    "producers": _Option(
+        "--producers", _WORKLOADS - {"forced", "client"}, "has no producers to choose", "throughput"
+    ),
+    "consumers": _Option("--consumers", _OVER_CHANNELS, "has no consumers to choose", "throughput"),
+    "window": _Option("--window", _OVER_CHANNELS, "has no window", "throughput"),
+    # What a crash or an order trial sends has sizes of its own.
+    "size_bytes": _Option(
+        "--size", _OVER_CHANNELS - {"crash", "order"}, "has no message size to choose", "throughput"
+    ),
+    "rate_per_s": _Option("--rate", frozenset({"paced"}), "sends nothing at a given rate", "latency"),
+    "faults": _Option("--fault", frozenset({"crash"}), "has no faults", "crash"),
+    "targets": _Option("--target", frozenset({"crash"}), "has no faults", "crash"),
+}
+"""Those that not every workload has a use for, by their names in a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +123,10 @@ class Request:
 
     def trial(self, **settings: Any) -> TrialSpec:
         """A trial with these settings, each overridden by what the user asked for. Not checked yet."""
-        names = (
-            [] if settings["workload"] in ("forced", "client") else ["producers", "duration_s", "warmup_s"]
-        )
-        if settings["workload"] not in {*SHARED_WORKLOADS, "client"}:
-            names += ["consumers", "size_bytes", "window"]
-        if settings["workload"] == "paced":
-            names += ["rate_per_s"]
+        workload = settings["workload"]
+        names = [] if workload in ("forced", "client") else ["duration_s", "warmup_s"]
+        choices = ("producers", "consumers", "size_bytes", "window", "rate_per_s")
+        names += [name for name in choices if workload in _OPTIONS[name].workloads]
         asked = {name: value for name in names if (value := getattr(self, name)) is not None}
         start_method = self.start_method or startmethod.default()
         return TrialSpec(**{"start_method": start_method, "seed": self.seed, **settings, **asked})
@@ -156,6 +182,9 @@ def _disciplines(variant: Variant, face: Face) -> list[Variant]:
     return [Variant(variant.name, {**variant.options, "discipline": d}) for d in shared.disciplines()]
 
 
+_Refused = tuple[TrialSpec, UsageError | MessageTooLargeError]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The trials of a run in their order, and what was left out because it cannot be: backend and reason."""
@@ -181,10 +210,11 @@ class Experiment:
         """All trials of a run.
 
         Of a sweep, what a backend cannot do (a shape, a size) is left out and said. Raises UsageError or its
-        kin where a backend that was asked for by name can do nothing of it, or where nothing is left to do.
+        kin where a backend that was asked for by name can do nothing of it, where nothing is left to do, or
+        where no trial has a use for what was asked for: it would be stored with the result as if in force.
         """
         trials: list[TrialSpec] = []
-        left_out: dict[tuple[str, str], UsageError | MessageTooLargeError] = {}
+        refused: list[_Refused] = []
         for repeat in range(request.repeats or self.repeats):
             # An option of the user's that fixes one dimension of a sweep makes some of its trials the same.
             for spec in {repr(spec): spec for spec in self.trials(request, repeat)}.values():
@@ -193,21 +223,37 @@ class Experiment:
                 except UnknownNameError:
                     raise
                 except (UsageError, MessageTooLargeError) as error:
-                    left_out[str(spec.backend), str(error)] = error
+                    refused.append((spec, error))
                 else:
                     trials.append(msgspec.structs.replace(spec, repeat=repeat))
         # To force a race takes two processes, whatever was asked for; what was asked for is the load.
         possible = {str(spec.backend) for spec in trials if spec.workload != "forced"}
         asked = {str(variant) for variant in request.backends}
-        for (backend, _), refusal in left_out.items():
-            if backend in asked - possible or not possible:
+        for spec, refusal in refused:
+            if str(spec.backend) in asked - possible or not possible:
                 raise refusal
         measured = {spec.backend.name for spec in trials}
         if idle := [str(variant) for variant in request.backends if variant.name not in measured]:
             raise UsageError(f"the experiment {self.name} has nothing to measure on {', '.join(idle)}")
         if not trials:
             raise UsageError(f"the experiment {self.name} has nothing to do with these options")
+        self._check_uses(request, trials, refused)
+        left_out = dict.fromkeys((str(spec.backend), str(refusal)) for spec, refusal in refused)
         return Plan(trials, list(left_out))
+
+    def _check_uses(self, request: Request, trials: list[TrialSpec], refused: list[_Refused]) -> None:
+        """Raises UsageError, or its kin, for an option that none of these trials has a use for."""
+        for name, option in _OPTIONS.items():
+            given = getattr(request, name) not in (None, ())
+            if not given or any(spec.workload in option.workloads for spec in trials):
+                continue
+            for spec, refusal in refused:
+                if spec.workload in option.workloads:
+                    raise refusal
+            raise UsageError(
+                f"with these options {self.name} {option.lack}: leave out {option.flag}, "
+                f"or take the experiment {option.instead}"
+            )
 
 
 def folder() -> Path:

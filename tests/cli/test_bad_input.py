@@ -64,6 +64,9 @@ def test_an_unknown_name_gets_the_nearest_ones_or_all(refused: Refused, argument
             "crash --fault restart --target producer",
             "the experiment crash has nothing to do with these options",
         ),
+        ("throughput --backend pipe --rate 100", "leave out --rate, or take the experiment latency"),
+        ("latency --backend pipe --fault kill", "leave out --fault, or take the experiment crash"),
+        ("crash --backend queue --size 64KiB", "leave out --size, or take the experiment throughput"),
         ("latency --backend queue --warmup nan", "warmup_s must be a number not below 0, not nan"),
     ],
 )

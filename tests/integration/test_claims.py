@@ -9,17 +9,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
+import pika
+import pika.exceptions
 import psutil
 import pytest
 
+from ipclab.backends import rabbitmq_connection, redis_client
 from ipclab.brokers import KINDS, install, plans
 from ipclab.brokers.url import VARIABLES
 from ipclab.claims import catalogue
 from ipclab.claims.outcome import Run, read
+from tests.conftest import BrokerOf
 from tests.support.processes import wait_until_gone
 from tests.support.program import PROGRAM, TIMEOUT_S, Ended
 from tests.support.servers import unavailable
@@ -169,6 +173,52 @@ def test_a_killed_run_leaves_nothing_behind(began: subprocess.Popen[str]) -> Non
     began.kill()
     began.wait()
     assert not wait_until_gone(processes)
+
+
+@pytest.mark.parametrize(
+    ("victim", "sign"),
+    [("experiment", signal.SIGKILL), ("program", signal.SIGINT), ("program", signal.SIGKILL)],
+)
+def test_an_experiment_that_is_ended_in_its_middle_leaves_nothing_on_the_servers(
+    environ: dict[str, str], tmp_path: Path, broker_of: BrokerOf, victim: str, sign: signal.Signals
+) -> None:
+    urls = {kind: broker_of(kind).url for kind in KINDS}
+    environ |= {VARIABLES[kind][0]: url for kind, url in urls.items()}
+    command = [PROGRAM, "claims", "brokers_as_middleware", "--provider", "url"]
+    with (
+        redis_client.connect(urls["redis"]) as redis,
+        rabbitmq_connection.connect(urls["rabbitmq"]) as rabbitmq,
+        subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=-1, stderr=-1) as program,
+    ):
+        before = set(redis.keys("ipclab:claim-*"))
+        wait_for(lambda: set(redis.keys("ipclab:claim-*")) - before)
+        key = (set(redis.keys("ipclab:claim-*")) - before).pop()
+        namespace = key.decode().rpartition(":")[0]
+        queues = [f"{namespace}:state", f"{namespace}:queue"]
+        # Redis is the first of the three, and RabbitMQ the second.
+        wait_for(lambda: all(has_queue(rabbitmq, queue) for queue in queues))
+        (experiment,) = psutil.Process(program.pid).children()
+        (program if victim == "program" else experiment).send_signal(sign)
+        program.communicate(timeout=TIMEOUT_S)
+        wait_for(lambda: not redis.keys(f"{namespace}:*"))
+        wait_for(lambda: not any(has_queue(rabbitmq, queue) for queue in queues))
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def has_queue(connection: pika.BlockingConnection, queue: str) -> bool:
+    channel = connection.channel()
+    try:
+        channel.queue_declare(queue, passive=True)
+    except pika.exceptions.ChannelClosedByBroker:
+        return False
+    channel.close()
+    return True
 
 
 def test_progress_is_shown_on_a_terminal(environ: dict[str, str], tmp_path: Path) -> None:

@@ -62,6 +62,9 @@ class TestEach:
             is_code = re.fullmatch(r"(Lib|Modules|Python|Objects)/[\w/]+\.(py|c|h)", source.where)
             assert source.where.startswith("https://") or is_code, source.where
 
+    def test_it_cleans_the_servers_that_it_needs(self, name: str) -> None:
+        assert (each(name).clean is not None) == bool(each(name).needs)
+
     def test_its_verdict_is_recorded(self, name: str) -> None:
         assert each(name).recorded["linux"] in ("holds", "refuted", "holds when")
 

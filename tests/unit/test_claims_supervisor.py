@@ -19,7 +19,7 @@ from tests.support.processes import is_running, wait_until_gone
 
 CLAIM = '''
 import os, signal, subprocess, sys, time
-import msgspec
+import msgspec, psutil
 from ipclab.claims import Bench, Claim, NotRunError, Row, Source, Text, holds, main
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -39,8 +39,21 @@ def sleep(folder):
     note_pid(folder)
     time.sleep(600)
 
+def runs(pid):
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+def clean(bench):
+    """Tells what is to be cleaned, and how many of the experiment's processes still run."""
+    running = [name for name in os.listdir({folder!r}) if runs(int(name.removeprefix("pid-")))]
+    with open({folder!r} + "-cleaned", "a") as file:
+        print(bench.namespace, len(running), file=file)
+
+def fail(bench):
+    raise OSError("the server is gone")
+
 def experiment(bench):
     folder = {folder!r}
+    open(folder + "-named", "w").write(bench.namespace)
     note_pid(folder)
     bench.start(sleep, folder)
     bench.start(orphan, folder)
@@ -55,11 +68,12 @@ CLAIM = Claim(
     number=1, section="processes", statement=text, evidence=Evidence, experiment=experiment,
     verdict=lambda seen: holds("so", "是"), show=lambda seen: [Row(text, str(seen.value))],
     practice=text, sources=(Source("x", "https://example.org"),), recorded={{"linux": "holds"}},
+    clean={clean},
 )
 if __name__ == "__main__":
     main(CLAIM)
 '''
-Write = Callable[[str], Path]
+Write = Callable[..., Path]
 
 
 @pytest.fixture
@@ -74,9 +88,9 @@ def folder(tmp_path: Path) -> Path:
 def write(tmp_path: Path, folder: Path) -> Iterator[Write]:
     """Writes a claim that starts a child and an orphan and then does something; none of them survives."""
 
-    def written(then: str) -> Path:
+    def written(then: str, clean: str = "None") -> Path:
         path = tmp_path / "made_up.py"
-        path.write_text(CLAIM.format(folder=str(folder), then=then))
+        path.write_text(CLAIM.format(folder=str(folder), then=then, clean=clean))
         return path
 
     yield written
@@ -87,6 +101,17 @@ def write(tmp_path: Path, folder: Path) -> Iterator[Write]:
 
 def pids(folder: Path) -> set[int]:
     return {int(path.name.removeprefix("pid-")) for path in folder.iterdir()}
+
+
+def cleaned(folder: Path) -> list[str]:
+    """What was cleaned, and how many processes of the experiment still ran."""
+    file = folder.with_name("pids-cleaned")
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def named(folder: Path) -> str:
+    """What the experiment called its things on servers."""
+    return folder.with_name("pids-named").read_text()
 
 
 def test_the_evidence_and_the_timeline_come_back(write: Write) -> None:
@@ -129,11 +154,44 @@ def test_evidence_that_is_no_plain_data_fails_the_experiment(write: Write) -> No
     assert "TypeError" in measure(write("return Evidence(bench)")).failure
 
 
+@pytest.mark.parametrize(
+    "then",
+    ["pass", "raise ValueError('no luck')", "os._exit(5)", "os.kill(os.getpid(), signal.SIGKILL)"],
+)
+def test_what_it_left_on_servers_is_cleaned_once_however_it_ends(
+    write: Write, folder: Path, then: str
+) -> None:
+    measure(write(then, clean="clean"))
+    assert cleaned(folder) == [f"{named(folder)} 0"]
+
+
+def test_what_it_left_on_servers_is_cleaned_when_its_time_is_over(write: Write, folder: Path) -> None:
+    measure(write("time.sleep(600)", clean="clean"), limit_s=5)
+    assert cleaned(folder) == [f"{named(folder)} 0"]
+
+
+def test_each_experiment_has_names_of_its_own_on_servers(write: Write, folder: Path) -> None:
+    path = write("pass", clean="clean")
+    measure(path)
+    measure(path)
+    first, second = cleaned(folder)
+    assert first != second
+    assert first.startswith("ipclab:claim-")
+
+
+def test_what_could_not_be_cleaned_is_named(
+    write: Write, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert measure(write("pass", clean="fail")).evidence == {"value": 7}
+    line = f"ipclab: made_up may have left keys or queues on a server: delete {named(folder)}:…\n"
+    assert capfd.readouterr().err == line
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_when_the_one_who_asked_is_ended(
     write: Write, folder: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
-    path = write("time.sleep(600)")
+    path = write("time.sleep(600)", clean="clean")
     code = (
         f"import pathlib; from ipclab.claims.supervisor import measure; measure(pathlib.Path({str(path)!r}))"
     )
@@ -153,6 +211,7 @@ def test_nothing_is_left_when_the_one_who_asked_is_ended(
     while list(temporary.iterdir()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    assert [line.split()[0] for line in cleaned(folder)] == [named(folder)]
 
 
 def test_the_end_of_a_session_spares_the_others_and_the_one_who_asks() -> None:

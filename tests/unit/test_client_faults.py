@@ -212,7 +212,7 @@ def test_the_experiment_has_a_title_for_every_scenario() -> None:
 
 
 def test_the_experiment_plays_the_scenarios_of_the_backends_that_were_asked_for() -> None:
-    asked = experiment.Request(backends=(experiment.Variant("rabbitmq"),), size_bytes=5, repeats=1)
+    asked = experiment.Request(backends=(experiment.Variant("rabbitmq"),), repeats=1)
 
     trials = experiment.load("client").plan(asked).trials
 

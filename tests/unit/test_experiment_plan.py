@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
@@ -195,6 +196,80 @@ def test_a_rate_goes_to_paced_trials_and_a_size_never_to_counters() -> None:
     assert asked.trial(workload="stream", backend=Variant("queue")).rate_per_s is None
     assert asked.trial(workload="paced", backend=Variant("queue"), rate_per_s=1).rate_per_s == 50
     assert asked.trial(workload="counter", backend=Variant("value")).size_bytes == 1024
+
+
+@pytest.mark.parametrize("workload", ["crash", "order"])
+def test_a_size_never_goes_to_trials_that_have_sizes_of_their_own(workload: str) -> None:
+    assert request(size_bytes=65536).trial(workload=workload, backend=Variant("queue")).size_bytes == 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "asked", "line"),
+    [
+        (
+            "throughput",
+            "pipe",
+            {"rate_per_s": 100.0},
+            "with these options throughput sends nothing at a given rate: "
+            "leave out --rate, or take the experiment latency",
+        ),
+        ("round_trip", "pipe", {"rate_per_s": 100.0}, "leave out --rate"),
+        ("comparison", "value", {"rate_per_s": 100.0}, "leave out --rate"),
+        ("comparison", "redis-list", {"rate_per_s": 100.0, "window": 10}, "leave out --rate"),
+        (
+            "latency",
+            "pipe",
+            {"faults": ("kill",)},
+            "with these options latency has no faults: leave out --fault, or take the experiment crash",
+        ),
+        ("order", "queue", {"targets": ("consumer",)}, "leave out --target, or take the experiment crash"),
+        (
+            "crash",
+            "queue",
+            {"size_bytes": 65536},
+            "with these options crash has no message size to choose: "
+            "leave out --size, or take the experiment throughput",
+        ),
+        ("order", "queue", {"size_bytes": 64}, "leave out --size"),
+        ("client", "queue", {"size_bytes": 64}, "leave out --size"),
+        ("race", "value", {"size_bytes": 64}, "leave out --size"),
+        ("comparison", "value", {"size_bytes": 64}, "leave out --size"),
+        ("race", "value", {"window": 1}, "with these options race has no window: leave out --window"),
+        ("client", "queue", {"window": 1}, "leave out --window"),
+        ("race", "value", {"consumers": 2}, "with these options race has no consumers to choose"),
+        ("client", "queue", {"producers": 2}, "with these options client has no producers to choose"),
+    ],
+)
+def test_what_no_trial_has_a_use_for_is_refused(
+    name: str, backend: str, asked: dict[str, object], line: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(line)):
+        experiment.load(name).plan(request(backend, **asked))
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "asked"),
+    [
+        ("comparison", "pipe", {"rate_per_s": 100.0, "size_bytes": 64}),
+        ("round_trip", "pipe", {"size_bytes": 64}),
+        ("crash", "redis-stream", {"faults": ("kill",), "targets": ("consumer",), "window": 10}),
+        ("order", "redis-stream", {"window": 10, "consumers": 1}),
+        ("race", "value", {"producers": 3}),
+    ],
+)
+def test_what_some_trial_has_a_use_for_is_taken(name: str, backend: str, asked: dict[str, object]) -> None:
+    assert experiment.load(name).plan(request(backend, **asked)).trials
+
+
+def test_where_all_trials_at_a_rate_are_impossible_it_says_why() -> None:
+    # Its other trials are possible, and have no use for a rate.
+    with pytest.raises(UsageError, match="a paced trial has 10000000 messages at most"):
+        experiment.load("comparison").plan(request("queue", rate_per_s=1e12))
+
+
+@pytest.mark.parametrize("name", experiment.names())
+def test_every_experiment_takes_a_length_and_a_seed(name: str) -> None:
+    assert experiment.load(name).plan(request(duration_s=1.0, warmup_s=0.5, seed=2, repeats=1)).trials
 
 
 @pytest.mark.parametrize("name", experiment.names())

@@ -11,8 +11,8 @@ With A the messages that were attempted, E ⊆ A those that were confirmed, and 
 
 With fan-out every consumer is owed every message, and each is accounted for by itself.
 
-Counts take one byte a message and a consumer group, and up to three more for each message of the producer that
-is being settled: 10 million messages of four producers took 24 MB in all.
+Counts take one byte a message and a consumer group, and up to three more for each message of the producer
+that is being settled: 10 million messages of four producers took 24 MB in all.
 """
 
 from __future__ import annotations

@@ -89,6 +89,10 @@ class Claim(Generic[E]):
     that can be kept as JSON. ``verdict`` and ``show`` are pure functions of it. ``recorded`` says, by
     ``sys.platform``, which kind of verdict is known to come out; another one there makes ``ipclab claims``
     exit with 1. ``needs`` names the brokers without which the experiment cannot be run.
+
+    ``clean`` deletes what the experiment made on servers. It is called in an interpreter of its own, with the
+    same ``namespace``, once all processes of the experiment have ended, in whatever way and however far they
+    came; it may be called twice.
     """
 
     number: int
@@ -102,3 +106,4 @@ class Claim(Generic[E]):
     sources: tuple[Source, ...]
     recorded: Mapping[str, VerdictKind]
     needs: tuple[BrokerKind, ...] = ()
+    clean: Callable[[Bench], None] | None = None

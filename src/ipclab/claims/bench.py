@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -17,12 +16,15 @@ from ipclab.claims.child import PATIENCE_S, Child, ExperimentError, run
 from ipclab.claims.timeline import Timeline
 from ipclab.startmethod import Context, StartMethod
 
+_PREFIX = "ipclab-claim-"
+
 
 class Bench:
     """Belongs to the process that runs the experiment, which has no threads, so forking it is safe.
 
     ``timeline`` may be passed to children; the bench itself may not. ``folder`` is an empty folder for files
-    of the experiment, deleted at its end. Not thread-safe.
+    of the experiment, deleted at its end; ``namespace`` begins the name of all that it makes on a server.
+    Not thread-safe.
     """
 
     def __init__(self, folder: Path, *, live: bool = False) -> None:
@@ -30,7 +32,7 @@ class Bench:
         self.start_method: StartMethod = startmethod.default()
         self.context: Context = startmethod.context(self.start_method)
         self.timeline = Timeline(folder / "timeline", time.monotonic_ns(), live)
-        self.namespace = f"ipclab:claim-{secrets.token_hex(4)}"
+        self.namespace = namespace(folder)
         self._children = 0
 
     def start(
@@ -97,6 +99,11 @@ class Bench:
         )
 
 
+def namespace(folder: Path) -> str:
+    """That of the experiment with this folder, which is as unique: ``ipclab:claim-…``."""
+    return f"ipclab:claim-{folder.name.removeprefix(_PREFIX)}"
+
+
 def scratch() -> tempfile.TemporaryDirectory[str]:
     """A folder for one experiment."""
-    return tempfile.TemporaryDirectory(prefix="ipclab-claim-", ignore_cleanup_errors=True)
+    return tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)

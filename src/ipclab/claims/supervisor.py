@@ -1,7 +1,7 @@
 """Running the file of a claim: in a fresh interpreter, in a session of its own, for a limited time.
 
 The experiment's process is a child of the one that asks for it. Whatever becomes of either, every process of
-that session is killed at the end.
+that session is killed at the end, and then the claim's ``clean`` is run, in a fresh interpreter as well.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ import msgspec
 
 from ipclab.claims import session
 from ipclab.claims.base import Claim, NotRunError
-from ipclab.claims.bench import Bench, scratch
+from ipclab.claims.bench import Bench, namespace, scratch
 from ipclab.claims.outcome import Measured
 
 LIMIT_S = 60.0
 _INSIDE = "--inside"
+_CLEAN = "--clean"
+_TO_CLEAN = "to-clean"
+"""A file in the folder of an experiment, there before it begins where its claim has something to clean."""
+_CLEAN_S = 15.0
 _TAIL_LINES = 15
 _STACK_S = 1.0
 
@@ -46,6 +50,8 @@ def measure(
     with scratch() as folder, (Path(folder) / "output").open("w+b") as output:
         report = Path(folder) / "report"
         command = [sys.executable, str(path), _INSIDE, folder, "live" if live else "quiet"]
+        # What multiprocessing puts into the folder for temporary files goes with this one, too.
+        environ = {**(os.environ if environ is None else environ), "TMPDIR": folder}
         process = None
         try:
             with sigint_blocked():
@@ -54,8 +60,7 @@ def measure(
                     stdin=subprocess.DEVNULL,
                     stdout=None if live else output,
                     stderr=None if live else output,
-                    # What multiprocessing puts into the folder for temporary files goes with this one, too.
-                    env={**(os.environ if environ is None else environ), "TMPDIR": folder},
+                    env=environ,
                     start_new_session=True,
                 )
             try:
@@ -68,10 +73,34 @@ def measure(
                     # A session's number is not given out again as long as anything is in it.
                     session.end(process.pid)
                     process.wait()
+                    _clean(path, Path(folder), environ)
         if report.exists():
             return msgspec.json.decode(report.read_bytes(), type=Measured)
         output.seek(0)
         return Measured(failure=_failure(process.returncode, output.read().decode(errors="replace"), limit_s))
+
+
+def _clean(path: Path, folder: Path, environ: Mapping[str, str]) -> None:
+    """Delete what an experiment that has ended left on servers, and say so on stderr where that fails."""
+    from ipclab.interruptions import sigint_blocked
+
+    if not (folder / _TO_CLEAN).exists():
+        return
+    with sigint_blocked():
+        process = subprocess.Popen(
+            [sys.executable, str(path), _CLEAN, str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environ,
+            start_new_session=True,
+        )
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_CLEAN_S)
+    session.end(process.pid)
+    if process.wait():
+        names = f"{namespace(folder)}:…"
+        sys.stderr.write(f"ipclab: {path.stem} may have left keys or queues on a server: delete {names}\n")
 
 
 def _tell_stack(process: subprocess.Popen[bytes]) -> None:
@@ -94,6 +123,10 @@ def main(claim: Claim[Any]) -> NoReturn:
     """
     if sys.argv[1:2] == [_INSIDE]:
         _inside(claim, Path(sys.argv[2]), live=sys.argv[3] == "live")
+    if sys.argv[1:2] == [_CLEAN]:
+        assert claim.clean is not None
+        claim.clean(Bench(Path(sys.argv[2])))
+        sys.exit()
     from ipclab.cli import main as command_line
 
     command_line(["claims", Path(sys.argv[0]).stem, "--live", *sys.argv[1:]])
@@ -110,6 +143,8 @@ def _inside(claim: Claim[Any], folder: Path, *, live: bool) -> NoReturn:
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     die_with_parent(signal.SIGTERM)
     bench = Bench(folder, live=live)
+    if claim.clean is not None:
+        (folder / _TO_CLEAN).touch()
     began = time.monotonic()
     found: dict[str, Any] = {}
     try:
@@ -128,5 +163,6 @@ def _inside(claim: Claim[Any], folder: Path, *, live: bool) -> NoReturn:
 
 def _end_all(folder: Path, _signal: int, _frame: FrameType | None) -> NoReturn:
     session.end(os.getpid())
+    _clean(Path(sys.argv[0]), folder, os.environ)
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
