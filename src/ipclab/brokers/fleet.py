@@ -268,10 +268,10 @@ class _Search:
 
     def _as_started(self, found: Mapping[BrokerKind, Broker]) -> dict[BrokerKind, Broker]:
         """Those that nobody has set otherwise: a run that was killed in such a trial, or is in one just now,
-        would have its settings measured."""
+        would have its settings measured. For ``up``, which measures nothing, they are all there."""
         kept = dict(found)
         for kind, broker in found.items():
-            if changed := settings.changed(broker):
+            if not self._lasting and (changed := settings.changed(broker)):
                 del kept[kind]
                 reason = f"another run has set {changed}; 'ipclab down' ends it"
                 self._reasons[kind].append(f"{broker.provider}: {reason}")
