@@ -203,7 +203,8 @@ SEEDED = {
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("bug", SEEDED)
 def test_a_seeded_bug_is_caught_by_name_whatever_else_fails(bug: str) -> None:
-    record = play(f"faulty:fault={bug}", "kill producer, busy", **QUICK)
+    # At a single consumer, as two may happen to take one each of what was swapped.
+    record = play(f"faulty:fault={bug}", "kill producer, busy", consumers=1, **QUICK)
 
     safety = safety_of(record)
     assert safety.verdict == "invalid"
@@ -232,7 +233,7 @@ def test_a_loss_is_not_hidden_behind_a_producer_that_hangs() -> None:
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("bug", SEEDED)
 def test_a_seeded_bug_is_caught_by_name_where_nothing_fails_at_all(bug: str) -> None:
-    safety = safety_of(play_order(f"faulty:fault={bug}", "stress", producers=2, consumers=2, **QUICK))
+    safety = safety_of(play_order(f"faulty:fault={bug}", "stress", producers=2, consumers=1, **QUICK))
 
     assert safety.verdict == "invalid"
     assert any(SEEDED[bug] in line for line in safety.broken)
