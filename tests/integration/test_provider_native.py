@@ -19,22 +19,18 @@ import pytest
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import (
     KINDS,
-    Broker,
     Fleet,
     acquire,
-    down,
     native,
     plans,
     probe,
     processes,
     state,
-    status,
     up,
 )
 from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError
-
-from .conftest import require_server
+from tests.support.servers import all_gone, answers, recorded, require_server
 
 DEADLINE_S = 60.0
 QUICK: tuple[BrokerKind, ...] = ("redis", "memcached")
@@ -45,28 +41,6 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
         time.sleep(0.01)
-
-
-def servers() -> list[ProcessId]:
-    """The processes that the records of this test's state folder name."""
-    return [
-        process
-        for _, record in state.records()
-        if isinstance(record, state.NativeRecord)
-        for process in record.processes
-    ]
-
-
-def all_gone(these: list[ProcessId]) -> bool:
-    return not any(processes.is_alive(process) for process in these)
-
-
-def answers(broker: Broker) -> bool:
-    try:
-        probe.version(broker.kind, broker.url, timeout_s=0.3)
-    except BrokerUnavailableError:
-        return False
-    return True
 
 
 @pytest.fixture
@@ -137,7 +111,7 @@ def test_a_private_server_answers_its_client_and_tells_version_and_cost(
 def test_every_socket_of_private_servers_is_on_the_loopback_address(native_fleet: Fleet) -> None:
     addresses = [
         connection.laddr.ip
-        for leader in servers()
+        for leader in recorded()
         for process in processes.members(leader)
         for connection in process.net_connections(kind="inet")
         if connection.status == psutil.CONN_LISTEN
@@ -153,12 +127,12 @@ def test_the_password_of_a_private_server_is_not_shown(native_fleet: Fleet) -> N
         assert "***" in broker.masked_url
         password = broker.url.split("@")[0].rpartition(":")[2]
         assert password not in broker.masked_url
-        command_lines = [" ".join(p.cmdline()) for leader in servers() for p in processes.members(leader)]
+        command_lines = [" ".join(p.cmdline()) for leader in recorded() for p in processes.members(leader)]
         assert not any(password in line for line in command_lines)
 
 
 def test_a_key_press_at_the_terminal_does_not_reach_private_servers(native_fleet: Fleet) -> None:
-    assert all(os.getsid(process.pid) != os.getsid(0) for process in servers())
+    assert all(os.getsid(process.pid) != os.getsid(0) for process in recorded())
 
 
 def test_two_fleets_do_not_meet(quick: Fleet) -> None:
@@ -168,7 +142,7 @@ def test_two_fleets_do_not_meet(quick: Fleet) -> None:
 
 
 def test_closing_ends_the_servers_and_deletes_their_folders(quick: Fleet, own_state: Path) -> None:
-    started = servers()
+    started = recorded()
     quick.close()
     assert all_gone(started)
     assert list(own_state.iterdir()) == []
@@ -266,7 +240,7 @@ def test_a_server_that_does_not_end_when_it_is_asked_is_killed(tmp_path: Path) -
 def test_the_servers_of_a_killed_lab_end(lab: Callable[..., subprocess.Popen[str]], own_state: Path) -> None:
     killed = lab(*KINDS)
     read_until(killed, "ready")
-    left_over = servers()
+    left_over = recorded()
     assert left_over
     killed.kill()
     wait_for(lambda: all_gone(left_over), "the keeper ends what the lab left")
@@ -278,7 +252,7 @@ def test_the_next_lab_sweeps_when_lab_and_keeper_were_killed(
 ) -> None:
     killed = lab("redis")
     read_until(killed, "ready")
-    left_over = servers()
+    left_over = recorded()
     for process in psutil.Process(killed.pid).children(recursive=True):
         if "keeper" in " ".join(process.cmdline()):
             process.kill()
@@ -295,8 +269,8 @@ def test_an_interruption_in_the_middle_of_the_start_leaves_nothing(
 ) -> None:
     interrupted = lab(*KINDS)
     read_until(interrupted, "starting a private memcached")
-    wait_for(lambda: len(servers()) >= len(KINDS), "the servers are there, RabbitMQ still booting")
-    started = servers()
+    wait_for(lambda: len(recorded()) >= len(KINDS), "the servers are there, RabbitMQ still booting")
+    started = recorded()
     interrupted.send_signal(signal.SIGINT)
     interrupted.wait(DEADLINE_S)
     assert all_gone(started)
@@ -386,38 +360,6 @@ def test_a_server_that_is_not_installed_is_missing_with_the_command_that_gets_it
     assert "\n" not in reason
 
 
-def test_what_up_started_outlives_its_process_and_is_found_used_and_ended(own_state: Path) -> None:
-    require_server(*QUICK)
-    program = f"from ipclab import brokers; brokers.up({QUICK!r}, provider='native', install=False)"
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=DEADLINE_S)
-    lasting = servers()
-    try:
-        with acquire(QUICK, provider="native", install=False) as fleet:
-            shown = {s.kind: s for s in status() if s.provider == "native"}
-            assert {kind: s.where for kind, s in shown.items()} == {
-                kind: broker.where for kind, broker in fleet.brokers.items()
-            }
-            assert all(s.ours and s.held_by_run is None for s in shown.values())
-        assert not any(not processes.is_alive(process) for process in lasting)
-    finally:
-        ended = down()
-    assert {s.kind for s in ended if s.provider == "native"} == set(QUICK)
-    assert all_gone(lasting)
-    assert list(own_state.iterdir()) == []
-
-
-def test_up_replaces_a_lasting_server_that_has_died(own_state: Path) -> None:
-    require_server("redis")
-    up(["redis"], provider="native", install=False)
-    try:
-        processes.end(servers())
-        again = up(["redis"], provider="native", install=False)
-        assert answers(again.brokers["redis"])
-        assert len(list(own_state.iterdir())) == 1
-    finally:
-        down()
-
-
 @pytest.mark.parametrize("start", [acquire, up])
 def test_servers_of_which_nobody_could_be_told_are_ended_too(
     start: Callable[..., Fleet], own_state: Path
@@ -433,20 +375,6 @@ def test_servers_of_which_nobody_could_be_told_are_ended_too(
     assert list(own_state.iterdir()) == []
 
 
-def test_a_lasting_redis_that_another_run_has_set_otherwise_is_not_measured(own_state: Path) -> None:
-    require_server("redis")
-    lasting = up(["redis"], provider="native", install=False).brokers["redis"]
-    try:
-        with probe.redis_client(lasting.url) as client:
-            client.config_set("appendonly", "yes")
-        with acquire(["redis"], provider="native", install=False) as fleet:
-            assert fleet.brokers["redis"].url != lasting.url
-            assert "another run has set appendonly=yes; 'ipclab down'" in fleet.passed_over["redis"]
-    finally:
-        down()
-    assert list(own_state.iterdir()) == []
-
-
 def test_a_keeper_of_a_relative_state_folder_ends_the_servers_of_a_killed_lab(
     tmp_path: Path, lab: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -454,7 +382,7 @@ def test_a_keeper_of_a_relative_state_folder_ends_the_servers_of_a_killed_lab(
     monkeypatch.setenv("IPCLAB_STATE_DIR", "here")
     process = lab("memcached")
     read_until(process, "ready")
-    found = servers()
+    found = recorded()
     process.kill()
     process.wait()
     assert found

@@ -10,8 +10,20 @@ from typing import cast
 import pytest
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import Broker, Fleet, ProviderName, acquire, install, native, plans
+from ipclab.brokers import (
+    Broker,
+    Fleet,
+    ProviderName,
+    acquire,
+    install,
+    native,
+    plans,
+    probe,
+    processes,
+    state,
+)
 from ipclab.brokers import url as urls
+from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError
 
 PROVIDER_VARIABLE = "IPCLAB_TEST_PROVIDER"
@@ -83,3 +95,27 @@ def list_queues(broker: Broker) -> list[str]:
     )
     assert answer.returncode == 0, answer.stderr
     return answer.stdout.split()
+
+
+def recorded() -> list[ProcessId]:
+    """The processes of private servers that the records of the state folder name."""
+    return [
+        process
+        for _, record in state.records()
+        if isinstance(record, state.NativeRecord)
+        for process in record.processes
+    ]
+
+
+def all_gone(these: list[ProcessId]) -> bool:
+    """Whether none of these processes runs any more."""
+    return not any(processes.is_alive(process) for process in these)
+
+
+def answers(broker: Broker) -> bool:
+    """Whether a client is answered now."""
+    try:
+        probe.version(broker.kind, broker.url, timeout_s=0.3)
+    except BrokerUnavailableError:
+        return False
+    return True
