@@ -1,11 +1,14 @@
 """17. apply is synchronous, apply_async asynchronous; get, close, join."""
 
+import itertools
+
 import msgspec
 
-from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, main, refuted
+from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, joined, main, refuted
 from ipclab.claims.pools import finishing
 
 TASKS = 10
+NOTHING = "nothing"
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -52,7 +55,7 @@ def error_of(function, *args):
         function(*args)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the evidence
         return f"{type(error).__name__}: {error}"
-    return "nothing"
+    return NOTHING
 
 
 def handle(context, gate):
@@ -95,6 +98,12 @@ def experiment(bench: Bench) -> Evidence:
     return Evidence(apply, apply_async, after_gate, *handled, done_for(bench, True), done_for(bench, False))
 
 
+def waited_in_get(apply):
+    """Whether the call of get() in which it stood was made by Pool.apply."""
+    functions = [frame.rpartition(" ")[2] for frame in apply.stack.splitlines()]
+    return ("get", "apply") in itertools.pairwise(functions)
+
+
 def verdict(seen: Evidence) -> Verdict:
     if not seen.apply.hung or not seen.after_gate:
         return refuted("apply did not wait for its task", "apply 没有等待任务完成")
@@ -102,10 +111,42 @@ def verdict(seen: Evidence) -> Verdict:
         return refuted(
             "apply_async did not return before its task was done", "任务未完成时 apply_async 没有返回"
         )
-    return holds(
-        "with the task held up, apply waited and apply_async had returned; apply is apply_async().get()",
-        "任务被挡住时，apply 在等待，而 apply_async 已返回；apply 就是 apply_async().get()",
+    if seen.got != 42:
+        return refuted(f"get() of 6 * 7 gave {seen.got}", f"6 * 7 的 get() 得到 {seen.got}")
+    if not seen.error.startswith("ZeroDivisionError"):
+        return refuted(
+            f"get() of a task that divided by 0 raised {seen.error}",
+            f"除以 0 的任务的 get() 抛出：{seen.error}",
+        )
+    if seen.join_first == NOTHING:
+        return refuted("join() before close() raised nothing", "close() 之前调用 join() 没有抛出异常")
+    if seen.after_close == NOTHING:
+        return refuted(
+            "apply_async() after close() raised nothing", "close() 之后 apply_async() 没有抛出异常"
+        )
+    if seen.done_with_join != TASKS:
+        return refuted(
+            f"{seen.done_with_join} of {TASKS} tasks were done after close() and join()",
+            f"close() 和 join() 之后，{TASKS} 个任务完成了 {seen.done_with_join} 个",
+        )
+    parts = [
+        Text(
+            "with the task held up, apply waited and apply_async had returned",
+            "任务被挡住时，apply 在等待，而 apply_async 已返回",
+        )
+    ]
+    if waited_in_get(seen.apply):
+        parts.append(Text("apply is apply_async().get()", "apply 就是 apply_async().get()"))
+    parts.append(
+        Text(
+            "get() gave the result or raised the error, join() had to come after close(), which ended "
+            f"apply_async(), and after both all {TASKS} tasks were done",
+            "get() 给出结果或抛出任务的异常，join() 必须在 close() 之后，close() 之后不再接受任务，"
+            f"两者之后 {TASKS} 个任务全部完成",
+        )
     )
+    why = joined(parts, "; ", "；")
+    return holds(why.en, why.zh)
 
 
 def show(seen: Evidence) -> list[Row]:

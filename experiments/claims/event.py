@@ -15,6 +15,7 @@ from ipclab.claims import (
     Verdict,
     holds,
     holds_when,
+    joined,
     main,
     refuted,
 )
@@ -134,13 +135,29 @@ def verdict(seen: Evidence) -> Verdict:
         return refuted(
             "waiters were not blocked exactly while the flag was false", "等待者并非恰好在标志为假时阻塞"
         )
-    if not seen.forced_pulse or seen.set_after_a_kill.hung:
-        return holds_when(
-            "the flag stays set until the waiters have gone on, and none dies while it waits: after a set "
-            "and clear at once wait() may return False, and after a waiter's death set() itself hangs",
-            "标志保持为真直到等待者都继续执行，且没有等待者在等待中死亡。set 后立刻 clear，"
-            "wait() 可能返回 False；等待者被杀之后，set() 本身会永远阻塞",
+    conditions, reasons = [], []
+    if not seen.forced_pulse or seen.pulse_false.k or seen.thread_pulse_false.k:
+        conditions.append(
+            Text("the flag stays set until the waiters have gone on", "标志保持为真直到等待者都继续执行")
         )
+        reasons.append(
+            Text(
+                "after a set and clear at once wait() may return False",
+                "set 后立刻 clear，wait() 可能返回 False",
+            )
+        )
+    if seen.set_after_a_kill.outcome != "returned":
+        hangs = Text("hangs", "会永远阻塞") if seen.set_after_a_kill.hung else Text("fails", "会失败")
+        conditions.append(Text("no waiter dies while it waits", "没有等待者在等待中死亡"))
+        reasons.append(
+            Text(
+                f"after a waiter's death set() itself {hangs.en}",
+                f"等待者被杀之后，set() 本身{hangs.zh}",
+            )
+        )
+    if conditions:
+        need, why = joined(conditions), joined(reasons, zh="；")
+        return holds_when(f"{need.en}: {why.en}", f"{need.zh}。{why.zh}")
     return holds("also for a pulse, and after a waiter's death", "脉冲式置位以及等待者死亡后同样成立")
 
 

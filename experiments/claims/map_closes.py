@@ -4,7 +4,20 @@ import os
 
 import msgspec
 
-from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims import (
+    Bench,
+    Claim,
+    Fate,
+    Row,
+    Source,
+    Text,
+    Verdict,
+    holds,
+    holds_when,
+    joined,
+    main,
+    refuted,
+)
 from ipclab.claims.pools import finishing
 
 
@@ -63,13 +76,24 @@ def experiment(bench: Bench) -> Evidence:
 
 
 def verdict(seen: Evidence) -> Verdict:
-    if seen.taken or seen.alive:
-        return refuted(
-            f"after map, {seen.alive} of {seen.workers} workers were alive and the pool took another task; "
-            "map waits for its results only, and map_async does not even that",
-            f"map 之后 {seen.workers} 个工作进程中 {seen.alive} 个仍存活，进程池还能接受任务；"
-            "map 只等待自己的结果，map_async 连结果也不等",
+    after, waits = [], []
+    if seen.alive:
+        after.append(
+            Text(
+                f"{seen.alive} of {seen.workers} workers were alive",
+                f" {seen.workers} 个工作进程中 {seen.alive} 个仍存活",
+            )
         )
+    if seen.taken:
+        after.append(Text("the pool took another task", "进程池还能接受任务"))
+    if seen.map.hung:
+        waits.append(Text("map waits for its results only", "map 只等待自己的结果"))
+        if seen.map_async.outcome == "returned":
+            waits.append(Text("map_async does not even that", "map_async 连结果也不等"))
+    if after:
+        found = joined(after, " and ", "，")
+        why = joined([found, joined(waits, zh="，")] if waits else [found], "; ", "；")
+        return refuted(f"after map, {why.en}", f"map 之后{why.zh}")
     if not seen.map.hung:
         return holds_when("it need not wait for its results", "不要求它等待结果时")
     return holds("the pool was closed after map", "map 之后进程池已关闭")

@@ -2,7 +2,20 @@
 
 import msgspec
 
-from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims import (
+    Bench,
+    Claim,
+    Fate,
+    Row,
+    Source,
+    Text,
+    Verdict,
+    holds,
+    holds_when,
+    joined,
+    main,
+    refuted,
+)
 
 UPDATES = 50_000
 
@@ -115,13 +128,20 @@ def experiment(bench: Bench) -> Evidence:
 def verdict(seen: Evidence) -> Verdict:
     if seen.lost_with or seen.forced_with:
         return refuted("updates were lost under the lock", "持锁时仍有更新丢失")
-    if not seen.forced_without:
+    if not seen.forced_without and not seen.lost_without:
         return refuted("nothing was lost without a lock either", "不加锁也没有丢失任何更新")
-    if seen.forced_rogue or seen.owner_killed.hung:
-        return holds_when(
-            "every process that touches the data takes the lock, and none dies while it holds it",
-            "所有访问该数据的进程都先取锁，并且没有进程在持锁时死亡",
+    conditions = []
+    if seen.forced_rogue:
+        conditions.append(
+            Text("every process that touches the data takes the lock", "所有访问该数据的进程都先取锁")
         )
+    if seen.owner_killed.outcome != "returned":
+        conditions.append(Text("no process dies while it holds the lock", "没有进程在持锁时死亡"))
+    if seen.waiter_killed.outcome != "returned":
+        conditions.append(Text("no process dies while it waits for the lock", "没有进程在等锁时死亡"))
+    if conditions:
+        need = joined(conditions, zh="，并且")
+        return holds_when(need.en, need.zh)
     return holds("nothing was lost under the lock", "持锁时没有丢失任何更新")
 
 

@@ -19,25 +19,32 @@ from ipclab.claims import (
     Verdict,
     holds,
     holds_when,
+    joined,
     main,
     refuted,
 )
 
 BIG = 200_000  # more than a pipe holds
 ATOMIC, ABOVE = 4_092, 5_000  # with its header of 4 bytes, a message up to PIPE_BUF is written as a whole
-WRITERS, MESSAGES, RACES = 4, 50, 6
+SEVERAL, MESSAGES, RACES = 4, 50, 6
 
 
 class Evidence(msgspec.Struct, frozen=True):
     got: list[str]  # what a reader got of 200 000 times A and 100 times B, which came in between
-    readers: list[Fate]  # of two that read one message of 200 000 bytes
+    readers: list[Fate]  # of two that read one message of 200 000 bytes; returned: it was that message
     atomic: Share  # races of four writers that corrupted a message: up to PIPE_BUF
     above: Share  # larger
     locked: Share  # larger, under a lock
+    one_each: Share  # larger, of one writer and one reader
+    shared_reading: Share  # larger, of four writers under a lock and four readers without
+    both_locked: Share  # the same, with another lock for the readers
 
 
-def send(writing, body, lock=None):
-    with lock or contextlib.nullcontext():
+NO_LOCK = contextlib.nullcontext  # in the place of the class of a lock
+
+
+def send(writing, body, lock):
+    with lock:
         writing.send_bytes(body)
 
 
@@ -55,13 +62,14 @@ def receive(reading, writing):
 
 def receive_one(reading, writing):
     writing.close()
-    return len(reading.recv_bytes())
+    if (body := reading.recv_bytes()) != b"A" * BIG:
+        raise ValueError(f"{len(body)} bytes: {body.count(b'A')} A")
 
 
 def half_sent(bench):
     """A pipe, and a process that was stopped in the middle of a message: the pipe was full."""
     reading, writing = bench.context.Pipe(duplex=False)
-    sender = bench.start(send, writing, b"A" * BIG, name="A")
+    sender = bench.start(send, writing, b"A" * BIG, NO_LOCK(), name="A")
     bench.until(lambda: not select.select([], [writing], [], 0)[1], "a full pipe")
     sender.stop()
     bench.timeline(f"A stopped; {unread(reading)} bytes are in the pipe")
@@ -78,7 +86,7 @@ def two_writers(bench):
     reading, writing, sender = half_sent(bench)
     reader = bench.start(receive, reading, writing, name="reader")
     bench.until(lambda: not unread(reading), "the reader to take what there is")
-    bench.start(send, writing, b"B" * 100, name="B").join()
+    bench.start(send, writing, b"B" * 100, NO_LOCK(), name="B").join()
     bench.timeline("B has sent its message")
     sender.resume()
     sender.join()
@@ -107,12 +115,13 @@ def send_many(writing, body, lock, start):
         send(writing, body, lock)
 
 
-def receive_many(reading, writing, size):
-    """Whether a message came out wrong."""
+def receive_many(reading, writing, size, count, lock):
+    """Whether a message came out wrong, or none came any more before it had so many."""
     writing.close()
     try:
-        for _ in range(WRITERS * MESSAGES):
-            body = reading.recv_bytes(maxlength=BIG)
+        for _ in range(count):
+            with lock:
+                body = reading.recv_bytes(maxlength=BIG)
             if len(body) != size or body.count(body[:1]) != size:
                 return True
     except (EOFError, OSError):
@@ -120,47 +129,70 @@ def receive_many(reading, writing, size):
     return False
 
 
-def race(bench, size, lock=None):
+def race(bench, size, writers, readers, sending, receiving):
+    """Whether one of the readers, between whom the messages are divided, did not get its share as sent."""
     reading, writing = bench.context.Pipe(duplex=False)
-    start = bench.context.Barrier(WRITERS)
-    reader = bench.start(receive_many, reading, writing, size)
-    bodies = [bytes([ord("a") + n]) * size for n in range(WRITERS)]
-    writers = [bench.start(send_many, writing, body, lock, start) for body in bodies]
-    writing.close()
-    corrupted = reader.result()
-    for writer in writers:
-        writer.kill() if corrupted else writer.join()  # where it is corrupted, some write to nobody
+    start, share = bench.context.Barrier(writers), writers * MESSAGES // readers
+    # Locks of its own: that of a corrupted race may have died with one that held it.
+    sending, receiving = sending(), receiving()
+    takers = [bench.start(receive_many, reading, writing, size, share, receiving) for _ in range(readers)]
+    bodies = [bytes([ord("a") + n]) * size for n in range(writers)]
+    givers = [bench.start(send_many, writing, body, sending, start) for body in bodies]
+    writing.close()  # else a reader whose message was taken by another one would wait for ever
+    corrupted = any(taker.result() for taker in takers)
+    for child in [*takers, *givers]:
+        child.kill() if corrupted else child.join()  # where it is corrupted, some write to nobody
     return corrupted
 
 
-def races(bench, size, lock=None):
-    return Share(sum(race(bench, size, lock) for _ in range(RACES)), RACES)
+def races(bench, size, writers=SEVERAL, readers=1, sending=NO_LOCK, receiving=NO_LOCK):
+    corrupted = [race(bench, size, writers, readers, sending, receiving) for _ in range(RACES)]
+    return Share(sum(corrupted), RACES)
 
 
 def experiment(bench: Bench) -> Evidence:
     *readers, _open = two_readers(bench)
+    lock = bench.context.Lock
     return Evidence(
         got=two_writers(bench),
         atomic=races(bench, ATOMIC),
         above=races(bench, ABOVE),
-        locked=races(bench, ABOVE, bench.context.Lock()),
+        locked=races(bench, ABOVE, sending=lock),
+        one_each=races(bench, ABOVE, writers=1),
+        shared_reading=races(bench, ABOVE, readers=SEVERAL, sending=lock),
+        both_locked=races(bench, ABOVE, readers=SEVERAL, sending=lock, receiving=lock),
         readers=[reader.watch(0.5) for reader in readers],
     )
 
 
 def verdict(seen: Evidence) -> Verdict:
     mixed = seen.got[0] != f"{BIG} bytes: {BIG} A, 0 B"
-    if seen.locked.k:
+    torn = not any(reader.outcome == "returned" for reader in seen.readers)  # its message came to neither
+    if seen.one_each.k:
+        return holds(
+            "messages were corrupted between one writer and one reader",
+            "只有一个写者和一个读者时消息也会损坏",
+        )
+    if seen.locked.k or seen.both_locked.k:
         return holds("messages were corrupted even under a lock", "加锁后消息仍会损坏")
     if seen.atomic.k:
         return holds("messages up to PIPE_BUF were corrupted as well", "不超过 PIPE_BUF 的消息也会损坏")
-    if mixed or seen.above.k or any(reader.hung for reader in seen.readers):
+    unsafe = []
+    if mixed or seen.above.k:
+        unsafe.append(
+            Text(
+                "several processes write to one end messages above PIPE_BUF (4096 bytes with the header, of "
+                "a one-way pipe)",
+                "多个进程向同一端写入超过 PIPE_BUF（单向管道，含头部 4096 字节）的消息",
+            )
+        )
+    if torn or seen.shared_reading.k:
+        unsafe.append(Text("several processes read from one end", "多个进程从同一端读取"))
+    if unsafe:
+        where = joined(unsafe, ", or ", "，或")
         return holds_when(
-            "two processes write to one end messages above PIPE_BUF (4096 bytes with the header, of a "
-            "one-way pipe), or two read from one end; one process per end is safe, and so is a lock for each "
-            "end",
-            "两个进程向同一端写入超过 PIPE_BUF（单向管道，含头部 4096 字节）的消息，或两个进程从同一端读取；"
-            "每端只有一个进程，或每端配一把锁，则是安全的",
+            f"{where.en}; one process per end is safe, and so is a lock for each end",
+            f"{where.zh}；每端只有一个进程，或每端配一把锁，则是安全的",
         )
     return refuted("no message was mixed up", "没有消息混在一起")
 
@@ -193,6 +225,25 @@ def show(seen: Evidence) -> list[Row]:
         ),
         Row(Text(f"4 writers, {ATOMIC} bytes", f"4 个写者、{ATOMIC} 字节"), seen.atomic.text()),
         Row(Text(f"4 writers, {ABOVE} bytes, a lock", f"4 个写者、{ABOVE} 字节、加锁"), seen.locked.text()),
+        Row(
+            Text(f"1 writer, 1 reader, {ABOVE} bytes", f"1 个写者、1 个读者、{ABOVE} 字节"),
+            seen.one_each.text(),
+        ),
+        Row(
+            Text(
+                f"4 writers with a lock, 4 readers without, {ABOVE} bytes",
+                f"4 个写者加锁、4 个读者不加锁、{ABOVE} 字节",
+            ),
+            seen.shared_reading.text(),
+        ),
+        Row(
+            Text(
+                f"4 writers with a lock, 4 readers with another, {ABOVE} bytes",
+                f"4 个写者、4 个读者各用一把锁、{ABOVE} 字节",
+            ),
+            seen.both_locked.text(),
+            key=True,
+        ),
     ]
 
 

@@ -5,7 +5,7 @@ import threading
 
 import msgspec
 
-from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, main, refuted
+from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, joined, main, refuted
 
 
 class Point:
@@ -86,13 +86,33 @@ def experiment(bench: Bench) -> Evidence:
 
 
 def verdict(seen: Evidence) -> Verdict:
-    if not seen.lost and not seen.refused and seen.sent == seen.received:
-        return holds("all of it arrived as it was put", "全部按放入时的内容到达")
-    return refuted(
-        "it takes anything and delivers only what pickle can carry; the rest is dropped behind the back of "
-        "put(), and what is changed after put() may arrive changed",
-        "它什么都接收，但只送达可以 pickle 的对象；其余的在 put() 返回后被悄悄丢弃，"
-        "put() 之后再修改的对象可能以修改后的内容到达",
+    rest, parts = [], []
+    if seen.lost:
+        rest.append(Text("dropped behind the back of put()", "在 put() 返回后被悄悄丢弃"))
+    if seen.refused:
+        rest.append(Text("refused by put()", "被 put() 拒绝"))
+    if rest:
+        takes = Text("", "") if seen.refused else Text("takes anything and ", "什么都接收，但")
+        fate = joined(rest, " or ", "或")
+        parts.append(
+            Text(
+                f"it {takes.en}delivers only what pickle can carry; the rest is {fate.en}",
+                f"它{takes.zh}只送达可以 pickle 的对象；其余的{fate.zh}",
+            )
+        )
+    if seen.sent != seen.received:
+        parts.append(
+            Text(
+                "what is changed after put() may arrive changed",
+                "put() 之后再修改的对象可能以修改后的内容到达",
+            )
+        )
+    if parts:
+        why = joined(parts, zh="，")
+        return refuted(why.en, why.zh)
+    return holds(
+        "all of it arrived, and what was changed after put() came as it was put",
+        "全部到达，put() 之后再修改的对象也按放入时的内容到达",
     )
 
 

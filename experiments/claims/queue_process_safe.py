@@ -4,7 +4,20 @@ from collections import Counter
 
 import msgspec
 
-from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims import (
+    Bench,
+    Claim,
+    Fate,
+    Row,
+    Source,
+    Text,
+    Verdict,
+    holds,
+    holds_when,
+    joined,
+    main,
+    refuted,
+)
 
 MESSAGES, SIDES = 1_000, 4
 BIG = bytes(1_000_000)  # more than a pipe holds
@@ -87,11 +100,23 @@ def experiment(bench: Bench) -> Evidence:
 def verdict(seen: Evidence) -> Verdict:
     if seen.lost or seen.duplicated:
         return refuted("messages were lost or came twice", "有消息丢失或重复")
-    if seen.after_reader.hung or seen.after_writer.hung:
+    inside, left, hung = [], [], True
+    if seen.after_reader.outcome != "returned":
+        inside.append("get()")
+        left.append(Text("the lock that it held", "它持有的锁"))
+        hung = seen.after_reader.hung
+    if seen.after_writer.outcome != "returned":
+        inside.append("put()")
+        left.append(Text("the half message that it left", "它留下的半条消息"))
+        hung = hung and seen.after_writer.hung
+    if inside:
+        what = joined(left, " or ", "或")
+        harm = Text("blocks the others for ever", "会让其他进程永远阻塞")
+        if not hung:
+            harm = Text("harms the others", "会妨害其他进程")
         return holds_when(
-            "no process is killed inside get() or put(): the lock that it held, or the half message that it "
-            "left, blocks the others for ever",
-            "没有进程在 get() 或 put() 中被杀：它持有的锁或留下的半条消息会让其他进程永远阻塞",
+            f"no process is killed inside {' or '.join(inside)}: {what.en} {harm.en}",
+            f"没有进程在 {' 或 '.join(inside)} 中被杀：{what.zh}{harm.zh}",
         )
     return holds("nothing was lost or came twice, and a kill did no harm", "没有丢失或重复，进程被杀也无影响")
 

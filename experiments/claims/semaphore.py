@@ -5,7 +5,20 @@ import time
 
 import msgspec
 
-from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims import (
+    Bench,
+    Claim,
+    Fate,
+    Row,
+    Source,
+    Text,
+    Verdict,
+    holds,
+    holds_when,
+    joined,
+    main,
+    refuted,
+)
 
 PROCESSES, PERMITS = 8, 2
 
@@ -112,17 +125,35 @@ def experiment(bench: Bench) -> Evidence:
 
 
 def verdict(seen: Evidence) -> Verdict:
-    if seen.most_inside != PERMITS or seen.most_inside_of_one != seen.most_inside_a_lock:
+    if seen.most_inside != PERMITS:
         return refuted(
             f"{seen.most_inside} were inside a semaphore of {PERMITS}",
             f"值为 {PERMITS} 的信号量内同时有 {seen.most_inside} 个进程",
         )
-    if seen.most_after_extra_release > PERMITS or seen.after_a_killed_holder < PERMITS:
+    if seen.most_inside_of_one != seen.most_inside_a_lock:
+        return refuted(
+            f"{seen.most_inside_of_one} were inside a semaphore of 1, and {seen.most_inside_a_lock} inside a "
+            "lock",
+            f"值为 1 的信号量内同时有 {seen.most_inside_of_one} 个进程，锁内有 {seen.most_inside_a_lock} 个",
+        )
+    conditions, reasons = [], []
+    if (more := seen.most_after_extra_release - PERMITS) > 0:
+        conditions.append(Text("every release follows an acquire", "每次 release 之前都有 acquire"))
+        reasons.append(
+            Text(
+                f"an extra release lets {more} more in for good", f"多一次 release 就永久多放进 {more} 个进程"
+            )
+        )
+    if seen.after_a_killed_holder < PERMITS or seen.after_all_killed.hung:
+        conditions.append(Text("no holder dies", "持有者不会死亡"))
+        reasons.append(Text("a killed holder's permit is gone", "被杀的持有者的名额永远丢失"))
+    if seen.after_a_killed_waiter < PERMITS:
+        conditions.append(Text("no waiter dies", "等待者不会死亡"))
+        reasons.append(Text("a killed waiter takes a permit with it", "被杀的等待者会带走一个名额"))
+    if conditions:
+        need, why = joined(conditions), joined(reasons, zh="，")
         return holds_when(
-            "every release follows an acquire, and no holder dies: the counter has no owner, so an extra "
-            "release lets one more in for good, and a killed holder's permit is gone",
-            "每次 release 之前都有 acquire，且持有者不会死亡。计数器没有所有者，多一次 release 就永久多放进"
-            "一个进程，被杀的持有者的名额则永远丢失",
+            f"{need.en}: the counter has no owner, so {why.en}", f"{need.zh}。计数器没有所有者，{why.zh}"
         )
     return holds("the count was kept whatever happened", "无论发生什么，计数都保持正确")
 

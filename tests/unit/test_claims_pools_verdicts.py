@@ -100,6 +100,11 @@ OPPOSITES: list[tuple[str, str, dict[str, Any], str]] = [
     ("pool_size", "more gain nothing for waiting", {"runs": sweep(2, FLAT)}, "holds"),
     ("apply_and_apply_async", "apply does not wait", {"apply": BACK}, "refuted"),
     ("apply_and_apply_async", "apply_async waits", {"apply_async": HUNG}, "refuted"),
+    ("apply_and_apply_async", "get() gives something else", {"got": 0}, "refuted"),
+    ("apply_and_apply_async", "get() hides the error of a task", {"error": "nothing"}, "refuted"),
+    ("apply_and_apply_async", "join() may come before close()", {"join_first": "nothing"}, "refuted"),
+    ("apply_and_apply_async", "a closed pool takes more", {"after_close": "nothing"}, "refuted"),
+    ("apply_and_apply_async", "join() does not wait for all", {"done_with_join": 9}, "refuted"),
     ("map_closes", "the pool is closed after map", {"alive": 0, "taken": False}, "holds"),
     ("map_closes", "closed, but not waited for", {"alive": 0, "taken": False, "map": BACK}, "holds when"),
     ("map_results", "map returns nothing", {"returned": None}, "holds"),
@@ -151,3 +156,51 @@ def test_the_smallest_size_that_leaves_no_processor_idle_is_shown() -> None:
 def test_a_pool_on_a_busy_machine_still_counts_by_what_it_can_use() -> None:
     crowded = changed(USUAL["cpu_heavy_pool"], {"used": {"loop": 0.5, "threads": 0.5, "processes": 0.5}})
     assert verdict_of("cpu_heavy_pool", crowded).kind == "holds when"
+
+
+def test_workers_that_live_on_in_a_closed_pool_take_no_other_task() -> None:
+    seen = verdict_of("map_closes", changed(USUAL["map_closes"], {"taken": False}))
+    assert seen.kind == "refuted"
+    assert "another task" not in seen.why.en
+    assert seen.why.en.startswith("after map, 2 of 2 workers were alive; ")
+    assert seen.why.zh.startswith("map 之后 2 个工作进程中 2 个仍存活；")
+
+
+def test_a_pool_that_takes_tasks_without_live_workers_is_not_said_to_have_some() -> None:
+    seen = verdict_of("map_closes", changed(USUAL["map_closes"], {"alive": 0}))
+    assert seen.kind == "refuted"
+    assert seen.why.en.startswith("after map, the pool took another task; ")
+    assert seen.why.zh.startswith("map 之后进程池还能接受任务；")
+
+
+def test_a_map_that_did_not_wait_is_not_said_to_wait() -> None:
+    seen = verdict_of("map_closes", changed(USUAL["map_closes"], {"map": BACK}))
+    assert seen.kind == "refuted"
+    assert "waits" not in seen.why.en
+    assert "等" not in seen.why.zh
+
+
+def test_a_map_async_that_waited_is_not_set_against_map() -> None:
+    seen = verdict_of("map_closes", changed(USUAL["map_closes"], {"map_async": HUNG}))
+    assert seen.why.en.endswith("map waits for its results only")
+    assert seen.why.zh.endswith("map 只等待自己的结果")
+
+
+def test_apply_is_said_to_be_get_where_its_stack_shows_that() -> None:
+    stack = "Lib/multiprocessing/pool.py:768 get\nLib/multiprocessing/pool.py:360 apply\nclaim.py:1 call"
+    seen = changed(USUAL["apply_and_apply_async"], {"apply": {**HUNG, "stack": stack}})
+    assert "; apply is apply_async().get(); " in verdict_of("apply_and_apply_async", seen).why.en
+    assert "；apply 就是 apply_async().get()；" in verdict_of("apply_and_apply_async", seen).why.zh
+
+
+def test_apply_is_not_said_to_be_get_where_it_waited_elsewhere() -> None:
+    seen = verdict_of("apply_and_apply_async", USUAL["apply_and_apply_async"])
+    assert seen.kind == "holds"
+    assert "apply_async().get()" not in seen.why.en + seen.why.zh
+
+
+def test_tasks_that_a_caller_left_behind_and_that_were_done_by_luck_change_nothing() -> None:
+    seen = changed(USUAL["apply_and_apply_async"], {"done_without": 10})
+    assert verdict_of("apply_and_apply_async", seen) == verdict_of(
+        "apply_and_apply_async", USUAL["apply_and_apply_async"]
+    )

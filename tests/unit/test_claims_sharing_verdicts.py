@@ -7,17 +7,24 @@ from typing import Any
 
 import pytest
 
-from ipclab.claims import catalogue
+from ipclab.claims import Text, Verdict, catalogue
 from tests.support.evidence import changed, rows_of, verdict_of
 
 HUNG = {"outcome": "hung", "stuck_in": "Lib/multiprocessing/connection.py:1 _recv"}
 BACK = {"outcome": "returned"}
+RAISED = {"outcome": "raised", "error": "ValueError: no"}
 NONE = {"k": 0, "n": 6}
 WRITING = ["writing end in main", "writing end in reader"]
 ENDS = [*WRITING, "reading end in main", "reading end in writer"]
-STATE = {"read": [42, 42], "added": 400, "asked": 30, "again": False}
-MESSAGES = {"read": [42, None], "added": None, "asked": 1, "again": True}
-BOTH = {"read": [42, 42], "added": 400, "asked": 1, "again": True}
+STATE = {"read": [42, 42], "added": 400, "asked": 30, "again_by": "nobody"}
+MESSAGES = {"read": [42, None], "added": None, "asked": 1, "again_by": "server"}
+BOTH = {"read": [42, 42], "added": 400, "asked": 1, "again_by": "client"}
+CALM_PIPE = {
+    "got": ["200000 bytes: 200000 A, 0 B"],
+    "above": {"k": 0, "n": 6},
+    "readers": [BACK, HUNG],
+    "shared_reading": {"k": 0, "n": 6},
+}
 
 
 def cells(*needed: str) -> list[dict[str, Any]]:
@@ -82,6 +89,9 @@ USUAL: dict[str, dict[str, Any]] = {
         "atomic": NONE,
         "above": {"k": 6, "n": 6},
         "locked": NONE,
+        "one_each": NONE,
+        "shared_reading": {"k": 6, "n": 6},
+        "both_locked": NONE,
     },
 }
 
@@ -95,13 +105,13 @@ OPPOSITES: list[tuple[str, str, dict[str, Any], str]] = [
     (
         "brokers_as_middleware",
         "none does anything",
-        {"brokers": {"Redis": {**STATE, "added": 399}, "RabbitMQ": {**MESSAGES, "again": False}}},
+        {"brokers": {"Redis": {**STATE, "added": 399}, "RabbitMQ": {**MESSAGES, "again_by": "nobody"}}},
         "refuted",
     ),
     (
         "brokers_as_middleware",
         "RabbitMQ loses the message of a killed consumer",
-        {"brokers.RabbitMQ.again": False},
+        {"brokers.RabbitMQ.again_by": "nobody"},
         "holds when",
     ),
     (
@@ -121,12 +131,9 @@ OPPOSITES: list[tuple[str, str, dict[str, Any], str]] = [
     ("pipe_two_ends", "one of them is enough", {"cells": cells(WRITING[0])}, "holds when"),
     ("pipe_not_process_safe", "a lock does not help", {"locked.k": 1}, "holds"),
     ("pipe_not_process_safe", "small messages are not safe either", {"atomic.k": 1}, "holds"),
-    (
-        "pipe_not_process_safe",
-        "nothing is mixed up",
-        {"got": ["200000 bytes: 200000 A, 0 B"], "above": NONE, "readers": [BACK, BACK]},
-        "refuted",
-    ),
+    ("pipe_not_process_safe", "a lock for each end does not help", {"both_locked.k": 1}, "holds"),
+    ("pipe_not_process_safe", "one process per end is not safe either", {"one_each.k": 1}, "holds"),
+    ("pipe_not_process_safe", "nothing is mixed up", CALM_PIPE, "refuted"),
 ]
 
 
@@ -158,12 +165,122 @@ def test_the_evidence_is_shown_with_what_matters_most_marked(name: str) -> None:
     assert any(row.key for row in rows)
 
 
-def test_a_single_corrupted_race_makes_pipes_unsafe() -> None:
-    calm = {"got": ["200000 bytes: 200000 A, 0 B"], "readers": [BACK, BACK], "above": {"k": 1, "n": 6}}
-    assert (
-        verdict_of("pipe_not_process_safe", changed(USUAL["pipe_not_process_safe"], calm)).kind
-        == "holds when"
+def found(name: str, changes: dict[str, Any]) -> Verdict:
+    return verdict_of(name, changed(USUAL[name], changes))
+
+
+def test_a_single_corrupted_race_of_writers_makes_pipes_unsafe_for_writers() -> None:
+    seen = found("pipe_not_process_safe", {**CALM_PIPE, "above": {"k": 1, "n": 6}})
+    assert seen.kind == "holds when"
+    assert seen.why.en == (
+        "several processes write to one end messages above PIPE_BUF (4096 bytes with the header, of a "
+        "one-way pipe); one process per end is safe, and so is a lock for each end"
     )
+    assert seen.why.zh == (
+        "多个进程向同一端写入超过 PIPE_BUF（单向管道，含头部 4096 字节）的消息；"
+        "每端只有一个进程，或每端配一把锁，则是安全的"
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"readers": [HUNG, HUNG]}, id="by force"),
+        pytest.param({"shared_reading": {"k": 1, "n": 6}}, id="by chance"),
+    ],
+)
+def test_a_message_that_readers_took_apart_makes_pipes_unsafe_for_readers(changes: dict[str, Any]) -> None:
+    seen = found("pipe_not_process_safe", {**CALM_PIPE, **changes})
+    assert seen.kind == "holds when"
+    assert seen.why.en.startswith("several processes read from one end; one process per end is safe")
+    assert seen.why.zh.startswith("多个进程从同一端读取；每端只有一个进程")
+
+
+def test_a_reader_that_waits_while_the_other_has_the_message_is_no_harm() -> None:
+    seen = found("pipe_not_process_safe", {"readers": [BACK, HUNG], "shared_reading": NONE})
+    assert "read from" not in seen.why.en
+    assert "读取" not in seen.why.zh
+
+
+def test_a_queue_that_only_a_killed_reader_blocks_minds_get_alone() -> None:
+    seen = found("queue_process_safe", {"after_writer": BACK})
+    assert seen.kind == "holds when"
+    assert seen.why.en == (
+        "no process is killed inside get(): the lock that it held blocks the others for ever"
+    )
+    assert seen.why.zh == "没有进程在 get() 中被杀：它持有的锁会让其他进程永远阻塞"
+
+
+def test_a_queue_that_only_a_killed_writer_blocks_minds_put_alone() -> None:
+    seen = found("queue_process_safe", {"after_reader": BACK})
+    assert seen.kind == "holds when"
+    assert seen.why.en == (
+        "no process is killed inside put(): the half message that it left blocks the others for ever"
+    )
+    assert seen.why.zh == "没有进程在 put() 中被杀：它留下的半条消息会让其他进程永远阻塞"
+
+
+def test_a_queue_whose_reader_fails_after_a_kill_is_not_said_to_block_it() -> None:
+    seen = found("queue_process_safe", {"after_reader": BACK, "after_writer": RAISED})
+    assert seen.kind == "holds when"
+    assert seen.why.en.endswith("harms the others")
+    assert "阻塞" not in seen.why.zh
+
+
+def test_a_queue_that_refuses_in_put_drops_nothing_behind_its_back() -> None:
+    seen = found("queue_any_type", {"lost": {}, "refused": ["lambda"], "received": [1, 2]})
+    assert seen.kind == "refuted"
+    assert seen.why.en == "it delivers only what pickle can carry; the rest is refused by put()"
+    assert seen.why.zh == "它只送达可以 pickle 的对象；其余的被 put() 拒绝"
+
+
+def test_a_queue_that_refuses_some_is_not_said_to_take_anything() -> None:
+    seen = found("queue_any_type", {"refused": ["generator"]})
+    assert "takes anything" not in seen.why.en
+    assert "什么都接收" not in seen.why.zh
+
+
+def test_a_queue_that_pickles_at_once_lets_no_later_change_travel_along() -> None:
+    seen = found("queue_any_type", {"received": [1, 2]})
+    assert seen.kind == "refuted"
+    assert seen.why.en.endswith("the rest is dropped behind the back of put()")
+    assert seen.why.zh.endswith("其余的在 put() 返回后被悄悄丢弃")
+
+
+def test_a_queue_that_delivers_everything_may_still_deliver_it_changed() -> None:
+    seen = found("queue_any_type", {"lost": {}})
+    assert seen.kind == "refuted"
+    assert seen.why.en == "what is changed after put() may arrive changed"
+    assert seen.why.zh == "put() 之后再修改的对象可能以修改后的内容到达"
+
+
+def test_the_verdict_on_brokers_says_who_brings_a_message_back() -> None:
+    seen = found("brokers_as_middleware", {})
+    assert seen.why.en.endswith(
+        "; Redis keeps a killed consumer's message until a client moves it back; RabbitMQ sends a killed "
+        "consumer's message again by itself"
+    )
+    assert seen.why.zh.endswith("；被杀消费者的消息：Redis 保留到客户端移回，RabbitMQ 会自行重新投递")
+
+
+def test_no_broker_is_said_to_redeliver_by_itself_where_a_client_had_to_help() -> None:
+    seen = found("brokers_as_middleware", {"brokers.RabbitMQ.again_by": "client"})
+    assert "by itself" not in seen.why.en
+    assert "自行" not in seen.why.zh
+
+
+def test_a_broker_that_answers_at_once_with_nothing_does_not_carry_messages() -> None:
+    seen = found("brokers_as_middleware", {"brokers.RabbitMQ.asked": None})
+    assert "messages go through Redis;" in seen.why.en
+    assert "传递消息用 Redis；" in seen.why.zh
+
+
+def test_a_consumer_that_never_had_its_message_is_shown_to_have_asked_in_vain() -> None:
+    seen = changed(USUAL["brokers_as_middleware"], {"brokers.Memcached.asked": None})
+    [row] = [row for row in rows_of("brokers_as_middleware", seen) if row.what.en == "Memcached"]
+    assert isinstance(row.value, Text)
+    assert "asked for a message in vain;" in row.value.en
+    assert "为一条消息询问未果；" in row.value.zh
 
 
 def test_the_ends_that_are_enough_to_close_are_named() -> None:
@@ -172,6 +289,6 @@ def test_the_ends_that_are_enough_to_close_are_named() -> None:
 
 def test_a_manager_over_the_loopback_refutes_too() -> None:
     seen = changed(USUAL["manager_one_computer"], {"two_networks": False})
-    found = verdict_of("manager_one_computer", seen)
-    assert found.kind == "refuted"
-    assert found.why.en.endswith("(seen over the loopback only)")
+    refuted = verdict_of("manager_one_computer", seen)
+    assert refuted.kind == "refuted"
+    assert refuted.why.en.endswith("(seen over the loopback only)")

@@ -24,6 +24,7 @@ def seen_of(data: dict[str, bool]) -> dict[str, Any]:
 
 ALL_PLAIN = dict.fromkeys(["global number", "global list", "list argument", "class attribute"], True)
 ENDED = {"lines": ["main done", "child done"], "code": 0, "error": ""}
+NO_PULSE_LOST = {"forced_pulse": True, "pulse_false.k": 0}
 RACE = {"with_loss": {"k": 0, "n": 5}, "lost": 0, "updates": 1000}
 CHANGES = ["variable", "working_directory", "environment", "open_file", "file_limit"]
 TIMINGS = [{"elapsed_s": 0.1 * n, "cpu_s": 0.1 * n} for n in (1, 2, 4, 8)]
@@ -170,20 +171,20 @@ OPPOSITES: list[tuple[str, str, dict[str, Any], str]] = [
     ("process_resources", "a thread has files of its own", {"by_thread.open_file": False}, "refuted"),
     ("mutex", "updates are lost under the lock", {"lost_with": 7}, "refuted"),
     ("mutex", "one gets in between in spite of it", {"forced_with": 1}, "refuted"),
-    ("mutex", "nothing is lost without it", {"forced_without": 0}, "refuted"),
+    ("mutex", "nothing is lost without it", {"forced_without": 0, "lost_without": 0}, "refuted"),
     ("mutex", "no rogue and no death harm it", {"forced_rogue": 0, "owner_killed": BACK}, "holds"),
     ("semaphore", "it lets more in", {"most_inside": 5}, "refuted"),
     ("semaphore", "one of 1 is no lock", {"most_inside_of_one": 2}, "refuted"),
     (
         "semaphore",
         "its count cannot be wrong",
-        {"most_after_extra_release": 2, "after_a_killed_holder": 2},
+        {"most_after_extra_release": 2, "after_a_killed_holder": 2, "after_all_killed": BACK},
         "holds",
     ),
     ("event", "it does not block", {"before_set": BACK}, "refuted"),
     ("event", "not all are woken", {"woken": 1}, "refuted"),
     ("event", "clear() does not clear", {"after_clear": BACK}, "refuted"),
-    ("event", "pulses and deaths do no harm", {"forced_pulse": True, "set_after_a_kill": BACK}, "holds"),
+    ("event", "pulses and deaths do no harm", {**NO_PULSE_LOST, "set_after_a_kill": BACK}, "holds"),
     ("thread_scheduling", "threads are unknown to the kernel", {"own_ids": 1, "tasks": 1}, "refuted"),
     ("thread_scheduling", "coroutines are known to it", {"coroutine_ids": 100}, "refuted"),
     (
@@ -281,3 +282,88 @@ def test_the_evidence_is_shown_in_both_languages(name: str) -> None:
     assert len(rows) >= 3
     assert all(row.what.en and row.what.zh for row in rows)
     assert len({row.what for row in rows}) == len(rows)
+
+
+def test_an_event_that_keeps_its_pulses_is_told_to_hang_after_a_death_and_no_more() -> None:
+    seen = verdict("event", NO_PULSE_LOST)
+    assert seen.kind == "holds when"
+    assert seen.why.en == "no waiter dies while it waits: after a waiter's death set() itself hangs"
+    assert seen.why.zh == "没有等待者在等待中死亡。等待者被杀之后，set() 本身会永远阻塞"
+
+
+def test_an_event_that_survives_a_death_is_told_to_lose_pulses_and_no_more() -> None:
+    seen = verdict("event", {"set_after_a_kill": BACK})
+    assert seen.kind == "holds when"
+    assert seen.why.en == (
+        "the flag stays set until the waiters have gone on: after a set and clear at once wait() may return "
+        "False"
+    )
+    assert seen.why.zh == "标志保持为真直到等待者都继续执行。set 后立刻 clear，wait() 可能返回 False"
+
+
+def test_a_pulse_that_was_lost_by_chance_alone_counts_too() -> None:
+    seen = verdict("event", {"forced_pulse": True, "set_after_a_kill": BACK})
+    assert seen.kind == "holds when"
+
+
+def test_a_set_that_raises_after_a_death_is_not_said_to_hang() -> None:
+    seen = verdict("event", {**NO_PULSE_LOST, "set_after_a_kill": RAISED})
+    assert seen.why.en.endswith("set() itself fails")
+    assert seen.why.zh.endswith("set() 本身会失败")
+
+
+def test_a_mutex_that_outlives_its_owner_only_needs_to_be_taken_by_all() -> None:
+    seen = verdict("mutex", {"owner_killed": BACK})
+    assert seen.kind == "holds when"
+    assert seen.why.en == "every process that touches the data takes the lock"
+    assert seen.why.zh == "所有访问该数据的进程都先取锁"
+
+
+def test_a_mutex_that_no_rogue_harms_only_needs_its_owner_to_live() -> None:
+    seen = verdict("mutex", {"forced_rogue": 0})
+    assert seen.kind == "holds when"
+    assert seen.why.en == "no process dies while it holds the lock"
+    assert seen.why.zh == "没有进程在持锁时死亡"
+
+
+def test_a_mutex_that_is_lost_with_a_waiter_needs_waiters_to_live() -> None:
+    seen = verdict("mutex", {"forced_rogue": 0, "owner_killed": BACK, "waiter_killed": HUNG})
+    assert seen.kind == "holds when"
+    assert seen.why.en == "no process dies while it waits for the lock"
+    assert seen.why.zh == "没有进程在等锁时死亡"
+
+
+def test_updates_that_were_lost_by_chance_alone_show_that_the_mutex_is_needed() -> None:
+    assert verdict("mutex", {"forced_without": 0}).kind == "holds when"
+
+
+def test_a_semaphore_whose_permits_outlive_their_holder_only_minds_extra_releases() -> None:
+    seen = verdict("semaphore", {"after_a_killed_holder": 2, "after_all_killed": BACK})
+    assert seen.kind == "holds when"
+    assert seen.why.en == (
+        "every release follows an acquire: the counter has no owner, so an extra release lets 1 more in for "
+        "good"
+    )
+    assert (
+        seen.why.zh == "每次 release 之前都有 acquire。计数器没有所有者，多一次 release 就永久多放进 1 个进程"
+    )
+
+
+def test_a_semaphore_that_minds_no_extra_release_only_needs_its_holders_to_live() -> None:
+    seen = verdict("semaphore", {"most_after_extra_release": 2})
+    assert seen.kind == "holds when"
+    assert seen.why.en == "no holder dies: the counter has no owner, so a killed holder's permit is gone"
+    assert seen.why.zh == "持有者不会死亡。计数器没有所有者，被杀的持有者的名额永远丢失"
+
+
+def test_a_semaphore_that_loses_a_permit_with_a_waiter_says_so() -> None:
+    seen = verdict("semaphore", {"after_a_killed_waiter": 1})
+    assert "no waiter dies" in seen.why.en
+    assert "a killed waiter takes a permit with it" in seen.why.en
+    assert "被杀的等待者会带走一个名额" in seen.why.zh
+
+
+def test_a_semaphore_of_1_that_is_no_lock_is_refuted_by_its_own_numbers() -> None:
+    seen = verdict("semaphore", {"most_inside_of_one": 2})
+    assert seen.why.en == "2 were inside a semaphore of 1, and 1 inside a lock"
+    assert seen.why.zh == "值为 1 的信号量内同时有 2 个进程，锁内有 1 个"

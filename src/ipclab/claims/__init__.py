@@ -23,6 +23,7 @@ from ipclab.claims.base import (
     VerdictKind,
     holds,
     holds_when,
+    joined,
     refuted,
 )
 from ipclab.claims.bench import Bench
@@ -48,6 +49,7 @@ __all__ = [
     "VerdictKind",
     "holds",
     "holds_when",
+    "joined",
     "main",
     "refuted",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
@@ -61,6 +61,12 @@ class Verdict(msgspec.Struct, frozen=True):
 
     kind: VerdictKind
     why: Text
+
+
+def joined(parts: Iterable[Text], en: str = ", and ", zh: str = "，且") -> Text:
+    """These parts as one text, with these words between them."""
+    parts = list(parts)
+    return Text(en.join(part.en for part in parts), zh.join(part.zh for part in parts))
 
 
 def holds(en: str, zh: str) -> Verdict:
