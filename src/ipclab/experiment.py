@@ -49,6 +49,11 @@ STANDARD_CHANNELS = (
 """Every channel of the lab in the modes that differ in what they promise."""
 _WORKLOADS: frozenset[Workload] = frozenset(get_args(Workload))
 _OVER_CHANNELS = _WORKLOADS - SHARED_WORKLOADS - {"client"}
+_MEASURED = _OVER_CHANNELS - {"crash", "order"}
+"""Of channels. What a crash or an order trial sends has sizes of its own, and goes one message at a time: of
+a window the history would tell when it was handed over, and not when each message was."""
+_TIMED = _MEASURED | SHARED_WORKLOADS - {"forced"}
+"""The others last as long as what they do."""
 
 
 class _Option(NamedTuple):
@@ -66,16 +71,17 @@ _OPTIONS: Mapping[str, _Option] = {
         "--producers", _WORKLOADS - {"forced", "client"}, "has no producers to choose", "throughput"
     ),
     "consumers": _Option("--consumers", _OVER_CHANNELS, "has no consumers to choose", "throughput"),
-    "window": _Option("--window", _OVER_CHANNELS, "has no window", "throughput"),
-    # What a crash or an order trial sends has sizes of its own.
-    "size_bytes": _Option(
-        "--size", _OVER_CHANNELS - {"crash", "order"}, "has no message size to choose", "throughput"
-    ),
+    "window": _Option("--window", _MEASURED, "has no window", "throughput"),
+    "size_bytes": _Option("--size", _MEASURED, "has no message size to choose", "throughput"),
+    "duration_s": _Option("--duration", _TIMED, "has no length to choose", "throughput"),
+    "warmup_s": _Option("--warmup", _TIMED, "has no warm-up", "throughput"),
     "rate_per_s": _Option("--rate", frozenset({"paced"}), "sends nothing at a given rate", "latency"),
     "faults": _Option("--fault", frozenset({"crash"}), "has no faults", "crash"),
     "targets": _Option("--target", frozenset({"crash"}), "has no faults", "crash"),
 }
 """Those that not every workload has a use for, by their names in a request."""
+_SETTINGS = _OPTIONS.keys() & set(TrialSpec.__struct_fields__)
+"""Those of them that are settings of a trial; the others choose among trials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +130,11 @@ class Request:
     def trial(self, **settings: Any) -> TrialSpec:
         """A trial with these settings, each overridden by what the user asked for. Not checked yet."""
         workload = settings["workload"]
-        names = [] if workload in ("forced", "client") else ["duration_s", "warmup_s"]
-        choices = ("producers", "consumers", "size_bytes", "window", "rate_per_s")
-        names += [name for name in choices if workload in _OPTIONS[name].workloads]
-        asked = {name: value for name in names if (value := getattr(self, name)) is not None}
+        asked = {
+            name: value
+            for name in _SETTINGS
+            if workload in _OPTIONS[name].workloads and (value := getattr(self, name)) is not None
+        }
         start_method = self.start_method or startmethod.default()
         return TrialSpec(**{"start_method": start_method, "seed": self.seed, **settings, **asked})
 

@@ -67,6 +67,8 @@ def test_an_unknown_name_gets_the_nearest_ones_or_all(refused: Refused, argument
         ("throughput --backend pipe --rate 100", "leave out --rate, or take the experiment latency"),
         ("latency --backend pipe --fault kill", "leave out --fault, or take the experiment crash"),
         ("crash --backend queue --size 64KiB", "leave out --size, or take the experiment throughput"),
+        ("order --backend queue --duration 60", "leave out --duration, or take the experiment throughput"),
+        ("crash --backend redis-list --window 10", "leave out --window, or take the experiment throughput"),
         ("latency --backend queue --warmup nan", "warmup_s must be a number not below 0, not nan"),
     ],
 )
@@ -127,6 +129,17 @@ def test_a_results_folder_that_cannot_be_made_is_found_out_before_a_server_is_st
     ended = ipclab("run", "latency", "--backend", "redis-list", "--provider", "native", "--results", folder)
     assert ended.code == 2
     assert f"the results folder {folder} cannot be written" in ended.line
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_folder_where_latest_belongs_is_found_out_before_a_server_is_started(
+    ipclab: Ipclab, here: Path, tmp_path: Path
+) -> None:
+    (here / "results" / "latest").mkdir(parents=True)
+    ended = ipclab("run", "latency", "--backend", "redis-list", "--provider", "native")
+    assert ended.code == 2
+    assert "results/latest is a folder" in ended.line
+    assert [path.name for path in (here / "results").iterdir()] == ["latest"]
     assert not (tmp_path / "state").exists()
 
 

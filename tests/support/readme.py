@@ -16,7 +16,10 @@ from ipclab.backends.registry import Variant
 from ipclab.brokers import KINDS
 from tests.support.documents import CHECKOUT
 
-SHORT = ("--repeats", "1", "--duration", "0.05", "--warmup", "0.02")
+ONCE = ("--repeats", "1")
+SHORT = (*ONCE, "--duration", "0.05", "--warmup", "0.02")
+UNTIMED = ("crash", "order", "client")
+"""Experiments that refuse a length, as they last as long as what they do."""
 BROKER_COMMANDS = ("up", "down", "status")
 
 
@@ -56,10 +59,16 @@ class Reader:
             program = [sys.executable, "-c", "from ipclab.cli import main; main()", *words[1:]]
         state = {"IPCLAB_STATE_DIR": str(self.folder / "state")}
         return subprocess.run(
-            [*program, *(SHORT if measures else ())],
+            [*program, *(_shortened(words) if measures else ())],
             cwd=self.folder,
             env=os.environ | state | self.variables,
             capture_output=True,
             text=True,
             timeout=110,
         )
+
+
+def _shortened(words: list[str]) -> tuple[str, ...]:
+    """The options that make this run as short as it can be."""
+    experiment = Path(words[1]).stem if words[0] == "python" else next(iter(words[2:]), "")
+    return ONCE if experiment in UNTIMED else SHORT

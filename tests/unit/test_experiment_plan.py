@@ -198,6 +198,23 @@ def test_a_rate_goes_to_paced_trials_and_a_size_never_to_counters() -> None:
     assert asked.trial(workload="counter", backend=Variant("value")).size_bytes == 1024
 
 
+def test_a_window_never_goes_to_trials_that_send_one_message_at_a_time() -> None:
+    for workload in ("crash", "order"):
+        assert request(window=100).trial(workload=workload, backend=Variant("redis-list")).window == 1
+
+
+@pytest.mark.parametrize("workload", ["crash", "order", "client", "forced"])
+def test_a_length_never_goes_to_trials_that_last_as_long_as_what_they_do(workload: str) -> None:
+    spec = request(duration_s=60.0, warmup_s=9.0).trial(workload=workload, backend=Variant("queue"))
+    assert (spec.duration_s, spec.warmup_s) == (3.0, 0.5)
+
+
+@pytest.mark.parametrize("workload", ["stream", "paced", "ping-pong", "counter", "register", "lock"])
+def test_a_length_goes_to_all_trials_that_are_measured(workload: str) -> None:
+    spec = request(duration_s=60.0, warmup_s=9.0).trial(workload=workload, backend=Variant("queue"))
+    assert (spec.duration_s, spec.warmup_s) == (60.0, 9.0)
+
+
 @pytest.mark.parametrize("workload", ["crash", "order"])
 def test_a_size_never_goes_to_trials_that_have_sizes_of_their_own(workload: str) -> None:
     assert request(size_bytes=65536).trial(workload=workload, backend=Variant("queue")).size_bytes == 1024
@@ -238,6 +255,35 @@ def test_a_size_never_goes_to_trials_that_have_sizes_of_their_own(workload: str)
         ("client", "queue", {"window": 1}, "leave out --window"),
         ("race", "value", {"consumers": 2}, "with these options race has no consumers to choose"),
         ("client", "queue", {"producers": 2}, "with these options client has no producers to choose"),
+        (
+            "crash",
+            "redis-stream",
+            {"window": 10},
+            "with these options crash has no window: leave out --window",
+        ),
+        (
+            "order",
+            "redis-stream",
+            {"window": 10},
+            "with these options order has no window: leave out --window",
+        ),
+        (
+            "crash",
+            "queue",
+            {"duration_s": 60.0},
+            "with these options crash has no length to choose: "
+            "leave out --duration, or take the experiment throughput",
+        ),
+        ("order", "queue", {"duration_s": 60.0}, "leave out --duration"),
+        ("client", "queue", {"duration_s": 60.0}, "leave out --duration"),
+        (
+            "crash",
+            "queue",
+            {"warmup_s": 9.0},
+            "with these options crash has no warm-up: leave out --warmup, or take the experiment throughput",
+        ),
+        ("order", "queue", {"warmup_s": 0.0}, "leave out --warmup"),
+        ("client", "queue", {"warmup_s": 9.0}, "leave out --warmup"),
     ],
 )
 def test_what_no_trial_has_a_use_for_is_refused(
@@ -252,9 +298,10 @@ def test_what_no_trial_has_a_use_for_is_refused(
     [
         ("comparison", "pipe", {"rate_per_s": 100.0, "size_bytes": 64}),
         ("round_trip", "pipe", {"size_bytes": 64}),
-        ("crash", "redis-stream", {"faults": ("kill",), "targets": ("consumer",), "window": 10}),
-        ("order", "redis-stream", {"window": 10, "consumers": 1}),
+        ("crash", "redis-stream", {"faults": ("kill",), "targets": ("consumer",)}),
+        ("order", "redis-stream", {"consumers": 1}),
         ("race", "value", {"producers": 3}),
+        ("comparison", "redis-list", {"window": 10}),
     ],
 )
 def test_what_some_trial_has_a_use_for_is_taken(name: str, backend: str, asked: dict[str, object]) -> None:
@@ -267,9 +314,14 @@ def test_where_all_trials_at_a_rate_are_impossible_it_says_why() -> None:
         experiment.load("comparison").plan(request("queue", rate_per_s=1e12))
 
 
+@pytest.mark.parametrize("name", ["comparison", "latency", "race", "round_trip", "throughput"])
+def test_every_experiment_that_measures_takes_a_length(name: str) -> None:
+    assert experiment.load(name).plan(request(duration_s=1.0, warmup_s=0.5, repeats=1)).trials
+
+
 @pytest.mark.parametrize("name", experiment.names())
-def test_every_experiment_takes_a_length_and_a_seed(name: str) -> None:
-    assert experiment.load(name).plan(request(duration_s=1.0, warmup_s=0.5, seed=2, repeats=1)).trials
+def test_every_experiment_takes_a_seed(name: str) -> None:
+    assert experiment.load(name).plan(request(seed=2, repeats=1)).trials
 
 
 @pytest.mark.parametrize("name", experiment.names())

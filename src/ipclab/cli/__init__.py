@@ -6,7 +6,8 @@ Data goes to stdout, everything else to stderr. A command is imported when it is
 
 from __future__ import annotations
 
-import contextlib
+import copy
+import functools
 import importlib
 import os
 import signal
@@ -14,11 +15,12 @@ import sys
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from ipclab import __version__
+from ipclab.cli.streams import prepare, say, tell
 
 COMMANDS = {
     "run": "ipclab.cli.run:run",
@@ -61,7 +63,10 @@ class _LazyGroup(click.Group):
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
-        return command
+        guarded = copy.copy(command)
+        assert command.callback is not None
+        guarded.callback = _unseen_by_click(command.callback)
+        return guarded
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -95,16 +100,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the program ``ipclab``; always exits."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
+    prepare()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Ignored from the start is what nohup asks for.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _terminate_in(os.getpid()))
-    try:
-        sys.exit(_run(arguments, debug))
-    except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    sys.exit(_run(arguments, debug))
 
 
 def _run(arguments: list[str], debug: bool) -> int:
@@ -115,12 +116,12 @@ def _run(arguments: list[str], debug: bool) -> int:
     except SystemExit as stop:
         code = int(stop.code or 0)
         if code > _BY_SIGNAL:
-            _say("told to end; everything that was started has been ended")
-        # Click ends with 1 when the reader of our output has gone, no error; commands return their code.
+            say("told to end; everything that was started has been ended")
+        # Click ends with 1 when nobody reads its help, which is no error. Commands return their code.
         return 0 if code == 1 else code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told in one line, whatever it is
         if debug:
-            traceback.print_exc()
+            tell(traceback.format_exc())
         return _explain(error)
     return int(code or 0)
 
@@ -130,17 +131,17 @@ def _explain(error: BaseException) -> int:
     from ipclab.errors import IpclabError
 
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        _say("interrupted; everything that was started has been ended")
+        say("interrupted; everything that was started has been ended")
         return INTERRUPTED
     if isinstance(error, click.ClickException):
-        _say(error.format_message(), hint=_help_hint(error))
+        say(f"{error.format_message()}{_help_hint(error)}")
         return 2
     if isinstance(error, IpclabError):
-        _say(str(error))
+        say(str(error))
         return error.exit_code
     cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
     defect = "" if isinstance(error, OSError) else "a defect of ipclab: "
-    _say(f"{cause} ({defect}'ipclab --debug …' shows where)")
+    say(f"{cause} ({defect}'ipclab --debug …' shows where)")
     return 1
 
 
@@ -156,10 +157,25 @@ def _help_hint(error: click.ClickException) -> str:
     return ""
 
 
-def _say(message: str, hint: str = "") -> None:
-    # A terminal that was closed takes no words.
-    with contextlib.suppress(OSError):
-        click.echo(f"ipclab: {message}{hint}", err=True)
+def _unseen_by_click(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """The callback of a command, with what Click would take for something else kept from it.
+
+    Any pipe that breaks is to Click a reader that has gone, and ends the program with no word and a code of
+    Click's own. Readers are the business of ``streams``, so within a command it is an error like any other.
+    To an interruption Click adds an empty line, and fails where stderr has been interrupted as well.
+    """
+
+    @functools.wraps(callback)
+    def call(*args: Any, **settings: Any) -> Any:
+        try:
+            return callback(*args, **settings)
+        except BrokenPipeError as error:
+            raise OSError(str(error)) from error
+        except KeyboardInterrupt as error:
+            tell("\n")
+            raise click.Abort from error
+
+    return call
 
 
 def _terminate_in(lab: int) -> Callable[[int, FrameType | None], None]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from ipclab.cli.options import SECONDS
+from ipclab.cli.options import SECONDS, write
+from ipclab.cli.streams import put
 
 if TYPE_CHECKING:
     from ipclab.checks import Verdict
@@ -46,27 +47,23 @@ def check(
     Exit codes: 0 valid; 1 invalid, with a counterexample; 2 the file is malformed; 3 unknown.
     """
     from ipclab.checks import check as verify
-    from ipclab.errors import ResultsError
     from ipclab.history import read
 
     chosen = cast("Model | None", model)
     history = read(file, chosen)
     verdict = verify(history, chosen, guarantee=cast("Guarantee | None", guarantee), budget_s=budget)
-    click.echo(_as_json(verdict) if format_ == "json" else _as_text(history, verdict))
+    put(_as_json(verdict) if format_ == "json" else _as_text(history, verdict))
     if html is not None:
         from ipclab.checks.page import page
 
-        try:
-            html.write_text(page(history, verdict), encoding="utf-8")
-        except OSError as error:
-            raise ResultsError(f"cannot write {html}: {error.strerror}; name another file") from error
+        write(html, page(history, verdict))
     return EXIT_CODES[verdict.verdict]
 
 
-def _as_json(verdict: Verdict) -> str:
+def _as_json(verdict: Verdict) -> bytes:
     import msgspec
 
-    return msgspec.json.format(msgspec.json.encode(verdict), indent=2).decode()
+    return msgspec.json.format(msgspec.json.encode(verdict), indent=2)
 
 
 def _as_text(history: History, verdict: Verdict) -> str:

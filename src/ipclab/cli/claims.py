@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ipclab.cli.options import provider_options
+from ipclab.cli.options import provider_options, write
+from ipclab.cli.streams import put, say, tell
 from ipclab.errors import ResultsError
 
 if TYPE_CHECKING:
@@ -90,16 +91,17 @@ def claims(
         from ipclab.claims.page import pages
 
         for name, text in pages(runs, chosen).items():
-            (docs / name).write_text(text)
+            write(docs / name, text)
     text = "\n\n".join(_rendered(run, format_, language, to_file=output is not None) for run in runs)
     if output is not None:
-        output.write_text(f"{text}\n")
+        write(output, f"{text}\n")
     elif not (live and format_ == "table" and not kept):
-        click.echo(text)
+        # JSON is UTF-8 wherever it goes: what reads it back takes it for nothing else.
+        put(text.encode() if format_ == "json" else text)
     outcomes = [outcome for run in runs for outcome in run.outcomes]
     for outcome in outcomes:
         if outcome.differs or outcome.state == "failed":
-            _note(_complaint(outcome))
+            say(_complaint(outcome))
     return exit_code(outcomes)
 
 
@@ -151,15 +153,11 @@ def _check_writable(path: Path) -> None:
         raise ResultsError(f"cannot write {path}: {error.strerror}; name another place") from error
 
 
-def _note(line: str) -> None:
-    click.echo(f"ipclab: {line}", err=True)
-
-
 class _Quiet:
     """For a log: only what takes long or goes wrong."""
 
     def note(self, line: str) -> None:
-        _note(line)
+        say(line)
 
     def starting(self, index: int, name: str, claim: Claim[Any]) -> None:
         pass
@@ -175,14 +173,14 @@ class _Cards(_Quiet):
         self._language = language
 
     def starting(self, index: int, name: str, claim: Claim[Any]) -> None:
-        from ipclab.claims.words import say
+        from ipclab.claims import words
 
-        click.echo(f"{claim.number}. {say(claim.statement, self._language)}\n")
+        put(f"{claim.number}. {words.say(claim.statement, self._language)}\n")
 
     def finished(self, outcome: Outcome, conditions: Conditions) -> None:
         from ipclab.claims.table import card
 
-        click.echo(f"\n{card(outcome, conditions, self._language)}\n")
+        put(f"\n{card(outcome, conditions, self._language)}\n")
 
 
 class _Bar(_Quiet):
@@ -193,7 +191,7 @@ class _Bar(_Quiet):
 
     def starting(self, index: int, name: str, claim: Claim[Any]) -> None:
         self.clear()
-        click.echo(f"{index + 1} of {self._total}: {name}", err=True, nl=False)
+        tell(f"{index + 1} of {self._total}: {name}")
 
     def note(self, line: str) -> None:
         self.clear()
@@ -201,7 +199,7 @@ class _Bar(_Quiet):
 
     def clear(self) -> None:
         """Empty the line."""
-        click.echo("\r\x1b[K", err=True, nl=False)
+        tell("\r\x1b[K")
 
 
 @contextlib.contextmanager

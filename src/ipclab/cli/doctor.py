@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ipclab.cli.streams import put
 from ipclab.cli.tables import table
 
 
@@ -33,7 +34,7 @@ def doctor() -> int:
         *[[f"library {name}", version] for name, version in found.libraries.items()],
         *[[kind, outlook(kind)] for kind in KINDS],
     ]
-    click.echo(table(["", "here"], rows))
+    put(table(["", "here"], rows))
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ipclab.cli.options import RESULTS, emit, output_options
+from ipclab.cli.streams import put
 from ipclab.cli.tables import table
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ def list_experiments(results: Path) -> None:
     from ipclab.experiment import load, names
     from ipclab.results.store import Store
 
-    click.echo(table(["experiment", "question"], [[name, load(name).question] for name in names()]))
+    put(table(["experiment", "question"], [[name, load(name).question] for name in names()]))
     kept = Store(results).runs()
     if kept:
-        click.echo()
-        click.echo(table(["results, oldest first"], [[name] for name in kept]))
+        put()
+        put(table(["results, oldest first"], [[name] for name in kept]))
 
 
 @click.command()
@@ -71,20 +72,20 @@ def backends() -> None:
             ]
         )
     header = ["channel", "delivery", "may lose at", "order", "durable", "confirm", "reach", "shape", "broker"]
-    click.echo(table(header, rows))
-    click.echo()
+    put(table(header, rows))
+    put()
     faces: tuple[Face, ...] = ("counter", "register", "lock")
     for face in faces:
         header = [face, "safe disciplines", "unsafe disciplines", "reach", "broker"]
-        click.echo(table(header, [_shared(face, name) for name in registry.backend_names(face)]))
-        click.echo()
+        put(table(header, [_shared(face, name) for name in registry.backend_names(face)]))
+        put()
     rows = []
     for name in registry.channel_names():
         options = registry.channel_class(Variant(name)).options
         rows += [[name, option.name, _values(option), str(option.default), option.help] for option in options]
-    click.echo(table(["option of", "name", "values", "default", "meaning"], rows))
-    click.echo()
-    click.echo(table(["broker", "here"], [[kind, outlook(kind)] for kind in KINDS]))
+    put(table(["option of", "name", "values", "default", "meaning"], rows))
+    put()
+    put(table(["broker", "here"], [[kind, outlook(kind)] for kind in KINDS]))
 
 
 def _shared(face: Face, name: str) -> list[str]:

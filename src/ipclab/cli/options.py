@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from ipclab.cli.streams import put
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant
@@ -102,21 +103,24 @@ RESULTS = click.option(
 
 def emit(result: Result, format_: Format, output: Path | None) -> None:
     """Put a result out in one of ``FORMATS``, to stdout or into a file. Raises ResultsError."""
-    from ipclab.errors import ResultsError
     from ipclab.results.formats import formatted
     from ipclab.results.render import WIDTH, wants_colour
 
     on_terminal = output is None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if on_terminal else WIDTH
     text = formatted(result, format_, width=width, colour=on_terminal and wants_colour(sys.stdout))
-    if output is None:
-        # Who has seen enough closes the pipe; what the result says still decides the exit code.
-        try:
-            click.echo(text, nl=False)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return
+    if output is not None:
+        write(output, text)
+    else:
+        # JSON is UTF-8 wherever it goes: what reads it back takes it for nothing else.
+        put(text.encode() if format_ == "json" else text, nl=False)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file in UTF-8, whatever the locale says. Raises ResultsError."""
+    from ipclab.errors import ResultsError
+
     try:
-        output.write_text(text)
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ResultsError(f"cannot write {output}: {error.strerror}; name another file with -o") from error
+        raise ResultsError(f"cannot write {path}: {error.strerror}; name another file") from error

@@ -7,11 +7,11 @@ would make it unsafe to fork.
 from __future__ import annotations
 
 import math
+import sys
 from types import TracebackType
 from typing import Protocol, Self
 
-import click
-
+from ipclab.cli.streams import say, unfailing
 from ipclab.results.units import of
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import TrialSpec
@@ -31,15 +31,15 @@ class LineProgress:
     """For a log: what is started, and trials that went wrong. No progress bar."""
 
     def note(self, line: str) -> None:
-        click.echo(f"ipclab: {line}", err=True)
+        say(line)
 
     def starting(self, number: int, total: int, spec: TrialSpec, seconds_left: float) -> None:
         if number == 1:
-            click.echo(f"ipclab: {of(total, 'trial')}, about {_duration(seconds_left)}", err=True)
+            say(f"{of(total, 'trial')}, about {_duration(seconds_left)}")
 
     def finished(self, record: TrialRecord) -> None:
         if record.outcome != "finished":
-            click.echo(f"ipclab: {record.spec.backend}: {record.outcome}: {record.reason}", err=True)
+            say(f"{record.spec.backend}: {record.outcome}: {record.reason}")
 
 
 class TerminalProgress:
@@ -50,7 +50,7 @@ class TerminalProgress:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as Bar
 
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, file=unfailing(sys.stderr))
         self._bar = Bar(
             BarColumn(bar_width=24),
             MofNCompleteColumn(),

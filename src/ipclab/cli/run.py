@@ -24,6 +24,7 @@ from ipclab.cli.options import (
     provider_options,
 )
 from ipclab.cli.progress import LineProgress, Progress, TerminalProgress
+from ipclab.cli.streams import say
 
 if TYPE_CHECKING:
     from ipclab.results.formats import Format
@@ -102,7 +103,7 @@ def run(name: str, output: Path | None, format_: Format, results: Path, **asked:
             options=options,
         )
     emit(outcome.result, format_, output)
-    click.echo(f"ipclab: kept in {outcome.folder}", err=True)
+    say(f"kept in {outcome.folder}")
     if outcome.lost_brokers:
         raise BrokerUnavailableError("; ".join(outcome.lost_brokers.values()) + "; what was measured is kept")
     return exit_code(outcome.result)

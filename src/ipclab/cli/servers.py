@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ipclab.cli.options import provider_options
+from ipclab.cli.streams import put, say
 from ipclab.cli.tables import table
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ def up(kinds: tuple[Any, ...], provider: Any, install: bool | None) -> int:
     from ipclab import brokers
     from ipclab.errors import BrokerUnavailableError
 
-    fleet = brokers.up(kinds or brokers.KINDS, provider=provider, install=install, on_event=_note)
-    click.echo(_status_table(brokers.status()))
+    fleet = brokers.up(kinds or brokers.KINDS, provider=provider, install=install, on_event=say)
+    put(_status_table(brokers.status()))
     if fleet.missing:
         raise BrokerUnavailableError("; ".join(fleet.missing.values()))
     return 0
@@ -37,9 +38,9 @@ def down() -> None:
 
     ended = brokers.down()
     for found in ended:
-        _note(f"ended {found.kind} ({found.provider}, {found.where})")
+        say(f"ended {found.kind} ({found.provider}, {found.where})")
     if not ended:
-        _note("nothing of ipclab's was running")
+        say("nothing of ipclab's was running")
 
 
 @click.command()
@@ -49,9 +50,9 @@ def status() -> None:
 
     found = brokers.status()
     if found:
-        click.echo(_status_table(found))
+        put(_status_table(found))
     else:
-        _note("no broker runs; 'ipclab up' starts them, and 'ipclab run' does so by itself")
+        say("no broker runs; 'ipclab up' starts them, and 'ipclab run' does so by itself")
 
 
 def _status_table(found: list[Status]) -> str:
@@ -70,7 +71,3 @@ def _state(found: Status) -> str:
     if found.held_by_run:
         return f"used by the run with pid {found.held_by_run} alone"
     return "up" if found.ours else "up, not ours"
-
-
-def _note(line: str) -> None:
-    click.echo(f"ipclab: {line}", err=True)

@@ -65,9 +65,11 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root) as file:
                 file.write(b"ipclab")
+        self._check_latest()
 
     def begin(self, result: Result) -> StoredRun:
         """Make the folder of a run, marked as partial, and point ``latest`` at it. Raises ResultsError."""
+        self._check_latest()
         moment = datetime.datetime.fromisoformat(result.began_utc).astimezone(datetime.UTC)
         with _reported(self.root):
             run = StoredRun(_new_folder(self.root / result.experiment, f"{moment:%Y%m%dT%H%M%SZ}"))
@@ -118,12 +120,24 @@ class Store:
         """What ``latest`` points at, or the newest run where nothing usable does."""
         pointer = self.root / LATEST
         with suppress(OSError, UnicodeDecodeError):
-            folder = self.root / pointer.read_text().strip() if pointer.is_file() else pointer
+            folder = self.root / pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else pointer
             if (folder / RESULT).is_file():
                 return folder.resolve() / RESULT
         if not runs:
             raise ResultsError(f"there are no results in {self.root} yet: ipclab run makes some")
         return self.root / max(runs, key=lambda run: _age(run.partition("/")[2])) / RESULT
+
+    def _check_latest(self) -> None:
+        """Raises ResultsError where ``latest`` is a folder, as it is after a copy that followed the link.
+
+        No run could point it at itself, and it may hold the only copy of one, so it is the user's to move.
+        """
+        pointer = self.root / LATEST
+        if pointer.is_dir() and not pointer.is_symlink():
+            raise ResultsError(
+                f"{pointer} is a folder, and stands where each run leaves a link to itself: "
+                f"rename it, or remove it if it is a copy"
+            )
 
     def _point_latest(self, folder: Path) -> None:
         target = folder.relative_to(self.root)
@@ -131,10 +145,11 @@ class Store:
         try:
             aside.unlink(missing_ok=True)
             aside.symlink_to(target, target_is_directory=True)
+            aside.replace(self.root / LATEST)
         except (OSError, NotImplementedError):
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
             write_atomically(self.root / LATEST, f"{target.as_posix()}\n".encode())
-            return
-        aside.replace(self.root / LATEST)
 
 
 def read(path: Path) -> Result:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -76,6 +77,50 @@ def test_latest_is_a_file_where_links_cannot_be_made(make, store, monkeypatch):
     store.begin(newest)
     assert (store.root / "latest").read_text() == "latency/20260102T030405Z\n"
     assert store.load("latest").experiment == "latency"
+
+
+def a_folder_instead_of_the_link(make, store):
+    """As a copy leaves it that follows links."""
+    run = store.begin(make.result())
+    (store.root / "latest").unlink()
+    shutil.copytree(run.folder, store.root / "latest")
+    return sorted(store.root.rglob("*"))
+
+
+def test_a_folder_where_latest_belongs_is_found_out_by_the_check(make, store):
+    before = a_folder_instead_of_the_link(make, store)
+    with pytest.raises(
+        ResultsError, match=r"results/latest is a folder.*: rename it, or remove it"
+    ) as caught:
+        store.check()
+    assert "\n" not in str(caught.value)
+    assert sorted(store.root.rglob("*")) == before
+
+
+def test_a_run_does_not_begin_where_a_folder_stands_for_latest(make, store):
+    before = a_folder_instead_of_the_link(make, store)
+    with pytest.raises(ResultsError, match="results/latest is a folder"):
+        store.begin(make.result(experiment="race"))
+    assert sorted(store.root.rglob("*")) == before
+
+
+def test_a_link_to_the_newest_run_passes_the_check(make, store):
+    store.begin(make.result())
+    store.check()
+
+
+def test_latest_is_a_file_where_its_link_cannot_be_put_in_its_place(make, store, monkeypatch):
+    move = Path.replace
+
+    def refuse(self, target):
+        if self.is_symlink():
+            raise OSError(1, "Operation not permitted")
+        return move(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    store.begin(make.result())
+    assert (store.root / "latest").read_text() == "comparison/20260102T030405Z\n"
+    assert sorted(path.name for path in store.root.iterdir()) == ["comparison", "latest"]
 
 
 def test_latest_is_the_newest_run_where_its_link_leads_nowhere(make, store):
