@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -202,15 +203,22 @@ def test_nothing_is_left_when_the_one_who_asked_is_ended(
     environ = {**os.environ, "TMPDIR": str(temporary)}
     asking = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, env=environ)
     deadline = time.monotonic() + 30
-    while len(pids(folder)) < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    asking.send_signal(sign)
-    asking.wait(30)
-    assert not wait_until_gone(pids(folder))
-    while list(temporary.iterdir()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    try:
+        while len(pids(folder)) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        asking.send_signal(sign)
+        asking.wait(30)
+        assert not wait_until_gone(pids(folder))
+        while list(temporary.iterdir()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        asking.kill()
+        asking.wait()
+        for pid in pids(folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     assert [line.split()[0] for line in cleaned(folder)] == [named(folder)]
 
 

@@ -5,14 +5,13 @@ They stand in the order of the experiment, so that a library's default has its f
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from ipclab.results import verdict
 from ipclab.results.evidence import Exhibits
 from ipclab.results.layout import Block, Head, Line, Section
 from ipclab.results.reasons import Reasons
-from ipclab.results.safety_cells import label
+from ipclab.results.safety_cells import client_finding, label
 from ipclab.results.sightings import refusal
 from ipclab.results.suffered import pieces
 from ipclab.results.verdict import Word
@@ -59,16 +58,10 @@ def _line(
             scenario,
             backend,
             f"{len(shown)}/{len(done)}{' '.join(marks_of)}",
-            _finding(shown or done),
+            client_finding(done),
             word,
         ),
         verdict=word,
         words=(None, None, style, None, word),
         links=links,
     )
-
-
-def _finding(trials: Sequence[TrialRecord]) -> str:
-    """The sentence that most of these trials came to."""
-    found = [t.safety.finding if t.safety is not None else t.reason or t.outcome for t in trials]
-    return Counter(found).most_common(1)[0][0] or "nothing was found"

@@ -141,7 +141,7 @@ def _anomalies(row: Row) -> str:
 def _observed(row: Row) -> str:
     if row.race is None or not row.race.trials:
         return NOT_APPLICABLE
-    return f"{row.race.observed}/{row.race.trials} ({row.race.low * 100:.0f}–{row.race.high * 100:.0f}%)"
+    return f"{row.race.observed}/{row.race.trials} {units.interval(row.race.low, row.race.high)}"
 
 
 def _possible(row: Row) -> str:

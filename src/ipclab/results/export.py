@@ -36,7 +36,7 @@ _LEDGER = (
     "reordered",
 )
 _UPDATES = ("attempted", "confirmed", "lost", "phantom", "lost_share", "repeats", "repeats_that_lost")
-_RACE = ("observed", "trials", "low", "high", "shown", "forced")
+_RACE = ("observed", "trials", "low", "high", "shown", "forced", "anomalies")
 _PLAIN = (
     "group",
     "rank",
@@ -153,5 +153,5 @@ def _flat(row: Row) -> dict[str, object]:
         ("race", row.race, _RACE),
     ):
         if whole is not None:
-            flat.update({f"{prefix}_{what}": getattr(whole, what) for what in parts})
+            flat.update({f"{prefix}_{what}": _joined(getattr(whole, what)) for what in parts})
     return flat

@@ -10,15 +10,9 @@ from msgspec.structs import replace
 
 from ipclab.backends.base import Face
 from ipclab.results import classes, units
-from ipclab.results.classes import GuaranteeClass
 from ipclab.results.row import Row
 from ipclab.results.stats import ranks, separable
 from ipclab.results.verdict import SOUND
-
-_CLASSES: dict[str, GuaranteeClass] = {
-    found.title: found for found in vars(classes).values() if isinstance(found, GuaranteeClass)
-}
-
 
 _NAMES: dict[Face, str] = {"register": "A shared register", "lock": "A lock"}
 _KINDS: tuple[Face, ...] = get_args(Face)
@@ -73,7 +67,7 @@ def _pace(row: Row) -> float | None:
 
 
 def _order(row: Row) -> tuple[int, int, str, int, int, int, float, str]:
-    place = _CLASSES[row.guarantee_class].place
+    place = classes.titled(row.guarantee_class).place
     return (
         _KINDS.index(row.kind),
         place,

@@ -54,8 +54,8 @@ def _conditions(specs: list[TrialSpec]) -> str:
     if rates:
         offered = _each(units.given_rate(rate) for rate in _values(rates, "rate_per_s"))
         parts.append(f"latency at {offered} ({_each(dict.fromkeys(s.arrivals for s in rates))} arrivals)")
-    if any(spec.workload == "stream" for spec in specs):
-        parts.append(f"at most {_each(str(n) for n in _values(messages, 'max_backlog'))} under way")
+    if streams := [spec for spec in specs if spec.workload == "stream"]:
+        parts.append(f"at most {_each(str(n) for n in _values(streams, 'backlog'))} under way")
     warmups = _each(f"{value:g}" for value in _values(specs, "warmup_s"))
     windows = _each(f"{value:g}" for value in _values(specs, "duration_s"))
     repeats = len({spec.repeat for spec in specs})

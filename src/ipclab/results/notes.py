@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ipclab.results import units
+from ipclab.results.again import again
 from ipclab.results.columns import OVER_CORES
 from ipclab.results.result import Result
-from ipclab.results.row import Percentiles, Row
-from ipclab.results.stats import separable
-from ipclab.trial.distribution import SAMPLES_BEYOND
+from ipclab.results.row import Row
+from ipclab.results.rows import unreceived
+from ipclab.results.stats import EXACT_UP_TO, separable
+from ipclab.results.withheld import withheld
 from ipclab.trial.limit import BEHIND_SHARE
 
 
@@ -23,20 +24,16 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
         *_nothing(result, rows),
         *_behind(rows),
         *_skipped(rows),
+        *_lost(result),
         *_columns(rows),
     ]
     if units.NOT_APPLICABLE in cells:
         found.append(f"{units.NOT_APPLICABLE}  does not apply, or no trial of the row got that far")
     if units.WITHHELD in cells:
-        found += _withheld(result, rows)
+        found += withheld(result, rows)
     if units.NOT_TOLD in cells:
         found.append(f"{units.NOT_TOLD}  could not be found out here")
-    if negative := sum(p.negative for row in rows for p in _latencies(row)):
-        found.append(
-            f"{units.of(negative, 'latency', 'latencies')} came out negative, and are counted but in no "
-            f"percentile: the clock cannot be trusted"
-        )
-    return found
+    return [*found, *_negative(rows)]
 
 
 def closing(rows: Sequence[Row], unavailable: int) -> str:
@@ -80,14 +77,21 @@ def _ranks(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     if any(row.rank for row in rows):
         yield (
             f"#  rank by {_ranked_by(rows)}: one more than the number of rows of the group that were shown "
-            f"to be better (exact Mann-Whitney test p < 0.05 and medians 5% apart); = shares its rank"
+            f"to be better ({_test(rows)} p < 0.05 and medians 5% apart); = shares its rank"
         )
     if any(row.rank is None and row.peers for row in rows):
         least = next(n for n in range(2, 20) if separable(n, n))
         yield (
             f"#  {units.WITHHELD} too few repeats to tell any two rows apart; {least} are needed: "
-            f"ipclab run {result.experiment} --repeats {least}"
+            f"{again(result, repeats=str(least))}"
         )
+
+
+def _test(rows: Sequence[Row]) -> str:
+    repeats = max((len(row.speed.values) for row in rows if row.rank and row.speed), default=0)
+    if repeats <= EXACT_UP_TO:
+        return "exact Mann-Whitney test"
+    return f"Mann-Whitney test, by the normal approximation above {EXACT_UP_TO} repeats:"
 
 
 def _ranked_by(rows: Sequence[Row]) -> str:
@@ -116,7 +120,7 @@ def _nothing(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     if any(row.speed is not None and not row.speed.median for row in rows):
         yield (
             f"0 /s  nothing came within the measured window, only before or after it: "
-            f"ipclab run {result.experiment} with a longer --duration"
+            f"{again(result, duration_s='')} with a longer --duration"
         )
 
 
@@ -142,6 +146,15 @@ def _skipped(rows: Sequence[Row]) -> Iterator[str]:
         yield (
             f"skipped: {units.of(skipped, 'send')} of the open loop never began, the window being over; each "
             f"counts as slower than any that did, and a percentile among them is withheld"
+        )
+
+
+def _lost(result: Result) -> Iterator[str]:
+    paced = [t for t in result.trials if t.spec.workload == "paced" and t.outcome == "finished"]
+    if lost := sum(map(unreceived, paced)):
+        yield (
+            f"lost: {units.of(lost, 'message')} of the open loop never came; each counts as slower than any "
+            f"that did, and a percentile among them is withheld"
         )
 
 
@@ -173,32 +186,22 @@ def _columns(rows: Sequence[Row]) -> Iterator[str]:
 def _races(rows: Sequence[Row]) -> Iterator[str]:
     if any(row.updates for row in rows):
         yield "lost  share of the confirmed updates"
-    yield "observed  repeats under load in which the race did harm (95% Wilson interval of their share)"
+    yield "observed  repeats under load in which the race did harm [95% Wilson interval of their share]"
     yield "possible  whether it did harm when two processes were made to interleave (so many of so many)"
 
 
-def _withheld(result: Result, rows: Sequence[Row]) -> Iterator[str]:
-    """How many samples are missing, and how long the trials would have to be for the scarcest row."""
-    longest_s = 0.0
-    duration_s = max((trial.spec.duration_s for trial in result.trials), default=0.0)
-    for row in rows:
-        for found in _latencies(row):
-            for name, beyond in (("p50", 0.5), ("p90", 0.1), ("p99", 0.01), ("p999", 0.001)):
-                valid = found.count - found.negative
-                if getattr(found, f"{name}_ns") is None and 0 < valid * beyond < SAMPLES_BEYOND:
-                    longest_s = max(longest_s, duration_s * SAMPLES_BEYOND / beyond / valid)
-    if longest_s:
-        yield (
-            f"{units.WITHHELD}  withheld, as {SAMPLES_BEYOND} samples must lie beyond a percentile (p99: "
-            f"1 000 in all, p99.9: 10 000); to have all: ipclab run {result.experiment} "
-            f"--duration {_round_up(longest_s * 1.1):g}"
-        )
-
-
-def _latencies(row: Row) -> list[Percentiles]:
-    return [p for p in (row.end_to_end, row.service, row.round_trip, row.update) if p is not None]
-
-
-def _round_up(seconds: float) -> float:
-    step: float = 10.0 ** math.floor(math.log10(seconds)) / 2
-    return math.ceil(seconds / step) * step
+def _negative(rows: Sequence[Row]) -> Iterator[str]:
+    """How many samples lie below zero. End-to-end and service time are of the same receipts."""
+    receipts = sum(max((p.negative for p in (r.end_to_end, r.service) if p), default=0) for r in rows)
+    many = {
+        "": receipts + sum(p.negative for r in rows for p in (r.round_trip, r.update) if p),
+        "send": sum(r.send.negative for r in rows if r.send),
+        "confirm": sum(r.send_to_confirm.negative for r in rows if r.send_to_confirm),
+    }
+    if not (total := sum(many.values())):
+        return
+    named = ", ".join(f"{units.count(n)} of {name}" for name, n in many.items() if name and n)
+    yield (
+        f"{units.of(total, 'latency', 'latencies')} came out negative{f' ({named})' if named else ''}, and "
+        f"are counted but in no percentile: the clock cannot be trusted"
+    )

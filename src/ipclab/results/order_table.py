@@ -24,6 +24,7 @@ from ipclab.trial.record import TrialRecord
 FORCED = "forced"
 """The scenario in which the lab brings about that a message overtakes another; the others are stress."""
 _NOT_A_QUEUE = "real-time order was not looked at: no history was checked as a queue's"
+_NOTHING_SENT = "no trial of it got as far as sending a message"
 _HEADS = (
     Head("order:\nbackend and mode", "backend and mode", False, True, True, False),
     Head("n→m", "shape", False, False, False, False),
@@ -58,9 +59,11 @@ class _Channel:
         self, name: str, trials: Sequence[TrialRecord], exhibits: Exhibits, reasons: Reasons
     ) -> None:
         self._name = name
-        done = [trial for trial in trials if not refusal(trial)]
-        self._stress = [trial for trial in done if trial.spec.scenario != FORCED]
-        self._forced = [trial for trial in done if trial.spec.scenario == FORCED]
+        self._done = [trial for trial in trials if not refusal(trial)]
+        # A trial that failed, or in which nothing was sent, says nothing about order.
+        told = [trial for trial in self._done if _count(trial, "attempted")]
+        self._stress = [trial for trial in told if trial.spec.scenario != FORCED]
+        self._forced = [trial for trial in told if trial.spec.scenario == FORCED]
         self._refused = dict.fromkeys(reason for trial in trials if (reason := refusal(trial)))
         self._exhibits = exhibits
         self._reasons = reasons
@@ -68,12 +71,11 @@ class _Channel:
 
     def line(self) -> Line:
         """The row; each cell with a verdict of its own, for its colour."""
-        shapes = dict.fromkeys(trial.spec.shape for trial in self._stress or self._forced)
+        shapes = dict.fromkeys(trial.spec.shape for trial in self._stress or self._forced or self._done)
         messages = sum(_count(trial, "attempted") for trial in self._stress)
         per_producer, in_real_time = self._per_producer(), self._in_real_time()
         forced, besides = self._as_forced(), self._besides()
-        done = [*self._stress, *self._forced]
-        word = verdict.worst(verdict.of_trial(trial) for trial in done)
+        word = verdict.worst(verdict.of_trial(trial) for trial in self._done)
         cells = (
             (self._name, None),
             (", ".join(shapes) or units.NOT_APPLICABLE, None),
@@ -82,7 +84,7 @@ class _Channel:
             in_real_time,
             forced,
             besides,
-            (word, word) if done else (units.NOT_APPLICABLE, None),
+            (word, word) if self._done else (units.NOT_APPLICABLE, None),
         )
         return Line(
             cells=tuple(text for text, _ in cells),
@@ -93,7 +95,7 @@ class _Channel:
 
     def _per_producer(self) -> tuple[str, Word | None]:
         if not self._stress:
-            return self._nothing()
+            return self._nothing(forced=False)
         found = [piece for piece in pieces(self._stress) if piece.worst.kind == "reordered"]
         if not found:
             return f"kept {_of(self._stress, self._stress)}", "kept"
@@ -110,7 +112,9 @@ class _Channel:
             trial for trial in self._stress if trial.safety is not None and trial.safety.model == "queue"
         ]
         if not judged:
-            return (self._reasons.mark(_NOT_A_QUEUE), None) if self._stress else self._nothing()
+            if not self._stress:
+                return self._nothing(forced=False)
+            return self._reasons.mark(_NOT_A_QUEUE), None
         found = [piece for piece in pieces(judged) if piece.worst.kind == "overtaken"]
         showed = [trial for piece in found for trial in piece.trials]
         over = sum(overtaken(trial.safety) for trial in judged if trial.safety is not None)
@@ -122,7 +126,7 @@ class _Channel:
 
     def _as_forced(self) -> tuple[str, Word | None]:
         if not self._forced:
-            return self._nothing()
+            return self._nothing(forced=True)
         shown = [t for t in self._forced if t.safety is not None and t.safety.shown]
         found = [p for p in pieces(self._forced) if p.worst.kind in ("overtaken", "shown", "reordered")]
         text = f"shown {len(shown)}/{len(self._forced)}{self._marks(found)}"
@@ -131,19 +135,19 @@ class _Channel:
 
     def _besides(self) -> tuple[str, Word | None]:
         """Everything that went wrong and is no matter of order."""
-        done = [*self._stress, *self._forced]
-        found = [p for p in pieces(done) if p.worst.kind not in ("overtaken", "shown", "reordered")]
+        found = [p for p in pieces(self._done) if p.worst.kind not in ("overtaken", "shown", "reordered")]
         lines = [
             f"{'BROKEN: ' if piece.worst.standing == 'broken' else ''}{piece.worst.text} "
-            f"{len(piece.trials)}/{len(done)}{self._marks([piece])}"
+            f"{len(piece.trials)}/{len(self._done)}{self._marks([piece])}"
             for piece in found
         ]
         broken = any(piece.worst.standing == "broken" for piece in found)
         return "\n".join(lines) or "nothing", "broken" if broken else "unsafe" if found else None
 
-    def _nothing(self) -> tuple[str, Word | None]:
-        marks = [self._reasons.mark(reason) for reason in self._refused or (NOT_TRIED,)]
-        return " ".join(marks), None
+    def _nothing(self, *, forced: bool) -> tuple[str, Word | None]:
+        in_vain = any((trial.spec.scenario == FORCED) == forced for trial in self._done)
+        reasons = [_NOTHING_SENT] if in_vain else list(self._refused) or [NOT_TRIED]
+        return " ".join(self._reasons.mark(reason) for reason in reasons), None
 
     def _marks(self, found: Sequence[Piece]) -> str:
         marks: dict[str, None] = {}

@@ -42,6 +42,43 @@ def rows(trials: Iterable[TrialRecord]) -> list[Row]:
     return _with_prices([_row(part) for whole in settings.values() for part in _by_pace(whole)])
 
 
+def trials_of(found: Iterable[Row], trials: Iterable[TrialRecord]) -> list[list[TrialRecord]]:
+    """For each of these rows the trials that its latencies are of: finished, and forced nowhere."""
+    by_key: dict[_Key, list[TrialRecord]] = {}
+    for trial in trials:
+        if trial.outcome == "finished" and trial.spec.workload != "forced":
+            by_key.setdefault(_key(trial), []).append(trial)
+    return [[trial for trial in by_key.get(_key_of(row), []) if _is_at_pace(row, trial)] for row in found]
+
+
+def _key_of(row: Row) -> _Key:
+    return (
+        row.kind,
+        row.backend,
+        row.producers,
+        row.consumers,
+        row.size_bytes,
+        row.window,
+        row.start_method,
+    )
+
+
+def _is_at_pace(row: Row, trial: TrialRecord) -> bool:
+    return _pace(trial) in (None, (row.rate_per_s, row.arrivals))
+
+
+def unreceived(trial: TrialRecord) -> int:
+    """How many messages of a paced trial were confirmed and never came: in its service time they count as
+    slower than any that did."""
+    return trial.ledger.lost if trial.ledger else 0
+
+
+def unended(trial: TrialRecord) -> int:
+    """The same of its end-to-end latency, in which the receipts that skipped sends owed count too."""
+    owed = trial.spec.consumers if trial.guarantees.get("fan_out") is True else 1
+    return trial.latency.skipped_sends * owed + unreceived(trial)
+
+
 def _same_discipline(one: _Key, other: _Key) -> bool:
     """Whether these differ in nothing but the number of processes."""
     return one[:2] == other[:2] and one[3:] == other[3:]
@@ -98,8 +135,6 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
     limits = Counter(trial.limit for trial in closed or paced)
     options = _options(first)
     skipped = [trial.latency.skipped_sends for trial in paced]
-    lost = [trial.ledger.lost if trial.ledger else 0 for trial in paced]
-    owed = spec.consumers if declared.get("fan_out") is True else 1
     return Row(
         backend=_backend(first),
         name=spec.backend.name,
@@ -127,11 +162,8 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         skipped_sends=sum(skipped) if paced else None,
         send=percentiles(_parts(done, lambda latency: latency.send)),
         send_to_confirm=percentiles([t.latency.confirm for t in paced], never=skipped),
-        end_to_end=percentiles(
-            [t.latency.end_to_end for t in paced],
-            never=[unsent * owed + gone for unsent, gone in zip(skipped, lost, strict=True)],
-        ),
-        service=percentiles([t.latency.service for t in paced], never=lost),
+        end_to_end=percentiles([t.latency.end_to_end for t in paced], never=[unended(t) for t in paced]),
+        service=percentiles([t.latency.service for t in paced], never=[unreceived(t) for t in paced]),
         round_trip=percentiles(_parts(done, lambda latency: latency.round_trip)),
         update=percentiles(_parts(done, lambda latency: latency.update)),
         worker_cpu_us_per_message=_cpu(closed, lambda cost: (_worker_cpu_s(cost), cost.interval_s)),

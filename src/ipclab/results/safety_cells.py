@@ -14,7 +14,7 @@ import msgspec
 
 from ipclab.backends.registry import Variant
 from ipclab.results.classes import Declared, GuaranteeClass, guarantee_class
-from ipclab.results.sightings import Sighting, ends, refusal, sightings
+from ipclab.results.sightings import Sighting, ends, overtaken, refusal, sightings
 from ipclab.results.stats import median
 from ipclab.results.verdict import Word
 from ipclab.trial.fault import Action, Moment, Target
@@ -63,10 +63,13 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     ``row``       the backend, its options and the broker's settings, as the table has them.
     ``trials``    all of them; ``refused`` of them were not carried out, and in ``kept`` nothing went wrong.
+    ``attempted``  messages whose send was begun, in all its trials; 0 where none were counted.
     ``findings``  by thing that went wrong, in how many of the trials.
     ``lost``, ``lost_share``  of the trial that lost most, the share being of its confirmed messages;
                   ``duplicated``, ``reordered``, ``corrupted``: the most in one trial.
+    ``overtaken``  messages that came out before others that surely went in first, in all its trials.
     ``shown``     in how many trials the anomaly that they provoke came up; None where they provoke none.
+    ``finding``   of a client: what came of it, in the sentence that most of its trials came to.
     ``first_again_s``  median of the trials in which a message came after the fault.
     """
 
@@ -82,13 +85,16 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     trials: int
     refused: int
     kept: int
+    attempted: int = 0
     findings: dict[str, int]
     lost: int
     lost_share: float
     duplicated: int
     reordered: int
     corrupted: int
+    overtaken: int = 0
     shown: int | None
+    finding: str = ""
     hung: list[str]
     gave_up: list[str]
     first_again_s: float | None
@@ -153,6 +159,15 @@ def again_s(trials: Iterable[TrialRecord]) -> float | None:
     return median(found) if found else None
 
 
+def client_finding(trials: Iterable[TrialRecord]) -> str:
+    """What came of a client's trials: the sentence that most of those came to that showed something, or else
+    of all; empty where none was carried out."""
+    done = [trial for trial in trials if not refusal(trial)]
+    shown = [trial for trial in done if trial.safety is not None and trial.safety.shown]
+    found = [t.safety.finding if t.safety is not None else t.reason or t.outcome for t in shown or done]
+    return (Counter(found).most_common(1)[0][0] or "nothing was found") if found else ""
+
+
 def _verdict(seen: Sighting) -> CellVerdict:
     if seen.standing == "broken":
         return "broken"
@@ -184,13 +199,16 @@ def _cell(trials: Sequence[TrialRecord], class_title: str) -> Cell:
         trials=len(trials),
         refused=verdicts.count("refused"),
         kept=verdicts.count("kept"),
+        attempted=sum(found.counts.get("attempted", 0) for found in carried_out),
         findings=dict(Counter(kind for some in seen for kind in dict.fromkeys(s.kind for s in some))),
         lost=most.amount if most else 0,
         lost_share=most.share if most else 0.0,
         duplicated=_most(seen, "twice"),
         reordered=_most(seen, "reordered"),
         corrupted=_most(seen, "corrupted"),
+        overtaken=sum(overtaken(found) for found in carried_out),
         shown=sum(shown) if shown else None,
+        finding=client_finding(trials) if spec.workload == "client" else "",
         hung=_unique(p for found in carried_out for p in found.hung.values()),
         gave_up=_unique(error for found in carried_out for error in ends(found).values()),
         first_again_s=again_s(trials),

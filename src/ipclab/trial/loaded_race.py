@@ -1,7 +1,8 @@
 """A race under load, over a register or a lock: several processes at once, as fast as they can.
 
 First every operation is logged, for the check; then the same operations are made without the log, for their
-rate, since writing the log takes longer than many of them. All begin at the same moment each time.
+rate, since writing the log takes longer than many of them. All begin at the same moment each time. For the
+rate, an operation counts where it ended within the window, as an increment of a counter does.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ all producers (a queue's linearizability), which none does. The file of the hist
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ipclab.backends.registry import channel_class
@@ -88,16 +89,25 @@ def _judge(stage: Stage, cast: Cast, stacks: dict[str, str]) -> Safety:
         counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
     broken = judge.promise(counts, guarantees, "overload", fault=False, undelivered=not drained)
     overtaken = in_real_time.anomalies.get("reordered", 0)
+    gave_up = {w.name: w.failure for w in cast.crew.workers if w.failure and w.name not in stacks}
+    # No fault was asked for: who gave up did not play the scenario, and what was never sent kept no order.
+    known = drained and not gave_up and counts["attempted"] > 0
     return Safety(
         model="queue",
-        verdict=judge.word(broken, known=drained),
+        verdict=judge.word(broken, known=known),
         broken=broken,
         anomalies=dict(in_real_time.anomalies),
         counts=counts,
         shown=overtaken > 0,
-        finding=f"{overtaken} of {counts['confirmed']} messages were overtaken" if overtaken else "",
+        finding=_finding(counts, overtaken),
         hung={name: primitive(stack) for name, stack in stacks.items()},
-        gave_up={w.name: w.failure for w in cast.crew.workers if w.failure and w.name not in stacks},
+        gave_up=gave_up,
         counterexample=judge.counterexample(history, in_real_time),
         history=stage.history_name,
     )
+
+
+def _finding(counts: Mapping[str, int], overtaken: int) -> str:
+    if not counts["attempted"]:
+        return "not one message was sent"
+    return f"{overtaken} of {counts['confirmed']} messages were overtaken" if overtaken else ""

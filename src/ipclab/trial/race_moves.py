@@ -47,7 +47,10 @@ class LoadedMoves(Moves):
 
     @abc.abstractmethod
     def measure(self, end_ns: int) -> int:
-        """The same operations, unlogged, until then; how many."""
+        """The same operations, unlogged, until then; how many of them had ended by then.
+
+        The last ones end later: counted, they would flatter the slowest most.
+        """
 
 
 class CounterMoves(Moves):
@@ -114,14 +117,17 @@ class RegisterMoves(LoadedMoves):
         if self._compares:
             compare_and_set = self._client.compare_and_set
             while now_ns() < end_ns:
-                compare_and_set(read(), own)
-                operations += 2
+                found = read()
+                operations += now_ns() < end_ns
+                compare_and_set(found, own)
+                operations += now_ns() < end_ns
             return operations
         while now_ns() < end_ns:
             write(own)
+            operations += now_ns() < end_ns
             for _ in range(READS_A_WRITE):
                 read()
-            operations += 1 + READS_A_WRITE
+                operations += now_ns() < end_ns
         return operations
 
     def close(self) -> None:
@@ -185,7 +191,7 @@ class MutexMoves(LoadedMoves):
                 assert token is not None
                 client.write(token)
             client.release()
-            rounds += 1
+            rounds += now_ns() < end_ns
         return rounds
 
     def close(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 from ipclab.results.export import rows_as_csv
 from ipclab.results.formats import formatted
 from ipclab.results.rows import rows
@@ -65,10 +68,17 @@ def test_without_forced_trials_a_counter_has_no_race_and_its_table_is_as_it_was(
 
 def test_the_table_tells_observed_from_possible(make):
     trials = row_trials(make, shown=True)
-    assert cell(make, trials, "observed") == "0/2 (0–66%)"
+    assert cell(make, trials, "observed") == "0/2 [0–66%]"
     assert cell(make, trials, "possible") == "yes 1/1"
     assert cell(make, trials, "lost updates") == "0%"
     assert "1 unsafe discipline let a race do harm, as it declares" in table(make.result(trials)).closing
+
+
+def test_the_interval_of_what_was_observed_is_not_made_narrower_by_rounding(make):
+    trials = [naive(make, lost=0, repeat=i) for i in range(5)]
+    trials.append(make.forced("value:discipline=naive", shown=True, safe=False))
+    # The upper end is 43.4 %.
+    assert cell(make, trials, "observed") == "0/5 [0–44%]"
 
 
 def test_an_interleaving_that_is_kept_out_reads_as_no(make):
@@ -100,6 +110,15 @@ def test_a_race_is_in_the_csv(make):
         "1",
         "1",
     )
+
+
+def test_the_anomalies_of_a_race_are_in_the_csv(make):
+    found = {"lost-update": 7, "stale-read": 1}
+    trial = make.watched(
+        "register", "redis:discipline=get-set", face="register", safe=False, shown=True, anomalies=found
+    )
+    (line,) = csv.DictReader(io.StringIO(rows_as_csv(make.result([trial]))))
+    assert line["race_anomalies"] == "lost-update=7; stale-read=1"
 
 
 def test_a_race_fits_into_120_columns_and_explains_itself(make):
@@ -138,10 +157,10 @@ def test_a_register_has_a_section_with_its_anomalies_its_price_and_both_chances(
     naive, lua = lines["redis get-set"], lines["redis lua"]
     assert (naive["anomalies"], naive["observed"], naive["possible"]) == (
         "lost-update 7",
-        "1/2 (9–91%)",
+        "1/2 [9–91%]",
         "yes 2/2",
     )
-    assert (lua["anomalies"], lua["observed"], lua["possible"]) == ("–", "0/2 (0–66%)", "–")
+    assert (lua["anomalies"], lua["observed"], lua["possible"]) == ("–", "0/2 [0–66%]", "–")
     assert (naive["price of safety"], lua["price of safety"]) == ("–", "×1.5")
     assert (naive["verdict"], lua["verdict"]) == ("unsafe", "kept")
 

@@ -108,6 +108,22 @@ def test_a_confirmed_message_that_never_came_counts_as_longer_than_any_that_did(
         assert (found.p99_ns, found.max_ns) == (None, None)
 
 
+def test_a_skipped_send_of_a_fan_out_is_missing_at_every_consumer(make):
+    def p50_ns(**declared: Any) -> int | None:
+        trial = make.paced(
+            "redis-pubsub",
+            [],
+            latency=_latency(range(1, 1001), skipped=400),
+            spec={"consumers": 4},
+            guarantees=make.at_most_once | declared,
+        )
+        (row,) = rows([trial])
+        return row.end_to_end.p50_ns
+
+    assert p50_ns() is not None
+    assert p50_ns(fan_out=True) is None
+
+
 def test_a_row_is_not_ranked_by_the_latency_of_the_few_that_were_sent(make):
     late = [
         make.paced("pipe", [], latency=_latency(range(1, 1001), skipped=1500), repeat=repeat)
@@ -382,11 +398,37 @@ def test_safe_and_unsafe_disciplines_are_apart_and_come_after_the_channels(make)
             {"delivery": "at-least-once", "may_lose": ["overload"]},
             "At least once, but overload may cost messages",
         ),
+        ({"order": "none"}, "At most once: a crash may cost messages, in any order"),
+        (
+            {"order": "none", "delivery": "at-least-once", "may_lose": [], "durability": "disk"},
+            "At least once, survives a broker restart, in any order",
+        ),
+        (
+            {"order": "none", "fan_out": True},
+            "Fan-out, at most once: every consumer that keeps up gets every message",
+        ),
         ({"fan_out": True}, "Fan-out, at most once: every consumer that keeps up gets every message"),
     ],
 )
 def test_the_class_follows_from_what_is_declared(make, declared, title):
     assert guarantee_class(make.at_most_once | declared).title == title
+
+
+def test_a_row_that_promises_no_order_is_ranked_apart_and_right_below_those_that_do(make):
+    unordered = {"guarantees": make.at_most_once | {"order": "none"}}
+    overload = {"guarantees": make.at_most_once | {"may_lose": ["overload"]}}
+    trials = [
+        *four(make, "manager-dict", 900.0, **unordered),
+        *four(make, "manager-queue", 100.0),
+        *four(make, "queue", 50.0),
+        *four(make, "redis-pubsub", 70.0, **overload),
+    ]
+    found = groups(rows(trials))
+    assert [(group.title, [(row.name, row.rank) for row in group.rows]) for group in found] == [
+        ("At most once: a crash may cost messages", [("manager-queue", "1"), ("queue", "2")]),
+        ("At most once: a crash may cost messages, in any order", [("manager-dict", None)]),
+        ("At most once: a crash or overload may cost messages", [("redis-pubsub", None)]),
+    ]
 
 
 def test_a_record_without_a_declaration_has_a_class_too(make):

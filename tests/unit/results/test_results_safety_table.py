@@ -16,6 +16,7 @@ from ipclab.results.formats import FORMATS, formatted
 from ipclab.results.reasons import no_reason
 from ipclab.results.safety_table import safety_part
 from ipclab.results.table import table
+from ipclab.results.verdict import exit_code
 from ipclab.trial.applicability import kind_of, reason
 from ipclab.trial.fault import FaultSpec
 from tests.support.safety import AT_LEAST_ONCE, AT_MOST_ONCE, DURABLE, TIMELINE, client, crash, order
@@ -283,6 +284,30 @@ def test_csv_of_rows_and_cells_has_the_columns_of_both(make):
     assert (other["backend"], other["goodput_per_s_median"], other["trials"]) == ("redis-list", "", "1")
 
 
+def test_csv_and_json_have_what_the_order_and_client_tables_have(make):
+    trials = [order(repeat=i, anomalies={"reordered": i}) for i in range(3)]
+    trials += [client(repeat=i, shown=i > 0, finding=f"{'two' if i else 'one'} came") for i in range(3)]
+    result = make.result(trials)
+    of_order, of_client = csv.DictReader(io.StringIO(export.rows_as_csv(result)))
+    assert (of_order["attempted"], of_order["overtaken"], of_order["finding"]) == ("3000", "3", "")
+    assert of_client["finding"] == "two came"
+    cells = json.loads(export.json(result))["cells"]
+    assert [(c["attempted"], c["overtaken"]) for c in cells[:1]] == [(3000, 3)]
+    assert cells[1]["finding"] == cell(table(result), "Clients", "retries", "what came of it")[0]
+
+
+def test_a_client_of_which_every_trial_was_refused_found_nothing(make):
+    result = make.result([client(refused="not ours", verdict="unknown")])
+    assert json.loads(export.json(result))["cells"][0]["finding"] == ""
+
+
+def test_a_report_that_was_written_before_these_were_told_can_be_read(run):
+    printed = json.loads(export.json(run))
+    for found in printed["cells"]:
+        del found["attempted"], found["overtaken"], found["finding"]
+    assert msgspec.json.decode(json.dumps(printed), type=export.Report).trials == run.trials
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_whole_lines(run, name):
     text = formatted(run, name)
@@ -302,6 +327,63 @@ def test_order_is_told_with_the_interval_that_the_trials_bear(run):
     text, _ = cell(shown, "Order", "manager-queue", "real-time order under stress")
     assert text == "overtaken 0 of 20 000 messages, trials 0/20 [0–17%]"
     assert cell(shown, "Order", "queue", "real-time order, forced")[0].startswith("shown 5/5")
+
+
+NOTHING_SENT = "–(a)  no trial of it got as far as sending a message"
+ORDER = ("order of each producer", "real-time order under stress", "real-time order, forced")
+
+
+@pytest.mark.parametrize("scenario", ["stress", "forced"])
+def test_trials_that_failed_are_no_evidence_of_order(make, scenario):
+    failed = [
+        msgspec.structs.replace(order(scenario=scenario, repeat=i), outcome="failed", reason="x", safety=None)
+        for i in range(3)
+    ]
+    shown = table(make.result(failed))
+    for column in ORDER[:2] if scenario == "stress" else ORDER[2:]:
+        assert cell(shown, "Order", "queue", column) == ("–(a)" if scenario == "stress" else "–(b)", None)
+    assert any(note.endswith(NOTHING_SENT[6:]) for note in shown.footnotes)
+    assert cell(shown, "Order", "queue", "messages") == ("–", None)
+    assert cell(shown, "Order", "queue", "verdict") == ("failed", "failed")
+    assert cell(shown, "Order", "queue", "besides")[0].startswith("failed: x 3/3")
+
+
+def test_trials_in_which_nothing_was_sent_are_no_evidence_of_order(make):
+    nothing = {"attempted": 0, "confirmed": 0, "received": 0}
+    trials = [order("queue", s, counts=nothing, verdict="unknown") for s in ("stress", "forced")]
+    shown = table(make.result(trials))
+    assert [cell(shown, "Order", "queue", column) for column in ORDER] == [("–(a)", None)] * 3
+    assert NOTHING_SENT in shown.footnotes
+
+
+def test_only_the_trials_that_can_tell_are_counted_as_evidence_of_order(make):
+    failed = msgspec.structs.replace(order(repeat=1), outcome="failed", reason="x", safety=None)
+    shown = table(make.result([order(), failed]))
+    assert cell(shown, "Order", "queue", ORDER[0]) == ("kept 1/1 [20–100%]", "kept")
+    assert cell(shown, "Order", "queue", ORDER[1])[0].endswith(" 1 000 messages, trials 0/1 [0–80%]")
+
+
+def test_a_run_of_order_in_which_a_worker_gave_up_ends_with_3_and_says_so_everywhere(make):
+    gone = {"producer-0": "OutOfMemoryError: command not allowed"}
+    nothing = {"attempted": 6, "confirmed": 0, "received": 0}
+    result = make.result([order(counts=nothing, verdict="unknown", gave_up=gone)])
+    assert exit_code(result) == 3
+    assert cell(table(result), "Order", "queue", "verdict") == ("unknown", "unknown")
+    assert json.loads(export.json(result))["cells"][0]["verdict"] == "stopped"
+
+
+def test_order_and_crash_tables_keep_what_promises_no_order_in_a_group_of_its_own(make):
+    unordered = AT_MOST_ONCE | {"order": "none"}
+    for trial in (order, crash):
+        trials = [trial("manager-dict", declared=unordered), trial("manager-queue")]
+        result = make.result(trials)
+        assert [(b.title, [line.cells[0] for line in b.lines]) for b in table(result).sections[0].blocks] == [
+            ("At most once: a crash may cost messages", ["manager-queue"]),
+            ("At most once: a crash may cost messages, in any order", ["manager-dict"]),
+        ]
+        assert "**At most once: a crash may cost messages, in any order**" in formatted(result, "md")
+        classes = [c["guarantee_class"] for c in json.loads(export.json(result))["cells"]]
+        assert classes[0] == "At most once: a crash may cost messages, in any order"
 
 
 def test_order_that_broke_is_not_rendered_as_kept(make):

@@ -1,8 +1,11 @@
 """What a few repeats are allowed to say."""
 
 import random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,6 +73,30 @@ def test_a_large_difference_of_medians_that_the_test_does_not_bear_out_is_not_cl
         compare([50.0, 150.0, 160.0, 170.0, 180.0], [90.0, 95.0, 100.0, 155.0, 165.0]).outcome
         == "not separated"
     )
+
+
+def test_hundreds_of_repeats_on_either_side_are_compared_too() -> None:
+    many = [float(i) for i in range(300)]
+    assert compare([v + 150 for v in many], many).outcome == "faster"
+    assert compare(many, [v + 0.5 for v in many]).outcome == "not separated"
+
+
+@pytest.mark.parametrize(
+    ("repeats", "method"), [((50, 50), "exact"), ((51, 4), "asymptotic"), ((4, 51), "asymptotic")]
+)
+def test_the_test_is_exact_where_that_takes_no_time(
+    repeats: tuple[int, int], method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def spied(a: object, b: object, **how: str) -> Any:
+        asked.append(how["method"])
+        return SimpleNamespace(pvalue=0.01)
+
+    monkeypatch.setattr(scipy.stats, "mannwhitneyu", spied)
+    a, b = ([float(i) for i in range(n)] for n in repeats)
+    compare(a, b)
+    assert asked == [method]
 
 
 def test_no_ratio_is_given_to_a_median_of_zero() -> None:

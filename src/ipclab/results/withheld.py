@@ -1,0 +1,109 @@
+"""Why percentiles are missing in the table: too few samples, or they lie among what never came."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ipclab.results import units
+from ipclab.results.again import again
+from ipclab.results.result import Result
+from ipclab.results.row import Percentiles, Row
+from ipclab.results.rows import trials_of, unended, unreceived
+from ipclab.trial.distribution import SAMPLES_BEYOND
+from ipclab.trial.record import TrialRecord
+from ipclab.trial.spec import LONGEST_S, TrialSpec
+
+_BEYOND = {"p50": 0.5, "p90": 0.1, "p99": 0.01, "p999": 0.001}
+"""The share of all samples that lies beyond each percentile."""
+
+
+def withheld(result: Result, rows: Sequence[Row]) -> Iterator[str]:
+    """A line for each of the two reasons, where it holds: where samples are missing, with the run to take."""
+    shown = _shown(rows)
+    together = zip(rows, trials_of(rows, result.trials), strict=True)
+    found = [gap for row, trials in together for gap in _gaps(row, trials, shown)]
+    if any(gap.among for gap in found):
+        yield f"{units.WITHHELD}  withheld, as it lies among what was skipped or lost, beyond all that came"
+    if short := [gap for gap in found if not gap.among]:
+        yield (
+            f"{units.WITHHELD}  withheld, as {SAMPLES_BEYOND} samples must lie beyond a percentile (p99: "
+            f"1 000 in all, p99.9: 10 000){_cure(result, short)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """A figure that is withheld: a percentile with this share ``beyond`` it, or the maximum, with none.
+    ``among``: it lies among what never came; else samples are missing, ``samples`` being all there are in
+    trials of ``duration_s`` after ``warmup_s``."""
+
+    among: bool
+    beyond: float
+    samples: int
+    duration_s: float
+    warmup_s: float
+
+    @property
+    def needs_s(self) -> float:
+        """How long trials would have to be; infinite where nothing can be told from what there is."""
+        beyond = self.beyond * self.samples
+        return self.duration_s * SAMPLES_BEYOND / beyond if beyond else math.inf
+
+
+def _shown(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
+    """Which figures of each latency the table has columns for."""
+    goodput = any(row.goodput_per_s for row in rows)
+    beside = goodput or any(row.rate_per_s for row in rows)
+    return {
+        "end_to_end": ("p50", "p99", "p999") if goodput else (*_BEYOND, "max"),
+        "service": () if goodput else ("p50", "p99"),
+        "round_trip": ("p50",) if beside else tuple(_BEYOND),
+        "update": ("p50", "p99", "p999"),
+    }
+
+
+def _gaps(row: Row, trials: Sequence[TrialRecord], shown: Mapping[str, Sequence[str]]) -> Iterator[_Gap]:
+    paced = [trial for trial in trials if trial.spec.workload == "paced"]
+    for latency, workload, never in (
+        ("end_to_end", "paced", sum(map(unended, paced))),
+        ("service", "paced", sum(map(unreceived, paced))),
+        ("round_trip", "ping-pong", 0),
+        ("update", "counter", 0),
+    ):
+        specs = [trial.spec for trial in trials if trial.spec.workload == workload]
+        found: Percentiles | None = getattr(row, latency)
+        if found is not None and specs:
+            missing = [name for name in shown[latency] if getattr(found, f"{name}_ns") is None]
+            yield from (_gap(found, _BEYOND.get(name, 0.0), specs, never) for name in missing)
+
+
+def _gap(found: Percentiles, beyond: float, specs: Sequence[TrialSpec], never: int) -> _Gap:
+    valid = found.count - found.negative
+    samples = valid + never
+    place = math.ceil((1 - beyond) * samples - 1e-6)
+    # The end of the window cuts off a send of each trial, however long it is: longer ones mend that.
+    mendable = 0 < samples * beyond < SAMPLES_BEYOND and never <= len(specs)
+    return _Gap(
+        among=place > valid and not mendable,
+        beyond=beyond,
+        samples=samples,
+        duration_s=max(spec.duration_s for spec in specs),
+        warmup_s=max(spec.warmup_s for spec in specs),
+    )
+
+
+def _cure(result: Result, short: Sequence[_Gap]) -> str:
+    most = max(short, key=lambda gap: gap.needs_s)
+    if math.isinf(most.needs_s):
+        return ""
+    duration_s = _round_up(most.needs_s * 1.1)
+    if duration_s + most.warmup_s > LONGEST_S:
+        return f"; to have all takes longer than a trial may: not within {LONGEST_S} s"
+    return f"; to have all: {again(result, duration_s=f'{duration_s:g}')}"
+
+
+def _round_up(seconds: float) -> float:
+    step: float = 10.0 ** math.floor(math.log10(seconds)) / 2
+    return math.ceil(seconds / step) * step
