@@ -54,6 +54,24 @@ def test_at_least_once_what_it_had_acknowledged_is_not_delivered_again(
     assert Counter(received + acknowledged) == Counter([*sent, body(1, 0)])
 
 
+def test_at_least_once_an_acknowledgement_of_nothing_acknowledges_nothing(
+    bench: Bench, at_least_once_mode: Mode
+) -> None:
+    window = at_least_once_mode.window
+    channel = bench.channel(at_least_once_mode, consumers=2)
+    producer, sent = bench.producer(channel), bodies(0, window + 5)
+    producer.call(ends.send, sent, window)
+    victim = bench.consumer(channel, 0)
+    victim.call(ends.acknowledge)
+    acknowledged = victim.call(ends.receive, 1)
+    victim.call(ends.acknowledge)
+    victim.kill()
+
+    received = bench.consumer(channel, 1).call(ends.receive, len(sent) - len(acknowledged))
+
+    assert Counter(received + acknowledged) == Counter(sent)
+
+
 def test_at_most_once_nothing_that_it_had_received_is_delivered_again(
     bench: Bench, shared_at_most_once_mode: Mode
 ) -> None:
@@ -68,15 +86,19 @@ def test_at_most_once_nothing_that_it_had_received_is_delivered_again(
 
     survivor.begin(ends.receive_until_stopped)
     producer.call(ends.send, [body(1, 0)], 1)
-    received = all_that_comes(survivor)
+    received = all_that_comes(survivor, body(1, 0))
 
     assert body(1, 0) in received
     assert max(Counter(held + received).values()) == 1
 
 
-def all_that_comes(consumer: Remote) -> list[bytes]:
-    """What a consumer receives until nothing comes any more; absence can only be waited for."""
-    assert consumer.connection.poll(ends.DEADLINE_S)
+def all_that_comes(consumer: Remote, last: bytes) -> list[bytes]:
+    """What a consumer receives until ``last`` has come and then nothing: absence can only be waited for."""
+
+    def received() -> list[bytes]:
+        return [message for batch in consumer.items for message in batch]
+
+    ends.listen([consumer], lambda: last in received(), ends.DEADLINE_S)
     while consumer.connection.poll(QUIET_S):
         consumer.listen()
-    return [message for batch in consumer.items for message in batch]
+    return received()

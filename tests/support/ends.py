@@ -168,6 +168,11 @@ def take(end: Consumer, count: int) -> list[bytes]:
     return taken
 
 
+def acknowledge(end: Consumer) -> None:
+    """Whatever it has received, if anything."""
+    end.ack()
+
+
 def receive(end: Consumer, count: int) -> list[bytes]:
     """Receive and acknowledge until there are so many."""
     taken: list[bytes] = []
@@ -222,19 +227,19 @@ def exchange(
         end.begin(receive_until_stopped)
     for end, bodies in zip(producers, sent, strict=True):
         end.begin(send, bodies, window)
-    _listen(consumers, lambda: sum(len(b) for end in consumers for b in end.items) >= owed, DEADLINE_S)
+    listen(consumers, lambda: sum(len(b) for end in consumers for b in end.items) >= owed, DEADLINE_S)
     for end in producers:
         end.result()
     deadline = time.monotonic() + DEADLINE_S
     while (going := [end for end in consumers if not end.is_done]) and time.monotonic() < deadline:
         producers[0].call(send, [STOP] * len(going), window)
-        _listen(going, lambda: all(end.is_done for end in consumers), STOP_ROUND_S)
+        listen(going, lambda: all(end.is_done for end in consumers), STOP_ROUND_S)
     for end in consumers:
         end.result(0)
     return [[body for batch in end.items for body in batch] for end in consumers]
 
 
-def _listen(ends: Sequence[Remote], until: Callable[[], bool], within_s: float) -> None:
+def listen(ends: Sequence[Remote], until: Callable[[], bool], within_s: float) -> None:
     """Take in what these say until a condition holds, one of them fails, or the time is over."""
     deadline = time.monotonic() + within_s
     while not until() and (left_s := deadline - time.monotonic()) > 0:

@@ -24,7 +24,8 @@ def history_of(rows: list[Row], model: Model) -> History:
 
 def schedule(chance: random.Random, operations: int, processes: int) -> list[tuple[int, int, int, int]]:
     """Who does something from when to when, and the moment in between at which it takes effect, in the order
-    of these moments. All times differ, and nobody does two things at once."""
+    of these moments. Nobody does two things at once. All times differ, unless the clock is a coarse one."""
+    tick = processes * chance.choice((1, 1, 1, 4))
     marks = [3 * p for p in range(processes)]
     chosen = []
     for _ in range(operations):
@@ -33,7 +34,8 @@ def schedule(chance: random.Random, operations: int, processes: int) -> list[tup
         start, point, end = times[0], times[1] + 1, times[2] + 2
         marks[who] = end
         chosen.append((who, start * processes + who, end * processes + who, point * processes + who))
-    return sorted(chosen, key=lambda op: (op[3], op[0]))
+    in_order = sorted(chosen, key=lambda op: (op[3], op[0]))
+    return [(who, start // tick, end // tick, point // tick) for who, start, end, point in in_order]
 
 
 def maimed(chance: random.Random, rows: list[Row], *, lies: bool = True) -> list[Row]:

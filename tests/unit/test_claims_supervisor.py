@@ -11,10 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from ipclab.claims import session
+from ipclab.claims.outcome import Measured
 from ipclab.claims.supervisor import measure
 from tests.support.processes import is_running, wait_until_gone
 
@@ -90,14 +92,36 @@ def write(tmp_path: Path, folder: Path) -> Iterator[Write]:
     """Writes a claim that starts a child and an orphan and then does something; none of them survives."""
 
     def written(then: str, clean: str = "None") -> Path:
-        path = tmp_path / "made_up.py"
-        path.write_text(CLAIM.format(folder=str(folder), then=then, clean=clean))
-        return path
+        return write_claim(tmp_path, folder, then, clean)
 
     yield written
     found = pids(folder)
     assert found
     assert not wait_until_gone(found)
+
+
+def write_claim(where: Path, folder: Path, then: str, clean: str) -> Path:
+    path = where / "made_up.py"
+    path.write_text(CLAIM.format(folder=str(folder), then=then, clean=clean))
+    return path
+
+
+class Ended(NamedTuple):
+    """An experiment that was ended, and which of its processes ran when ``measure()`` came back."""
+
+    measured: Measured
+    folder: Path
+    left: set[int]
+
+
+@pytest.fixture(scope="module")
+def timed_out(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """An experiment that hangs, when its time is over."""
+    where = tmp_path_factory.mktemp("hangs")
+    folder = where / "pids"
+    folder.mkdir()
+    measured = measure(write_claim(where, folder, "time.sleep(600)", "clean"), limit_s=5)
+    return Ended(measured, folder, {pid for pid in pids(folder) if is_running(pid)})
 
 
 def pids(folder: Path) -> set[int]:
@@ -127,12 +151,12 @@ def test_all_processes_have_ended_when_it_comes_back(write: Write, folder: Path)
     assert not {pid for pid in pids(folder) if is_running(pid)}
 
 
-def test_an_experiment_that_hangs_is_ended_with_all_of_its_processes(write: Write, folder: Path) -> None:
-    measured = measure(write("time.sleep(600)"), limit_s=5)
-    assert measured.evidence is None
-    assert measured.failure.startswith("not done within 5 s")
-    assert re.search(r'made_up\.py", line \d+ in experiment', measured.failure)
-    assert not {pid for pid in pids(folder) if is_running(pid)}
+def test_an_experiment_that_hangs_is_ended_with_all_of_its_processes(timed_out: Ended) -> None:
+    assert timed_out.measured.evidence is None
+    assert timed_out.measured.failure.startswith("not done within 5 s")
+    assert re.search(r'made_up\.py", line \d+ in experiment', timed_out.measured.failure)
+    assert pids(timed_out.folder)
+    assert not timed_out.left
 
 
 def test_an_experiment_that_raises_says_where(write: Write) -> None:
@@ -166,9 +190,8 @@ def test_what_it_left_on_servers_is_cleaned_once_however_it_ends(
     assert cleaned(folder) == [f"{named(folder)} 0"]
 
 
-def test_what_it_left_on_servers_is_cleaned_when_its_time_is_over(write: Write, folder: Path) -> None:
-    measure(write("time.sleep(600)", clean="clean"), limit_s=5)
-    assert cleaned(folder) == [f"{named(folder)} 0"]
+def test_what_it_left_on_servers_is_cleaned_when_its_time_is_over(timed_out: Ended) -> None:
+    assert cleaned(timed_out.folder) == [f"{named(timed_out.folder)} 0"]
 
 
 def test_each_experiment_has_names_of_its_own_on_servers(write: Write, folder: Path) -> None:

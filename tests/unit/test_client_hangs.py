@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from ipclab.startmethod import StartMethod
 from ipclab.trial.client import SCENARIOS, child
 from ipclab.trial.client.bench import Bench
 from ipclab.trial.client.child import hung
+from ipclab.trial.record import TrialRecord
 from tests.support.clients import play, safety_of
 from tests.support.processes import wait_until_gone
 
@@ -55,9 +58,25 @@ MOMENT_S = 30.0
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
+Played = Callable[[str], tuple[TrialRecord, Path]]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """The record of a scenario and its history: it is played when it is first asked for."""
+    folder = tmp_path_factory.mktemp("histories")
+
+    @functools.cache
+    def once(name: str) -> tuple[TrialRecord, Path]:
+        kept = folder / f"{name}.jsonl.gz"
+        return play(name, history=kept), kept
+
+    return once
+
+
 @pytest.mark.parametrize("name", WAITS_IN)
-def test_it_hangs_in_its_primitive_and_the_stack_shows_it(name: str) -> None:
-    record = play(name)
+def test_it_hangs_in_its_primitive_and_the_stack_shows_it(name: str, played: Played) -> None:
+    record, _ = played(name)
 
     safety = safety_of(record)
     assert safety.shown, safety.finding
@@ -70,8 +89,8 @@ def test_it_hangs_in_its_primitive_and_the_stack_shows_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WAITS_IN)
-def test_set_right_it_comes_back(name: str) -> None:
-    record = play(SCENARIOS[name].fix)
+def test_set_right_it_comes_back(name: str, played: Played) -> None:
+    record, _ = played(SCENARIOS[name].fix)
 
     safety = safety_of(record)
     assert safety.shown is False, safety.finding
@@ -98,46 +117,45 @@ def test_it_does_not_matter_how_processes_are_started(
     assert not list(Path("/dev/shm").glob(f"sem.ipclab-{os.getpid()}*"))
 
 
-def test_a_message_that_is_mixed_with_another_is_corrupted_in_the_history(tmp_path: Path) -> None:
-    kept = tmp_path / "history.jsonl.gz"
+def test_a_message_that_is_mixed_with_another_is_corrupted_in_the_history(played: Played) -> None:
+    record, kept = played("writer-of-one-end")
 
-    safety = safety_of(play("writer-of-one-end", history=kept))
-
+    safety = safety_of(record)
     assert safety.anomalies == {"corrupted": 1}
     assert check(read(kept)).anomalies == safety.anomalies
 
 
-def test_what_lies_in_the_pipe_of_a_process_that_hangs_is_not_called_lost(tmp_path: Path) -> None:
-    kept = tmp_path / "history.jsonl.gz"
+def test_what_lies_in_the_pipe_of_a_process_that_hangs_is_not_called_lost(played: Played) -> None:
+    record, kept = played("join-undrained")
 
-    safety = safety_of(play("join-undrained", history=kept))
-
-    assert not safety.anomalies
+    assert not safety_of(record).anomalies
     assert check(read(kept)).verdict == "unknown"
 
 
-def test_the_item_of_a_dead_consumer_is_done_by_another_where_it_is_put_again() -> None:
-    safety = safety_of(play("task-not-done-set-right"))
+def test_the_item_of_a_dead_consumer_is_done_by_another_where_it_is_put_again(played: Played) -> None:
+    safety = safety_of(played("task-not-done-set-right")[0])
 
     assert (safety.counts["attempted"], safety.counts["done"], safety.counts["duplicated"]) == (3, 3, 1)
 
 
-def test_a_pool_goes_on_but_for_the_task_of_the_dead() -> None:
-    safety = safety_of(play("pool-worker-killed"))
+def test_a_pool_goes_on_but_for_the_task_of_the_dead(played: Played) -> None:
+    safety = safety_of(played("pool-worker-killed")[0])
 
     assert (safety.counts["attempted"], safety.counts["received"]) == (2, 1)
 
 
-def test_a_callback_that_raises_ends_the_thread_that_takes_in_results() -> None:
-    safety = safety_of(play("pool-callback-raises"))
+def test_a_callback_that_raises_ends_the_thread_that_takes_in_results(played: Played) -> None:
+    safety = safety_of(played("pool-callback-raises")[0])
 
     assert safety.counts["threads_ended"] == 1
     assert "_handle_results" in safety.finding
 
 
-def test_python_warns_of_a_fork_with_threads_from_3_12_on() -> None:
-    assert bool(safety_of(play("forked-lock")).counts["warnings"]) == (sys.version_info >= (3, 12))
-    assert safety_of(play("forked-lock-set-right")).counts["warnings"] == 0
+def test_python_warns_of_a_fork_with_threads_from_3_12_on(played: Played) -> None:
+    as_it_comes, set_right = (safety_of(played(f"forked-lock{end}")[0]) for end in ("", "-set-right"))
+
+    assert bool(as_it_comes.counts["warnings"]) == (sys.version_info >= (3, 12))
+    assert set_right.counts["warnings"] == 0
 
 
 # What is a hang, and what is not.
@@ -213,8 +231,10 @@ def test_the_start_of_a_process_is_no_time_in_which_it_hangs(bench: Bench) -> No
     [("join-undrained", 2), ("forked-lock", 2), ("pool-worker-killed", 3), ("manager-lock-waiter-killed", 3)],
 )
 def test_whatever_ends_the_lab_no_process_of_a_scenario_is_left(
-    name: str, processes: int, ended_by: signal.Signals
+    name: str, processes: int, ended_by: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # What a killed lab leaves in the folder for temporary files goes with that of the test.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     lab = multiprocessing.get_context("fork").Process(target=_play_until_interrupted, args=(name,))
     lab.start()
     assert lab.pid is not None

@@ -7,11 +7,12 @@ import itertools
 import pytest
 
 from ipclab import experiment
-from ipclab.backends.registry import Variant, channel_names
+from ipclab.backends.base import Site
+from ipclab.backends.registry import Variant, channel_class, channel_names
 from ipclab.experiment import STANDARD_CHANNELS, Request
 from ipclab.trial.applicability import Kind, kind_of, reason, why_not
 from ipclab.trial.fault import ACTIONS, MOMENTS, TARGETS, FaultSpec
-from ipclab.trial.faults import CAUSES
+from ipclab.trial.faults import CAUSES, cause
 from ipclab.trial.spec import TrialSpec, check
 from tests.support.crashes import fault
 
@@ -138,3 +139,25 @@ def test_a_trial_says_why_not_and_nothing_where_it_applies_or_cannot_be_told() -
     assert why_not(trial("queue", fault("kill consumer, busy"))) == ""
     assert why_not(trial("queue", None)) == ""
     assert why_not(trial("from-a-package-that-is-not-here", fault("cut consumer, busy"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("variant", "what", "counts_as"),
+    [
+        ("redis-list", "cut producer, busy", None),
+        ("redis-list", "drop-reply producer, busy", None),
+        ("redis-list", "cut consumer, busy", "connection loss"),
+        ("redis-list", "cut broker, busy", "connection loss"),
+        ("rabbitmq:ack=manual,confirm=none", "cut producer, busy", "connection loss"),
+        ("rabbitmq:ack=manual,confirm=none", "cut consumer, busy", None),
+        ("redis-stream", "drop-reply consumer, busy", None),
+        ("redis-list", "kill consumer, busy", "consumer crash"),
+    ],
+)
+def test_a_lost_connection_may_cost_only_what_its_own_side_can_lose(
+    variant: str, what: str, counts_as: str | None
+) -> None:
+    backend = Variant.parse(variant)
+    channel = channel_class(backend)(Site(namespace="n"), **backend.options)
+
+    assert cause(fault(what), channel.guarantees) == counts_as

@@ -78,7 +78,9 @@ def test_the_proxy_of_a_killed_lab_ends_even_where_a_sibling_lives_on(
         "        print(proxy._process.pid, sibling, flush=True)\n"
         "    time.sleep(100)\n"
     )
-    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True) as lab:
+    # What a killed lab leaves in the folder for temporary files goes with that of the test.
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True, env=env) as lab:
         assert lab.stdout is not None
         pid, sibling = map(int, lab.stdout.readline().split())
         assert is_running(pid)

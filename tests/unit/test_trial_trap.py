@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 
 import pytest
 
@@ -47,6 +49,16 @@ def write(writer: Connection, size_bytes: int) -> None:
     signal.pause()
 
 
+def write_half(writer: Connection, size_bytes: int, go_on: Event) -> None:
+    """As ``write``, but with the second half only when it may: until then nobody can have the whole."""
+    with open(writer.fileno(), "wb", closefd=False) as pipe:
+        pipe.write(struct.pack("!i", size_bytes) + bytes(size_bytes // 2))
+        pipe.flush()
+        go_on.wait()
+        pipe.write(bytes(size_bytes - size_bytes // 2))
+    signal.pause()
+
+
 def pid_of(process: BaseProcess) -> int:
     assert process.pid is not None
     return process.pid
@@ -59,7 +71,8 @@ def test_a_reader_is_stopped_with_a_part_of_the_message_and_gets_the_rest_when_i
     reading = start(read, reader, theirs)
     assert ours.recv() == "reads"
     before = {pid_of(reading): trap.bytes_read(pid_of(reading))}
-    start(write, writer, SIZE_BYTES)
+    go_on = context("fork").Event()
+    start(write_half, writer, SIZE_BYTES, go_on)
 
     caught = trap.stop_while_reading(before, SIZE_BYTES, WITHIN_S)
 
@@ -68,6 +81,7 @@ def test_a_reader_is_stopped_with_a_part_of_the_message_and_gets_the_rest_when_i
     has = trap.bytes_read(caught) - before[caught]
     assert SIZE_BYTES * trap.LEAST_SHARE <= has <= SIZE_BYTES * trap.MOST_SHARE
     assert not ours.poll()
+    go_on.set()
     os.kill(caught, signal.SIGCONT)
     assert ours.poll(WITHIN_S)
     assert ours.recv() == SIZE_BYTES
@@ -79,7 +93,7 @@ def test_of_several_the_one_that_reads_is_stopped(start: Start) -> None:
     readers = [start(read, reader, theirs) for reader, _ in pipes]
     assert [ours.recv(), ours.recv()] == ["reads", "reads"]
     before = {pid_of(r): trap.bytes_read(pid_of(r)) for r in readers}
-    start(write, pipes[1][1], SIZE_BYTES)
+    start(write_half, pipes[1][1], SIZE_BYTES, context("fork").Event())
 
     assert trap.stop_while_reading(before, SIZE_BYTES, WITHIN_S) == readers[1].pid
     assert not stillness.stopped(pid_of(readers[0]))

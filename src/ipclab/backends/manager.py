@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import secrets
 import signal
 import threading
 import time
@@ -25,6 +26,8 @@ from ipclab.interruptions import die_with_parent, sigint_blocked
 
 FIRST_WAIT_S = 0.000_05
 LONGEST_WAIT_S = 0.001_6
+_START_BITS = 48
+"""A number of so many bits is found twice by nobody, and is still quick to pickle."""
 
 
 def _end_with_parent() -> None:
@@ -211,11 +214,12 @@ class ManagerDictChannel(ManagerServer, Channel):
 
 
 class _DictProducer(Producer):
-    """Sends under the keys ``index``, ``index + producers``, ``index + 2 * producers`` …"""
+    """Sends under every n-th key, of n producers, from a place of its own on: one that takes over from
+    another must not use a key again under which a message may lie."""
 
     def __init__(self, mailbox: DictProxy[int, bytes], index: int, producers: int) -> None:
         self._mailbox = mailbox
-        self._key = index
+        self._key = index + producers * secrets.randbits(_START_BITS)
         self._step = producers
 
     def send(self, body: bytes) -> None:

@@ -74,9 +74,10 @@ class MemcachedTicketChannel(Channel):
     """A queue of atomic tickets and slots; the module's docstring says how it works.
 
     A slot is deleted once it was read, so a message is delivered at most once, and is lost with a consumer
-    that took its ticket and died. A producer that dies between its ticket and its slot, and a server that
-    evicts a slot because its memory is full, leave a hole: consumers wait at it for ``patience_ms`` (up to
-    twice that), then pass on. A producer that is held up for longer at this very point loses its message.
+    that took its ticket and died. A producer that dies between its ticket and its slot (that message was not
+    confirmed), and a server that evicts a slot because its memory is full, leave a hole: consumers wait at it
+    for ``patience_ms`` (up to twice that), then pass on. A producer that is held up for longer at this very
+    point loses its message.
     """
 
     name = "memcached-ticket"
@@ -92,9 +93,7 @@ class MemcachedTicketChannel(Channel):
     def guarantees(self) -> Guarantees:
         return Guarantees(
             delivery="at-most-once",
-            may_lose=frozenset(
-                {"consumer crash", "producer crash", "connection loss", "broker crash", "overload"}
-            ),
+            may_lose=frozenset({"consumer crash", "connection loss", "broker crash", "overload"}),
             order="per-producer",
             durability="none",
             confirm="broker",

@@ -9,6 +9,7 @@ lock stands before each end. ``pipe`` has none and takes one of each.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Lock
@@ -134,6 +135,13 @@ class LockedPipeChannel(PipeChannel):
     max_producers = None
     max_consumers = None
     _locks: tuple[Lock, Lock] | None = None
+
+    @property
+    def guarantees(self) -> Guarantees:
+        # A process that is killed in the middle of a message keeps the lock: nobody goes on from there.
+        return dataclasses.replace(
+            super().guarantees, may_lose=frozenset({"consumer crash"}), may_corrupt=frozenset()
+        )
 
     def setup(self) -> None:
         super().setup()

@@ -200,4 +200,7 @@ class AcknowledgingSubscriber(Subscriber):
     acknowledges = True
 
     def ack(self) -> None:
-        self._channel.basic_ack(self._last_tag, multiple=True)
+        # Tag 0 would mean all that the server has sent, with what was not received yet.
+        if self._last_tag:
+            self._channel.basic_ack(self._last_tag, multiple=True)
+            self._last_tag = 0

@@ -110,11 +110,12 @@ class WindowPublisher(Producer):
         failure = self._run() if self._unconfirmed and self._failure is None else self._failure
         if failure is not None:
             raise failure
-        if self._nacked:
-            nacked, self._nacked = self._nacked, []
+        # Both are of this window: what is left of one would be blamed on the next.
+        nacked, self._nacked = self._nacked, []
+        returned, self._returned = self._returned, []
+        if nacked:
             raise pika.exceptions.NackError(nacked)
-        if self._returned:
-            returned, self._returned = self._returned, []
+        if returned:
             raise pika.exceptions.UnroutableError(returned)
 
     def close(self) -> None:

@@ -126,7 +126,8 @@ class _Mover(Consumer):
 
     A consumer's own list is also the name of its connection. So a list whose connection is gone belongs to a
     consumer that died, and any consumer that finds nothing to do moves its messages back to the queue. One
-    that is merely slow or stopped keeps its connection, and its messages.
+    that is merely slow or stopped keeps its connection, and its messages. What lies in the own list although
+    nothing was received from it came over a connection that is no more, and goes back as well.
     """
 
     acknowledges: ClassVar[bool] = True
@@ -156,8 +157,9 @@ class _Mover(Consumer):
         return bodies
 
     def ack(self) -> None:
-        self._run([("LREM", self._own, 1, body) for body in self._unacknowledged])
-        self._unacknowledged = []
+        if self._unacknowledged:
+            self._run([("LREM", self._own, 1, body) for body in self._unacknowledged])
+            self._unacknowledged = []
 
     def close(self) -> None:
         try:
@@ -169,7 +171,7 @@ class _Mover(Consumer):
     def _rescue(self) -> None:
         connected = {client["name"] for client in self._client.client_list()}
         for own in self._everyone:
-            if own not in connected:
+            if own not in connected or (own == self._own and not self._unacknowledged):
                 self._put_back(own)
 
     def _put_back(self, own: str) -> None:
@@ -257,8 +259,9 @@ class _GroupReader(Consumer):
         return [entry for entry in self._run(self._claim)[0][1] if entry and entry[1]]
 
     def ack(self) -> None:
-        self._run([(*command, *self._unacknowledged) for command in self._ack])
-        self._unacknowledged = []
+        if self._unacknowledged:
+            self._run([(*command, *self._unacknowledged) for command in self._ack])
+            self._unacknowledged = []
 
     def close(self) -> None:
         self._client.close()
@@ -270,7 +273,9 @@ class RedisStreamChannel(RedisChannel):
     name = "redis-stream"
     summary = "a Redis stream read by a consumer group: acknowledged, claimed again after a crash"
     options = (
-        Option("min_idle_ms", 1000, "unacknowledged for this long, a message is given to another consumer"),
+        Option(
+            "min_idle_ms", 1000, "unacknowledged for this long, a message goes to a consumer without work"
+        ),
     )
     group: ClassVar[str] = "consumers"
 

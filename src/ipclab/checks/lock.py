@@ -2,9 +2,10 @@
 
 A process surely holds the lock from the end of its acquire to the moment at which it asks for the release:
 from then on it does not rely on the lock, whatever becomes of the request. A process that is killed (a fault
-``kill`` that names it) holds until then. Of an acquire without a known end nothing is held against the lock,
-unless a release of the same process tells that it had happened: then there was a moment within that release
-at which nobody else held.
+``kill`` that names it) holds until then. Where the clock is too coarse to tell the two moments apart, it held
+all the same, at a moment that only a search can place. Of an acquire without a known end nothing is held
+against the lock, unless a release of the same process tells that it had happened: then there was a moment
+within that release at which nobody else held.
 """
 
 from __future__ import annotations
@@ -118,6 +119,9 @@ def _holds(found: Findings, ranks: Ranks) -> dict[int, _Key]:
             elif not found.enough("release-without-hold"):
                 text = f"{found.say(place)}, which held nothing"
                 found.clash("release-without-hold", 1, (place,), text)
+    for key, state in keys.items():
+        if any(hold.start >= hold.end for hold in state.holds):
+            found.unfit.setdefault(key, "a release was asked for in the tick in which its acquire ended")
     return keys
 
 
@@ -155,7 +159,7 @@ def _release(process: _Process, state: _Key, place: int, start: int, end: int, *
 
 
 def _judge(found: Findings, state: _Key, logged: int) -> None:
-    holds = sorted((h for h in state.holds if h.start < h.end), key=lambda h: h.start)
+    holds = sorted(state.holds, key=lambda h: h.start)
     longest: Hold | None = None
     highest: Hold | None = None
     covered: list[tuple[int, int]] = []

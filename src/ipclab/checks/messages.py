@@ -4,10 +4,10 @@ A message is told by its value; the one of a send that surely failed was never s
 that ``ipclab.checks.delivery`` accounts for:
 
 - *before it was sent*: a receipt that ended before the send began.
-- *excused*: a confirmed message that nobody is known to have received, while a ``receive`` of unknown
-  outcome may have got it (each excuses one), or a consumer was killed that held messages which it had not
-  received yet (``in_flight`` of the header, each kill of a consumer by name). Excused losses break no
-  guarantee; what remains is held against any but at-most-once.
+- *excused*, of exactly-once alone: a confirmed message that nobody is known to have received, while a
+  ``receive`` of unknown outcome may have got it (each excuses one), or a consumer was killed that held
+  messages which it had not received yet (``in_flight`` of the header, each kill of a consumer by name).
+  At-least-once delivers those again, and at-most-once may lose them anyhow.
 
 Messages of different keys are different, and keys are accounted for one by one.
 """
@@ -62,7 +62,18 @@ class _Receipts:
     damaged: Bools
 
 
-def check_delivery(history: History, guarantee: Guarantee, *, ordered: bool) -> Findings:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a channel is held to: its guarantee, whether order is part of it, whether losses are held against
+    it, and whether any are excused."""
+
+    guarantee: Guarantee
+    ordered: bool
+    may_lose: bool
+    excuses: bool
+
+
+def check_delivery(history: History, terms: Terms) -> Findings:
     """Account for all messages. A key that sent a value twice is named in ``unfit``."""
     found = Findings(history)
     found.counts = dict.fromkeys(COUNTS, 0)
@@ -75,14 +86,14 @@ def check_delivery(history: History, guarantee: Guarantee, *, ordered: bool) -> 
         if len(np.unique(history.value[puts])) < len(puts):
             found.unfit[key] = "a value was sent more than once, so its copies cannot be told apart"
             continue
-        _check_key(found, puts, mine[np.isin(f, TAKES)], guarantee, ordered=ordered)
-    if found.counts["lost"] and not history.header.drained and guarantee != "at-most-once":
+        _check_key(found, puts, mine[np.isin(f, TAKES)], terms)
+    if found.counts["lost"] and not history.header.drained and not terms.may_lose:
         lost = found.counts["lost"]
         found.undecided = f"{lost} confirmed messages were not received, but the channel was not drained"
     return found
 
 
-def _check_key(found: Findings, puts: Int64s, takes: Int64s, guarantee: Guarantee, *, ordered: bool) -> None:
+def _check_key(found: Findings, puts: Int64s, takes: Int64s, terms: Terms) -> None:
     history = found.history
     sent = _sent(history, puts)
     who, consumer = np.unique(history.process[takes], return_inverse=True)
@@ -106,12 +117,12 @@ def _check_key(found: Findings, puts: Int64s, takes: Int64s, guarantee: Guarante
     for name in COUNTS:
         found.counts[name] += getattr(ledger, name, 0)
     _impossible(found, sent, receipts)
-    _again(found, sent, receipts, may=guarantee == "at-least-once")
+    _again(found, sent, receipts, may=terms.guarantee == "at-least-once")
     # Order is promised while nothing is delivered again, as a trial judges it too.
-    repeats = guarantee == "at-least-once" and ledger.duplicated > 0
-    if ledger.reordered and ordered and not repeats:
+    repeats = terms.guarantee == "at-least-once" and ledger.duplicated > 0
+    if ledger.reordered and terms.ordered and not repeats:
         _late(found, sent, receipts, ledger.reordered)
-    _lost(found, sent, check.missing(), takes, consumer, guarantee)
+    _lost(found, sent, check.missing(), takes, consumer, terms)
 
 
 def _sent(history: History, puts: Int64s) -> _Sent:
@@ -151,7 +162,10 @@ def _impossible(found: Findings, sent: _Sent, receipts: _Receipts) -> None:
         found.clash("phantom", len(strange), strange[:1], f"{found.say(strange[0])}: nobody sent it")
     known = np.flatnonzero(receipts.of >= 0)
     sends = sent.place[receipts.of[known]]
-    early = np.flatnonzero(history.end[receipts.place[known]] < history.start[sends])
+    came = receipts.place[known]
+    # What touches within a tick is concurrent, but in one process one thing comes after the other.
+    own = (history.process[came] == history.process[sends]) & (came < sends)
+    early = np.flatnonzero(history.end[came] < history.start[sends] + own)
     found.counts["received_before_sent"] += len(early)
     if len(early):
         a, b = sends[early[0]], receipts.place[known[early[0]]]
@@ -198,9 +212,9 @@ def _lost(
     missing: Bools,
     takes: Int64s,
     consumer: Int64s,
-    guarantee: Guarantee,
+    terms: Terms,
 ) -> None:
-    """Tell excused losses from the others; only these are held against the guarantee."""
+    """Tell excused losses from the others; only these are held against the channel."""
     history = found.history
     unexcused = []
     for group, gone in enumerate(missing):
@@ -208,12 +222,12 @@ def _lost(
         lost = lost[np.argsort(history.start[lost], kind="stable")]
         inside = consumer == group if history.header.fan_out else np.ones(len(takes), np.bool_)
         excused = 0
-        for until in _excuses(history, takes[inside]):
+        for until in _excuses(history, takes[inside]) if terms.excuses else ():
             if excused < len(lost) and history.start[lost[excused]] < until:
                 excused += 1
         found.counts["lost_excused"] += excused
         unexcused.extend(lost[excused:].tolist())
-    if unexcused and guarantee != "at-most-once" and history.header.drained:
+    if unexcused and not terms.may_lose and history.header.drained:
         text = f"{found.say(unexcused[0])} was confirmed and nobody received it"
         found.clash("lost", len(unexcused), unexcused[:1], text)
 

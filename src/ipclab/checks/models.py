@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ipclab.checks.lock import with_kills
-from ipclab.checks.ranks import rank
-from ipclab.history.columns import OK, History
+from ipclab.checks.ranks import rank, touching
+from ipclab.history.columns import FAIL, OK, History
 from ipclab.history.format import NAMES, Model
 from ipclab.history.values import NULL
 
@@ -27,7 +27,9 @@ Step = Callable[[Any, str, Any], Any]
 @dataclass(frozen=True, slots=True)
 class Call:
     """An operation as the search takes it: what it does to the state, between which ranks, and whether it
-    must have happened. ``place`` is that in the history."""
+    must have happened. ``place`` is that in the history. Two are called otherwise than there: a dequeue of
+    unknown outcome is a ``take``, a cas that found another value is a ``miss``. ``after`` is the place of the
+    one before it of the same process where the two touch, which the ranks do not tell; else -1."""
 
     f: str
     value: Any
@@ -35,6 +37,7 @@ class Call:
     end: int
     required: bool
     place: int
+    after: int = -1
 
 
 def _register(state: Any, f: str, value: Any) -> Any:
@@ -43,6 +46,8 @@ def _register(state: Any, f: str, value: Any) -> Any:
     if f == "read":
         return state if state == value else IMPOSSIBLE
     old, new = value
+    if f == "miss":
+        return IMPOSSIBLE if state == old else state
     return new if state == old else IMPOSSIBLE
 
 
@@ -90,6 +95,7 @@ def calls(history: History, model: Model, keys: Collection[int] | None = None) -
         history = with_kills(history)
     ranks = rank(history)
     wanted = np.arange(len(ranks.key)) if keys is None else np.flatnonzero(np.isin(ranks.key, list(keys)))
+    after = {later: earlier for earlier, later, _ in touching(history)}
     found: dict[int, list[Call]] = {}
     for i in wanted[np.argsort(ranks.start[wanted], kind="stable")].tolist():
         place = int(ranks.places[i])
@@ -103,8 +109,10 @@ def calls(history: History, model: Model, keys: Collection[int] | None = None) -
             f, value = "take", None
         elif f == "cas":
             value = tuple(history.values.code(v) for v in history.values.value(value))
+            if history.outcome[place] == FAIL:
+                f, required = "miss", True
         elif model == "lock":
             value = int(history.process[place]), value
-        call = Call(f, value, int(ranks.start[i]), int(ranks.end[i]), required, place)
+        call = Call(f, value, int(ranks.start[i]), int(ranks.end[i]), required, place, after.get(place, -1))
         found.setdefault(int(ranks.key[i]), []).append(call)
     return found

@@ -1,9 +1,11 @@
 """Times as ranks, key after key, so that all keys are checked in one pass over whole columns.
 
 Two events of one time are ranked invocation first: operations that touch in a nanosecond count as
-concurrent, which never accuses wrongly. Ranks are unique. The keys lie one after the other, each with a free
-rank before its first event (``first``) and one behind its last (``last``), so that nothing of one key
-precedes, follows or overlaps wrongly anything of another.
+concurrent, which never accuses wrongly. Of one process that is too kind, since it does one thing after the
+other, but no ranks can tell both that and that nothing is known between processes: see ``touching``. Ranks
+are unique. The keys lie one after the other, each with a free rank before its first event (``first``) and one
+behind its last (``last``), so that nothing of one key precedes, follows or overlaps wrongly anything of
+another.
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ipclab.history.columns import FAIL, History, Int64s
+from ipclab.history.columns import FAIL, Bools, History, Int64s
+from ipclab.history.format import CODES
 
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """Ranks of the operations of a history that may have happened (``places``); all arrays but the last two,
+    """Ranks of the operations of a history that say something (``places``); all arrays but the last two,
     which are by key, are parallel to it. An operation that has no known end ends behind all of its key."""
 
     places: Int64s
@@ -29,8 +32,8 @@ class Ranks:
 
 
 def rank(history: History, *, without_keys: Int64s | None = None) -> Ranks:
-    """The ranks of all operations that may have happened, but those of some keys."""
-    may = history.outcome != FAIL
+    """The ranks of all operations that say something, but those of some keys."""
+    may: Bools = ~nothing_happened(history)
     if without_keys is not None and len(without_keys):
         may &= ~np.isin(history.key, without_keys)
     places = np.flatnonzero(may)
@@ -47,6 +50,26 @@ def rank(history: History, *, without_keys: Int64s | None = None) -> Ranks:
     behind = np.cumsum(events)
     spaced = 2 * np.arange(keys)
     return Ranks(places, key, ranks[:n], ranks[n:], behind - events + spaced, behind + spaced + 1)
+
+
+def nothing_happened(history: History) -> Bools:
+    """The operations that surely did not happen, and tell nothing by that. A compare-and-set that failed
+    tells that another value was there."""
+    nothing: Bools = (history.outcome == FAIL) & (history.f != CODES["cas"])
+    return nothing
+
+
+def touching(history: History) -> list[tuple[int, int, int]]:
+    """Where an operation begins in the tick in which the one before it, of the same process and key, ended:
+    the places of the earlier and the later, and the key."""
+    says = np.flatnonzero(~nothing_happened(history))
+    start, end = history.start[says], history.end[says]
+    order = np.lexsort((end, start, history.process[says], history.key[says]))
+    says, start, end = says[order], start[order], end[order]
+    who, key = history.process[says], history.key[says]
+    touch = np.flatnonzero((end[:-1] == start[1:]) & (who[:-1] == who[1:]) & (key[:-1] == key[1:]))
+    columns = (says[touch], says[touch + 1], key[touch])
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def dense(key: Int64s, value: Int64s, keys: int) -> Int64s:

@@ -7,6 +7,7 @@ history is linearizable if no two forward zones overlap and no backward zone lie
 initial null was written before everything.
 
 A key with cas operations needs a search, unless two of them found the same value, which was there only once.
+One that failed tells that another value was there.
 
 Operations without a known end: a write that nobody read from never happened; one that was read from did, and
 its end is then that of the reads. A read without an answer says nothing.
@@ -21,7 +22,7 @@ import numpy as np
 from ipclab.checks.fifo import CORRUPTED, is_corrupted
 from ipclab.checks.ranks import Ranks, dense, rank
 from ipclab.checks.verdict import Findings, shown
-from ipclab.history.columns import OK, History, Int64s
+from ipclab.history.columns import FAIL, OK, History, Int64s
 from ipclab.history.format import CODES
 from ipclab.history.values import NULL
 
@@ -81,6 +82,8 @@ def _lost_updates(found: Findings, ranks: Ranks) -> None:
         written = [value(int(v)) for v in history.value[places[history.f[places] == WRITE]]]
         by_old: dict[int, list[int]] = {}
         for place in places[history.f[places] == CAS].tolist():
+            if history.outcome[place] == FAIL:
+                continue
             old, new = value(int(history.value[place]))
             written.append(new)
             if history.outcome[place] == OK:

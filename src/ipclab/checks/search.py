@@ -9,7 +9,7 @@ never. Finding out takes exponential time at worst, so steps and seconds are lim
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ipclab.checks.delivery import Verdict as Word
@@ -17,7 +17,7 @@ from ipclab.checks.models import IMPOSSIBLE, Call, State, Step
 
 MOST_STEPS = 1_000_000
 _LOOK_AT_CLOCK = 0x3FF
-_PURE = frozenset(("read", "dequeue"))
+_PURE = frozenset(("read", "dequeue", "miss"))
 """Where these fit and change nothing they stand in nobody's way (a write of the present value may)."""
 
 
@@ -42,8 +42,10 @@ def search(
     must = sorted((c for c in calls if c.required), key=lambda c: c.start)
     may = sorted((c for c in calls if not c.required), key=lambda c: c.start)
     starts, ends = [c.start for c in must], [c.end for c in must]
+    at = {c.place: i for i, c in enumerate(must)}
+    before = [at.get(c.after, -1) for c in must]
     doings = [(c.f, c.value) for c in must]
-    kinds = _kinds(may)
+    kinds = _kinds(may, at)
     n = len(must)
     steps = 0
     # How far all took effect, which of the following did, how many of each open kind did, the state.
@@ -66,7 +68,7 @@ def search(
                 if ends[i] < soonest:
                     soonest = ends[i]
                 f, value = doings[i]
-                after = step(state, f, value)
+                after = step(state, f, value) if _has(base, mask, before[i]) else IMPOSSIBLE
                 if after is not IMPOSSIBLE:
                     change = (*_take(base, mask, i), taken, after)
                     if f in _PURE and after == state:
@@ -76,9 +78,9 @@ def search(
             rest >>= 1
             i += 1
         else:
-            for k, (began, f, value) in enumerate(kinds):
+            for k, (began, f, value, behind) in enumerate(kinds):
                 count = taken[k]
-                if count < len(began) and began[count] < soonest:
+                if count < len(began) and began[count] < soonest and _has(base, mask, behind):
                     after = step(state, f, value)
                     if after is not IMPOSSIBLE and after != state:
                         nexts.append((base, mask, (*taken[:k], count + 1, *taken[k + 1 :]), after))
@@ -89,6 +91,11 @@ def search(
     return Outcome("invalid", steps)
 
 
+def _has(base: int, mask: int, i: int) -> bool:
+    """Whether the required operation ``i`` has taken effect; so has that before the first, -1."""
+    return i < base or bool(mask >> (i - base) & 1)
+
+
 def _take(base: int, mask: int, i: int) -> tuple[int, int]:
     mask |= 1 << (i - base)
     while mask & 1:
@@ -97,10 +104,10 @@ def _take(base: int, mask: int, i: int) -> tuple[int, int]:
     return base, mask
 
 
-def _kinds(may: Sequence[Call]) -> list[tuple[list[int], str, object]]:
-    """Open operations that do the same, which are taken in the order of their starts, since no order of
-    them opens more than that one."""
-    kinds: dict[tuple[str, object], list[int]] = {}
+def _kinds(may: Sequence[Call], at: Mapping[int, int]) -> list[tuple[list[int], str, object, int]]:
+    """Open operations that do the same and are as free, which are taken in the order of their starts, since
+    no order of them opens more than that one; with the required one that each of them follows, or -1."""
+    kinds: dict[tuple[str, object, int], list[int]] = {}
     for call in may:
-        kinds.setdefault((call.f, call.value), []).append(call.start)
-    return [(began, f, value) for (f, value), began in kinds.items()]
+        kinds.setdefault((call.f, call.value, at.get(call.after, -1)), []).append(call.start)
+    return [(began, f, value, behind) for (f, value, behind), began in kinds.items()]

@@ -59,10 +59,10 @@ def _until(calls: Sequence[Call], rank: int, model: Model) -> list[Call]:
         if c.end <= rank or not c.required:
             found.append(c)
         elif c.f == "dequeue":
-            found.append(Call("take", None, c.start, c.end, False, c.place))
-        elif c.f != "read":
+            found.append(Call("take", None, c.start, c.end, False, c.place, c.after))
+        elif c.f not in ("read", "miss"):
             value = (c.value[0], NULL) if model == "lock" and c.f == "acquire" else c.value
-            found.append(Call(c.f, value, c.start, c.end, False, c.place))
+            found.append(Call(c.f, value, c.start, c.end, False, c.place, c.after))
     return found
 
 
@@ -84,12 +84,16 @@ def _without(
 
 def _groups(calls: Sequence[Call], model: Model) -> list[set[int]]:
     """Sets of places, each of which can be left out by itself or with others."""
-    alone = [{c.place} for c in calls if c.f == "read" or (c.f == "dequeue" and c.value == NULL)]
+    alone = [{c.place} for c in calls if c.f in ("read", "miss") or (c.f == "dequeue" and c.value == NULL)]
     if model == "counter":
         return alone
+    # Without what stood between, a miss may meet the value that it says was not there.
+    misses = {c.place for c in calls if c.f == "miss"}
     linked: dict[object, set[object]] = {}
     for c in calls:
         names = _concerns(c, model)
+        if not names:
+            continue
         joined = set(names).union(*(linked.get(name, set()) for name in names))
         for name in joined:
             linked[name] = joined
@@ -98,13 +102,13 @@ def _groups(calls: Sequence[Call], model: Model) -> list[set[int]]:
         names = _concerns(c, model)
         if names and NULL not in linked[names[0]]:
             classes.setdefault(id(linked[names[0]]), set()).add(c.place)
-    return [*alone, *classes.values()]
+    return [*alone, *(group | misses for group in classes.values())]
 
 
 def _concerns(call: Call, model: Model) -> list[object]:
     """The values that an operation ties together; for a lock the process."""
     if model == "lock":
         return [call.value[0]]
-    if call.f == "take":
+    if call.f in ("take", "miss"):
         return []
     return list(call.value) if call.f == "cas" else [call.value]

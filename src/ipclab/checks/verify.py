@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from ipclab.checks.bounds import check_counter, losses
 from ipclab.checks.fifo import check_queue
 from ipclab.checks.lock import check_lock
-from ipclab.checks.messages import check_delivery
+from ipclab.checks.messages import Terms, check_delivery
 from ipclab.checks.models import STEPS, Call, calls
+from ipclab.checks.ranks import touching
 from ipclab.checks.register import check_register
 from ipclab.checks.search import search
 from ipclab.checks.shrink import shrink
@@ -39,26 +40,27 @@ def check(
     *,
     guarantee: Guarantee | None = None,
     ordered: bool | None = None,
+    excuses: bool = True,
     budget_s: float = BUDGET_S,
 ) -> Verdict:
     """Judge a history. Pure but for the clock that limits the search.
 
     ``model``, ``guarantee`` and ``ordered`` stand before what the header says; a delivery that declares no
-    guarantee is held to exactly-once. ``budget_s`` limits the search, which is needed only where the quick
-    check of the model cannot decide; past it the verdict is ``unknown``. Raises UsageError where the model
-    is not said or the operations are not its own.
+    guarantee is held to exactly-once, and one that is held to it may lose what a consumer without an answer
+    may have got, unless ``excuses`` is false. ``budget_s`` limits the search, which is needed only where the
+    quick check of the model cannot decide; past it the verdict is ``unknown``. Raises UsageError where the
+    model is not said or the operations are not its own.
     """
     until_s = time.monotonic() + budget_s
     model = model or history.header.model
     if model is None:
         raise UsageError("the history names no model; say which: " + ", ".join(FUNCTIONS))
     _refuse_others(history, model)
-    guarantee = guarantee or history.header.guarantee
-    found = _quick(
-        history, model, guarantee or "exactly-once", history.header.ordered if ordered is None else ordered
-    )
+    terms = _terms(history, guarantee, ordered, excuses=excuses)
+    found = _quick(history, model, terms)
     methods = [METHODS[model]]
-    _note_guarantee(found, history, model, guarantee)
+    if model == "delivery":
+        _note_terms(found, history, terms, declared=bool(guarantee or history.header.guarantee))
     if found.anomalies:
         if found.unfit:
             found.notes.append(f"{_count(len(found.unfit), 'key')} more would have needed a search")
@@ -98,7 +100,20 @@ def _refuse_others(history: History, model: Model) -> None:
             )
 
 
-def _quick(history: History, model: Model, guarantee: Guarantee, ordered: bool) -> Findings:
+def _terms(history: History, guarantee: Guarantee | None, ordered: bool | None, *, excuses: bool) -> Terms:
+    """A guarantee that is asked for stands before all that the header says of losses."""
+    header = history.header
+    held_to = guarantee or header.guarantee or "exactly-once"
+    declared = header.may_lose if guarantee is None else None
+    return Terms(
+        guarantee=held_to,
+        ordered=header.ordered if ordered is None else ordered,
+        may_lose=held_to == "at-most-once" if declared is None else declared,
+        excuses=excuses and held_to == "exactly-once",
+    )
+
+
+def _quick(history: History, model: Model, terms: Terms) -> Findings:
     if model == "register":
         return check_register(history)
     if model == "queue":
@@ -109,14 +124,14 @@ def _quick(history: History, model: Model, guarantee: Guarantee, ordered: bool) 
         found = check_counter(history)
         found.counts = losses(history)
         return found
-    return check_delivery(history, guarantee, ordered=ordered)
+    return check_delivery(history, terms)
 
 
-def _note_guarantee(found: Findings, history: History, model: Model, guarantee: Guarantee | None) -> None:
-    if model != "delivery":
-        return
-    if guarantee is None:
+def _note_terms(found: Findings, history: History, terms: Terms, *, declared: bool) -> None:
+    if not declared:
         found.notes.append("no guarantee is declared; held to exactly-once")
+    if found.counts["lost"] and terms.may_lose:
+        found.notes.append(f"{found.counts['lost']} lost messages are not held against it, as it declares")
     if found.counts["lost_excused"]:
         excused, lost = found.counts["lost_excused"], found.counts["lost"]
         found.notes.append(
@@ -135,6 +150,8 @@ def _to_search(found: Findings, history: History, model: Model) -> list[int]:
     if found.undecided:
         return []
     if model != "counter":
+        for _, _, key in touching(history):
+            found.unfit.setdefault(key, "the clock does not tell operations of one process apart")
         return list(found.unfit)
     if len(history) < COUNTER_SEARCHED_BELOW:
         return list(range(len(history.keys)))

@@ -100,7 +100,11 @@ def _clean(path: Path, folder: Path, environ: Mapping[str, str]) -> None:
     session.end(process.pid)
     if process.wait():
         names = f"{namespace(folder)}:…"
-        sys.stderr.write(f"ipclab: {path.stem} may have left keys or queues on a server: delete {names}\n")
+        # Whoever listens may have gone; the run goes on all the same.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(
+                f"ipclab: {path.stem} may have left keys or queues on a server: delete {names}\n"
+            )
 
 
 def _tell_stack(process: subprocess.Popen[bytes]) -> None:

@@ -40,6 +40,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                    arrives; whether a producer's order is kept; whether every consumer gets every message.
     ``drained``    false where the consumers did not go on until nothing more came, so that a message that
                    was not received is not known to be lost.
+    ``may_lose``   whether what was done to the system may cost confirmed messages, by what the channel
+                   declares; left out, the guarantee says.
     ``in_flight``  how many messages a consumer may have been handed that ``receive`` did not return yet;
                    a kill of that consumer excuses as many losses.
     ``names``      what processes are called: a number, as text, to a name. Faults and pictures use it.
@@ -54,6 +56,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ordered: bool = False
     fan_out: bool = False
     drained: bool = True
+    may_lose: bool | None = None
     in_flight: int = 0
     names: dict[str, str] = {}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ipclab.results import units
-from ipclab.results.sightings import Kind, Standing
+from ipclab.results.sightings import Kind
 from ipclab.results.suffered import Suffered
 from ipclab.trial.fault import Action, Target
 
@@ -57,14 +57,12 @@ def _what(cells: Iterable[Suffered], kind: Kind | None) -> str:
     return ", ".join(texts)
 
 
-def _saw(
-    target: Target, actions: Sequence[Action], kind: Kind, standing: Standing = "declared"
-) -> Callable[[Suffered], bool]:
-    """Whether the cell is of this fault and saw this thing, and how that stands to what is declared."""
+def _saw(target: Target, actions: Sequence[Action], kind: Kind) -> Callable[[Suffered], bool]:
+    """Whether the cell is of this fault and saw this thing, as declared."""
 
     def seen(cell: Suffered) -> bool:
         fits = cell.target == target and cell.action in actions
-        return fits and any(piece.worst.standing == standing for piece in cell.saw(kind))
+        return fits and any(piece.worst.standing == "declared" for piece in cell.saw(kind))
 
     return seen
 
@@ -117,11 +115,6 @@ _RULES = (
         _both(_saw("consumer", ("kill", "restart", "cut", "drop-reply"), "lost"), _not(_fans_out)),
         "What a consumer was handed is gone with it ({rows}): use a channel that is acknowledged once the "
         "work is done, or lose what is in flight.",
-    ),
-    _Rule(
-        _saw("consumer", _ANY_ACTION, "lost", "excused"),
-        "What is missing may have been in the hands of a consumer that could not say so any more ({rows}): "
-        "nothing can be concluded from it.",
     ),
     _Rule(
         _both(_saw("consumer", ("pause",), "lost"), _not(_fans_out)),

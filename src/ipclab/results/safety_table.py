@@ -53,7 +53,7 @@ def closing(found: Sequence[Cell]) -> str:
     other = many["declared"] - lost
     parts = [
         f"{many['kept']} kept everything",
-        f"{lost} lost messages, as declared or excused" if lost else "",
+        f"{lost} lost messages, as declared" if lost else "",
         f"{other} showed something else that is declared" if other else "",
         f"{many['broken']} BROKE what is declared" if many["broken"] else "",
         f"{many['hung']} hung" if many["hung"] else "",
@@ -80,7 +80,7 @@ def _footnotes(sections: Sequence[Section], evidence: Sequence[Evidence]) -> lis
         if crash and "kept " in has
         else "",
         "lost  confirmed to the producer and never received (share of the confirmed); nothing breaks "
-        "without BROKEN: it is as declared, or excused, as whoever was killed may have had it in hand"
+        "without BROKEN: it is as declared"
         if crash and "lost " in has
         else "",
         "BROKEN  the backend declares that this does not happen" if "BROKEN" in has else "",

@@ -30,9 +30,9 @@ Kind = Literal[
     "undecided",
 ]
 """In the order in which they are said."""
-Standing = Literal["broken", "declared", "excused", "open"]
-"""``broken``: it breaks what the backend declares; ``declared``: it is as declared; ``excused``: nothing can
-be concluded, as whoever was killed may have had it; ``open``: whether it is so is undecided."""
+Standing = Literal["broken", "declared", "open"]
+"""``broken``: it breaks what the backend declares; ``declared``: it is as declared; ``open``: that is
+undecided."""
 
 _COUNTED: tuple[tuple[Kind, str], ...] = (
     ("corrupted", "corrupted"),
@@ -68,9 +68,8 @@ class Sighting:
     def text(self) -> str:
         """In a few words: ``lost 12 (0.4%)``, ``hung in Queue.get (read lock)``."""
         if self.kind == "lost":
-            excuse = ", excused" if self.standing == "excused" else ""
             perhaps = "perhaps " if self.standing == "open" else ""
-            return f"{perhaps}lost {units.count(self.amount)} ({units.percent(self.share)}{excuse})"
+            return f"{perhaps}lost {units.count(self.amount)} ({units.percent(self.share)})"
         if self.kind in _WORDS or self.kind == "overtaken":
             name = "sent by nobody" if self.kind == "phantom" else self.kind
             return f"{name} {units.count(self.amount)}"
@@ -154,15 +153,10 @@ def _counted(trial: TrialRecord, found: Safety) -> Iterator[Sighting]:
             continue
         confirmed = found.counts.get("confirmed", 0)
         share = min(amount / confirmed, 1.0) if kind == "lost" and confirmed else 0.0
-        yield Sighting(kind, _standing(trial, found, kind, amount), amount, share)
+        yield Sighting(kind, _standing(found, kind), amount, share)
 
 
-def _standing(trial: TrialRecord, found: Safety, kind: Kind, amount: int) -> Standing:
+def _standing(found: Safety, kind: Kind) -> Standing:
     if found.verdict == "invalid" and any(_is_about(line, kind, found) for line in found.broken):
         return "broken"
-    if kind != "lost":
-        return "declared"
-    if found.verdict == "unknown":
-        return "open"
-    at_least_once = trial.guarantees.get("delivery") == "at-least-once"
-    return "excused" if at_least_once and found.counts.get("lost_excused", 0) >= amount else "declared"
+    return "open" if kind == "lost" and found.verdict == "unknown" else "declared"

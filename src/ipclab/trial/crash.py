@@ -27,7 +27,7 @@ from ipclab.history.log import FaultLog
 from ipclab.trial import judge
 from ipclab.trial.cast import Cast, set_up, tear_down
 from ipclab.trial.fault import FaultSpec
-from ipclab.trial.faults import CAUSES, Server
+from ipclab.trial.faults import Server, cause
 from ipclab.trial.primitive import primitive
 from ipclab.trial.processes import Worker
 from ipclab.trial.proxy import PLAIN_PORTS, Proxy, url_through
@@ -146,12 +146,11 @@ class _Scene:
             self._strike.missed = "not even the warm-up arrived, so nothing was done"
             self._finish()
             return self._judge()
+        self._see_idle_at_rest(consumers)
         late = [self._start("consumer", i) for i in range(early, self._spec.consumers)]
         self._see_connected(late)
         consumers += late
-        resting = self._fault.moment == "idle"
-        if resting and not cast.outlast(lambda: all(cast.waits(w) for w in consumers), WAIT_S):
-            raise IpclabError("the consumers did not come to rest")
+        self._see_idle_at_rest(consumers)
         # One that is ended in good order writes down what it has gathered.
         if self._fault.target == "broker" and self._fault.action == "kill":
             cast.pass_time(max(0.0, self._settled_at_s - time.monotonic()))
@@ -179,6 +178,13 @@ class _Scene:
     def _see_connected(self, members: list[Worker]) -> None:
         if not self._cast.ready(members):
             raise IpclabError(f"the workers did not connect: {self._complaints()}")
+
+    def _see_idle_at_rest(self, consumers: list[Worker]) -> None:
+        """Where the fault strikes the idle, wait until all of these wait: one that has only logged its last
+        receipt would come to the queue behind a consumer that is started now."""
+        resting = self._fault.moment == "idle"
+        if resting and not self._cast.outlast(lambda: all(self._cast.waits(w) for w in consumers), WAIT_S):
+            raise IpclabError("the consumers did not come to rest")
 
     def _complaints(self) -> str:
         failures = [w.failure for w in self._cast.crew.workers if w.failure]
@@ -213,8 +219,7 @@ class _Scene:
 
     def _cause(self) -> LossCause | None:
         # Without a fault nobody died, and only those lose anything that do not keep up.
-        struck = self._strike.struck_ns > 0
-        return CAUSES.get((self._fault.action, self._fault.target)) if struck else "overload"
+        return cause(self._fault, self._guarantees) if self._strike.struck_ns else "overload"
 
     def _at_most(self) -> int | None:
         """What the victim can have held, where it is a consumer."""
@@ -225,7 +230,12 @@ class _Scene:
         guarantees, workers = self._guarantees, self._cast.crew.workers
         undelivered = self._may_be_somewhere()
         head = judge.header(
-            self._stage, guarantees, "delivery", drained=not undelivered, in_flight=self._in_flight()
+            self._stage,
+            guarantees,
+            "delivery",
+            drained=not undelivered,
+            may_lose=self._may_lose(),
+            in_flight=self._in_flight(),
         )
         heard = [w.name for w in workers if w.name not in self._strike.left_out]
         logs = [history_path(self._stage.folder, name) for name in heard]

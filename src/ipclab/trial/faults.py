@@ -18,13 +18,13 @@ from dataclasses import dataclass
 
 import psutil
 
-from ipclab.backends.base import LossCause
+from ipclab.backends.base import Guarantees, LossCause
 from ipclab.brokers.base import Broker
 from ipclab.brokers.pressure import squeezed
 from ipclab.history.log import FaultLog
 from ipclab.interruptions import ending_blocked
 from ipclab.trial import stillness
-from ipclab.trial.fault import Action, Target
+from ipclab.trial.fault import Action, FaultSpec, Target
 from ipclab.trial.processes import Worker
 from ipclab.trial.proxy import Proxy
 
@@ -45,6 +45,21 @@ CAUSES: dict[tuple[Action, Target], LossCause] = {
 }
 """By action and target, the cause of loss that a backend would have to declare. Whoever is paused does not
 keep up, and nothing else is the matter with it."""
+
+
+def cause(fault: FaultSpec, guarantees: Guarantees) -> LossCause | None:
+    """What the fault counts as; None where the backend owes every confirmed message in spite of it.
+
+    A backend declares that it loses by a lost connection without saying whose. What its server has confirmed
+    cannot be lost by the connection of a producer, nor what is delivered again by that of a consumer.
+    """
+    if fault.action in ("cut", "drop-reply"):
+        if fault.target == "producer" and guarantees.confirm == "broker":
+            return None
+        if fault.target == "consumer" and guarantees.delivery == "at-least-once":
+            return None
+    return CAUSES.get((fault.action, fault.target))
+
 
 InForce = Callable[[], bool]
 """Whether the fault has surely taken effect, and still lasts; may take a moment to tell."""

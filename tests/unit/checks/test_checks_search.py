@@ -21,11 +21,16 @@ SMALL = 2_000
 
 
 def cas(chance: random.Random, operations: int = 5) -> list[Call]:
-    """Reads, writes and cas of three values, so that values come back; about half of them fit an order."""
+    """Reads, writes and cas, some of which fail, of three values, so that values come back; about half of
+    them fit an order."""
     state: Any = None
     rows: list[Row] = []
     for who, start, end, _ in schedule(chance, chance.randrange(2, operations + 1), 3):
-        f = chance.choice(("read", "write", "cas"))
+        f = chance.choice(("read", "write", "cas", "miss"))
+        if f == "miss":
+            other = chance.choice([n for n in range(3) if n != state])
+            rows.append((who, "cas", [other, 3], start, end, "fail"))
+            continue
         new = chance.randrange(3)
         old = state if chance.random() < 0.8 else chance.randrange(3)
         rows.append((who, f, {"read": old, "write": new, "cas": [old, new]}[f], start, end, "ok"))
@@ -48,7 +53,8 @@ def by_trying_everything(some: Sequence[Call], model: Model) -> str:
     for count in range(len(may) + 1):
         for chosen in itertools.combinations(may, count):
             for order in itertools.permutations([*must, *chosen]):
-                if all(a.start < b.end for a, b in itertools.combinations(order, 2)):
+                pairs = list(itertools.combinations(order, 2))
+                if all(a.start < b.end and a.after != b.place for a, b in pairs):
                     state = initial
                     for call in order:
                         state = step(state, call.f, call.value)

@@ -141,3 +141,39 @@ def test_a_queue_may_be_judged_as_a_delivery_but_not_as_a_lock() -> None:
 def test_a_history_without_a_model_is_refused() -> None:
     with pytest.raises(UsageError, match="say which"):
         check(History.of([], header=Header(ipclab_history=1)))
+
+
+def test_a_lock_that_is_held_for_no_tick_of_the_clock_is_held_all_the_same() -> None:
+    inside = [op(2, "acquire", None, 3, 4), op(2, "release", None, 4, 5)]
+    around = [op(1, "acquire", None, 1, 2), *inside, op(1, "release", None, 6, 7)]
+    verdict = check(history("lock", *around))
+    assert (verdict.verdict, verdict.methods) == ("invalid", ("holds", "search"))
+
+
+def test_a_token_of_a_hold_of_no_tick_must_rise_as_well() -> None:
+    first = [op(1, "acquire", 5, 1, 2), op(1, "release", 5, 3, 4)]
+    assert check(history("lock", *first, op(2, "acquire", 5, 5, 6), op(2, "release", 5, 6, 7))).anomalies
+
+
+def test_a_process_that_reads_in_the_tick_in_which_its_write_ended_reads_after_it() -> None:
+    stale = [op(1, "write", 1, 0, 10), op(1, "read", None, 10, 20)]
+    assert check(history("register", *stale)).verdict == "invalid"
+    assert check(history("register", stale[0], op(2, "read", None, 10, 20))).verdict == "valid"
+
+
+def test_a_cas_that_failed_although_its_value_was_there_fits_no_order() -> None:
+    around = [op(1, "write", 1, 0, 1), op(2, "cas", [1, 2], 2, 3, "fail"), op(1, "read", 1, 4, 5)]
+    verdict = check(history("register", *around))
+    assert verdict.anomalies == {"not-linearizable": 1}
+    assert verdict.counterexample is not None
+    assert around[1] in verdict.counterexample.operations
+
+
+def test_a_cas_may_fail_while_the_value_changes() -> None:
+    meanwhile = [op(1, "write", 1, 0, 1), op(3, "write", 2, 2, 9), op(2, "cas", [1, 3], 2, 3, "fail")]
+    assert check(history("register", *meanwhile, op(1, "read", 2, 10, 11))).verdict == "valid"
+
+
+def test_two_cas_that_were_both_told_that_they_came_too_late_fit_no_order() -> None:
+    both = [op(p, "cas", [1, p], 2, 5, "fail") for p in (2, 3)]
+    assert check(history("register", op(1, "write", 1, 0, 1), *both)).verdict == "invalid"

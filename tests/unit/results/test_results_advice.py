@@ -4,7 +4,7 @@ import pytest
 
 from ipclab.results.advice import advice
 from ipclab.results.suffered import suffered
-from tests.support.safety import AT_LEAST_ONCE, AT_MOST_ONCE, DURABLE, crash
+from tests.support.safety import AT_MOST_ONCE, DURABLE, crash
 
 BUFFERED = AT_MOST_ONCE | {"confirm": "buffered"}
 
@@ -15,11 +15,6 @@ def sentences(*trials):
 
 SAID = [
     ("kill consumer, busy", {"counts": {"lost": 1}}, "acknowledged once the work is done"),
-    (
-        "kill consumer, busy",
-        {"counts": {"lost": 1, "lost_excused": 1}, "declared": AT_LEAST_ONCE},
-        "nothing can be concluded from it",
-    ),
     ("pause consumer, busy", {"counts": {"lost": 1}}, "A consumer that stood still missed messages"),
     (
         "cut consumer, busy",

@@ -30,16 +30,7 @@ def test_a_trial_in_which_nothing_went_wrong_kept_everything():
     [
         ({"counts": LOST}, "lost 12 (0.40%) 1/1", "declared"),
         (BROKEN_LOSS, "BROKEN: lost 12 (0.40%) 1/1", "broken"),
-        (
-            {"counts": LOST | {"lost_excused": 12}, "declared": AT_LEAST_ONCE},
-            "lost 12 (0.40%, excused) 1/1",
-            "declared",
-        ),
-        (
-            {"counts": LOST | {"lost_excused": 11}, "declared": AT_LEAST_ONCE},
-            "lost 12 (0.40%) 1/1",
-            "declared",
-        ),
+        ({"counts": LOST, "declared": AT_LEAST_ONCE}, "lost 12 (0.40%) 1/1", "declared"),
         ({"counts": LOST, "verdict": "unknown"}, "perhaps lost 12 (0.40%) 1/1", "unknown"),
         ({"verdict": "unknown", "first_again_s": None}, "undecided 1/1", "unknown"),
         ({"counts": {"duplicated": 3}}, "twice 3 1/1", "declared"),

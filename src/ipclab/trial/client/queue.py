@@ -197,6 +197,9 @@ def _left_behind(bench: Bench, *, right: bool) -> Seen:
     other = bench.start("other", _receive_until_gone, bench.log(OTHER), queue)
     program = bench.start("program", _put_and_leave, bench.log(PROGRAM), queue, right)
     program.heard()
+    if not right:
+        # Nobody reads before it is gone: all that arrives is what the pipe holds.
+        program.join()
     other.tell("read")
     program.join()
     other.tell("gone")
