@@ -14,6 +14,7 @@ from ipclab.claims import (
     Verdict,
     holds,
     holds_when,
+    joined,
     main,
     refuted,
 )
@@ -191,14 +192,25 @@ def verdict(seen: Evidence) -> Verdict:
         return refuted("the child had data of its own", "子线程使用的是自己的数据")
     if seen.plus_locked.lost:
         return refuted("updates were lost under a lock", "加锁后仍有更新丢失")
-    if "child done" not in seen.daemon.lines or seen.forced_lost:
-        return holds_when(
-            "the child is no daemon, which is cut off when the main thread ends; and working on the same "
-            "data needs a lock: n += 1 loses an update as soon as the other thread comes between reading "
-            "and writing",
-            "子线程不是守护线程（守护线程在主线程结束时被中断），并且操作同一份数据时加锁："
-            "只要另一个线程插在读与写之间，n += 1 就会丢失更新",
+    parts = []
+    if "child done" not in seen.daemon.lines:
+        parts.append(
+            Text(
+                "the child is no daemon, which is cut off when the main thread ends",
+                "子线程不是守护线程（守护线程在主线程结束时被中断）",
+            )
         )
+    if seen.forced_lost:
+        parts.append(
+            Text(
+                "working on the same data needs a lock: n += 1 loses an update as soon as the other thread "
+                "comes between reading and writing",
+                "操作同一份数据时加锁：只要另一个线程插在读与写之间，n += 1 就会丢失更新",
+            )
+        )
+    if parts:
+        when = joined(parts, "; and ", "，并且")
+        return holds_when(when.en, when.zh)
     return holds("for daemons as well, and no update was lost", "守护线程也一样，且没有丢失更新")
 
 

@@ -80,11 +80,17 @@ def verdict(seen: Evidence) -> Verdict:
             "put() writes into the pipe itself, and waits when it is full", "put() 直接写管道，管道满时等待"
         )
     if seen.simple_put_unread.hung:
+        early = (
+            Text(
+                ", so put() can return before anything is in the pipe",
+                "，因此 put() 返回时管道里可能还什么都没有",
+            )
+            if seen.put_before_pipe
+            else Text("", "")
+        )
         return holds_when(
-            "it is a SimpleQueue; a Queue also has a buffer and a thread that pickles and sends, so put() "
-            "can return before anything is in the pipe",
-            "用的是 SimpleQueue；Queue 还有一个缓冲区和一个负责序列化与发送的线程，"
-            "因此 put() 返回时管道里可能还什么都没有",
+            f"it is a SimpleQueue; a Queue also has a buffer and a thread that pickles and sends{early.en}",
+            f"用的是 SimpleQueue；Queue 还有一个缓冲区和一个负责序列化与发送的线程{early.zh}",
         )
     return refuted("neither kind of queue waits for its pipe", "两种队列都不等待管道")
 

@@ -93,10 +93,19 @@ def verdict(seen: Evidence) -> Verdict:
         return holds("the callers of a Pool got an answer", "Pool 的调用者得到了答复")
     if seen.executor == "nothing":
         return refuted("a ProcessPoolExecutor does not tell, either", "ProcessPoolExecutor 也不会报告")
+    other, later = seen.executor_other != "nothing", seen.executor_later != "nothing"
+    fails = Text("every task that it has", "手上的所有任务") if other else Text("that task", "该任务")
+    no_more = Text(", and takes no more", "，并不再接受任务") if later else Text("", "")
+    who = Text("the callers of a Pool wait", "Pool 的调用者则永远等待")
+    if not seen.busy.hung:
+        who = Text(
+            "who calls a Pool after an idle worker was killed waits", "空闲进程被杀后，Pool 的调用者永远等待"
+        )
+    elif not seen.idle.hung:
+        who = Text("who asked a Pool for that task waits", "等待该任务的 Pool 调用者则永远等待")
     return holds_when(
-        "it is a ProcessPoolExecutor, which then fails every task that it has, and takes no more; the "
-        "callers of a Pool wait for ever",
-        "用的是 ProcessPoolExecutor：它会让手上的所有任务失败，并不再接受任务；Pool 的调用者则永远等待",
+        f"it is a ProcessPoolExecutor, which then fails {fails.en}{no_more.en}; {who.en} for ever",
+        f"用的是 ProcessPoolExecutor：它会让{fails.zh}失败{no_more.zh}；{who.zh}",
     )
 
 

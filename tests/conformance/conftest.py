@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 import pytest
@@ -83,9 +83,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(argument, found, ids=str)
         elif argument == "channel_name":
             metafunc.parametrize(argument, sorted({m.variant.name for m in modes.channels(asked)}))
+        elif argument == "some_counter":
+            metafunc.parametrize(argument, _one_of_each_name(modes.counters(asked)), ids=str)
         elif argument in COUNTERS:
             variants = [v for v in modes.counters(asked) if COUNTERS[argument](modes.counter(v))]
             metafunc.parametrize(argument, variants, ids=str)
+
+
+def _one_of_each_name(variants: Iterable[Variant]) -> list[Variant]:
+    """Of each counter that is asked for one discipline, a safe one if there is any."""
+    found: dict[str, Variant] = {}
+    for variant in sorted(variants, key=lambda variant: not modes.counter(variant).safe):
+        found.setdefault(variant.name, variant)
+    return list(found.values())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -107,9 +107,9 @@ def test_the_owner_of_a_counter_ends_when_it_is_told_to(bench: Bench, owned_coun
 
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 def test_a_counter_travels_to_workers_of_every_start_method(
-    bench: Bench, counter: Variant, start_method: str
+    bench: Bench, some_counter: Variant, start_method: str
 ) -> None:
-    made = bench.counter(counter, 2, start_method=start_method)  # type: ignore[arg-type]
+    made = bench.counter(some_counter, 2, start_method=start_method)  # type: ignore[arg-type]
     clients = bench.clients(made)
 
     for client in clients:

@@ -24,16 +24,30 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def native_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Private servers of all kinds, shared by the tests of a module that leave them as they were."""
+@pytest.fixture(scope="session")
+def native_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the records of ``native_fleet``."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="session")
+def native_fleet(native_state: Path) -> Iterator[Fleet]:
+    """Private servers of all kinds, which every test leaves running and as they were: RabbitMQ takes long to
+    start."""
     require_server(*KINDS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IPCLAB_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("IPCLAB_STATE_DIR", str(native_state))
         forget_urls(patch)
-        with acquire(KINDS, provider="native", install=False) as fleet:
-            assert not fleet.missing
-            yield fleet
+        fleet = acquire(KINDS, provider="native", install=False)
+    with fleet:
+        assert not fleet.missing
+        yield fleet
+
+
+@pytest.fixture
+def its_state(native_fleet: Fleet, native_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records that are read are those of ``native_fleet``."""
+    monkeypatch.setenv("IPCLAB_STATE_DIR", str(native_state))
 
 
 @pytest.fixture(scope="session")

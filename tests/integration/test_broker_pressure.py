@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
 from urllib.parse import urlsplit
 
 import pika
@@ -16,29 +15,26 @@ from pymemcache.client.base import Client
 
 from ipclab.backends.base import BrokerKind
 from ipclab.backends.redis_client import connect
-from ipclab.brokers import KINDS, Broker, Fleet, ProviderName, acquire
+from ipclab.brokers import KINDS, Broker, Fleet, acquire
 from ipclab.brokers.pressure import squeezed
 from ipclab.brokers.settings import applied
 from ipclab.errors import UsageError
 from tests.support.servers import forget_urls
-
-from .conftest import require_server
 
 KEY = "ipclab:test:pressure"
 
 
 @pytest.fixture(scope="module", params=["native", "compose"])
 def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """A Redis and a RabbitMQ for this module, of each provider that starts them."""
-    kinds: tuple[BrokerKind, ...] = ("redis", "rabbitmq")
-    if request.param == "compose":
-        request.getfixturevalue("docker_engine")
-    else:
-        require_server(*kinds)
+    """A Redis and a RabbitMQ, of each provider that starts them."""
+    if request.param == "native":
+        yield request.getfixturevalue("native_fleet")
+        return
+    request.getfixturevalue("docker_engine")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IPCLAB_STATE_DIR", str(tmp_path_factory.mktemp("state")))
         forget_urls(patch)
-        with acquire(kinds, provider=cast(ProviderName, request.param), install=False) as fleet:
+        with acquire(["redis", "rabbitmq"], provider="compose", install=False) as fleet:
             yield fleet
 
 

@@ -5,6 +5,7 @@ Nothing is left on the server."""
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -41,22 +42,31 @@ UNHARMED = [name for name in SCENARIOS_OF_BROKERS if SCENARIOS[name].needs != "p
 MOMENT_S = 30.0
 
 
-@pytest.fixture
-def played(private_broker_of: BrokerOf) -> Callable[..., Safety]:
-    """Plays a scenario on a server of this module's own, and sees that nothing is left there."""
+Played = Callable[[str], tuple[Safety, Path]]
 
-    def on(name: str, history: Path | None = None) -> Safety:
+
+@pytest.fixture(scope="module")
+def played(private_broker_of: BrokerOf, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """What a scenario shows on a server of this module's own, and its history; nothing is left on the server.
+
+    It is played when it is first asked for.
+    """
+    folder = tmp_path_factory.mktemp("histories")
+
+    @functools.cache
+    def once(name: str) -> tuple[Safety, Path]:
+        kept = folder / f"{name}.jsonl.gz"
         broker = private_broker_of(KIND_OF[SCENARIOS[name].backend])
-        safety = safety_of(play(name, broker, history=history))
+        safety = safety_of(play(name, broker, history=kept))
         assert observers.names(broker.kind, broker.url, "ipclab:") == set()
-        return safety
+        return safety, kept
 
-    return on
+    return once
 
 
 @pytest.mark.parametrize("name", SCENARIOS_OF_BROKERS)
-def test_a_library_as_it_comes_errs(played: Callable[..., Safety], name: str) -> None:
-    safety = played(name)
+def test_a_library_as_it_comes_errs(played: Played, name: str) -> None:
+    safety, _ = played(name)
 
     assert safety.shown, safety.finding
     assert safety.verdict == "valid", "nobody declares that it does not"
@@ -64,8 +74,8 @@ def test_a_library_as_it_comes_errs(played: Callable[..., Safety], name: str) ->
 
 
 @pytest.mark.parametrize("name", SCENARIOS_OF_BROKERS)
-def test_a_library_that_is_set_right_does_not(played: Callable[..., Safety], name: str) -> None:
-    safety = played(SCENARIOS[name].fix)
+def test_a_library_that_is_set_right_does_not(played: Played, name: str) -> None:
+    safety, _ = played(SCENARIOS[name].fix)
 
     assert safety.shown is False, safety.finding
     assert safety.verdict == "valid"
@@ -74,12 +84,8 @@ def test_a_library_that_is_set_right_does_not(played: Callable[..., Safety], nam
 
 
 @pytest.mark.parametrize("name", ["retry-increment", "noreply-add", "unroutable"])
-def test_the_history_that_is_kept_gives_the_same_anomalies_again(
-    played: Callable[..., Safety], name: str, tmp_path: Path
-) -> None:
-    kept = tmp_path / "history.jsonl.gz"
-
-    safety = played(name, history=kept)
+def test_the_history_that_is_kept_gives_the_same_anomalies_again(played: Played, name: str) -> None:
+    safety, kept = played(name)
 
     again = check(read(kept))
     assert again.verdict == "invalid"
@@ -87,9 +93,9 @@ def test_the_history_that_is_kept_gives_the_same_anomalies_again(
 
 
 def test_one_increment_that_is_sent_again_is_carried_out_twice_by_the_server(
-    played: Callable[..., Safety],
+    played: Played,
 ) -> None:
-    safety = played("retry-increment")
+    safety, _ = played("retry-increment")
 
     assert safety.counts["added"] == 1
     assert safety.counts["value"] == safety.counts["executed"] == 2
@@ -98,29 +104,29 @@ def test_one_increment_that_is_sent_again_is_carried_out_twice_by_the_server(
         assert line in safety.counterexample
 
 
-def test_one_increment_without_retries_is_carried_out_once(played: Callable[..., Safety]) -> None:
-    safety = played("retry-increment-set-right")
+def test_one_increment_without_retries_is_carried_out_once(played: Played) -> None:
+    safety, _ = played("retry-increment-set-right")
 
     assert safety.counts["value"] == safety.counts["executed"] == 1
     assert "raised ConnectionError" in safety.finding
 
 
-def test_an_increment_is_carried_out_again_after_a_pause_of_the_server(played: Callable[..., Safety]) -> None:
-    safety = played("retry-paused")
+def test_an_increment_is_carried_out_again_after_a_pause_of_the_server(played: Played) -> None:
+    safety, _ = played("retry-paused")
 
     assert safety.counts["value"] == safety.counts["executed"] > 1
     assert 'pause "broker"' in safety.counterexample
 
 
-def test_a_refused_value_is_in_the_statistics_of_the_server(played: Callable[..., Safety]) -> None:
-    safety = played("noreply-set")
+def test_a_refused_value_is_in_the_statistics_of_the_server(played: Played) -> None:
+    safety, _ = played("noreply-set")
 
     assert safety.counts["refused"] == 1
     assert "returned True" in safety.finding
 
 
-def test_a_call_without_a_time_out_is_told_by_its_name(played: Callable[..., Safety]) -> None:
-    safety = played("silent-server")
+def test_a_call_without_a_time_out_is_told_by_its_name(played: Played) -> None:
+    safety, _ = played("silent-server")
 
     assert safety.hung == {"program": "get() in pymemcache/client/base.py, waiting in _recv"}
 

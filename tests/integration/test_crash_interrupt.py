@@ -6,10 +6,12 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -51,8 +53,10 @@ Interrupt = Callable[..., set[int]]
 
 
 @pytest.fixture
-def end_at(nothing_left: None) -> Iterator[Interrupt]:
+def end_at(nothing_left: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interrupt]:
     """Plays a cell in another process and sends it a signal at a moment; the pids of its children then."""
+    # What a killed lab leaves in the folder for temporary files goes with that of the test.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     started: list[BaseProcess] = []
     seen: list[psutil.Process] = []
 
@@ -103,8 +107,9 @@ def _play_until_interrupted(backend: str, words: str, broker: Broker | None, mor
     _forget_forkserver()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
-        play(backend, words, broker, **more)
-        os._exit(1)
+        # Again and again: one trial may be over before the one who saw its moment can interrupt it.
+        while True:
+            play(backend, words, broker, **more)
     os._exit(130)
 
 

@@ -158,10 +158,14 @@ def test_the_containers_of_an_interrupted_or_killed_lab_are_removed(
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as lab:
-        assert lab.stdout is not None
-        assert lab.stdout.readline() == "ready\n"
-        records = [record for _, record in state.records()]
-        lab.send_signal(sent)
+        try:
+            assert lab.stdout is not None
+            assert lab.stdout.readline() == "ready\n"
+            records = [record for _, record in state.records()]
+            lab.send_signal(sent)
+            lab.wait(DEADLINE_S)
+        finally:
+            lab.kill()
     wait_for(lambda: not any(own_state.iterdir()), "the lab or its keeper cleans up")
     for record in records:
         assert isinstance(record, state.ComposeRecord)

@@ -66,8 +66,7 @@ def test_without_a_fault_the_ledger_is_clean() -> None:
     assert (record.ledger.verdict, record.ledger.broken, record.ledger.examples) == ("valid", [], {})
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
-@pytest.mark.parametrize("window_s", [0.1, 0.3])
+@pytest.mark.parametrize(("start_method", "window_s"), [("fork", 0.1), ("fork", 0.3), ("spawn", 0.3)])
 @pytest.mark.parametrize(
     ("fault", "anomaly", "says"),
     [

@@ -44,8 +44,10 @@ class _FaultyProducer(Producer):
     def send(self, body: bytes) -> None:
         self._count += body != STOP
         if self._held is not None:
-            self._inner.send(body)
-            body, self._held = self._held, None
+            held, self._held = self._held, None
+            # Nothing is received behind STOP, so what is held goes before it: lost is another fault.
+            first, body = (held, body) if body == STOP else (body, held)
+            self._inner.send(first)
         elif body != STOP and self._count % EVERY == 0:
             self._with_delivery_fault(body)
             return

@@ -25,6 +25,7 @@ from ipclab.brokers import (
 from ipclab.brokers import url as urls
 from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError
+from tests.support import observers
 
 PROVIDER_VARIABLE = "IPCLAB_TEST_PROVIDER"
 
@@ -76,9 +77,10 @@ def forget_urls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def list_queues(broker: Broker) -> list[str]:
-    """The names of all queues of a private RabbitMQ; none of another, whose control program is afar."""
+    """The names of all queues of a private RabbitMQ; of another, whose control program is afar, those that
+    this process has declared."""
     if not isinstance(broker, native.NativeBroker):
-        return []
+        return sorted(observers.names("rabbitmq", broker.url))
     launch = broker._record.launches[-1]
     answer = subprocess.run(
         [
@@ -112,10 +114,10 @@ def all_gone(these: list[ProcessId]) -> bool:
     return not any(processes.is_alive(process) for process in these)
 
 
-def answers(broker: Broker) -> bool:
-    """Whether a client is answered now."""
+def answers(broker: Broker, within_s: float = probe.TIMEOUT_S) -> bool:
+    """Whether a client is answered; on a busy machine that may take a while."""
     try:
-        probe.version(broker.kind, broker.url, timeout_s=0.3)
+        probe.version(broker.kind, broker.url, timeout_s=within_s)
     except BrokerUnavailableError:
         return False
     return True

@@ -204,3 +204,14 @@ def test_tasks_that_a_caller_left_behind_and_that_were_done_by_luck_change_nothi
     assert verdict_of("apply_and_apply_async", seen) == verdict_of(
         "apply_and_apply_async", USUAL["apply_and_apply_async"]
     )
+
+
+def test_a_pool_that_tells_of_an_idle_worker_only_leaves_the_caller_of_the_busy_one_waiting() -> None:
+    seen = verdict_of("worker_killed", changed(USUAL["worker_killed"], {"idle": BACK}))
+    assert seen.why.en.endswith("who asked a Pool for that task waits for ever")
+
+
+def test_an_executor_that_takes_more_after_a_death_is_not_said_to_refuse() -> None:
+    takes_more = {"executor_other": "nothing", "executor_later": "nothing"}
+    seen = verdict_of("worker_killed", changed(USUAL["worker_killed"], takes_more))
+    assert seen.why.en.startswith("it is a ProcessPoolExecutor, which then fails that task; ")

@@ -292,3 +292,10 @@ def test_a_manager_over_the_loopback_refutes_too() -> None:
     refuted = verdict_of("manager_one_computer", seen)
     assert refuted.kind == "refuted"
     assert refuted.why.en.endswith("(seen over the loopback only)")
+
+
+def test_a_put_that_was_not_seen_to_return_early_is_not_said_to() -> None:
+    seen = verdict_of(
+        "queue_pipe_and_lock", changed(USUAL["queue_pipe_and_lock"], {"put_before_pipe": False})
+    )
+    assert "before anything" not in seen.why.en

@@ -367,3 +367,9 @@ def test_a_semaphore_of_1_that_is_no_lock_is_refuted_by_its_own_numbers() -> Non
     seen = verdict("semaphore", {"most_inside_of_one": 2})
     assert seen.why.en == "2 were inside a semaphore of 1, and 1 inside a lock"
     assert seen.why.zh == "值为 1 的信号量内同时有 2 个进程，锁内有 1 个"
+
+
+def test_a_daemon_that_is_not_cut_off_only_needs_a_lock() -> None:
+    lines = {"daemon.lines": ["main done", "child done"]}
+    seen = verdict("main_thread", lines)
+    assert seen.why.en.startswith("working on the same data needs a lock")
