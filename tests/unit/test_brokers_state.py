@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -178,3 +179,11 @@ def test_a_keeper_returns_when_its_process_is_gone(spawn: Callable[..., ProcessI
     kept = spawn(program="import time; time.sleep(0.2)")
     keeper.wait_for_end(kept)
     assert not processes.is_alive(kept)
+
+
+def test_a_server_that_has_overwritten_its_environment_is_known_by_its_folder(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"], cwd=tmp_path, env={}) as nameless:
+        try:
+            assert eventually(lambda: [p.pid for p in processes.inside(tmp_path)] == [nameless.pid])
+        finally:
+            nameless.kill()

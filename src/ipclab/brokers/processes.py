@@ -97,14 +97,16 @@ def members(leader: ProcessId) -> list[psutil.Process]:
 def inside(folder: Path) -> list[psutil.Process]:
     """The running processes of the server whose home this folder is: they work in it, and say so.
 
-    A user's shell that was taken there has another ``HOME``.
+    A user's shell that was taken there has another ``HOME``. Redis writes its title over its environment, and
+    has none left to see.
     """
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(OSError, psutil.Error):
             if process.pid == os.getpid() or not Path(process.cwd()).is_relative_to(folder):
                 continue
-            if process.environ().get("HOME") == str(folder):
+            environment = process.environ()
+            if not environment or environment.get("HOME") == str(folder):
                 found.append(process)
     return found
 
