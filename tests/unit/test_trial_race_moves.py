@@ -59,11 +59,21 @@ def test_operations_on_a_register_count_where_they_ended_within_the_window(
 
 
 @pytest.mark.parametrize("compares", [False, True])
-def test_a_round_on_a_register_is_made_whole_whatever_counts(
+def test_a_register_is_left_alone_once_the_window_is_over(
     clock: Clock, log: ProcessLog, compares: bool
 ) -> None:
-    register(clock, log, compares=compares).measure(5)
-    assert clock.done == (2 if compares else 1 + READS_A_WRITE)
+    register(clock, log, compares=compares).measure(35)
+    assert clock.done == 4
+
+
+def test_a_register_that_does_not_compare_is_read_several_times_a_write(
+    clock: Clock, log: ProcessLog
+) -> None:
+    about = register(clock, log, compares=False)
+    written: list[int] = []
+    about._client.write = lambda _: written.append(clock.operate())  # type: ignore[method-assign]
+    about.measure(10 * (1 + READS_A_WRITE) * 3 - 5)
+    assert len(written) == 3
 
 
 @pytest.mark.parametrize("fenced", [False, True])

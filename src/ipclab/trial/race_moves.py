@@ -4,6 +4,9 @@ loop that logs them, or in one that only counts them."""
 from __future__ import annotations
 
 import abc
+import functools
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 from ipclab.backends.base import Counter, Pause, SharedState
@@ -116,18 +119,20 @@ class RegisterMoves(LoadedMoves):
         operations = 0
         if self._compares:
             compare_and_set = self._client.compare_and_set
-            while now_ns() < end_ns:
+            while True:
                 found = read()
-                operations += now_ns() < end_ns
+                if now_ns() >= end_ns:
+                    return operations
                 compare_and_set(found, own)
-                operations += now_ns() < end_ns
-            return operations
-        while now_ns() < end_ns:
-            write(own)
-            operations += now_ns() < end_ns
-            for _ in range(READS_A_WRITE):
-                read()
-                operations += now_ns() < end_ns
+                if now_ns() >= end_ns:
+                    return operations + 1
+                operations += 2
+        in_turn: tuple[Callable[[], object], ...] = (functools.partial(write, own), *[read] * READS_A_WRITE)
+        for operate in itertools.cycle(in_turn):
+            operate()
+            if now_ns() >= end_ns:
+                break
+            operations += 1
         return operations
 
     def close(self) -> None:
@@ -185,14 +190,15 @@ class MutexMoves(LoadedMoves):
     def measure(self, end_ns: int) -> int:
         client, fenced = self._client, self._fenced
         rounds = 0
-        while now_ns() < end_ns:
+        while True:
             token = client.acquire()
             if fenced:
                 assert token is not None
                 client.write(token)
             client.release()
-            rounds += now_ns() < end_ns
-        return rounds
+            if now_ns() >= end_ns:
+                return rounds
+            rounds += 1
 
     def close(self) -> None:
         self._client.close()

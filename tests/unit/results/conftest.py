@@ -55,6 +55,12 @@ class Make:
             **(whole | counts), verdict="invalid" if broken else "valid", broken=broken, examples={}
         )
 
+    def bad_ledger(self) -> Ledger:
+        """One that lost a message which it should not have."""
+        return self.ledger(
+            attempted=9, confirmed=9, owed=9, received=8, lost=1, broken=["lost 1 confirmed messages"]
+        )
+
     def cost(self, *, broker_cpu_s: float | None = None, wanted: int = 2) -> Cost:
         workers = [
             ProcessCost(name=name, cpu_s=0.5, queued_s=0.0, peak_rss_bytes=2**25)

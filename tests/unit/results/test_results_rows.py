@@ -1,16 +1,14 @@
-"""From trial records to rows, groups, ranks and verdicts; good records and bad ones."""
+"""From trial records to rows and their verdicts; good records and bad ones."""
 
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipclab.errors import ResultsError
-from ipclab.results.classes import guarantee_class
-from ipclab.results.groups import groups
 from ipclab.results.row import percentiles
 from ipclab.results.rows import rows
 from ipclab.results.verdict import exit_code, of_trial
@@ -241,14 +239,8 @@ def test_a_damaged_histogram_is_one_clear_error(make):
 # Verdicts
 
 
-def bad_ledger(make: Any) -> Any:
-    return make.ledger(
-        attempted=9, confirmed=9, owed=9, received=8, lost=1, broken=["lost 1 confirmed messages"]
-    )
-
-
 def test_the_worst_verdict_of_its_trials_is_the_rows(make):
-    good, broken = make.stream("pipe", 9.0), make.stream("pipe", 9.0, ledger=bad_ledger(make))
+    good, broken = make.stream("pipe", 9.0), make.stream("pipe", 9.0, ledger=make.bad_ledger())
     assert rows([good])[0].verdict == "kept"
     assert rows([good, make.hung("pipe")])[0].verdict == "hung"
     assert rows([good, replace(make.hung("pipe"), outcome="failed")])[0].verdict == "failed"
@@ -265,7 +257,7 @@ def test_a_trial_in_which_nothing_was_attempted_proves_nothing(make):
 
 
 def test_a_guarantee_that_was_seen_broken_in_a_hung_trial_counts_as_broken(make):
-    trial = make.hung("pipe", ledger=bad_ledger(make))
+    trial = make.hung("pipe", ledger=make.bad_ledger())
     assert of_trial(trial) == "broken"
     assert rows([trial])[0].reasons == [
         "lost 1 confirmed messages",
@@ -293,170 +285,8 @@ def test_a_hung_trial_without_any_evidence_makes_a_row_without_figures(make):
 
 
 def test_the_exit_code_tells_broken_before_unknown_before_fine(make):
-    good, broken = make.stream("pipe", 9.0), make.stream("queue", 9.0, ledger=bad_ledger(make))
+    good, broken = make.stream("pipe", 9.0), make.stream("queue", 9.0, ledger=make.bad_ledger())
     assert exit_code(make.result([])) == 0
     assert exit_code(make.result([good])) == 0
     assert exit_code(make.result([good, make.hung("pipe")])) == 3
     assert exit_code(make.result([make.hung("pipe"), good, broken])) == 1
-
-
-# Groups and ranks
-
-
-def four(make: Any, backend: str, rate: float, **fields: Any) -> list[Any]:
-    return [make.stream(backend, rate + i, repeat=i, **fields) for i in range(4)]
-
-
-def test_rows_of_a_group_are_sorted_by_goodput_and_ranked(make):
-    (group,) = groups(rows([*four(make, "queue", 100.0), *four(make, "pipe", 200.0)]))
-    assert [(row.name, row.rank) for row in group.rows] == [("pipe", "1"), ("queue", "2")]
-
-
-def test_a_row_that_broke_its_guarantee_stands_below_and_has_no_rank(make):
-    fast = four(make, "pipe", 900.0)
-    fast[0] = replace(fast[0], ledger=bad_ledger(make))
-    (group,) = groups(rows([*fast, *four(make, "queue", 100.0), *four(make, "simple-queue", 50.0)]))
-    assert [(row.name, row.rank) for row in group.rows] == [
-        ("queue", "1"),
-        ("simple-queue", "2"),
-        ("pipe", None),
-    ]
-
-
-def test_too_few_repeats_give_no_rank(make):
-    (group,) = groups(rows([make.stream("queue", 1.0), make.stream("pipe", 2.0)]))
-    assert [(row.name, row.rank, row.peers) for row in group.rows] == [("pipe", None, 1), ("queue", None, 1)]
-
-
-def test_a_row_without_a_peer_has_no_rank(make):
-    (group,) = groups(rows(four(make, "queue", 100.0)))
-    assert (group.rows[0].rank, group.rows[0].peers) == (None, 0)
-
-
-def test_rows_with_different_guarantees_are_never_ranked_together(make):
-    found = groups(rows([*four(make, "pipe", 100.0), *four(make, "rabbitmq", 10.0, guarantees=make.durable)]))
-    assert [group.title for group in found] == [
-        "At least once, survives a broker restart",
-        "At most once: a crash may cost messages",
-    ]
-
-
-@pytest.mark.parametrize(("field", "value", "shown"), [("size_bytes", 64, "64 B"), ("consumers", 4, "1→4")])
-def test_different_sizes_and_shapes_are_different_groups(make, field, value, shown):
-    found = groups(rows([*four(make, "queue", 100.0), *four(make, "queue", 10.0, spec={field: value})]))
-    assert len(found) == 2
-    assert any(group.title.endswith(f" · {shown}") for group in found)
-
-
-def test_rows_that_were_only_paced_are_ranked_by_their_median_latency(make):
-    def trials(backend: str, latency_ns: int) -> list[Any]:
-        return [make.paced(backend, range(latency_ns, latency_ns + 2000), repeat=i) for i in range(4)]
-
-    (group,) = groups(rows([*trials("queue", 90_000), *trials("pipe", 9_000)]))
-    assert [(row.name, row.rank) for row in group.rows] == [("pipe", "1"), ("queue", "2")]
-
-
-def test_safe_and_unsafe_disciplines_are_apart_and_come_after_the_channels(make):
-    found = groups(
-        rows(
-            [
-                make.counter("value:discipline=naive", 9.0, safe=False),
-                make.counter("value:discipline=locked", 3.0, safe=True),
-                make.stream("pipe", 1.0),
-            ]
-        )
-    )
-    assert [group.title for group in found] == [
-        "At most once: a crash may cost messages",
-        "Shared state: safe disciplines",
-        "Shared state: unsafe disciplines",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("declared", "title"),
-    [
-        ({}, "At most once: a crash may cost messages"),
-        ({"may_lose": ["overload"]}, "At most once: a crash or overload may cost messages"),
-        (
-            {"delivery": "at-least-once", "may_lose": ["broker crash"]},
-            "At least once, while the broker lives",
-        ),
-        (
-            {"delivery": "at-least-once", "may_lose": ["broker crash"], "durability": "disk"},
-            "At least once, while the broker lives",
-        ),
-        (
-            {"delivery": "at-least-once", "may_lose": ["broker crash", "producer crash"]},
-            "At least once, while broker, producers and consumers live",
-        ),
-        (
-            {"delivery": "at-least-once", "may_lose": [], "durability": "quorum"},
-            "At least once, survives a broker restart",
-        ),
-        (
-            {"delivery": "at-least-once", "may_lose": ["overload"]},
-            "At least once, but overload may cost messages",
-        ),
-        ({"order": "none"}, "At most once: a crash may cost messages, in any order"),
-        (
-            {"order": "none", "delivery": "at-least-once", "may_lose": [], "durability": "disk"},
-            "At least once, survives a broker restart, in any order",
-        ),
-        (
-            {"order": "none", "fan_out": True},
-            "Fan-out, at most once: every consumer that keeps up gets every message",
-        ),
-        ({"fan_out": True}, "Fan-out, at most once: every consumer that keeps up gets every message"),
-    ],
-)
-def test_the_class_follows_from_what_is_declared(make, declared, title):
-    assert guarantee_class(make.at_most_once | declared).title == title
-
-
-def test_a_row_that_promises_no_order_is_ranked_apart_and_right_below_those_that_do(make):
-    unordered = {"guarantees": make.at_most_once | {"order": "none"}}
-    overload = {"guarantees": make.at_most_once | {"may_lose": ["overload"]}}
-    trials = [
-        *four(make, "manager-dict", 900.0, **unordered),
-        *four(make, "manager-queue", 100.0),
-        *four(make, "queue", 50.0),
-        *four(make, "redis-pubsub", 70.0, **overload),
-    ]
-    found = groups(rows(trials))
-    assert [(group.title, [(row.name, row.rank) for row in group.rows]) for group in found] == [
-        ("At most once: a crash may cost messages", [("manager-queue", "1"), ("queue", "2")]),
-        ("At most once: a crash may cost messages, in any order", [("manager-dict", None)]),
-        ("At most once: a crash or overload may cost messages", [("redis-pubsub", None)]),
-    ]
-
-
-def test_a_record_without_a_declaration_has_a_class_too(make):
-    assert guarantee_class({}).title == "Nothing declared"
-
-
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_every_row_stands_in_exactly_one_group_whatever_its_trials(make, data):
-    kinds = st.sampled_from(["good", "hung", "broken", "paced", "ping", "naive"])
-    names = st.sampled_from(["pipe", "queue", "simple-queue"])
-    trials = []
-    for kind, name in data.draw(st.lists(st.tuples(kinds, names), max_size=12)):
-        trials.append(
-            {
-                "good": lambda name=name: make.stream(name, 5.0),
-                "hung": lambda name=name: make.hung(name),
-                "broken": lambda name=name: make.stream(name, 7.0, ledger=bad_ledger(make)),
-                "paced": lambda name=name: make.paced(name, [1, 2, 3]),
-                "ping": lambda name=name: make.ping_pong(name, 3.0),
-                "naive": lambda: make.counter("value:discipline=naive", 9.0, safe=False),
-            }[kind]()
-        )
-    found = rows(trials)
-    assert sum(sum(row.trials.values()) for row in found) == len(trials)
-    assert sorted(row.backend for group in groups(found) for row in group.rows) == sorted(
-        r.backend for r in found
-    )
-    for group in groups(found):
-        sound = [row.verdict in ("kept", "unsafe") for row in group.rows]
-        assert sound == sorted(sound, reverse=True)
