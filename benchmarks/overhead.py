@@ -45,11 +45,12 @@ from plain_count import Load
 from rich.console import Console
 from rich.table import Table
 
-from ipclab import brokers, startmethod
+from ipclab import brokers
 from ipclab.backends.base import BrokerKind
 from ipclab.backends.registry import Variant, channel_class
 from ipclab.brokers import Broker
 from ipclab.experiment import STANDARD_CHANNELS
+from ipclab.host import start_methods as startmethod
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
 

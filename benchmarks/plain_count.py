@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ipclab.startmethod import Context
+from ipclab.host.start_methods import Context
 
 STOP = b"stop"
 BLOCK = 50

@@ -17,8 +17,8 @@ from plain_count import (
     produce,
 )
 
-from ipclab.backends.manager import FIRST_WAIT_S, LONGEST_WAIT_S
-from ipclab.startmethod import Context
+from ipclab.backends.manager.channels import FIRST_WAIT_S, LONGEST_WAIT_S
+from ipclab.host.start_methods import Context
 
 
 def pipe_setup(load: Load, context: Context) -> None:

@@ -18,11 +18,11 @@ from typing import Any
 import plain_local
 from plain_count import BLOCK, STOP, Count, Load, Loops, Side, consume, nothing, produce
 
-from ipclab.backends.rabbitmq_connection import connect as connect_rabbitmq
-from ipclab.backends.rabbitmq_connection import delete_queue
-from ipclab.backends.redis_client import Pipeline
-from ipclab.backends.redis_client import connect as connect_redis
-from ipclab.startmethod import Context
+from ipclab.backends.rabbitmq.connection import connect as connect_rabbitmq
+from ipclab.backends.rabbitmq.connection import delete_queue
+from ipclab.backends.redis.client import Pipeline
+from ipclab.backends.redis.client import connect as connect_redis
+from ipclab.host.start_methods import Context
 
 # --- Redis ----------------------------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ def rabbitmq_consumer(load: Load) -> Count:
 
 
 def memcached_setup(load: Load, context: Context) -> None:
-    from ipclab.backends.memcached import connect
+    from ipclab.backends.memcached.channels import connect
 
     client = connect(url_of(load))
     client.set(f"{load.name}:head", "0")
@@ -167,7 +167,7 @@ def memcached_setup(load: Load, context: Context) -> None:
 
 
 def memcached_teardown(load: Load) -> None:
-    from ipclab.backends.memcached import connect
+    from ipclab.backends.memcached.channels import connect
 
     client = connect(url_of(load))
     last = int(client.get(f"{load.name}:tail"))
@@ -177,14 +177,14 @@ def memcached_teardown(load: Load) -> None:
 
 
 def memcached_producer(load: Load) -> Count:
-    from ipclab.backends.memcached import connect
+    from ipclab.backends.memcached.channels import connect
 
     client, name, tail = connect(url_of(load)), load.name, f"{load.name}:tail"
     return produce(lambda body: client.set(f"{name}:{client.incr(tail, 1)}", body), load)
 
 
 def memcached_consumer(load: Load) -> Count:
-    from ipclab.backends.memcached import FIRST_PAUSE_S, connect
+    from ipclab.backends.memcached.channels import FIRST_PAUSE_S, connect
 
     client, name, head = connect(url_of(load)), load.name, f"{load.name}:head"
     most_s = load.shared["options"].get("max_pause_us", 2000) / 1e6

@@ -21,10 +21,10 @@ from plain_loops import (
     url_of,
 )
 
-from ipclab.backends.rabbitmq_connection import connect as connect_rabbitmq
-from ipclab.backends.rabbitmq_connection import parameters
-from ipclab.backends.redis_client import Pipeline
-from ipclab.backends.redis_client import connect as connect_redis
+from ipclab.backends.rabbitmq.connection import connect as connect_rabbitmq
+from ipclab.backends.rabbitmq.connection import parameters
+from ipclab.backends.redis.client import Pipeline
+from ipclab.backends.redis.client import connect as connect_redis
 
 # --- Redis ----------------------------------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ def rabbitmq_consumer(load: Load) -> Count:
 
 
 def memcached_producer(load: Load) -> Count:
-    from ipclab.backends.memcached import connect
+    from ipclab.backends.memcached.channels import connect
 
     client, name, tail = connect(url_of(load)), load.name, f"{load.name}:tail"
 
@@ -201,7 +201,7 @@ def memcached_producer(load: Load) -> Count:
 
 
 def memcached_consumer(load: Load) -> Count:
-    from ipclab.backends.memcached import FIRST_PAUSE_S, connect
+    from ipclab.backends.memcached.channels import FIRST_PAUSE_S, connect
 
     client, name, window = connect(url_of(load)), load.name, load.window
     head, tail = f"{load.name}:head", f"{load.name}:tail"

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from ipclab.backends.base import Site
 from ipclab.backends.registry import Variant, channel_class
 from ipclab.experiment import Experiment, Request, main
-from ipclab.trial.order import SCENARIOS
 from ipclab.trial.spec import TrialSpec
+from ipclab.trial.workloads.order import SCENARIOS
 
 PRODUCERS, CONSUMERS = 4, 2
 GRACE_S = 6.0

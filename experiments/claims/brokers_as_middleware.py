@@ -5,7 +5,9 @@ from typing import Literal
 
 import msgspec
 
-from ipclab.backends import memcached, rabbitmq_connection, redis_client
+from ipclab.backends.memcached import channels as memcached
+from ipclab.backends.rabbitmq import connection as rabbitmq_connection
+from ipclab.backends.redis import client as redis_client
 from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds_when, main, refuted
 
 VALUE, ADDS, ENOUGH = 42, 200, 500
@@ -222,9 +224,7 @@ def experiment(bench: Bench) -> Evidence:
 
 def clean(bench: Bench) -> None:
     """A server that does not answer does not keep the others from being cleaned."""
-    cleaners = [
-        bench.start(act, kind, bench.url(name), bench.namespace, "clean") for name, kind in KINDS.items()
-    ]
+    cleaners = [bench.start(act, kind, bench.url(n), bench.namespace, "clean") for n, kind in KINDS.items()]
     for cleaner in cleaners:
         cleaner.result()
 
@@ -250,9 +250,8 @@ def show(seen: Evidence) -> list[Row]:
         reads = ", ".join("nothing" if value is None else str(value) for value in broker.read)
         added = "cannot" if broker.added is None else f"{broker.added} / {2 * ADDS}"
         again = AGAIN[broker.again_by]
-        asked = ("in vain", "未果")
-        if broker.asked is not None:
-            asked = f"{broker.asked} time(s)", f" {broker.asked} 次"
+        times = f"{broker.asked} time(s)", f" {broker.asked} 次"
+        asked = ("in vain", "未果") if broker.asked is None else times
         return Text(
             f"two readers at once get {reads}; added in place: {added}; asked for a message {asked[0]}; it "
             f"{again.en}",

@@ -10,7 +10,7 @@ import msgspec
 
 from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds_when, main, refuted
 from ipclab.claims.pools import finishing
-from ipclab.trial.resources import cores
+from ipclab.host.resources import cores
 
 TASKS, ROUNDS, SMALL_TASKS = 8, 3, 3_000
 GAIN = 1.3  # times what a plain loop can use: less than this is no gain

@@ -8,7 +8,7 @@ import psutil
 
 from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds_when, main, refuted
 from ipclab.claims.pools import finishing
-from ipclab.trial.resources import cores
+from ipclab.host.resources import cores
 
 TASKS, WAITS, WAIT_S, TRIES = 24, 12, 0.03, 3
 FULL = 0.2  # of the processors' time may be idle where they count as taken: the last tasks do not end as one

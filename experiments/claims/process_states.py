@@ -20,7 +20,7 @@ from ipclab.claims import (
     main,
     refuted,
 )
-from ipclab.trial.resources import cpu_s, queued_s
+from ipclab.host.resources import cpu_s, queued_s
 
 RIVALS, WINDOW_S = 4, 1.0
 

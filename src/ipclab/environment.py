@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 
 from ipclab import __version__
+from ipclab.host.clock import ClockTest
+from ipclab.host.resources import cores
+from ipclab.host.start_methods import StartMethod
 from ipclab.results.result import Environment
-from ipclab.startmethod import StartMethod
-from ipclab.trial.clock import ClockTest
-from ipclab.trial.resources import cores
 
 LIBRARIES = ("redis", "hiredis", "pika", "pymemcache", "docker", "numpy")
 

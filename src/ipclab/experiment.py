@@ -16,12 +16,12 @@ from typing import Any, NamedTuple, get_args
 
 import msgspec
 
-from ipclab import startmethod
 from ipclab.backends.base import Channel, Face, SharedState
 from ipclab.backends.registry import Variant, backend_class, backend_names, is_own, shared_class
 from ipclab.errors import MessageTooLargeError, UnknownNameError, UsageError
-from ipclab.startmethod import StartMethod
-from ipclab.trial.fault import Action, Target
+from ipclab.faults.spec import Action, Target
+from ipclab.host import start_methods as startmethod
+from ipclab.host.start_methods import StartMethod
 from ipclab.trial.spec import SHARED_WORKLOADS, TrialSpec, Workload, check
 
 DEFAULT = "comparison"

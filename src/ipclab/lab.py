@@ -22,11 +22,11 @@ from ipclab.backends.registry import backend_class
 from ipclab.brokers import Broker, Fleet, ProviderName
 from ipclab.errors import BrokerUnavailableError
 from ipclab.experiment import Experiment, Plan, Request, faces
-from ipclab.results import render
+from ipclab.host import clock, folders
+from ipclab.report import render
+from ipclab.report.table import table
 from ipclab.results.result import SCHEMA_VERSION, Result, Unavailable
 from ipclab.results.store import Store, StoredRun
-from ipclab.results.table import table
-from ipclab.trial import clock, folders
 from ipclab.trial.record import BrokerFacts, TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec

@@ -90,7 +90,7 @@ def _await_redis(port: int) -> None:
 
 BACKENDS = """
 from ipclab.backends.base import Producer
-from ipclab.backends.queue import SimpleQueueChannel
+from ipclab.backends.local.queue import SimpleQueueChannel
 
 
 class Faulty(Producer):

@@ -15,7 +15,7 @@ import pytest
 from ipclab.backends.base import BrokerKind, Channel, Counter, Site
 from ipclab.backends.registry import Variant, counter_class, is_own
 from ipclab.brokers import Broker
-from ipclab.startmethod import StartMethod
+from ipclab.host.start_methods import StartMethod
 from tests.support import ends, modes, observers, processes
 from tests.support.ends import Remote
 from tests.support.modes import Mode

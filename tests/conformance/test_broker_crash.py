@@ -12,8 +12,8 @@ import pika
 import pytest
 
 from ipclab.backends.base import BrokerKind, Channel
-from ipclab.backends.memcached import connect as connect_memcached
-from ipclab.backends.redis_client import connect as connect_redis
+from ipclab.backends.memcached.channels import connect as connect_memcached
+from ipclab.backends.redis.client import connect as connect_redis
 from ipclab.brokers import Broker
 from tests.conformance.conftest import MODES, Bench
 from tests.support import ends, modes, observers

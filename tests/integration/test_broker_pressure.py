@@ -14,7 +14,7 @@ import redis
 from pymemcache.client.base import Client
 
 from ipclab.backends.base import BrokerKind
-from ipclab.backends.redis_client import connect
+from ipclab.backends.redis.client import connect
 from ipclab.brokers import KINDS, Broker, Fleet, acquire
 from ipclab.brokers.pressure import squeezed
 from ipclab.brokers.settings import applied

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from ipclab.backends.redis_client import connect
+from ipclab.backends.redis.client import connect
 from ipclab.brokers import Broker, Fleet, ProviderName, acquire
 from ipclab.brokers.settings import applied
 from ipclab.errors import UnknownNameError, UsageError

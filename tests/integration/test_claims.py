@@ -18,7 +18,8 @@ import pika.exceptions
 import psutil
 import pytest
 
-from ipclab.backends import rabbitmq_connection, redis_client
+from ipclab.backends.rabbitmq import connection as rabbitmq_connection
+from ipclab.backends.redis import client as redis_client
 from ipclab.brokers import KINDS, install, plans
 from ipclab.brokers.url import VARIABLES
 from ipclab.claims import catalogue

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from ipclab.backends.base import BrokerKind
-from ipclab.backends.redis_client import connect
+from ipclab.backends.redis.client import connect
 from ipclab.brokers import Broker
 from ipclab.brokers.url import UrlBroker
 from ipclab.checks import check

@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from ipclab.backends.base import BrokerKind, Site
-from ipclab.backends.rabbitmq import RabbitmqChannel
-from ipclab.backends.redis_client import connect
+from ipclab.backends.rabbitmq.channels import RabbitmqChannel
+from ipclab.backends.redis.client import connect
 from ipclab.backends.registry import Variant, channel_class
 from ipclab.brokers import Broker, probe
 from ipclab.brokers.url import UrlBroker
-from ipclab.trial import stillness
+from ipclab.host import stillness
 from ipclab.trial.record import Safety
 from ipclab.trial.strike import AT_REST
 from tests.conftest import BrokerOf

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ipclab.backends.redis_client import connect
+from ipclab.backends.redis.client import connect
 from ipclab.brokers import Broker, processes
 from tests.conftest import BrokerOf
 from tests.integration.test_lab_interrupt import Lab, start

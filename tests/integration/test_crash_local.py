@@ -13,12 +13,13 @@ import pytest
 
 from ipclab.backends import registry
 from ipclab.backends.base import Guarantees, Producer
-from ipclab.backends.manager import ManagerQueueChannel
-from ipclab.backends.queue import SimpleQueueChannel
+from ipclab.backends.local.queue import SimpleQueueChannel
+from ipclab.backends.manager.channels import ManagerQueueChannel
 from ipclab.checks.verify import check
 from ipclab.history import read
-from ipclab.startmethod import StartMethod
-from ipclab.trial import crash, strike
+from ipclab.host.start_methods import StartMethod
+from ipclab.trial import strike
+from ipclab.trial.workloads import crash
 from tests.support import faulty
 from tests.support.crashes import play, play_order, safety_of
 

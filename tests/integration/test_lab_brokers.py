@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ipclab import lab
-from ipclab.backends.redis_client import connect
+from ipclab.backends.redis.client import connect
 from ipclab.backends.registry import Variant
 from ipclab.brokers import state
 from ipclab.brokers.state import NativeRecord

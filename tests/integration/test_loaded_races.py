@@ -12,8 +12,8 @@ import pytest
 from ipclab import history
 from ipclab.backends import registry
 from ipclab.backends.base import BrokerKind, Pause
-from ipclab.backends.local_mutex import FlagClient, ValueMutex
-from ipclab.backends.local_register import ValueRegister
+from ipclab.backends.local.mutex import FlagClient, ValueMutex
+from ipclab.backends.local.register import ValueRegister
 from ipclab.backends.registry import Variant, is_own, shared_class
 from ipclab.backends.shared import MutexClient, RegisterClient
 from ipclab.brokers import Broker

@@ -13,9 +13,9 @@ from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheServerError
 
 from ipclab.backends.base import BrokerKind, OptionValue, Producer, Site
-from ipclab.backends.memcached import MemcachedTicketChannel, connect
-from ipclab.backends.memcached_counter import MemcachedCounter
-from ipclab.backends.memcached_shared import MemcachedMutex
+from ipclab.backends.memcached.channels import MemcachedTicketChannel, connect
+from ipclab.backends.memcached.counter import MemcachedCounter
+from ipclab.backends.memcached.shared import MemcachedMutex
 from ipclab.brokers import Broker
 from ipclab.errors import BrokerUnavailableError, ChannelError, MessageTooLargeError
 

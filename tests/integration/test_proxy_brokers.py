@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from ipclab.backends.base import BrokerKind
-from ipclab.backends.redis_client import connect
+from ipclab.backends.redis.client import connect
 from ipclab.brokers import KINDS, Broker, Fleet, probe
-from ipclab.trial.proxy import Proxy, url_through
+from ipclab.faults.proxy.handle import Proxy, url_through
 
 KEY = "ipclab:test:proxy"
 PATIENCE_S = 20.0

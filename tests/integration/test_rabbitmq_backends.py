@@ -11,8 +11,8 @@ import pika.exceptions
 import pytest
 
 from ipclab.backends.base import Channel, Consumer, OptionValue, Producer, Site
-from ipclab.backends.rabbitmq import RabbitmqChannel, RabbitmqQuorumChannel
-from ipclab.backends.rabbitmq_counter import RabbitmqCounter
+from ipclab.backends.rabbitmq.channels import RabbitmqChannel, RabbitmqQuorumChannel
+from ipclab.backends.rabbitmq.counter import RabbitmqCounter
 from ipclab.brokers import Broker
 from ipclab.errors import BrokerUnavailableError, ChannelError
 

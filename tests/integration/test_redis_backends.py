@@ -17,18 +17,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from ipclab.backends import redis as channels
-from ipclab.backends import redis_counter
 from ipclab.backends.base import BrokerKind, Channel, OptionValue, Producer, Site
-from ipclab.backends.redis import (
+from ipclab.backends.redis import channels
+from ipclab.backends.redis import counter as redis_counter
+from ipclab.backends.redis.channels import (
     MAX_PUBSUB_BYTES,
     RedisListChannel,
     RedisPubSubChannel,
     RedisReliableListChannel,
     RedisStreamChannel,
 )
-from ipclab.backends.redis_client import connect
-from ipclab.backends.redis_counter import RedisCounter
+from ipclab.backends.redis.client import connect
+from ipclab.backends.redis.counter import RedisCounter
 from ipclab.brokers import Broker
 from ipclab.errors import BrokerUnavailableError
 

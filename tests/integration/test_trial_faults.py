@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ipclab.backends import registry
-from ipclab.backends.redis_client import connect
+from ipclab.backends.redis.client import connect
 from ipclab.backends.registry import Variant
 from ipclab.brokers import Broker
 from ipclab.trial.record import TrialRecord

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ipclab.backends.registry import Variant
 from ipclab.brokers import Broker
-from ipclab.startmethod import StartMethod
+from ipclab.host.start_methods import StartMethod
 from ipclab.trial.client import SCENARIOS
 from ipclab.trial.record import Safety, TrialRecord
 from ipclab.trial.runner import run_trial

@@ -7,7 +7,7 @@ from typing import Any
 
 from ipclab.backends.registry import Variant, channel_class
 from ipclab.brokers import Broker
-from ipclab.trial.fault import FaultSpec
+from ipclab.faults.spec import FaultSpec
 from ipclab.trial.record import Safety, TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec

@@ -11,7 +11,7 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from ipclab.backends.base import Channel, Consumer, Counter, CounterClient, Producer
-from ipclab.startmethod import StartMethod, context
+from ipclab.host.start_methods import StartMethod, context
 
 DEADLINE_S = 30.0
 GATE_WITHIN_S = 20.0

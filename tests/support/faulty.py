@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ipclab.backends.base import Consumer, Option, Producer
-from ipclab.backends.queue import QueueChannel
+from ipclab.backends.local.queue import QueueChannel
 from ipclab.errors import UsageError
 from ipclab.trial.message import HEADER_BYTES, STOP, stamp
 

@@ -13,7 +13,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from ipclab.backends.base import BrokerKind
-from ipclab.backends.redis_client import connect as connect_redis
+from ipclab.backends.redis.client import connect as connect_redis
 
 _declared: set[str] = set()
 

@@ -9,7 +9,7 @@ import socketserver
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ipclab.trial.proxy import Proxy
+from ipclab.faults.proxy.handle import Proxy
 
 PATIENCE_S = 20.0
 SILENCE_S = 0.2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ipclab.backends.registry import Variant
-from ipclab.trial.fault import FaultSpec
+from ipclab.faults.spec import FaultSpec
 from ipclab.trial.record import Safety, TrialRecord
 from ipclab.trial.spec import TrialSpec
 

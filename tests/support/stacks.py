@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ipclab.startmethod import context
+from ipclab.host.start_methods import context
 
 LOOK_S = 0.05
 WITHIN_S = 20.0

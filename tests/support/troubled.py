@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from ipclab.backends.base import Consumer, Guarantees, Producer, Site
-from ipclab.backends.queue import SimpleQueueChannel
+from ipclab.backends.local.queue import SimpleQueueChannel
 from ipclab.trial.message import STOP
 
 BURNT_S = 1.2

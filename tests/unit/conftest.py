@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from ipclab.trial.proxy import Proxy
+from ipclab.faults.proxy.handle import Proxy
 from tests.support.proxies import PATIENCE_S, Connect, echo_server
 
 settings.register_profile("ipclab", deadline=None, max_examples=50)

@@ -13,9 +13,10 @@ import msgspec
 import psutil
 import pytest
 
-from ipclab import __version__, environment, startmethod
+from ipclab import __version__, environment
+from ipclab.host import start_methods as startmethod
+from ipclab.host.clock import ClockTest
 from ipclab.results.result import Environment
-from ipclab.trial.clock import ClockTest
 
 CLOCK = ClockTest(rounds=3, offset_bound_ns=20_000, step_ns=40)
 

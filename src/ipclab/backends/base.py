@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
-from ipclab.startmethod import Context, StartMethod, context
+from ipclab.host.start_methods import Context, StartMethod, context
 
 BrokerKind = Literal["redis", "rabbitmq", "memcached"]
 LossCause = Literal["consumer crash", "producer crash", "broker crash", "connection loss", "overload"]

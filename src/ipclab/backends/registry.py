@@ -20,46 +20,46 @@ from ipclab.errors import UnknownNameError, UsageError
 ENTRY_POINT_GROUP = "ipclab.backends"
 
 _CHANNELS = {
-    "manager-dict": "ipclab.backends.manager:ManagerDictChannel",
-    "manager-list": "ipclab.backends.manager:ManagerListChannel",
-    "manager-queue": "ipclab.backends.manager:ManagerQueueChannel",
-    "queue": "ipclab.backends.queue:QueueChannel",
-    "simple-queue": "ipclab.backends.queue:SimpleQueueChannel",
-    "joinable-queue": "ipclab.backends.queue:JoinableQueueChannel",
-    "pipe": "ipclab.backends.pipe:PipeChannel",
-    "pipe-locked": "ipclab.backends.pipe:LockedPipeChannel",
-    "redis-list": "ipclab.backends.redis:RedisListChannel",
-    "redis-list-reliable": "ipclab.backends.redis:RedisReliableListChannel",
-    "redis-stream": "ipclab.backends.redis:RedisStreamChannel",
-    "redis-pubsub": "ipclab.backends.redis:RedisPubSubChannel",
-    "rabbitmq": "ipclab.backends.rabbitmq:RabbitmqChannel",
-    "rabbitmq-quorum": "ipclab.backends.rabbitmq:RabbitmqQuorumChannel",
-    "memcached-ticket": "ipclab.backends.memcached:MemcachedTicketChannel",
+    "manager-dict": "ipclab.backends.manager.channels:ManagerDictChannel",
+    "manager-list": "ipclab.backends.manager.channels:ManagerListChannel",
+    "manager-queue": "ipclab.backends.manager.channels:ManagerQueueChannel",
+    "queue": "ipclab.backends.local.queue:QueueChannel",
+    "simple-queue": "ipclab.backends.local.queue:SimpleQueueChannel",
+    "joinable-queue": "ipclab.backends.local.queue:JoinableQueueChannel",
+    "pipe": "ipclab.backends.local.pipe:PipeChannel",
+    "pipe-locked": "ipclab.backends.local.pipe:LockedPipeChannel",
+    "redis-list": "ipclab.backends.redis.channels:RedisListChannel",
+    "redis-list-reliable": "ipclab.backends.redis.channels:RedisReliableListChannel",
+    "redis-stream": "ipclab.backends.redis.channels:RedisStreamChannel",
+    "redis-pubsub": "ipclab.backends.redis.channels:RedisPubSubChannel",
+    "rabbitmq": "ipclab.backends.rabbitmq.channels:RabbitmqChannel",
+    "rabbitmq-quorum": "ipclab.backends.rabbitmq.channels:RabbitmqQuorumChannel",
+    "memcached-ticket": "ipclab.backends.memcached.channels:MemcachedTicketChannel",
 }
 
 _COUNTERS = {
-    "manager-dict": "ipclab.backends.manager_counter:ManagerDictCounter",
-    "value": "ipclab.backends.local_counter:ValueCounter",
-    "queue": "ipclab.backends.local_counter:QueueOwnerCounter",
-    "pipe": "ipclab.backends.local_counter:PipeOwnerCounter",
-    "redis": "ipclab.backends.redis_counter:RedisCounter",
-    "memcached": "ipclab.backends.memcached_counter:MemcachedCounter",
-    "rabbitmq": "ipclab.backends.rabbitmq_counter:RabbitmqCounter",
+    "manager-dict": "ipclab.backends.manager.counter:ManagerDictCounter",
+    "value": "ipclab.backends.local.counter:ValueCounter",
+    "queue": "ipclab.backends.local.counter:QueueOwnerCounter",
+    "pipe": "ipclab.backends.local.counter:PipeOwnerCounter",
+    "redis": "ipclab.backends.redis.counter:RedisCounter",
+    "memcached": "ipclab.backends.memcached.counter:MemcachedCounter",
+    "rabbitmq": "ipclab.backends.rabbitmq.counter:RabbitmqCounter",
 }
 
 _REGISTERS = {
-    "manager-dict": "ipclab.backends.manager_shared:ManagerDictRegister",
-    "value": "ipclab.backends.local_register:ValueRegister",
-    "redis": "ipclab.backends.redis_register:RedisRegister",
-    "memcached": "ipclab.backends.memcached_shared:MemcachedRegister",
+    "manager-dict": "ipclab.backends.manager.shared:ManagerDictRegister",
+    "value": "ipclab.backends.local.register:ValueRegister",
+    "redis": "ipclab.backends.redis.register:RedisRegister",
+    "memcached": "ipclab.backends.memcached.shared:MemcachedRegister",
 }
 
 _MUTEXES = {
-    "manager-dict": "ipclab.backends.manager_shared:ManagerDictMutex",
-    "value": "ipclab.backends.local_mutex:ValueMutex",
-    "redis": "ipclab.backends.redis_mutex:RedisMutex",
-    "memcached": "ipclab.backends.memcached_shared:MemcachedMutex",
-    "rabbitmq": "ipclab.backends.rabbitmq_mutex:RabbitmqMutex",
+    "manager-dict": "ipclab.backends.manager.shared:ManagerDictMutex",
+    "value": "ipclab.backends.local.mutex:ValueMutex",
+    "redis": "ipclab.backends.redis.mutex:RedisMutex",
+    "memcached": "ipclab.backends.memcached.shared:MemcachedMutex",
+    "rabbitmq": "ipclab.backends.rabbitmq.mutex:RabbitmqMutex",
 }
 
 

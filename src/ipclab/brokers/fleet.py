@@ -21,7 +21,7 @@ from ipclab.brokers import compose, engine, keeper, native, plans, probe, proces
 from ipclab.brokers import install as packages
 from ipclab.brokers.base import KINDS, Broker, ProviderName, mask
 from ipclab.errors import BrokerUnavailableError, IpclabError
-from ipclab.interruptions import ending_blocked
+from ipclab.host.interruptions import ending_blocked
 
 Provider = ProviderName | Mapping[BrokerKind, ProviderName] | None
 OnEvent = Callable[[str], None]

@@ -22,7 +22,7 @@ from ipclab.brokers.base import EXECUTE_WITHIN_S, SHUT_DOWN_WITHIN_S, Broker, Us
 from ipclab.brokers.processes import ProcessId
 from ipclab.brokers.state import NativeRecord
 from ipclab.errors import BrokerUnavailableError, IpclabError
-from ipclab.interruptions import ending_blocked
+from ipclab.host.interruptions import ending_blocked
 
 START_WITHIN_S = 90.0
 _POLL_S = 0.03

@@ -13,7 +13,7 @@ from typing import Any
 from ipclab.brokers import probe
 from ipclab.brokers.base import Broker
 from ipclab.errors import BrokerUnavailableError, UsageError
-from ipclab.interruptions import ending_blocked
+from ipclab.host.interruptions import ending_blocked
 
 ROOM_BYTES = 2**20
 """What a Redis is left with beside what it uses already."""

@@ -18,7 +18,7 @@ from ipclab.brokers import probe
 from ipclab.brokers.base import Broker
 from ipclab.brokers.plans import SETTINGS_FILE
 from ipclab.errors import BrokerUnavailableError, UnknownNameError, UsageError
-from ipclab.interruptions import ending_blocked
+from ipclab.host.interruptions import ending_blocked
 
 REDIS_SETTINGS: Mapping[str, str] = {
     "appendonly": "no",

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ipclab import startmethod
 from ipclab.backends.base import BrokerKind, Site
 from ipclab.claims.child import PATIENCE_S, Child, ExperimentError, run
 from ipclab.claims.timeline import Timeline
-from ipclab.startmethod import Context, StartMethod
+from ipclab.host import start_methods as startmethod
+from ipclab.host.start_methods import Context, StartMethod
 
 _PREFIX = "ipclab-claim-"
 

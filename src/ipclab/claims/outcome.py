@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from ipclab import __version__, startmethod
+from ipclab import __version__
 from ipclab.claims.base import Claim, Row, Section, Text, Verdict, VerdictKind
 from ipclab.claims.timeline import Event
 from ipclab.errors import ResultsError
-from ipclab.trial.resources import cores
+from ipclab.host import start_methods as startmethod
+from ipclab.host.resources import cores
 
 SCHEMA_VERSION = 1
 

@@ -45,7 +45,7 @@ def measure(
 
     Raises nothing for what happens inside. Interrupted, it ends everything first.
     """
-    from ipclab.interruptions import ending_blocked, sigint_blocked
+    from ipclab.host.interruptions import ending_blocked, sigint_blocked
 
     with scratch() as folder, (Path(folder) / "output").open("w+b") as output:
         report = Path(folder) / "report"
@@ -82,7 +82,7 @@ def measure(
 
 def _clean(path: Path, folder: Path, environ: Mapping[str, str]) -> None:
     """Delete what an experiment that has ended left on servers, and say so on stderr where that fails."""
-    from ipclab.interruptions import sigint_blocked
+    from ipclab.host.interruptions import sigint_blocked
 
     if not (folder / _TO_CLEAN).exists():
         return
@@ -138,7 +138,7 @@ def main(claim: Claim[Any]) -> NoReturn:
 
 def _inside(claim: Claim[Any], folder: Path, *, live: bool) -> NoReturn:
     """The process of the experiment. It leaves by ``os._exit``: what hangs must not keep it."""
-    from ipclab.interruptions import die_with_parent
+    from ipclab.host.interruptions import die_with_parent
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, partial(_end_all, folder))

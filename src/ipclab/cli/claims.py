@@ -118,7 +118,7 @@ def _rendered(run: Run, format_: str, language: Language, *, to_file: bool) -> s
     import msgspec
 
     from ipclab.claims.table import markdown, table
-    from ipclab.results.render import wants_colour
+    from ipclab.report.render import wants_colour
 
     if format_ == "json":
         return msgspec.json.format(msgspec.json.encode(run)).decode()

@@ -14,10 +14,11 @@ def doctor() -> int:
 
     Exit code 3 where the clocks of two processes do not agree.
     """
-    from ipclab import environment, startmethod
+    from ipclab import environment
     from ipclab.brokers import KINDS
     from ipclab.brokers.outlook import outlook
-    from ipclab.trial import clock
+    from ipclab.host import clock
+    from ipclab.host import start_methods as startmethod
 
     method = startmethod.default()
     found = environment.describe(method, clock.self_test(method))

@@ -13,7 +13,7 @@ from ipclab.cli.tables import table
 
 if TYPE_CHECKING:
     from ipclab.backends.base import Channel, Face, Option
-    from ipclab.results.formats import Format
+    from ipclab.report.formats import Format
 
 
 @click.command("list")

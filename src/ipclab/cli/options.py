@@ -15,7 +15,7 @@ from ipclab.cli.streams import put
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant
-    from ipclab.results.formats import Format
+    from ipclab.report.formats import Format
     from ipclab.results.result import Result
 
 FORMATS = ("table", "json", "csv", "md")
@@ -103,8 +103,8 @@ RESULTS = click.option(
 
 def emit(result: Result, format_: Format, output: Path | None) -> None:
     """Put a result out in one of ``FORMATS``, to stdout or into a file. Raises ResultsError."""
-    from ipclab.results.formats import formatted
-    from ipclab.results.render import WIDTH, wants_colour
+    from ipclab.report.formats import formatted
+    from ipclab.report.render import WIDTH, wants_colour
 
     on_terminal = output is None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if on_terminal else WIDTH

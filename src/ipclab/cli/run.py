@@ -27,7 +27,7 @@ from ipclab.cli.progress import LineProgress, Progress, TerminalProgress
 from ipclab.cli.streams import say
 
 if TYPE_CHECKING:
-    from ipclab.results.formats import Format
+    from ipclab.report.formats import Format
 
 
 @click.command()

@@ -11,7 +11,7 @@ from typing import Any, Self
 import msgspec
 
 from ipclab.history.format import FAULT, Kind, Line, Name
-from ipclab.trial.clock import now_ns
+from ipclab.host.clock import now_ns
 
 
 class ProcessLog:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ipclab.trial.clock import ClockTest
+from ipclab.host.clock import ClockTest
 from ipclab.trial.record import BrokerFacts, TrialRecord
 
 SCHEMA_VERSION = 1

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from ipclab.errors import ResultsError, UnknownNameError
-from ipclab.results.export import Report
+from ipclab.report.export import Report
 from ipclab.results.result import SCHEMA_VERSION, Result
 
 RESULT, TABLE, PARTIAL, LATEST = "result.json", "table.md", "PARTIAL", "latest"

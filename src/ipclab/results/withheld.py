@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from ipclab.results import units
 from ipclab.results.again import again
 from ipclab.results.result import Result
-from ipclab.results.row import Percentiles, Row
-from ipclab.results.rows import trials_of, unended, unreceived
+from ipclab.results.rows.build import trials_of, unended, unreceived
+from ipclab.results.rows.row import Percentiles, Row
 from ipclab.trial.distribution import SAMPLES_BEYOND
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import LONGEST_S, TrialSpec

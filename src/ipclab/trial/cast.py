@@ -16,11 +16,11 @@ import msgspec
 from ipclab.backends.base import Channel
 from ipclab.errors import ChannelError, UsageError
 from ipclab.history.format import Line
-from ipclab.interruptions import ending_blocked
-from ipclab.trial import stillness
+from ipclab.host import stillness
+from ipclab.host.interruptions import ending_blocked
+from ipclab.host.stillness import Look
 from ipclab.trial.processes import Crew, Worker
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.stillness import Look
 from ipclab.trial.worker import Assignment, Burst, Quit, Stop, history_path
 
 POLL_S = 0.005

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ipclab.brokers.base import Broker
-from ipclab.trial.clock import now_ns
-from ipclab.trial.resources import cpu_s, queued_s, rss_bytes
+from ipclab.host.clock import now_ns
+from ipclab.host.resources import cpu_s, queued_s, rss_bytes
 
 MARGIN = 1.5
 """A reading of the broker takes longer while all are at work, by about so much."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 
-from ipclab.trial.clock import now_ns
+from ipclab.host.clock import now_ns
 
 SPIN_NS = 120_000
 """The last stretch before a send is spent looking at the clock, since a sleep ends up to 0.1 ms late."""

@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from ipclab.interruptions import ending_blocked, starting
-from ipclab.startmethod import StartMethod, context
+from ipclab.host.interruptions import ending_blocked, starting
+from ipclab.host.start_methods import StartMethod, context
 from ipclab.trial import worker
 from ipclab.trial.worker import Assignment, Burst, Done, Failed, Go, Quit, Ready, Stop
 

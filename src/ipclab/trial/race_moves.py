@@ -13,7 +13,7 @@ from ipclab.backends.base import Counter, Pause, SharedState
 from ipclab.backends.shared import Mutex, Register
 from ipclab.checks.fifo import CORRUPTED
 from ipclab.history.log import ProcessLog
-from ipclab.trial.clock import now_ns
+from ipclab.host.clock import now_ns
 
 READS_A_WRITE = 3
 """In a loop over a register that does not compare."""

@@ -12,7 +12,7 @@ from ipclab.backends.shared import Register
 from ipclab.checks import timeline, verify
 from ipclab.history.format import VERSION, Header, Model
 from ipclab.history.log import ProcessLog
-from ipclab.interruptions import ending_blocked
+from ipclab.host.interruptions import ending_blocked
 from ipclab.trial.record import Safety
 from ipclab.trial.safety import Stage
 

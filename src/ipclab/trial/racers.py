@@ -16,9 +16,9 @@ from typing import Any, Literal
 from ipclab.backends.base import Counter, SharedState
 from ipclab.errors import ChannelError
 from ipclab.history.log import FaultLog
-from ipclab.interruptions import ending_blocked, starting
+from ipclab.host.clock import now_ns
+from ipclab.host.interruptions import ending_blocked, starting
 from ipclab.trial import racer
-from ipclab.trial.clock import now_ns
 from ipclab.trial.racer import Do, Done, Failed, GoOn, Held, Racing, Ready, Run
 
 State = Literal["idle", "busy", "held", "done"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, count, islice
 
 from ipclab.backends.base import Consumer, CounterClient, Producer
-from ipclab.trial.clock import now_ns
+from ipclab.host.clock import now_ns
 from ipclab.trial.message import HEADER_BYTES, NO_HEADER, STOP, Stamper, tails_by_first_byte
 from ipclab.trial.pacing import wait_until
 from ipclab.trial.rawlog import RECEIPT_BYTES, START_BYTES, RawLog, ReceiptWatch, receipt_packer

@@ -16,19 +16,19 @@ import msgspec
 
 from ipclab.backends.base import Site
 from ipclab.brokers.base import Broker
-from ipclab.interruptions import ending_blocked
+from ipclab.host.clock import now_ns
+from ipclab.host.folders import trial_folder
+from ipclab.host.interruptions import ending_blocked
+from ipclab.host.resources import cores
 from ipclab.trial import safety
 from ipclab.trial.analysis import Window
-from ipclab.trial.clock import now_ns
-from ipclab.trial.folders import trial_folder
 from ipclab.trial.limit import behind_schedule, limit
 from ipclab.trial.meter import Meter, Sample
 from ipclab.trial.processes import Crew
 from ipclab.trial.record import BrokerFacts, Cost, Latency, Limit, ProcessCost, TrialRecord
-from ipclab.trial.resources import cores
 from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec, check
 from ipclab.trial.worker import Go
-from ipclab.trial.workloads import WORKLOADS, Workload, wait_for
+from ipclab.trial.workloads.measured import WORKLOADS, Workload, wait_for
 
 LEAD_S = 0.02
 """Between the starting signal and the start, so that every worker is waiting by then."""

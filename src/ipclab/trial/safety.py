@@ -15,7 +15,7 @@ from pathlib import Path
 from ipclab.backends.base import OptionValue, Site
 from ipclab.brokers.base import Broker
 from ipclab.errors import UsageError
-from ipclab.trial.folders import trial_folder
+from ipclab.host.folders import trial_folder
 from ipclab.trial.record import BrokerFacts, Safety, TrialRecord
 from ipclab.trial.spec import TrialSpec, Workload
 
@@ -51,12 +51,12 @@ class Played:
 
 Scene = Callable[[Stage], Played]
 _SCENES: dict[Workload, str] = {
-    "crash": "ipclab.trial.crash:play",
-    "order": "ipclab.trial.order:play",
-    "register": "ipclab.trial.loaded_race:play",
-    "lock": "ipclab.trial.loaded_race:play",
-    "forced": "ipclab.trial.forced_race:play",
-    "client": "ipclab.trial.client_faults:play",
+    "crash": "ipclab.trial.workloads.crash:play",
+    "order": "ipclab.trial.workloads.order:play",
+    "register": "ipclab.trial.workloads.loaded_race:play",
+    "lock": "ipclab.trial.workloads.loaded_race:play",
+    "forced": "ipclab.trial.workloads.forced_race:play",
+    "client": "ipclab.trial.workloads.client:play",
 }
 
 

@@ -10,8 +10,8 @@ import msgspec
 from ipclab.backends.base import Channel, Face, Site
 from ipclab.backends.registry import Variant, channel_class, channel_names, shared_class
 from ipclab.errors import MessageTooLargeError, UsageError
-from ipclab.startmethod import StartMethod
-from ipclab.trial.fault import FaultSpec
+from ipclab.faults.spec import FaultSpec
+from ipclab.host.start_methods import StartMethod
 from ipclab.trial.message import MOST_PRODUCERS, SMALLEST_BYTES
 
 MOST_BACKLOG_BYTES = 16 * 2**20

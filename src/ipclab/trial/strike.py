@@ -13,14 +13,15 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
+from ipclab.faults import inject as faults
+from ipclab.faults import trap
+from ipclab.faults.inject import InForce, Server
+from ipclab.faults.proxy.handle import Proxy
+from ipclab.faults.spec import FaultSpec
 from ipclab.history.log import FaultLog
-from ipclab.trial import faults, trap
+from ipclab.host.clock import now_ns
 from ipclab.trial.cast import Cast
-from ipclab.trial.clock import now_ns
-from ipclab.trial.fault import FaultSpec
-from ipclab.trial.faults import InForce, Server
 from ipclab.trial.processes import Worker
-from ipclab.trial.proxy import Proxy
 
 BUSY, GAP_S = 250, 0.004
 """Messages of each producer while the fault lasts, and the pause after each: a second's worth."""

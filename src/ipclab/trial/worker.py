@@ -34,13 +34,13 @@ import msgspec
 
 from ipclab.backends.base import Channel, Counter, Producer
 from ipclab.errors import ChannelError
-from ipclab.interruptions import die_with_parent
+from ipclab.host.clock import now_ns
+from ipclab.host.interruptions import die_with_parent
+from ipclab.host.resources import own_peak_rss_bytes
 from ipclab.trial import roles
-from ipclab.trial.clock import now_ns
 from ipclab.trial.message import STOP, tail
 from ipclab.trial.pacing import wait_until
 from ipclab.trial.rawlog import RawLog, ReceiptWatch
-from ipclab.trial.resources import own_peak_rss_bytes
 from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec
 
 Role = Literal["producer", "consumer", "pinger", "echoer", "adder", "owner", "stopper"]

@@ -11,8 +11,8 @@ import pytest
 from ipclab.backends.registry import Variant
 from ipclab.checks.counter import settle
 from ipclab.checks.delivery import Ledger
+from ipclab.host.clock import ClockTest
 from ipclab.results.result import SCHEMA_VERSION, Environment, Result, Unavailable
-from ipclab.trial.clock import ClockTest
 from ipclab.trial.distribution import distribution
 from ipclab.trial.record import BrokerFacts, Cost, Latency, ProcessCost, Safety, TrialRecord
 from ipclab.trial.spec import TrialSpec

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ipclab.results.advice import advice
-from ipclab.results.suffered import suffered
+from ipclab.report.advice import advice
+from ipclab.results.safety.suffered import suffered
 from tests.support.safety import AT_MOST_ONCE, DURABLE, crash
 
 BUFFERED = AT_MOST_ONCE | {"confirm": "buffered"}

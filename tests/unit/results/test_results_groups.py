@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ipclab.results.classes import guarantee_class
-from ipclab.results.groups import groups
-from ipclab.results.rows import rows
+from ipclab.results.rows.build import rows
+from ipclab.results.rows.classes import guarantee_class
+from ipclab.results.rows.groups import groups
 
 
 def four(make: Any, backend: str, rate: float, **fields: Any) -> list[Any]:

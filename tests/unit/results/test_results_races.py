@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 
-from ipclab.results.export import rows_as_csv
-from ipclab.results.formats import formatted
-from ipclab.results.rows import rows
-from ipclab.results.table import table
+from ipclab.report.export import rows_as_csv
+from ipclab.report.formats import formatted
+from ipclab.report.table import table
+from ipclab.results.rows.build import rows
 from ipclab.results.verdict import exit_code
 from tests.support.safety import crash
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipclab.errors import ResultsError
-from ipclab.results.row import percentiles
-from ipclab.results.rows import rows
+from ipclab.results.rows.build import rows
+from ipclab.results.rows.row import percentiles
 from ipclab.results.verdict import exit_code, of_trial
 from ipclab.trial.distribution import distribution, merge
 from ipclab.trial.record import Latency

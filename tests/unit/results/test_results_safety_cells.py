@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipclab.results import suffered
-from ipclab.results.safety_cells import CELL_WORKLOADS, cells, label, verdict, worst
-from ipclab.results.sightings import sightings
-from ipclab.trial.fault import ACTIONS, MOMENTS, TARGETS
+from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS
+from ipclab.results.safety import suffered
+from ipclab.results.safety.cells import CELL_WORKLOADS, cells, label, verdict, worst
+from ipclab.results.safety.sightings import sightings
 from tests.support import safety
 from tests.support.safety import AT_LEAST_ONCE, DURABLE, crash
 

@@ -11,14 +11,14 @@ import pytest
 from rich.cells import cell_len
 
 from ipclab.backends.registry import Variant
-from ipclab.results import export, render
-from ipclab.results.formats import FORMATS, formatted
+from ipclab.faults.applicability import kind_of, reason
+from ipclab.faults.spec import FaultSpec
+from ipclab.report import export, render
+from ipclab.report.formats import FORMATS, formatted
+from ipclab.report.safety_table import safety_part
+from ipclab.report.table import table
 from ipclab.results.reasons import no_reason
-from ipclab.results.safety_table import safety_part
-from ipclab.results.table import table
 from ipclab.results.verdict import exit_code
-from ipclab.trial.applicability import kind_of, reason
-from ipclab.trial.fault import FaultSpec
 from tests.support.safety import AT_LEAST_ONCE, AT_MOST_ONCE, DURABLE, TIMELINE, client, crash, order
 
 GOLDEN = Path(__file__).with_name("safety_120.txt")

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ipclab.errors import ResultsError, UnknownNameError
-from ipclab.results import export
+from ipclab.report import export
 from ipclab.results.store import Store, read, write_atomically
 
 replace = msgspec.structs.replace

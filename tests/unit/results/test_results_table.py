@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from ipclab.results import export, render, units
-from ipclab.results.formats import FORMATS, formatted
-from ipclab.results.table import table
+from ipclab.report import export, render
+from ipclab.report.formats import FORMATS, formatted
+from ipclab.report.table import table
+from ipclab.results import units
 from ipclab.trial.distribution import distribution
 from ipclab.trial.record import Latency
 

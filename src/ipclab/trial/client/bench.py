@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from ipclab.backends.base import Site
 from ipclab.brokers.base import Broker
 from ipclab.errors import ChannelError
+from ipclab.faults.proxy.handle import PLAIN_PORTS, Proxy, url_through
 from ipclab.history.log import FaultLog, ProcessLog
-from ipclab.interruptions import ending_blocked
+from ipclab.host.interruptions import ending_blocked
 from ipclab.trial.client.child import PATIENCE_S, Child
-from ipclab.trial.proxy import PLAIN_PORTS, Proxy, url_through
 
 PROGRAM, OTHER, SERVER, THIRD = 1, 2, 3, 4
 NAMES = {

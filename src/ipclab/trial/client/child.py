@@ -17,8 +17,8 @@ from typing import Any, Literal
 import psutil
 
 from ipclab.errors import ChannelError
-from ipclab.interruptions import die_with_parent, sigint_blocked
-from ipclab.startmethod import StartMethod, context
+from ipclab.host.interruptions import die_with_parent, sigint_blocked
+from ipclab.host.start_methods import StartMethod, context
 from ipclab.trial.client.stack import is_whole, main_thread, place, stack_path, text
 from ipclab.trial.worker import end_with_parent
 

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ipclab.backends.manager import ManagerServer
+from ipclab.backends.manager.channels import ManagerServer
 from ipclab.history.log import ProcessLog
 from ipclab.trial.client.bench import OTHER, PROGRAM, THIRD, Bench
 from ipclab.trial.client.child import Child, hung, say

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ipclab.backends.memcached import connect
+from ipclab.backends.memcached.channels import connect
 from ipclab.history.log import ProcessLog
 from ipclab.trial.client.bench import OTHER, PROGRAM, Bench
 from ipclab.trial.client.child import PATIENCE_S, say

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ipclab.history.log import ProcessLog
-from ipclab.startmethod import context
+from ipclab.host.start_methods import context
 from ipclab.trial.client.bench import PROGRAM, Bench
 from ipclab.trial.client.child import PATIENCE_S, end_with_starter, hung, say
 from ipclab.trial.client.scenario import Seen, pair

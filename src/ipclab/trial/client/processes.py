@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ipclab.history.log import ProcessLog
-from ipclab.startmethod import StartMethod, context
+from ipclab.host.start_methods import StartMethod, context
 from ipclab.trial.client.bench import OTHER, PROGRAM, THIRD, Bench
 from ipclab.trial.client.child import PATIENCE_S, hung, say
 from ipclab.trial.client.scenario import Seen, pair

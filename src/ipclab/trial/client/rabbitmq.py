@@ -6,7 +6,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ipclab.backends.rabbitmq_connection import connect, delete_queue
+from ipclab.backends.rabbitmq.connection import connect, delete_queue
 from ipclab.history.log import ProcessLog
 from ipclab.trial.client.bench import PROGRAM, Bench
 from ipclab.trial.client.child import say

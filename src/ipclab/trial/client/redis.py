@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ipclab.backends.redis_client import connect
+from ipclab.backends.redis.client import connect
 from ipclab.history.log import ProcessLog
 from ipclab.trial.client.bench import OTHER, PROGRAM, Bench
 from ipclab.trial.client.child import PATIENCE_S, say

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ipclab.backends.redis_client import connect
+from ipclab.backends.redis.client import connect
 from ipclab.history.log import ProcessLog
 from ipclab.trial.client.bench import Bench
 

@@ -1,0 +1,1 @@
+"""Backends of the standard library that need no server: pipes, queues, shared memory."""

@@ -1,0 +1,1 @@
+"""Backends on a memcached server: a ticket queue, counters, registers and locks."""

@@ -1,0 +1,1 @@
+"""Backends on a Redis server: lists, streams, pub/sub, counters, registers and locks."""

@@ -1,0 +1,68 @@
+"""The one clock of a trial, and the proof that all processes of this host read the same one."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from multiprocessing.connection import Connection
+
+import msgspec
+
+from ipclab.errors import ClockError
+from ipclab.host.start_methods import StartMethod, context
+
+now_ns = time.perf_counter_ns
+"""Nanoseconds on the host's monotonic clock; only differences mean anything."""
+
+
+class ClockTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``offset_bound_ns``: another process's reading differs from ours by no more than this. ``step_ns``: the
+    smallest difference between two readings that was seen."""
+
+    rounds: int
+    offset_bound_ns: int
+    step_ns: int
+
+
+def self_test(start_method: StartMethod, rounds: int = 200) -> ClockTest:
+    """Ask another process for the time between two readings of our own.
+
+    Its reading must lie between ours, in every round; the tightest round bounds the offset. Raises
+    ClockError where it does not.
+    """
+    ours, theirs = context(start_method).Pipe()
+    process = context(start_method).Process(target=_answer, args=(theirs, rounds), daemon=True)
+    process.start()
+    tightest_ns = None
+    try:
+        for _ in range(rounds):
+            before = now_ns()
+            ours.send_bytes(b"?")
+            if not ours.poll(10):
+                raise ClockError("the clock self-test got no answer from its process within 10 s")
+            reading = int(ours.recv_bytes())
+            after = now_ns()
+            if not before <= reading <= after:
+                raise ClockError(
+                    f"two processes disagree about the time: {reading} is not between {before} and {after}; "
+                    f"latencies cannot be measured on this machine"
+                )
+            tightest_ns = min(after - before, tightest_ns or after - before)
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+        theirs.close()
+    assert tightest_ns is not None
+    return ClockTest(rounds=rounds, offset_bound_ns=tightest_ns, step_ns=_smallest_step_ns())
+
+
+def _answer(connection: Connection, rounds: int) -> None:
+    for _ in range(rounds):
+        connection.recv_bytes()
+        connection.send_bytes(b"%d" % now_ns())
+
+
+def _smallest_step_ns() -> int:
+    readings = [now_ns() for _ in range(10_000)]
+    return min(b - a for a, b in itertools.pairwise(readings) if b > a)

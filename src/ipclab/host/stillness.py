@@ -1,0 +1,90 @@
+"""Whether processes stand still or are only slow, by what the system says of them; nothing is asked of them.
+
+On a machine with other things to do, a process may need many times as long as on an idle one. It then has a
+processor, or waits for one; a process that hangs does neither.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ipclab.host.resources import cpu_s, queued_s
+
+BUSY_SHARE = 0.25
+"""Of the time between two looks, what a process must have had a processor or waited for one, to be slow and
+not still. Whoever polls an empty channel needs less."""
+STATE_WITHIN_S = 5.0
+_POLL_S = 0.001
+ENDED = "ZX"
+STOPPED = "Tt"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What some processes had used by a moment: the processor, and the queue before it."""
+
+    at_s: float
+    used_s: Mapping[int, float]
+
+    @classmethod
+    def at(cls, pids: Iterable[int]) -> Look:
+        """Take a look; processes that are gone are left out."""
+        found = {pid: used for pid in pids if (used := _used_s(pid)) is not None}
+        return cls(time.monotonic(), found)
+
+    def slow_since(self, before: Look) -> bool:
+        """Whether any of them was at work, or wanted to be, for much of the time since that look."""
+        enough_s = (self.at_s - before.at_s) * BUSY_SHARE
+        return any(used - before.used_s.get(pid, used) >= enough_s for pid, used in self.used_s.items())
+
+
+def _used_s(pid: int) -> float | None:
+    used = None if gone(pid) else cpu_s(pid)
+    return None if used is None else used + (queued_s(pid) or 0.0)
+
+
+def state(pid: int) -> str:
+    """Linux's letter for the state of a process's main thread: R, S, D, T …; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def asleep(pid: int) -> bool:
+    """Whether it waits for something, and for no processor."""
+    return state(pid) == "S"
+
+
+def stopped(pid: int) -> bool:
+    """Whether a signal has stopped it."""
+    found = state(pid)
+    return found != "" and found in STOPPED
+
+
+def gone(pid: int) -> bool:
+    """Whether it runs no more; it may wait to be reaped."""
+    found = state(pid)
+    return not found or found in ENDED
+
+
+def all_stopped(pids: Iterable[int], within_s: float = STATE_WITHIN_S) -> bool:
+    """Wait until all of them are stopped: a signal takes effect when its process next runs."""
+    return all(_comes_to(pid, STOPPED, within_s) for pid in pids)
+
+
+def all_gone(pids: Iterable[int], within_s: float = STATE_WITHIN_S) -> bool:
+    """Wait until none of them runs any more."""
+    return all(_comes_to(pid, ENDED, within_s) for pid in pids)
+
+
+def _comes_to(pid: int, states: str, within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while (found := state(pid)) and found not in states:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
+    return bool(found) or states == ENDED

@@ -1,0 +1,276 @@
+"""The columns of the results table: what each says of a row, in a few characters.
+
+Which columns a section has follows from what its rows measured, so that an experiment of the reader's own
+gets a fitting table too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ipclab.results import units
+from ipclab.results.rows.row import Figure, Percentiles, Row
+from ipclab.results.units import NOT_APPLICABLE, NOT_TOLD, WITHHELD
+from ipclab.results.verdict import SOUND
+
+OVER_CORES = "+"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``header`` may have several lines; ``full`` is for where there is room for more. ``key`` columns name
+    the row; ``flexible`` ones may wrap; ``optional`` ones may be left out where there is no room."""
+
+    header: str
+    cell: Callable[[Row], str]
+    right: bool = True
+    key: bool = False
+    flexible: bool = False
+    optional: bool = False
+    full: str = ""
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """The columns for these rows, all of one kind."""
+    if all(row.kind == "counter" for row in rows):
+        return _RACED_COUNTERS if any(row.race for row in rows) else _COUNTERS
+    if all(row.kind in ("register", "lock") for row in rows):
+        return _RACES
+    only_paced = all(set(row.limits) <= {"pacing"} for row in rows)
+    limit = replace(_LIMIT, optional=True) if only_paced else _LIMIT
+    return [*_NAMES, *_conditions(rows), *_measured(rows), _LEDGER, limit, VERDICT]
+
+
+def _conditions(rows: Sequence[Row]) -> list[Column]:
+    sizes = [_SIZE] if len({row.size_bytes for row in rows}) > 1 else []
+    return [_SHAPE, *sizes, _WINDOW, _CONFIRM]
+
+
+def _measured(rows: Sequence[Row]) -> list[Column]:
+    goodput = any(row.goodput_per_s for row in rows)
+    paced = any(row.rate_per_s for row in rows)
+    trips = any(row.round_trips_per_s for row in rows)
+    found = [_GOODPUT] if goodput else []
+    if paced:
+        found += _SHORT_LATENCY if goodput else _LONG_LATENCY
+    if trips:
+        found += [_TRIP_P50] if goodput or paced else _TRIPS
+    return [*found, *_CPU] if goodput or trips else found
+
+
+def _rank(row: Row) -> str:
+    if row.rank is not None:
+        return row.rank
+    return WITHHELD if row.verdict in SOUND and row.peers else NOT_APPLICABLE
+
+
+def _figure(pick: Callable[[Row], Figure | None]) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        figure = pick(row)
+        if figure is None:
+            return NOT_APPLICABLE
+        return f"{units.rate(figure.median, figure.spread)} {units.plus_minus(figure.spread)}".rstrip()
+
+    return cell
+
+
+def _time(pick: Callable[[Row], Percentiles | None], name: str) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        found = pick(row)
+        if found is None:
+            return NOT_APPLICABLE
+        value_ns = getattr(found, f"{name}_ns")
+        return WITHHELD if value_ns is None else units.duration(value_ns, _widest(found))
+
+    return cell
+
+
+def _widest(found: Percentiles) -> float | None:
+    """The widest spread among the percentiles that are shown, None where one has none: with different numbers
+    of digits p99.9 could read as less than p99."""
+    shown = [name for name in ("p50", "p90", "p99", "p999") if getattr(found, f"{name}_ns") is not None]
+    spreads = [found.spread.get(name) for name in shown]
+    known = [spread for spread in spreads if spread is not None]
+    return max(known) if known and len(known) == len(spreads) else None
+
+
+def _worker_cpu(row: Row) -> str:
+    return _cpu(row, row.worker_cpu_us_per_message)
+
+
+def _broker_cpu(row: Row) -> str:
+    return _cpu(row, row.broker_cpu_us_per_message) if row.has_broker else NOT_APPLICABLE
+
+
+def _cpu(row: Row, figure: Figure | None) -> str:
+    if figure is not None:
+        return units.number(figure.median, units.digits(figure.spread))
+    closed_loop = row.goodput_per_s or row.round_trips_per_s or row.updates_per_s
+    return NOT_TOLD if closed_loop else NOT_APPLICABLE
+
+
+def _ledger(row: Row) -> str:
+    found = row.messages
+    if found is None:
+        return NOT_APPLICABLE
+    return f"{found.lost}/{found.duplicated}/{found.reordered}/{found.corrupted}"
+
+
+def _sends(row: Row) -> str:
+    return NOT_APPLICABLE if row.late_sends is None else f"{row.late_sends}/{row.skipped_sends}"
+
+
+def _lost_updates(row: Row) -> str:
+    found = row.updates
+    if found is None:
+        return NOT_APPLICABLE
+    return f"{units.percent(found.lost_share)} ({found.repeats_that_lost}/{found.repeats})"
+
+
+def _lost_share(row: Row) -> str:
+    return NOT_APPLICABLE if row.updates is None else units.percent(row.updates.lost_share)
+
+
+def _anomalies(row: Row) -> str:
+    if row.race is None or not row.race.anomalies:
+        return NOT_APPLICABLE
+    return " ".join(f"{name} {units.count(count)}" for name, count in row.race.anomalies.items())
+
+
+def _observed(row: Row) -> str:
+    if row.race is None or not row.race.trials:
+        return NOT_APPLICABLE
+    return f"{row.race.observed}/{row.race.trials} {units.interval(row.race.low, row.race.high)}"
+
+
+def _possible(row: Row) -> str:
+    if row.race is None or not row.race.forced:
+        return NOT_APPLICABLE
+    return f"{'yes' if row.race.shown else 'no'} {row.race.shown}/{row.race.forced}"
+
+
+def _price(row: Row) -> str:
+    return NOT_APPLICABLE if row.safety_price is None else f"×{units.number(row.safety_price, 2)}"
+
+
+def _limit(row: Row) -> str:
+    if not row.limits:
+        return NOT_APPLICABLE
+    return row.limit + (OVER_CORES if row.over_cores and row.limit != "cores" else "")
+
+
+_NAMES = [
+    Column("#", _rank, key=True),
+    Column(
+        "backend and mode",
+        lambda row: f"{row.name} {row.mode}".rstrip(),
+        right=False,
+        key=True,
+        flexible=True,
+    ),
+]
+_SHAPE = Column("n→m", lambda row: row.shape, right=False, full="shape")
+_SIZE = Column("size", lambda row: NOT_APPLICABLE if row.size_bytes is None else units.size(row.size_bytes))
+_WINDOW = Column("win", lambda row: NOT_APPLICABLE if row.window is None else str(row.window), full="window")
+_CONFIRM = Column("confirm", lambda row: row.confirm or NOT_APPLICABLE, right=False)
+_GOODPUT = Column("goodput", _figure(lambda row: row.goodput_per_s))
+
+
+def _end_to_end(row: Row) -> Percentiles | None:
+    return row.end_to_end
+
+
+_SHORT_LATENCY = [
+    Column("p50", _time(_end_to_end, "p50")),
+    Column("p99", _time(_end_to_end, "p99")),
+    Column("p99.9", _time(_end_to_end, "p999")),
+]
+_LONG_LATENCY = [
+    # Where there is no room: several rates stand in the titles of their groups, a single one in the heading.
+    Column(
+        "offered",
+        lambda row: NOT_APPLICABLE if row.rate_per_s is None else units.given_rate(row.rate_per_s),
+        optional=True,
+    ),
+    Column("p50", _time(_end_to_end, "p50")),
+    Column("p90", _time(_end_to_end, "p90")),
+    Column("p99", _time(_end_to_end, "p99")),
+    Column("p99.9", _time(_end_to_end, "p999")),
+    Column("max", _time(_end_to_end, "max")),
+    Column("service\np50", _time(lambda row: row.service, "p50"), full="service p50"),
+    Column("\np99", _time(lambda row: row.service, "p99"), full="service p99"),
+    Column("late/\nskipped", _sends, full="late/skipped"),
+]
+_TRIP_P50 = Column(
+    "round\ntrip", _time(lambda row: row.round_trip, "p50"), optional=True, full="round trip p50"
+)
+_TRIPS = [
+    Column("round trips", _figure(lambda row: row.round_trips_per_s)),
+    Column("p50", _time(lambda row: row.round_trip, "p50")),
+    Column("p90", _time(lambda row: row.round_trip, "p90")),
+    Column("p99", _time(lambda row: row.round_trip, "p99")),
+    Column("p99.9", _time(lambda row: row.round_trip, "p999")),
+]
+_CPU = [
+    Column("CPU µs\nwork", _worker_cpu, full="CPU µs/message, workers"),
+    Column("/msg\nbroker", _broker_cpu, full="CPU µs/message, broker"),
+]
+_LEDGER = Column("lost/dup\nreo/corr", _ledger, full="lost/duplicated/reordered/corrupted")
+_LIMIT = Column("limit", _limit, right=False)
+VERDICT = Column("verdict", lambda row: row.verdict, right=False)
+_DISCIPLINE = [
+    Column("#", _rank, key=True),
+    Column(
+        "backend and discipline",
+        lambda row: f"{row.name} {row.mode}".rstrip(),
+        right=False,
+        key=True,
+        flexible=True,
+    ),
+    Column("pro-\ncesses", lambda row: str(row.producers), full="processes"),
+]
+_UPDATES = Column("updates", _figure(lambda row: row.updates_per_s))
+_PRICE = Column("price of\nsafety", _price, full="price of safety")
+_UPDATE_TIMES = [
+    Column("p50", _time(lambda row: row.update, "p50")),
+    Column("p99", _time(lambda row: row.update, "p99")),
+    Column("p99.9", _time(lambda row: row.update, "p999"), optional=True),
+]
+_UPDATE_CPU = [
+    Column("CPU µs\nwork", _worker_cpu, full="CPU µs/update, workers"),
+    Column("/upd\nbroker", _broker_cpu, full="CPU µs/update, broker"),
+]
+_OBSERVED = Column("observed", _observed)
+_POSSIBLE = Column("possible", _possible)
+_COUNTERS = [
+    *_DISCIPLINE,
+    _UPDATES,
+    Column("lost updates", _lost_updates),
+    _PRICE,
+    *_UPDATE_TIMES,
+    *_UPDATE_CPU,
+    _LIMIT,
+    VERDICT,
+]
+_RACED_COUNTERS = [
+    *_DISCIPLINE,
+    _UPDATES,
+    Column("lost", _lost_share, full="lost updates"),
+    _OBSERVED,
+    _POSSIBLE,
+    _PRICE,
+    *(replace(column, optional=True) for column in _UPDATE_TIMES),
+    *_UPDATE_CPU,
+    _LIMIT,
+    VERDICT,
+]
+_RACES = [
+    *_DISCIPLINE,
+    Column("operations", _figure(lambda row: row.operations_per_s)),
+    Column("anomalies", _anomalies, right=False, flexible=True),
+    _OBSERVED,
+    _POSSIBLE,
+    _PRICE,
+    VERDICT,
+]

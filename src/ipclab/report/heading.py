@@ -1,0 +1,86 @@
+"""The lines above the table: on what, with what and under which conditions it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ipclab.results import units
+from ipclab.results.result import Environment, Result
+from ipclab.results.safety.cells import CELL_WORKLOADS
+from ipclab.trial.spec import TrialSpec
+
+
+def heading(result: Result) -> list[str]:
+    """A few lines, in the order in which a sceptical reader asks."""
+    lines = [_machine(result.environment)]
+    if result.brokers:
+        found = dict.fromkeys(f"{b.kind} {b.version} ({b.provider})" for b in result.brokers)
+        lines.append(f"Brokers: {', '.join(found)}")
+    specs = [trial.spec for trial in result.trials]
+    if measured := [spec for spec in specs if spec.workload not in CELL_WORKLOADS]:
+        # A forced trial ends with its last step, so its duration says nothing.
+        lines.append(_conditions([spec for spec in measured if spec.workload != "forced"] or measured))
+    if watched := [spec for spec in specs if spec.workload in CELL_WORKLOADS]:
+        lines.append(_watched(watched))
+    clock = result.environment.clock
+    lines.append(
+        f"Measured {_date(result.began_utc)}; clocks of two processes agree within "
+        f"{units.duration(clock.offset_bound_ns)}, smallest step {units.duration(clock.step_ns)}"
+    )
+    if not result.complete:
+        lines.append(
+            f"PARTIAL: the run ended after {units.of(len(result.trials), 'trial')}, before it was done"
+        )
+    return lines
+
+
+def _machine(machine: Environment) -> str:
+    return (
+        f"Machine: {units.of(machine.cores, 'core')}, {units.size(machine.memory_bytes)} of memory, "
+        f"{machine.processor}, {machine.system}; {machine.implementation} {machine.python}, "
+        f"start method {machine.start_method}, load {machine.load_1min:.2f} at the start"
+    )
+
+
+def _conditions(specs: list[TrialSpec]) -> str:
+    messages = [spec for spec in specs if spec.face == "channel"]
+    parts = []
+    if messages:
+        parts.append(
+            f"messages of {_each(units.size(int(size)) for size in _values(messages, 'size_bytes'))}"
+        )
+        parts.append(f"window {_each(str(window) for window in _values(messages, 'window'))}")
+    rates = [spec for spec in specs if spec.rate_per_s is not None]
+    if rates:
+        offered = _each(units.given_rate(rate) for rate in _values(rates, "rate_per_s"))
+        parts.append(f"latency at {offered} ({_each(dict.fromkeys(s.arrivals for s in rates))} arrivals)")
+    if streams := [spec for spec in specs if spec.workload == "stream"]:
+        parts.append(f"at most {_each(str(n) for n in _values(streams, 'backlog'))} under way")
+    warmups = _each(f"{value:g}" for value in _values(specs, "warmup_s"))
+    windows = _each(f"{value:g}" for value in _values(specs, "duration_s"))
+    repeats = len({spec.repeat for spec in specs})
+    parts.append(f"{units.of(repeats, 'repeat')} of {windows} s after {warmups} s of warm-up")
+    return f"Conditions: {', '.join(parts)}"
+
+
+def _watched(specs: list[TrialSpec]) -> str:
+    """What may be said of all safety trials alike; shapes and sizes are a matter of the scene."""
+    repeats = len({spec.repeat for spec in specs})
+    methods = _each(dict.fromkeys(spec.start_method for spec in specs))
+    return (
+        f"Safety: {units.of(len(specs), 'trial')} in {units.of(repeats, 'repeat')}, start method {methods}; "
+        f"a hang is told after {_each(f'{value:g}' for value in _values(specs, 'grace_s'))} s"
+    )
+
+
+def _values(specs: Iterable[TrialSpec], name: str) -> list[float]:
+    return sorted({getattr(spec, name) for spec in specs})
+
+
+def _each(texts: Iterable[str]) -> str:
+    *most, last = texts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _date(utc: str) -> str:
+    return f"{utc[:10]} {utc[11:16]} UTC"

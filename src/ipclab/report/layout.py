@@ -1,0 +1,83 @@
+"""What a table is made of: text in rows and columns, ready for any renderer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ipclab.results.verdict import Word
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A column's header, and how it may be shown: see ``ipclab.report.columns.Column``."""
+
+    text: str
+    full: str
+    right: bool
+    key: bool
+    flexible: bool
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The cells of a row; its verdict stands in the last one, unless ``words`` has one for each of them.
+
+    A line break within a cell parts what stands below one another. ``links`` leads from the superscript marks
+    in the cells to files, relative to the folder of the run.
+    """
+
+    cells: tuple[str, ...]
+    verdict: Word
+    words: tuple[Word | None, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines that may be compared with one another. ``advice`` says what follows from them, in sentences."""
+
+    title: str
+    lines: tuple[Line, ...]
+    advice: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Blocks with the same columns."""
+
+    title: str
+    heads: tuple[Head, ...]
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a mark ``number`` of the table stands for: in one trial of ``row``, ``fault`` (or the scenario),
+    ``finding`` was seen. ``timeline`` is its counterexample, monospaced; ``like`` the number of another trial
+    of the row whose timeline shows the same kind of thing. ``history`` is empty where none was kept."""
+
+    number: int
+    row: str
+    fault: str
+    finding: str
+    history: str
+    timeline: str
+    like: int | None
+    broken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """``unavailable`` has a backend and the reason each; ``problems`` what is behind bad verdicts;
+    ``evidence`` what is behind the marked cells of safety trials."""
+
+    title: str
+    heading: tuple[str, ...]
+    sections: tuple[Section, ...]
+    unavailable: tuple[tuple[str, str], ...]
+    problems: tuple[str, ...]
+    footnotes: tuple[str, ...]
+    closing: str
+    evidence: tuple[Evidence, ...] = ()

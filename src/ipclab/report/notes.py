@@ -1,0 +1,207 @@
+"""What stands below the table: a word on every mark that is in it, and what the verdicts come to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ipclab.report.columns import OVER_CORES
+from ipclab.results import units
+from ipclab.results.again import again
+from ipclab.results.result import Result
+from ipclab.results.rows.build import unreceived
+from ipclab.results.rows.row import Row
+from ipclab.results.stats import EXACT_UP_TO, separable
+from ipclab.results.withheld import withheld
+from ipclab.trial.limit import BEHIND_SHARE
+
+
+def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]:
+    """One line for each thing that is in the table and does not explain itself."""
+    found = [
+        *_ranks(result, rows),
+        *_figures(rows),
+        *_nothing(result, rows),
+        *_behind(rows),
+        *_skipped(rows),
+        *_lost(result),
+        *_columns(rows),
+    ]
+    if units.NOT_APPLICABLE in cells:
+        found.append(f"{units.NOT_APPLICABLE}  does not apply, or no trial of the row got that far")
+    if units.WITHHELD in cells:
+        found += withheld(result, rows)
+    if units.NOT_TOLD in cells:
+        found.append(f"{units.NOT_TOLD}  could not be found out here")
+    return [*found, *_negative(rows)]
+
+
+def closing(rows: Sequence[Row], unavailable: int) -> str:
+    """One sentence on what the verdict column says."""
+    many = Counter(row.verdict for row in rows)
+    lossy = sum(_is_lossy(row) for row in rows)
+    harmed = sum(_is_harmed(row) and not _is_lossy(row) for row in rows)
+    spared = many["unsafe"] - lossy - harmed
+    parts = [
+        f"{units.of(many['kept'], 'row')} kept what {'it declares' if many['kept'] == 1 else 'they declare'}"
+    ]
+    if lossy:
+        declare = "it declares" if lossy == 1 else "they declare"
+        parts.append(f"{units.of(lossy, 'unsafe discipline')} lost updates, as {declare}")
+    if harmed:
+        declare = "it declares" if harmed == 1 else "they declare"
+        parts.append(f"{units.of(harmed, 'unsafe discipline')} let a race do harm, as {declare}")
+    if spared:
+        parts.append(f"{units.of(spared, 'unsafe discipline')} did no harm this time, which proves nothing")
+    parts += [
+        f"{many['broken']} BROKE what {'it declares' if many['broken'] == 1 else 'they declare'}"
+        if many["broken"]
+        else "",
+        f"{many['hung']} hung" if many["hung"] else "",
+        f"{many['failed']} failed" if many["failed"] else "",
+        f"{many['unknown']} cannot be judged" if many["unknown"] else "",
+        f"{unavailable} could not be measured" if unavailable else "",
+    ]
+    return f"Verdict: {'; '.join(part for part in parts if part)}."
+
+
+def _is_lossy(row: Row) -> bool:
+    return row.verdict == "unsafe" and row.updates is not None and row.updates.lost > 0
+
+
+def _is_harmed(row: Row) -> bool:
+    return row.verdict == "unsafe" and row.race is not None and row.race.observed + row.race.shown > 0
+
+
+def _ranks(result: Result, rows: Sequence[Row]) -> Iterator[str]:
+    if any(row.rank for row in rows):
+        yield (
+            f"#  rank by {_ranked_by(rows)}: one more than the number of rows of the group that were shown "
+            f"to be better ({_test(rows)} p < 0.05 and medians 5% apart); = shares its rank"
+        )
+    if any(row.rank is None and row.peers for row in rows):
+        least = next(n for n in range(2, 20) if separable(n, n))
+        yield (
+            f"#  {units.WITHHELD} too few repeats to tell any two rows apart; {least} are needed: "
+            f"{again(result, repeats=str(least))}"
+        )
+
+
+def _test(rows: Sequence[Row]) -> str:
+    repeats = max((len(row.speed.values) for row in rows if row.rank and row.speed), default=0)
+    if repeats <= EXACT_UP_TO:
+        return "exact Mann-Whitney test"
+    return f"Mann-Whitney test, by the normal approximation above {EXACT_UP_TO} repeats:"
+
+
+def _ranked_by(rows: Sequence[Row]) -> str:
+    names = {
+        "goodput": any(row.goodput_per_s for row in rows),
+        "updates": any(row.updates_per_s for row in rows),
+        "operations": any(row.operations_per_s for row in rows),
+        "round trips": any(row.round_trips_per_s and not row.goodput_per_s for row in rows),
+        "p50": any(row.end_to_end and not row.goodput_per_s for row in rows),
+    }
+    return ", ".join(name for name, shown in names.items() if shown)
+
+
+def _figures(rows: Sequence[Row]) -> Iterator[str]:
+    if any(row.speed and row.speed.spread is not None for row in rows):
+        yield "±  half the range of the repeats, relative to their median"
+    if any(row.end_to_end for row in rows):
+        yield "p50, p99 …  from the intended send time to the receipt, in an open loop; all repeats together"
+    if any(row.service for row in rows) and not any(row.goodput_per_s for row in rows):
+        yield "service  from the actual send to the receipt; late: sent over 1 ms after the intended time"
+    if any(row.round_trip or row.update for row in rows):
+        yield "round trips and updates are timed in a closed loop: a slow one delays the next"
+
+
+def _nothing(result: Result, rows: Sequence[Row]) -> Iterator[str]:
+    if any(row.speed is not None and not row.speed.median for row in rows):
+        yield (
+            f"0 /s  nothing came within the measured window, only before or after it: "
+            f"{again(result, duration_s='')} with a longer --duration"
+        )
+
+
+def _behind(rows: Sequence[Row]) -> Iterator[str]:
+    """The rows whose senders could not keep to their schedule, since their latencies mean something else."""
+    behind = [
+        f"{row.name} {row.mode}".rstrip()
+        for row in rows
+        if row.send is not None
+        and (row.late_sends or 0) + (row.skipped_sends or 0)
+        > BEHIND_SHARE * (row.send.count + (row.skipped_sends or 0))
+    ]
+    if behind:
+        yield (
+            f"behind schedule: over {BEHIND_SHARE:.0%} of the sends began late or never in "
+            f"{'; '.join(behind)}: the rate is near what it can carry, or the machine was busy, and its "
+            f"latency is largely waiting to be sent"
+        )
+
+
+def _skipped(rows: Sequence[Row]) -> Iterator[str]:
+    if skipped := sum(row.skipped_sends or 0 for row in rows):
+        yield (
+            f"skipped: {units.of(skipped, 'send')} of the open loop never began, the window being over; each "
+            f"counts as slower than any that did, and a percentile among them is withheld"
+        )
+
+
+def _lost(result: Result) -> Iterator[str]:
+    paced = [t for t in result.trials if t.spec.workload == "paced" and t.outcome == "finished"]
+    if lost := sum(map(unreceived, paced)):
+        yield (
+            f"lost: {units.of(lost, 'message')} of the open loop never came; each counts as slower than any "
+            f"that did, and a percentile among them is withheld"
+        )
+
+
+def _columns(rows: Sequence[Row]) -> Iterator[str]:
+    if len({row.confirm for row in rows if row.confirm}) > 1:
+        yield (
+            "confirm  what the return of send() says: buffered in the process, written to the pipe or "
+            "socket, or that the broker answered; a weaker one is a lighter task"
+        )
+    if polling := sorted({row.name for row in rows if row.polling}):
+        yield (
+            f"a waiting consumer of {', '.join(polling)} polls with a back-off: its latency and CPU show it"
+        )
+    if len({row.window for row in rows if row.window}) > 1:
+        yield "window  messages sent before they are confirmed together; a larger one is a lighter task"
+    if any(row.worker_cpu_us_per_message for row in rows):
+        yield "CPU  µs a message (a round trip is two) or an update: all workers together, and the broker"
+    if any(row.updates and not row.race for row in rows):
+        yield "lost updates  share of the confirmed ones (repeats that lost any / repeats)"
+    if any(row.race for row in rows):
+        yield from _races(rows)
+    if any(row.safety_price for row in rows):
+        what = "updates/s or operations/s" if any(row.operations_per_s for row in rows) else "updates/s"
+        yield f"price of safety  {what} of the same backend's fastest unsafe discipline over the row's own"
+    if any(row.over_cores for row in rows):
+        yield f"{OVER_CORES}  wanted more cores than the machine has: its processes took turns"
+
+
+def _races(rows: Sequence[Row]) -> Iterator[str]:
+    if any(row.updates for row in rows):
+        yield "lost  share of the confirmed updates"
+    yield "observed  repeats under load in which the race did harm [95% Wilson interval of their share]"
+    yield "possible  whether it did harm when two processes were made to interleave (so many of so many)"
+
+
+def _negative(rows: Sequence[Row]) -> Iterator[str]:
+    """How many samples lie below zero. End-to-end and service time are of the same receipts."""
+    receipts = sum(max((p.negative for p in (r.end_to_end, r.service) if p), default=0) for r in rows)
+    many = {
+        "": receipts + sum(p.negative for r in rows for p in (r.round_trip, r.update) if p),
+        "send": sum(r.send.negative for r in rows if r.send),
+        "confirm": sum(r.send_to_confirm.negative for r in rows if r.send_to_confirm),
+    }
+    if not (total := sum(many.values())):
+        return
+    named = ", ".join(f"{units.count(n)} of {name}" for name, n in many.items() if name and n)
+    yield (
+        f"{units.of(total, 'latency', 'latencies')} came out negative{f' ({named})' if named else ''}, and "
+        f"are counted but in no percentile: the clock cannot be trusted"
+    )

@@ -1,0 +1,249 @@
+"""A table as text for a terminal and as Markdown. Returns strings; writes nothing."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TextIO
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from ipclab.report.layout import Block, Evidence, Head, Line, Section, Table
+from ipclab.results.verdict import Word
+
+WIDTH = 120
+_MOST_FLEXIBLE = 40
+_PIECES = re.compile(r"[^\s=-]*(?:[=-]|\s+|$)")
+"""What a cell may be broken into: up to and with a space, ``-`` or ``=``."""
+_WORDS = re.compile(r"\S*\s+|\S+")
+_STYLES: dict[Word, str] = {"kept": "green", "unsafe": "yellow", "unknown": "yellow"}
+_BAD = "bold red"
+_MARKS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+EVIDENCE_SHOWN = 8
+"""On a terminal; ``table.md`` has all of it."""
+
+
+def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether to colour what goes to this stream: a terminal, unless ``NO_COLOR`` is set (no-color.org)."""
+    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+def text(table: Table, *, width: int = WIDTH, colour: bool = False) -> str:
+    """For a terminal of this width.
+
+    No cell is cut short: where the columns do not fit side by side, they are shown one part after the other,
+    each beginning with the columns that name the row.
+    """
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=max(width, 40),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    console.print(Text(table.title, style="bold"))
+    for line in table.heading:
+        console.print(Text(line, style="dim"))
+    for section in table.sections:
+        for places in _parts(section, console.width):
+            console.print()
+            _section(console, section, places)
+    if table.unavailable:
+        console.print()
+        console.print(Text("Unavailable, so not measured", style="bold"))
+        for backend, reason in table.unavailable:
+            console.print(Text(f"{backend}: {reason}"))
+    if table.evidence:
+        console.print()
+        _evidence(console, table.evidence)
+    console.print()
+    for number, problem in enumerate(table.problems, 1):
+        console.print(Text(f"{number}  {problem}", style="red"))
+    for note in table.footnotes:
+        console.print(Text(note, style="dim"))
+    console.print(Text(table.closing, style="bold"))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def markdown(table: Table) -> str:
+    """For a README or a pull request."""
+    lines = [f"# {_escaped(table.title)}", ""]
+    lines += [f"- {_escaped(line)}" for line in table.heading]
+    for section in table.sections:
+        lines += ["", f"## {section.title}"]
+        for block in section.blocks:
+            lines += ["", f"**{_escaped(block.title)}**", "", *_markdown_rows(section.heads, block)]
+            lines += ["", *(f"> {_escaped(sentence)}" for sentence in block.advice)] if block.advice else []
+    if table.unavailable:
+        lines += ["", "## Unavailable, so not measured", ""]
+        lines += [f"- `{backend}`: {_escaped(reason)}" for backend, reason in table.unavailable]
+    if table.evidence:
+        lines += ["", "## Evidence", "", f"{_EVIDENCE}."]
+        lines += [line for found in table.evidence for line in _markdown_evidence(found)]
+    lines += ["", *(f"{number}. {_escaped(problem)}" for number, problem in enumerate(table.problems, 1))]
+    lines += [""] if table.problems else []
+    lines += [f"- {_escaped(note)}" for note in table.footnotes]
+    lines += ["", f"**{_escaped(table.closing)}**"]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_rows(heads: Sequence[Head], block: Block) -> Iterator[str]:
+    yield f"| {' | '.join(_escaped(head.full) for head in heads)} |"
+    yield f"| {' | '.join('--:' if head.right else ':--' for head in heads)} |"
+    for line in block.lines:
+        yield f"| {' | '.join(_linked(_escaped(cell), line) for cell in line.cells)} |"
+
+
+def _linked(cell: str, line: Line) -> str:
+    cell = _MARKS.sub(
+        lambda mark: f"[{mark[0]}]({line.links[mark[0]]})" if mark[0] in line.links else mark[0], cell
+    )
+    return cell.replace("\n", "<br>")
+
+
+_EVIDENCE = (
+    "Files are in the folder of the run; `ipclab check FILE` judges one again, without running anything"
+)
+
+
+def _markdown_evidence(found: Evidence) -> Iterator[str]:
+    history = f" · [{found.history}]({found.history})" if found.history else ""
+    yield ""
+    yield f"**{found.number}** {_escaped(f'{found.row} · {found.fault}: {found.finding}')}{history}"
+    if found.like is not None:
+        yield f"(a counterexample like that of {found.like})"
+    if found.timeline:
+        yield from ("", "```text", *found.timeline.splitlines(), "```")
+
+
+def _evidence(console: Console, evidence: Sequence[Evidence]) -> None:
+    """A few of them, those of broken guarantees before others."""
+    console.print(Text("Evidence", style="bold"))
+    console.print(Text(f"{_EVIDENCE.replace('`', '')}.", style="dim"))
+    chosen = sorted(evidence, key=lambda found: not found.broken)[:EVIDENCE_SHOWN]
+    for found in sorted(chosen, key=lambda found: found.number):
+        history = f" · {found.history}" if found.history else ""
+        like = f" · like {found.like}" if found.like is not None else ""
+        style = "red" if found.broken else ""
+        line = f"{found.number}  {found.row} · {found.fault}: {found.finding}{history}{like}"
+        console.print(Text(line, style=style))
+        if found.timeline:
+            # Lanes that were wrapped could not be read: on a narrow terminal they are wider than it is.
+            console.print(Text(found.timeline), soft_wrap=True)
+    if more := len(evidence) - len(chosen):
+        console.print(Text(f"… and {more} more: table.md, in the folder of the run, has all of them"))
+
+
+def _escaped(what: str) -> str:
+    for mark in "\\|*_<>#+`":
+        what = what.replace(mark, f"\\{mark}")
+    return what
+
+
+def _section(console: Console, section: Section, places: Sequence[int]) -> None:
+    widths = _widths(section, places, console.width)
+    heads = [section.heads[place] for place in places]
+    console.print(_grid(heads, widths, [Text(head.text, style="bold") for head in heads]))
+    for number, block in enumerate(section.blocks):
+        if number:
+            console.print()
+        console.print(Text(block.title, style="bold cyan"))
+        for line in block.lines:
+            cells = [_cell(line, place, width) for place, width in zip(places, widths, strict=True)]
+            console.print(_grid(heads, widths, cells))
+        for sentence in block.advice:
+            console.print(Text(f"→ {sentence}", style="italic"))
+
+
+def _grid(heads: Sequence[Head], widths: Sequence[int], cells: Sequence[Text]) -> Grid:
+    grid = Grid.grid(padding=(0, 1, 0, 0), pad_edge=False)
+    for head, width in zip(heads, widths, strict=True):
+        grid.add_column(width=width, justify="right" if head.right else "left")
+    grid.add_row(*cells)
+    return grid
+
+
+def _cell(line: Line, place: int, width: int) -> Text:
+    last = place == len(line.cells) - 1
+    word = line.words[place] if line.words else line.verdict if last else None
+    style = _STYLES.get(word, _BAD) if word else ""
+    return Text("\n".join(_wrapped(part, width) for part in line.cells[place].split("\n")), style=style)
+
+
+def _wrapped(cell: str, width: int) -> str:
+    """Broken into lines after spaces; words that are too wide by themselves after ``-`` and ``=``."""
+    lines = [""]
+    for piece in _pieces(cell, width):
+        if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > width:
+            lines.append(" " if cell_len(piece.rstrip()) < width else "")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _pieces(cell: str, width: int) -> Iterator[str]:
+    for word in _WORDS.findall(cell):
+        yield from [word] if cell_len(word.rstrip()) < width else _PIECES.findall(word)
+
+
+def _parts(section: Section, width: int) -> list[list[int]]:
+    """Which columns to show together, so that each part fits: all of them where there is room."""
+    places = list(range(len(section.heads)))
+    least = [_least(section, place) + 1 for place in places]
+    for place in [place for place in reversed(places) if section.heads[place].optional]:
+        if sum(least[shown] for shown in places) - 1 > width:
+            places.remove(place)
+    keys = [place for place in places if section.heads[place].key]
+    room = width + 1 - sum(least[place] for place in keys)
+    parts, left = [list(keys)], room
+    for place in places:
+        if place in keys:
+            continue
+        if least[place] > left and len(parts[-1]) > len(keys):
+            parts.append(list(keys))
+            left = room
+        parts[-1].append(place)
+        left -= least[place]
+    return parts
+
+
+def _widths(section: Section, places: Sequence[int], width: int) -> list[int]:
+    """The least that each column needs; what is left over goes to the flexible ones, each time to the one
+    that is farthest from what it wants."""
+    widths = [_least(section, place) for place in places]
+    wanted = {
+        i: min(max(map(cell_len, _lines(section, place)), default=0), _MOST_FLEXIBLE)
+        for i, place in enumerate(places)
+        if section.heads[place].flexible
+    }
+    for _ in range(width - sum(widths) - len(widths) + 1):
+        tightest = max(wanted, key=lambda i: wanted[i] / max(widths[i], 1), default=None)
+        if tightest is None or wanted[tightest] <= widths[tightest]:
+            break
+        widths[tightest] += 1
+    return widths
+
+
+def _least(section: Section, place: int) -> int:
+    head = section.heads[place]
+    texts = head.text.split("\n")
+    for cell in _column(section, place):
+        texts += [piece.rstrip() for piece in _PIECES.findall(cell)] if head.flexible else [cell]
+    return max(map(cell_len, texts), default=0)
+
+
+def _lines(section: Section, place: int) -> list[str]:
+    return [line for cell in _column(section, place) for line in cell.split("\n")]
+
+
+def _column(section: Section, place: int) -> list[str]:
+    return [line.cells[place] for block in section.blocks for line in block.lines]

@@ -1,0 +1,85 @@
+"""A result as a table: text in rows and columns, ready for any renderer, with a word on every mark in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ipclab.backends.base import Face
+from ipclab.faults import applicability
+from ipclab.report import heading, notes
+from ipclab.report.columns import VERDICT, columns
+from ipclab.report.layout import Block, Head, Line, Section, Table
+from ipclab.report.safety_table import safety_part
+from ipclab.results import units
+from ipclab.results.reasons import WhyNot
+from ipclab.results.result import Result
+from ipclab.results.rows import build as rows
+from ipclab.results.rows import groups
+from ipclab.results.rows.row import Row
+
+_TITLES: dict[Face, str] = {
+    "channel": "Messages",
+    "counter": "A shared counter",
+    "register": "A shared register",
+    "lock": "A lock",
+}
+
+
+def ranked_rows(result: Result) -> list[Row]:
+    """The rows of a result in the order of the table, with group and rank. Raises ResultsError for an
+    unreadable histogram."""
+    return [row for group in groups.groups(rows.rows(result.trials)) for row in group.rows]
+
+
+def table(result: Result, why_not: WhyNot = applicability.why_not) -> Table:
+    """The table of a result, finished or not. Raises ResultsError for an unreadable histogram.
+
+    ``why_not`` says of a fault that a backend did not suffer why it does not apply.
+    """
+    found = ranked_rows(result)
+    problems: list[str] = []
+    sections = [
+        _section(title, members, problems)
+        for kind, title in _TITLES.items()
+        if (members := [row for row in found if row.kind == kind])
+    ]
+    safety = safety_part(result.trials, why_not, marks_taken=len(problems))
+    judged = notes.closing(found, len(result.unavailable)) if found or not safety.sections else ""
+    return Table(
+        title=f"{result.experiment}: {result.question}",
+        heading=tuple(heading.heading(result)),
+        sections=(*sections, *safety.sections),
+        unavailable=tuple((gone.backend, gone.reason) for gone in result.unavailable),
+        problems=tuple(problems),
+        footnotes=(*notes.footnotes(result, found, _cells(sections)), *safety.footnotes),
+        closing=" ".join(sentence for sentence in (judged, safety.closing) if sentence),
+        evidence=safety.evidence,
+    )
+
+
+def _section(title: str, members: Sequence[Row], problems: list[str]) -> Section:
+    shown = columns(members)
+    blocks: dict[str, list[Line]] = {}
+    for row in members:
+        cells = [column.cell(row) for column in shown]
+        if row.reasons:
+            problems.append(f"{row.backend} {row.shape}: {'; '.join(row.reasons)}")
+            cells[shown.index(VERDICT)] += units.superscript(len(problems))
+        blocks.setdefault(row.group, []).append(Line(tuple(cells), row.verdict))
+    return Section(
+        title=title,
+        heads=tuple(
+            Head(c.header, c.full or c.header, c.right, c.key, c.flexible, c.optional) for c in shown
+        ),
+        blocks=tuple(Block(name, tuple(lines)) for name, lines in blocks.items()),
+    )
+
+
+def _cells(sections: Sequence[Section]) -> set[str]:
+    return {
+        cell
+        for section in sections
+        for block in section.blocks
+        for line in block.lines
+        for cell in line.cells
+    }

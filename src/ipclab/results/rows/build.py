@@ -1,0 +1,301 @@
+"""From trial records to rows: trials of the same backend, mode, shape, size and window become one row.
+
+Pure. Statistics come from finished trials; ledgers, verdicts and reasons from all of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from ipclab.backends.base import OptionValue
+from ipclab.backends.registry import Variant
+from ipclab.results import verdict
+from ipclab.results.rows import races
+from ipclab.results.rows.classes import guarantee_class
+from ipclab.results.rows.row import Figure, Messages, Row, Updates, figure, percentiles
+from ipclab.trial.record import Cost, Distribution, Latency, TrialRecord
+from ipclab.trial.spec import SAFETY_WORKLOADS
+
+_Key = tuple[str, str, int, int | None, int | None, int | None, str]
+_Pace = tuple[float, str]
+
+
+def rows(trials: Iterable[TrialRecord]) -> list[Row]:
+    """One row for each combination of what was set, in the order of its first trial.
+
+    Paced trials stand in the row of the closed-loop trials of the same setting, unless they were run at
+    several rates: then each rate has a row of its own. Trials in which a race was forced stand in every row
+    of that discipline. Other safety trials have none. Raises ResultsError for an unreadable histogram.
+    """
+    settings: dict[_Key, list[TrialRecord]] = {}
+    by_force: dict[_Key, list[TrialRecord]] = {}
+    for trial in trials:
+        if trial.spec.workload not in SAFETY_WORKLOADS - races.WORKLOADS:
+            part = by_force if trial.spec.workload == "forced" else settings
+            part.setdefault(_key(trial), []).append(trial)
+    for key, trials_by_force in by_force.items():
+        rows_of_it = [whole for other, whole in settings.items() if _same_discipline(key, other)]
+        for whole in rows_of_it or [settings.setdefault(key, [])]:
+            whole.extend(trials_by_force)
+    return _with_prices([_row(part) for whole in settings.values() for part in _by_pace(whole)])
+
+
+def trials_of(found: Iterable[Row], trials: Iterable[TrialRecord]) -> list[list[TrialRecord]]:
+    """For each of these rows the trials that its latencies are of: finished, and forced nowhere."""
+    by_key: dict[_Key, list[TrialRecord]] = {}
+    for trial in trials:
+        if trial.outcome == "finished" and trial.spec.workload != "forced":
+            by_key.setdefault(_key(trial), []).append(trial)
+    return [[trial for trial in by_key.get(_key_of(row), []) if _is_at_pace(row, trial)] for row in found]
+
+
+def _key_of(row: Row) -> _Key:
+    return (
+        row.kind,
+        row.backend,
+        row.producers,
+        row.consumers,
+        row.size_bytes,
+        row.window,
+        row.start_method,
+    )
+
+
+def _is_at_pace(row: Row, trial: TrialRecord) -> bool:
+    return _pace(trial) in (None, (row.rate_per_s, row.arrivals))
+
+
+def unreceived(trial: TrialRecord) -> int:
+    """How many messages of a paced trial were confirmed and never came: in its service time they count as
+    slower than any that did."""
+    return trial.ledger.lost if trial.ledger else 0
+
+
+def unended(trial: TrialRecord) -> int:
+    """The same of its end-to-end latency, in which the receipts that skipped sends owed count too."""
+    owed = trial.spec.consumers if trial.guarantees.get("fan_out") is True else 1
+    return trial.latency.skipped_sends * owed + unreceived(trial)
+
+
+def _same_discipline(one: _Key, other: _Key) -> bool:
+    """Whether these differ in nothing but the number of processes."""
+    return one[:2] == other[:2] and one[3:] == other[3:]
+
+
+def _key(trial: TrialRecord) -> _Key:
+    spec = trial.spec
+    channel = spec.face == "channel"
+    return (
+        spec.face,
+        _backend(trial),
+        spec.producers,
+        spec.consumers if channel else None,
+        spec.size_bytes if channel else None,
+        spec.window if channel else None,
+        spec.start_method,
+    )
+
+
+def _options(trial: TrialRecord) -> dict[str, OptionValue]:
+    """The options that were set, in a fixed order; of shared state the discipline too, set or not."""
+    options = dict(sorted(trial.spec.backend.options.items()))
+    discipline = trial.guarantees.get("discipline")
+    return {"discipline": discipline, **options} if isinstance(discipline, str) else options
+
+
+def _backend(trial: TrialRecord) -> str:
+    return str(Variant(trial.spec.backend.name, _options(trial)))
+
+
+def _by_pace(trials: list[TrialRecord]) -> list[list[TrialRecord]]:
+    paces = list(dict.fromkeys(pace for trial in trials if (pace := _pace(trial))))
+    if len(paces) < 2:
+        return [trials]
+    closed = [trial for trial in trials if _pace(trial) is None]
+    apart = [[trial for trial in trials if _pace(trial) == pace] for pace in paces]
+    return [closed, *apart] if closed else apart
+
+
+def _pace(trial: TrialRecord) -> _Pace | None:
+    spec = trial.spec
+    return (spec.rate_per_s, spec.arrivals) if spec.rate_per_s is not None else None
+
+
+def _row(trials: Sequence[TrialRecord]) -> Row:
+    first = trials[0]
+    spec = first.spec
+    declared = next((trial.guarantees for trial in trials if trial.guarantees), {})
+    channel = spec.face == "channel"
+    done = [trial for trial in trials if trial.outcome == "finished"]
+    paced = [trial for trial in done if trial.spec.workload == "paced"]
+    closed = _closed(done)
+    offered = next((trial.spec for trial in trials if trial.spec.workload == "paced"), None)
+    limits = Counter(trial.limit for trial in closed or paced)
+    options = _options(first)
+    skipped = [trial.latency.skipped_sends for trial in paced]
+    return Row(
+        backend=_backend(first),
+        name=spec.backend.name,
+        mode=_mode(options, shared=not channel),
+        options=options,
+        kind=spec.face,
+        guarantee_class=guarantee_class(declared).title,
+        producers=spec.producers,
+        consumers=spec.consumers if channel else None,
+        size_bytes=spec.size_bytes if channel else None,
+        window=spec.window if channel else None,
+        start_method=spec.start_method,
+        confirm=_text(declared.get("confirm")),
+        durability=_text(declared.get("durability")),
+        polling=declared.get("polling") is True,
+        trials=_trials(trials),
+        goodput_per_s=_rates(done, "stream"),
+        round_trips_per_s=_rates(done, "ping-pong"),
+        updates_per_s=_rates(done, "counter"),
+        operations_per_s=_rates(done, "register") or _rates(done, "lock"),
+        rate_per_s=offered.rate_per_s if offered else None,
+        carried_per_s=_rates(done, "paced"),
+        arrivals=offered.arrivals if offered else None,
+        late_sends=sum(trial.latency.late_sends for trial in paced) if paced else None,
+        skipped_sends=sum(skipped) if paced else None,
+        send=percentiles(_parts(done, lambda latency: latency.send)),
+        send_to_confirm=percentiles([t.latency.confirm for t in paced], never=skipped),
+        end_to_end=percentiles([t.latency.end_to_end for t in paced], never=[unended(t) for t in paced]),
+        service=percentiles([t.latency.service for t in paced], never=[unreceived(t) for t in paced]),
+        round_trip=percentiles(_parts(done, lambda latency: latency.round_trip)),
+        update=percentiles(_parts(done, lambda latency: latency.update)),
+        worker_cpu_us_per_message=_cpu(closed, lambda cost: (_worker_cpu_s(cost), cost.interval_s)),
+        broker_cpu_us_per_message=_cpu(
+            closed, lambda cost: (cost.broker_cpu_s, cost.broker_interval_s or cost.interval_s)
+        ),
+        has_broker=any(_has_broker(trial) for trial in trials),
+        worker_peak_rss_bytes=max(_peaks(done), default=None),
+        broker_rss_bytes=max(
+            (t.cost.broker_rss_bytes for t in done if t.cost and t.cost.broker_rss_bytes is not None),
+            default=None,
+        ),
+        messages=_messages(trials),
+        updates=_updates(trials),
+        load=_text(declared.get("load")) or "",
+        race=races.race(trials),
+        limit=limits.most_common(1)[0][0] if limits else "unknown",
+        limits=dict(limits),
+        over_cores=any(t.cost.wanted_cores > t.cost.cores for t in closed or paced if t.cost),
+        verdict=verdict.worst(verdict.of_trial(trial) for trial in trials),
+        reasons=list(dict.fromkeys(line for trial in trials for line in verdict.reasons(trial))),
+    )
+
+
+def _mode(options: dict[str, OptionValue], *, shared: bool) -> str:
+    words = [
+        str(value) if shared and name == "discipline" else f"{name}={value}"
+        for name, value in options.items()
+    ]
+    return " ".join(words)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _trials(trials: Sequence[TrialRecord]) -> dict[str, int]:
+    return dict(
+        Counter(
+            t.spec.workload if t.outcome == "finished" else f"{t.spec.workload} {t.outcome}" for t in trials
+        )
+    )
+
+
+def _rates(done: Sequence[TrialRecord], workload: str) -> Figure | None:
+    return figure([t.rate_per_s for t in done if t.spec.workload == workload and t.rate_per_s is not None])
+
+
+def _closed(done: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The closed-loop trials that cost and limit are told from: saturating ones, where there are any."""
+    for workload in ("stream", "counter", "ping-pong"):
+        if found := [trial for trial in done if trial.spec.workload == workload]:
+            return found
+    return []
+
+
+def _parts(done: Sequence[TrialRecord], pick: Callable[[Latency], Distribution | None]) -> list[Distribution]:
+    return [part for trial in done if (part := pick(trial.latency)) is not None]
+
+
+def _worker_cpu_s(cost: Cost) -> float | None:
+    used = [worker.cpu_s for worker in cost.workers if worker.cpu_s is not None]
+    return sum(used) if used and len(used) == len(cost.workers) else None
+
+
+def _cpu(closed: Sequence[TrialRecord], pick: Callable[[Cost], tuple[float | None, float]]) -> Figure | None:
+    """µs a message, of what ``pick`` finds: seconds, and the interval they are of.
+
+    That interval is a hair off the window, so messages are counted by their rate.
+    """
+    found = []
+    for trial in closed:
+        used_s, interval_s = pick(trial.cost) if trial.cost else (None, 0.0)
+        if used_s is None or not trial.received_per_s or not interval_s:
+            continue
+        messages = trial.received_per_s * interval_s
+        if trial.spec.workload == "ping-pong":
+            messages *= 2
+        found.append(used_s / messages * 1e6)
+    return figure(found)
+
+
+def _has_broker(trial: TrialRecord) -> bool:
+    return trial.broker is not None or (trial.cost is not None and trial.cost.broker_cpu_s is not None)
+
+
+def _peaks(done: Sequence[TrialRecord]) -> list[int]:
+    workers = [worker for trial in done if trial.cost for worker in trial.cost.workers]
+    return [worker.peak_rss_bytes for worker in workers if worker.peak_rss_bytes is not None]
+
+
+def _messages(trials: Sequence[TrialRecord]) -> Messages | None:
+    ledgers = [trial.ledger for trial in trials if trial.ledger is not None]
+    if not ledgers:
+        return None
+    return Messages(
+        **{name: sum(getattr(ledger, name) for ledger in ledgers) for name in Messages.__struct_fields__}
+    )
+
+
+def _updates(trials: Sequence[TrialRecord]) -> Updates | None:
+    counters = [trial.counter for trial in trials if trial.counter is not None]
+    if not counters:
+        return None
+    confirmed = sum(counter.confirmed for counter in counters)
+    lost = sum(counter.lost for counter in counters)
+    return Updates(
+        attempted=sum(counter.attempted for counter in counters),
+        confirmed=confirmed,
+        lost=lost,
+        phantom=sum(counter.phantom for counter in counters),
+        lost_share=lost / confirmed if confirmed else 0.0,
+        repeats=len(counters),
+        repeats_that_lost=sum(counter.lost > 0 for counter in counters),
+    )
+
+
+def _with_prices(found: list[Row]) -> list[Row]:
+    unsafe: dict[tuple[object, ...], float] = {}
+    for row in found:
+        if row.verdict == "unsafe" and row.shared_per_s:
+            unsafe[_rivals(row)] = max(unsafe.get(_rivals(row), 0.0), row.shared_per_s.median)
+    return [_priced(row, unsafe.get(_rivals(row))) for row in found]
+
+
+def _rivals(row: Row) -> tuple[object, ...]:
+    """What the rows have in common that a price is told from."""
+    return row.kind, row.name, row.load, row.producers, row.start_method
+
+
+def _priced(row: Row, unsafe_per_s: float | None) -> Row:
+    if row.verdict != "kept" or unsafe_per_s is None or not row.shared_per_s or not row.shared_per_s.median:
+        return row
+    return msgspec.structs.replace(row, safety_price=unsafe_per_s / row.shared_per_s.median)

@@ -1,0 +1,113 @@
+"""Like beside like: rows grouped by what they guarantee, sorted by speed, ranked where a test allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from msgspec.structs import replace
+
+from ipclab.backends.base import Face
+from ipclab.results import units
+from ipclab.results.rows import classes
+from ipclab.results.rows.row import Row
+from ipclab.results.stats import ranks, separable
+from ipclab.results.verdict import SOUND
+
+_NAMES: dict[Face, str] = {"register": "A shared register", "lock": "A lock"}
+_KINDS: tuple[Face, ...] = get_args(Face)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that guarantee the same and were asked the same, best first."""
+
+    title: str
+    kind: Face
+    rows: tuple[Row, ...]
+
+
+def groups(rows: Iterable[Row]) -> list[Group]:
+    """Group rows by guarantee class, load, shape, message size, offered rate and workload; rank each.
+
+    Rows that did what they declare come first, by speed; the others follow and have no rank. Shape, size,
+    rate and start method stand in the title where they differ between rows of the same kind.
+    """
+    everything = list(rows)
+    found: dict[tuple[object, ...], list[Row]] = {}
+    for row in everything:
+        found.setdefault(_key(row), []).append(row)
+    in_order = sorted(found.items(), key=lambda item: _order(item[1][0]))
+    return [_group(members, everything) for _, members in in_order]
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    return (
+        row.kind,
+        row.guarantee_class,
+        row.load,
+        row.shape,
+        row.size_bytes,
+        _pace(row),
+        row.start_method,
+        _asked(row),
+    )
+
+
+def _asked(row: Row) -> str:
+    if row.kind != "channel":
+        return row.kind
+    workloads = {name.partition(" ")[0] for name in row.trials}
+    return next((name for name in ("stream", "ping-pong", "paced") if name in workloads), "")
+
+
+def _pace(row: Row) -> float | None:
+    """The offered rate, for rows that were only paced; where there is goodput, that is what is ranked."""
+    return row.rate_per_s if _asked(row) == "paced" else None
+
+
+def _order(row: Row) -> tuple[int, int, str, int, int, int, float, str]:
+    place = classes.titled(row.guarantee_class).place
+    return (
+        _KINDS.index(row.kind),
+        place,
+        row.load,
+        row.producers,
+        row.consumers or 0,
+        row.size_bytes or 0,
+        _pace(row) or 0.0,
+        row.start_method,
+    )
+
+
+def _group(members: Sequence[Row], everything: Sequence[Row]) -> Group:
+    title = _title(members[0], [row for row in everything if row.kind == members[0].kind])
+    in_order = sorted(
+        members, key=lambda row: (row.verdict not in SOUND, -(row.speed.median if row.speed else 0))
+    )
+    candidates = [row for row in in_order if row.verdict in SOUND and row.speed]
+    samples = [row.speed.values for row in candidates if row.speed]
+    rankable = any(separable(len(a), len(b)) for i, a in enumerate(samples) for b in samples[:i])
+    given = ranks(samples) if rankable else [None] * len(samples)
+    placed = [
+        replace(row, group=title, rank=rank, peers=len(candidates) - 1)
+        for row, rank in zip(candidates, given, strict=True)
+    ]
+    others = [replace(row, group=title) for row in in_order if row not in candidates]
+    return Group(title=title, kind=members[0].kind, rows=(*placed, *others))
+
+
+def _title(row: Row, peers: Sequence[Row]) -> str:
+    parts = [row.guarantee_class.replace("Shared state", _NAMES.get(row.kind, "Shared state"))]
+    if row.load:
+        parts.append(row.load)
+    if len({peer.shape for peer in peers}) > 1:
+        parts.append(row.shape if row.kind == "channel" else f"{row.producers} processes")
+    if row.size_bytes is not None and len({peer.size_bytes for peer in peers}) > 1:
+        parts.append(units.size(row.size_bytes))
+    if (pace := _pace(row)) is not None and len({_pace(peer) for peer in peers}) > 1:
+        parts.append(f"{units.given_rate(pace)} offered")
+    if len({peer.start_method for peer in peers}) > 1:
+        parts.append(row.start_method)
+    return " · ".join(parts)

@@ -1,0 +1,50 @@
+"""What the trials of a row, and the forced ones of its backend, show of a race. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ipclab.results.rows.row import Race
+from ipclab.results.stats import wilson
+from ipclab.trial.record import TrialRecord
+from ipclab.trial.spec import Workload
+
+WORKLOADS: frozenset[Workload] = frozenset(("register", "lock", "forced"))
+"""The safety trials that rows are made of."""
+
+
+def forced(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Those in which the race was forced, or was to be."""
+    return [trial for trial in trials if trial.spec.workload == "forced"]
+
+
+def race(trials: Sequence[TrialRecord]) -> Race | None:
+    """The race of a row; None for a channel, and for a counter on which nothing was forced."""
+    by_force = [shown for trial in forced(trials) if (shown := _shown(trial)) is not None]
+    under_load = [trial for trial in trials if trial.spec.workload != "forced"]
+    if trials[0].spec.face == "channel" or (trials[0].spec.face == "counter" and not forced(trials)):
+        return None
+    by_luck = [shown for trial in under_load if (shown := _shown(trial)) is not None]
+    low, high = wilson(sum(by_luck), len(by_luck))
+    anomalies: Counter[str] = Counter()
+    for trial in under_load:
+        anomalies.update(trial.safety.anomalies if trial.safety else {})
+    findings = (t.safety.finding or t.safety.refused for t in forced(trials) if t.safety)
+    return Race(
+        observed=sum(by_luck),
+        trials=len(by_luck),
+        low=low,
+        high=high,
+        shown=sum(by_force),
+        forced=len(by_force),
+        anomalies=dict(anomalies),
+        findings=list(dict.fromkeys(finding for finding in findings if finding)),
+    )
+
+
+def _shown(trial: TrialRecord) -> bool | None:
+    """Whether the anomaly came up; None where the trial cannot tell."""
+    if trial.counter is not None:
+        return trial.counter.lost > 0
+    return trial.safety.shown if trial.safety is not None else None

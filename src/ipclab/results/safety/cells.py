@@ -1,0 +1,226 @@
+"""The cells of the safety table: trials of the same backend, mode and fault (or scenario) are one cell.
+
+Pure. Every trial that was watched for a crash, an order or a client's fault is in exactly one cell, and no
+cell in which a trial broke what its backend declares is anything but ``broken``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from ipclab.backends.registry import Variant
+from ipclab.faults.spec import Action, Moment, Target
+from ipclab.results.rows.classes import Declared, GuaranteeClass, guarantee_class
+from ipclab.results.safety.sightings import Sighting, ends, overtaken, refusal, sightings
+from ipclab.results.stats import median
+from ipclab.results.verdict import Word
+from ipclab.trial.record import TrialRecord
+from ipclab.trial.spec import TrialSpec
+
+CellVerdict = Literal["refused", "kept", "declared", "unknown", "stopped", "failed", "hung", "broken"]
+"""The worst that a cell's trials saw, from good to bad.
+
+``refused``   not one was carried out.
+``kept``      every confirmed message came once, whole and in order, and went on coming.
+``declared``  something was lost, repeated or reordered, as the backend declares or a kill excuses.
+``unknown``   a history could not be decided.
+``stopped``   a process ended with an error that it could not mend, or nothing came after the fault.
+``failed``    a trial itself gave up.
+``hung``      a process never came back from a call.
+``broken``    what the backend declares did not hold.
+"""
+_FROM_GOOD_TO_BAD: tuple[CellVerdict, ...] = (
+    "refused",
+    "kept",
+    "declared",
+    "unknown",
+    "stopped",
+    "failed",
+    "hung",
+    "broken",
+)
+WORDS: dict[CellVerdict, Word | None] = {
+    "refused": None,
+    "kept": "kept",
+    "declared": "unsafe",
+    "unknown": "unknown",
+    "stopped": "failed",
+    "failed": "failed",
+    "hung": "hung",
+    "broken": "broken",
+}
+"""The verdict of a row that has the colour which such a cell should have."""
+CELL_WORKLOADS = frozenset(("crash", "order", "client"))
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Trials of one backend in one mode that suffered the same fault at the same moment, or played the same
+    scenario.
+
+    ``row``       the backend, its options and the broker's settings, as the table has them.
+    ``trials``    all of them; ``refused`` of them were not carried out, and in ``kept`` nothing went wrong.
+    ``attempted``  messages whose send was begun, in all its trials; 0 where none were counted.
+    ``findings``  by thing that went wrong, in how many of the trials.
+    ``lost``, ``lost_share``  of the trial that lost most, the share being of its confirmed messages;
+                  ``duplicated``, ``reordered``, ``corrupted``: the most in one trial.
+    ``overtaken``  messages that came out before others that surely went in first, in all its trials.
+    ``shown``     in how many trials the anomaly that they provoke came up; None where they provoke none.
+    ``finding``   of a client: what came of it, in the sentence that most of its trials came to.
+    ``first_again_s``  median of the trials in which a message came after the fault.
+    """
+
+    workload: str
+    row: str
+    backend: str
+    settings: dict[str, str]
+    guarantee_class: str
+    action: Action | None = None
+    target: Target | None = None
+    moment: Moment | None = None
+    scenario: str = ""
+    trials: int
+    refused: int
+    kept: int
+    attempted: int = 0
+    findings: dict[str, int]
+    lost: int
+    lost_share: float
+    duplicated: int
+    reordered: int
+    corrupted: int
+    overtaken: int = 0
+    shown: int | None
+    finding: str = ""
+    hung: list[str]
+    gave_up: list[str]
+    first_again_s: float | None
+    verdict: CellVerdict
+    broken: list[str]
+    histories: list[str]
+
+
+def label(spec: TrialSpec) -> str:
+    """The row of a trial: ``redis-list, appendonly=yes``, ``rabbitmq ack=manual prefetch=10``."""
+    settings = (f", {name}={value}" for name, value in sorted(spec.broker_settings.items()))
+    return _mode(spec) + "".join(settings)
+
+
+def _mode(spec: TrialSpec) -> str:
+    options = " ".join(f"{name}={value}" for name, value in sorted(spec.backend.options.items()))
+    return f"{spec.backend.name} {options}".rstrip()
+
+
+class Declarations:
+    """What the backends of some trials declare. A trial that failed may not tell, so it goes by others of its
+    row, or else by others of its backend in the same mode."""
+
+    def __init__(self, trials: Iterable[TrialRecord]) -> None:
+        self._by_name: dict[str, Declared] = {}
+        for trial in trials:
+            if trial.guarantees:
+                for name in (label(trial.spec), _mode(trial.spec)):
+                    self._by_name.setdefault(name, trial.guarantees)
+
+    def group(self, spec: TrialSpec) -> GuaranteeClass:
+        """The class of what a row declares."""
+        return guarantee_class(self._by_name.get(label(spec)) or self._by_name.get(_mode(spec), {}))
+
+
+def cells(trials: Iterable[TrialRecord]) -> list[Cell]:
+    """One cell for each combination of row, fault and scenario, in the order of its first trial."""
+    everything = [trial for trial in trials if trial.spec.workload in CELL_WORKLOADS]
+    found: dict[tuple[object, ...], list[TrialRecord]] = {}
+    for trial in everything:
+        key = (trial.spec.workload, label(trial.spec), trial.spec.fault, trial.spec.scenario)
+        found.setdefault(key, []).append(trial)
+    declared = Declarations(everything)
+    return [_cell(members, declared.group(members[0].spec).title) for members in found.values()]
+
+
+def verdict(trial: TrialRecord) -> CellVerdict:
+    """The worst that one trial saw."""
+    if refusal(trial):
+        return "refused"
+    return max((_verdict(seen) for seen in sightings(trial)), key=_FROM_GOOD_TO_BAD.index, default="kept")
+
+
+def worst(verdicts: Iterable[CellVerdict]) -> CellVerdict:
+    """The worst of some verdicts; ``refused`` of none."""
+    return max(verdicts, key=_FROM_GOOD_TO_BAD.index, default="refused")
+
+
+def again_s(trials: Iterable[TrialRecord]) -> float | None:
+    """How long it took until messages came again: the median of the trials in which they did."""
+    found = [t.safety.first_again_s for t in trials if t.safety and t.safety.first_again_s is not None]
+    return median(found) if found else None
+
+
+def client_finding(trials: Iterable[TrialRecord]) -> str:
+    """What came of a client's trials: the sentence that most of those came to that showed something, or else
+    of all; empty where none was carried out."""
+    done = [trial for trial in trials if not refusal(trial)]
+    shown = [trial for trial in done if trial.safety is not None and trial.safety.shown]
+    found = [t.safety.finding if t.safety is not None else t.reason or t.outcome for t in shown or done]
+    return (Counter(found).most_common(1)[0][0] or "nothing was found") if found else ""
+
+
+def _verdict(seen: Sighting) -> CellVerdict:
+    if seen.standing == "broken":
+        return "broken"
+    if seen.kind in ("hung", "failed"):
+        return "hung" if seen.kind == "hung" else "failed"
+    if seen.kind in ("ended", "silent"):
+        return "stopped"
+    return "unknown" if seen.standing == "open" else "declared"
+
+
+def _cell(trials: Sequence[TrialRecord], class_title: str) -> Cell:
+    spec = trials[0].spec
+    verdicts = [verdict(trial) for trial in trials]
+    seen = [sightings(trial) for trial in trials]
+    carried_out = [t.safety for t in trials if t.safety is not None and not refusal(t)]
+    lost = [s for some in seen for s in some if s.kind == "lost"]
+    most = max(lost, key=lambda s: s.amount, default=None)
+    shown = [found.shown for found in carried_out if found.shown is not None]
+    return Cell(
+        workload=spec.workload,
+        row=label(spec),
+        backend=str(Variant(spec.backend.name, dict(sorted(spec.backend.options.items())))),
+        settings=dict(sorted(spec.broker_settings.items())),
+        guarantee_class=class_title,
+        action=spec.fault.action if spec.fault else None,
+        target=spec.fault.target if spec.fault else None,
+        moment=spec.fault.moment if spec.fault else None,
+        scenario=spec.scenario,
+        trials=len(trials),
+        refused=verdicts.count("refused"),
+        kept=verdicts.count("kept"),
+        attempted=sum(found.counts.get("attempted", 0) for found in carried_out),
+        findings=dict(Counter(kind for some in seen for kind in dict.fromkeys(s.kind for s in some))),
+        lost=most.amount if most else 0,
+        lost_share=most.share if most else 0.0,
+        duplicated=_most(seen, "twice"),
+        reordered=_most(seen, "reordered"),
+        corrupted=_most(seen, "corrupted"),
+        overtaken=sum(overtaken(found) for found in carried_out),
+        shown=sum(shown) if shown else None,
+        finding=client_finding(trials) if spec.workload == "client" else "",
+        hung=_unique(p for found in carried_out for p in found.hung.values()),
+        gave_up=_unique(error for found in carried_out for error in ends(found).values()),
+        first_again_s=again_s(trials),
+        verdict=worst(verdicts),
+        broken=_unique(line for found in carried_out for line in found.broken),
+        histories=_unique(found.history for found in carried_out if found.history),
+    )
+
+
+def _most(seen: Sequence[Sequence[Sighting]], kind: str) -> int:
+    return max((s.amount for some in seen for s in some if s.kind == kind), default=0)
+
+
+def _unique(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))

@@ -1,0 +1,1 @@
+"""The shapes of traffic that a trial can have, one file each."""

@@ -1,0 +1,203 @@
+"""The registry: names, options, and backends that other packages bring."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipclab.backends import registry
+from ipclab.backends.base import Channel, Counter
+from ipclab.backends.registry import Variant, channel_class, channel_names, counter_class, counter_names
+from ipclab.errors import UnknownNameError, UsageError
+
+words = st.from_regex(r"[a-z][a-z_-]{0,10}", fullmatch=True)
+variants = st.builds(Variant, words, st.dictionaries(words, words | st.integers(0, 10**9), max_size=4))
+
+
+@given(variant=variants)
+def test_what_is_shown_of_a_variant_can_be_typed_again(variant: Variant) -> None:
+    assert Variant.parse(str(variant)) == variant
+
+
+@given(text=st.text(max_size=30) | st.text(alphabet=":=,\nab1", max_size=10))
+def test_any_text_is_a_variant_or_a_usage_error_in_one_line(text: str) -> None:
+    refusals = []
+    try:
+        Variant.parse(text)
+    except UsageError as error:
+        refusals.append(str(error))
+    assert all(line.startswith("--backend") and "\n" not in line for line in refusals)
+
+
+@pytest.mark.parametrize("text", ["pipe:", "pipe:x", "pipe:x=", "pipe:=1", "pipe:x=1,", "pipe:x=1,,y=2"])
+def test_malformed_options_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="write NAME:option=value"):
+        Variant.parse(text)
+
+
+def test_an_option_that_is_set_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="prefetch is set twice"):
+        Variant.parse("rabbitmq:prefetch=1,prefetch=2")
+
+
+def test_whole_numbers_are_numbers() -> None:
+    assert Variant.parse("rabbitmq:ack=manual,prefetch=10").options == {"ack": "manual", "prefetch": 10}
+
+
+def test_an_unknown_channel_gets_the_nearest_names() -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"no channel is called 'redis-steam'; did you mean redis-stream"
+    ):
+        channel_class(Variant("redis-steam"))
+
+
+def test_an_unknown_counter_gets_the_nearest_names() -> None:
+    with pytest.raises(UnknownNameError, match="no counter is called 'reddis'; did you mean redis"):
+        counter_class(Variant("reddis"))
+
+
+def test_an_unknown_option_gets_the_nearest_names() -> None:
+    with pytest.raises(UnknownNameError, match=r"'prefech'; did you mean prefetch"):
+        channel_class(Variant("rabbitmq", {"prefech": 1}))
+
+
+def test_a_value_outside_the_choices_is_refused_with_the_choices() -> None:
+    with pytest.raises(UsageError, match=r"ack is one of .*auto.*, not 'sometimes'"):
+        channel_class(Variant("rabbitmq", {"ack": "sometimes"}))
+
+
+@pytest.mark.parametrize("value", [0, -1, "many"])
+def test_a_number_that_is_none_above_zero_is_refused(value: str | int) -> None:
+    with pytest.raises(UsageError, match="prefetch is a whole number above 0"):
+        channel_class(Variant("rabbitmq", {"prefetch": value}))
+
+
+@pytest.mark.parametrize("name", channel_names())
+def test_every_listed_channel_is_there_under_its_own_name(name: str) -> None:
+    found = channel_class(Variant(name))
+    assert issubclass(found, Channel)
+    assert found.name == name
+    assert found.summary
+
+
+@pytest.mark.parametrize("name", counter_names())
+def test_every_listed_counter_is_there_and_has_disciplines(name: str) -> None:
+    found = counter_class(Variant(name))
+    assert issubclass(found, Counter)
+    assert found.name == name
+    discipline = next(option for option in found.options if option.name == "discipline")
+    assert discipline.default in discipline.choices
+
+
+@pytest.mark.parametrize("name", [*channel_names(), *counter_names()])
+def test_the_default_of_every_option_is_a_value_that_it_takes(name: str) -> None:
+    for names, find in ((channel_names, channel_class), (counter_names, counter_class)):
+        if name in names():
+            for option in find(Variant(name)).options:
+                find(Variant(name, {option.name: option.default}))
+
+
+MODULE = """
+from ipclab.backends.base import Channel
+from ipclab.backends.local.queue import SimpleQueueChannel
+
+
+class Other(SimpleQueueChannel):
+    name = "{name}"
+
+
+class NoBackend:
+    name = "nothing"
+
+
+VALUE = 3
+"""
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Puts a package with one entry point where Python finds it, until the end of the test."""
+
+    def forget() -> None:
+        registry._channels.cache_clear()
+        registry._counters.cache_clear()
+        importlib.invalidate_caches()
+
+    def put(target: str, *, name: str = "other", module: str = MODULE) -> None:
+        info = tmp_path / "ipclab_other-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ipclab-other\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[ipclab.backends]\n{name} = {target}\n")
+        (tmp_path / "ipclab_other_backend.py").write_text(module.replace("{name}", name))
+        monkeypatch.syspath_prepend(str(tmp_path))
+        forget()
+
+    yield put
+    sys.modules.pop("ipclab_other_backend", None)
+    monkeypatch.undo()
+    forget()
+
+
+def test_a_backend_of_another_package_is_listed_last_and_can_be_used(install: Install) -> None:
+    install("ipclab_other_backend:Other")
+    assert channel_names()[-1] == "other"
+    assert "other" not in counter_names()
+    assert channel_class(Variant("other")).__name__ == "Other"
+    assert not registry.is_own("other")
+    assert registry.is_own("pipe")
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("ipclab_other_backend:Missing", "cannot be imported"),
+        ("ipclab_no_such_module:Other", "cannot be imported"),
+        ("ipclab_other_backend:NoBackend", "is no Channel, Counter, Register or Mutex class"),
+        ("ipclab_other_backend:VALUE", "is no Channel, Counter, Register or Mutex class"),
+    ],
+)
+def test_a_package_whose_entry_point_is_no_backend_is_named(install: Install, target: str, line: str) -> None:
+    install(target)
+    with pytest.raises(UsageError, match=line) as caught:
+        channel_names()
+    assert target in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "module", ["raise RuntimeError('two\\nlines')", "def broken(:", "import no_such_thing"]
+)
+def test_a_package_that_breaks_on_import_is_named_in_one_line(install: Install, module: str) -> None:
+    install("ipclab_other_backend:Other", module=module)
+    with pytest.raises(
+        UsageError, match=r"the backend other .* cannot be imported: .*repair or uninstall"
+    ) as caught:
+        counter_names()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_backend_that_takes_a_name_of_the_labs_own_is_refused(install: Install) -> None:
+    install("ipclab_other_backend:Other", name="pipe")
+    with pytest.raises(UsageError, match="takes the name pipe, which is ipclab's own"):
+        channel_names()
+
+
+def test_two_packages_with_one_name_are_refused(install: Install, tmp_path: Path) -> None:
+    second = tmp_path / "ipclab_second-1.0.dist-info"
+    second.mkdir()
+    (second / "METADATA").write_text("Metadata-Version: 2.1\nName: ipclab-second\nVersion: 1.0\n")
+    (second / "entry_points.txt").write_text("[ipclab.backends]\nsecond = ipclab_other_backend:Second\n")
+    install(
+        "ipclab_other_backend:Other",
+        module=MODULE + "\n\nclass Second(SimpleQueueChannel):\n    name = 'other'\n",
+    )
+    with pytest.raises(UsageError, match=r"two packages .* other"):
+        channel_names()

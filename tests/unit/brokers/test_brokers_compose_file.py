@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ipclab.brokers import KINDS, compose, engine, plans
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(engine.compose_file().read_text(encoding="utf-8"))
+    return content
+
+
+def test_the_file_of_the_checkout_is_used_where_there_is_a_checkout() -> None:
+    assert engine.compose_file() == Path(__file__).resolve().parents[3] / "compose.yaml"
+
+
+def test_there_is_a_service_for_every_broker_and_no_other(project: dict[str, Any]) -> None:
+    assert project["name"] == "ipclab"
+    assert set(project["services"]) == set(KINDS)
+
+
+def test_images_are_pinned_to_the_promised_versions(project: dict[str, Any]) -> None:
+    images = {kind: service["image"] for kind, service in project["services"].items()}
+    assert re.fullmatch(r"redis:8\.\d+", images["redis"])
+    assert re.fullmatch(r"rabbitmq:4\.\d+-management", images["rabbitmq"])
+    assert re.fullmatch(r"memcached:1\.6", images["memcached"])
+
+
+def test_every_port_is_on_the_loopback_address_and_can_be_moved(project: dict[str, Any]) -> None:
+    for service in project["services"].values():
+        for port in service["ports"]:
+            assert re.fullmatch(r"127\.0\.0\.1:\$\{IPCLAB_[A-Z_]+_PORT:-\d+\}:\d+", port)
+
+
+def test_every_service_is_checked_for_health_without_the_tools_of_its_server(
+    project: dict[str, Any],
+) -> None:
+    for service in project["services"].values():
+        test = " ".join(service["healthcheck"]["test"])
+        assert "/dev/tcp/127.0.0.1/" in test
+        assert "rabbitmq-diagnostics" not in test
+        assert "redis-cli" not in test
+
+
+def test_what_is_written_goes_to_volumes_of_the_project_only(project: dict[str, Any]) -> None:
+    for service in project["services"].values():
+        for mount in service.get("volumes", []):
+            assert mount.split(":")[0] in project["volumes"]
+
+
+def test_every_container_and_volume_can_be_told_from_those_of_another_project(
+    project: dict[str, Any],
+) -> None:
+    for thing in (*project["services"].values(), *project["volumes"].values()):
+        assert thing["labels"] == [f"{compose.OURS}=1"]
+
+
+def test_what_a_trial_sets_redis_to_is_read_last_from_its_data_folder(project: dict[str, Any]) -> None:
+    words = shlex.split(project["services"]["redis"]["command"])
+    assert words[-2:] == ["--include", f"/data/{plans.SETTINGS_FILE.replace('.conf', '*.conf')}"]

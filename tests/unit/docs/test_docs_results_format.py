@@ -1,0 +1,74 @@
+"""docs/results-format.md describes every field of a result, with its type."""
+
+from __future__ import annotations
+
+import types
+import typing
+
+import msgspec
+import pytest
+
+from ipclab.report.export import Report
+from ipclab.results.result import SCHEMA_VERSION, Result
+from ipclab.results.rows.row import Row
+from ipclab.results.safety.cells import Cell
+from tests.support.documents import CHECKOUT, headings, section, tables
+
+PAGE = (CHECKOUT / "docs" / "results-format.md").read_text()
+PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def json_type(hint: object) -> str:
+    """What a value of this type is in JSON; an object of ours goes by its name."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        names = dict.fromkeys(json_type(part) for part in parts if part is not type(None))
+        return " or ".join([*names, *(["null"] if type(None) in parts else [])])
+    if origin is typing.Literal:
+        return "string"
+    if origin is list:
+        return f"array of {json_type(parts[0])}"
+    if origin is dict:
+        return f"object of {json_type(parts[1])}"
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return hint.__name__
+    return PLAIN[typing.cast(type, hint)]
+
+
+def structs(hint: object, found: dict[str, type[msgspec.Struct]]) -> dict[str, type[msgspec.Struct]]:
+    """All objects that can occur in a value of this type, by name."""
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        if hint.__name__ not in found:
+            found[hint.__name__] = hint
+            for part in typing.get_type_hints(hint).values():
+                structs(part, found)
+    else:
+        for part in typing.get_args(hint):
+            structs(part, found)
+    return found
+
+
+STRUCTS = structs(Cell, structs(Row, structs(Result, {})))
+
+
+def test_every_object_has_a_section_and_no_section_is_about_nothing() -> None:
+    assert {title for level, title in headings(PAGE) if level == 2} == set(STRUCTS)
+
+
+@pytest.mark.parametrize("name", STRUCTS)
+def test_every_field_of_an_object_is_described_with_its_type(name: str) -> None:
+    struct = STRUCTS[name]
+    hints = typing.get_type_hints(struct)
+    (found,) = tables(section(PAGE, name))
+    assert [row[:2] for row in found[1:]] == [
+        [f"`{field}`", json_type(hints[field])] for field in struct.__struct_fields__
+    ]
+    assert all(row[2] for row in found)
+
+
+def test_a_report_is_a_result_with_its_rows_and_cells() -> None:
+    assert [*Result.__struct_fields__, "rows", "cells"] == list(Report.__struct_fields__)
+
+
+def test_the_version_of_the_schema_is_the_one_described() -> None:
+    assert f"version of the schema: {SCHEMA_VERSION}" in PAGE
