@@ -15,6 +15,7 @@ from ipclab.backends import registry
 from ipclab.backends.base import Guarantees, Producer
 from ipclab.backends.local.queue import SimpleQueueChannel
 from ipclab.backends.manager.channels import ManagerQueueChannel
+from ipclab.checks.breach import texts
 from ipclab.checks.verify import check
 from ipclab.history import read
 from ipclab.host.start_methods import StartMethod
@@ -211,7 +212,7 @@ def test_a_seeded_bug_is_caught_by_name_whatever_else_fails(bug: str) -> None:
 
     safety = safety_of(record)
     assert safety.verdict == "invalid"
-    assert any(SEEDED[bug] in line for line in safety.broken)
+    assert any(SEEDED[bug] in line for line in texts(safety.broken))
     assert safety.counterexample
 
 
@@ -221,7 +222,7 @@ def test_losses_are_not_hidden_behind_a_consumer_that_was_killed_and_held_one_me
 
     lost = safety.counts["lost"]
     assert lost > 6
-    assert safety.broken == [f"lost {lost} confirmed messages, where 1 can have been held"]
+    assert texts(safety.broken) == [f"lost {lost} confirmed messages, where 1 can have been held"]
     assert safety.verdict == "invalid"
 
 
@@ -230,7 +231,7 @@ def test_a_loss_is_not_hidden_behind_a_producer_that_hangs() -> None:
     safety = safety_of(play("stalling", "pause producer, busy", **QUICK))
 
     assert safety.hung.keys() == {"producer-1"}
-    assert (safety.verdict, safety.broken) == ("invalid", ["lost 1 confirmed message"])
+    assert (safety.verdict, texts(safety.broken)) == ("invalid", ["lost 1 confirmed message"])
 
 
 @pytest.mark.usefixtures("known")
@@ -239,7 +240,7 @@ def test_a_seeded_bug_is_caught_by_name_where_nothing_fails_at_all(bug: str) -> 
     safety = safety_of(play_order(f"faulty:fault={bug}", "stress", consumers=CONSUMERS[bug], **QUICK))
 
     assert safety.verdict == "invalid"
-    assert any(SEEDED[bug] in line for line in safety.broken)
+    assert any(SEEDED[bug] in line for line in texts(safety.broken))
 
 
 @pytest.mark.usefixtures("known")

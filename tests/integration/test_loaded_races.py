@@ -18,6 +18,7 @@ from ipclab.backends.registry import Variant, is_own, shared_class
 from ipclab.backends.shared import MutexClient, RegisterClient
 from ipclab.brokers import Broker
 from ipclab.checks import verify
+from ipclab.checks.breach import texts
 from ipclab.experiment import Request
 from ipclab.results import verdict
 from ipclab.trial.record import TrialRecord
@@ -157,7 +158,7 @@ def test_a_lock_that_declares_itself_safe_and_is_not_is_broken_each_time_it_is_f
     record = race(broker_of, "forced", Variant("lying"), producers=2, scenario="lock")
     assert record.safety is not None
     assert (record.safety.verdict, record.safety.anomalies) == ("invalid", {"two-holders": 1})
-    assert record.safety.broken == ["declares itself safe, and: two-holders 1"]
+    assert texts(record.safety.broken) == ["declares itself safe, and: two-holders 1"]
     assert verdict.of_trial(record) == "broken"
 
 

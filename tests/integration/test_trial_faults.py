@@ -17,6 +17,7 @@ from ipclab.backends import registry
 from ipclab.backends.redis.client import connect
 from ipclab.backends.registry import Variant
 from ipclab.brokers import Broker
+from ipclab.checks.breach import texts
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
@@ -88,7 +89,7 @@ def test_a_seeded_fault_is_caught_by_name(
     assert ledger is not None
     assert ledger.verdict == "invalid"
     assert getattr(ledger, anomaly) > 0
-    assert any(says in line for line in ledger.broken)
+    assert any(says in line for line in texts(ledger.broken))
     assert ledger.examples[anomaly]
     # A message that came corrupted was sent, and never came.
     also = {"lost", anomaly} if anomaly == "corrupted" else {anomaly}

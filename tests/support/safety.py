@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ipclab.backends.registry import Variant
+from ipclab.checks.breach import Breach
 from ipclab.faults.spec import FaultSpec
+from ipclab.results import version_1
 from ipclab.trial.record import Safety, TrialRecord
 from ipclab.trial.spec import TrialSpec
 
@@ -21,6 +23,11 @@ AT_LEAST_ONCE = AT_MOST_ONCE | {"delivery": "at-least-once", "may_lose": ["broke
 DURABLE = AT_LEAST_ONCE | {"may_lose": [], "durability": "disk"}
 COUNTS = {"attempted": 1000, "confirmed": 1000, "received": 1000}
 TIMELINE = "1 was confirmed and nobody received it\nproducer-0  ├ send 1 ─┤"
+
+
+def breach(line: Breach | str) -> Breach:
+    """Return a breach, told by its sentence where only that is given."""
+    return version_1.breach(line) if isinstance(line, str) else line
 
 
 def crash(
@@ -90,7 +97,7 @@ def _record(
     counts: dict[str, int] | None,
     **more: Any,
 ) -> TrialRecord:
-    broken = found.get("broken", [])
+    broken = found["broken"] = [breach(line) for line in found.get("broken", [])]
     default: dict[str, Any] = {"model": "delivery", "verdict": "invalid" if broken else "valid", **more}
     whole = COUNTS | counts if counts is not None and spec.workload != "client" else counts or COUNTS
     return TrialRecord(

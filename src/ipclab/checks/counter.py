@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ipclab.checks.breach import Breach
 from ipclab.checks.delivery import Verdict
 
 
@@ -20,18 +21,20 @@ class CounterVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     phantom: int
     safe: bool
     verdict: Verdict
-    broken: list[str]
+    broken: list[Breach]
 
 
 def settle(attempted: int, confirmed: int, final: int, *, safe: bool) -> CounterVerdict:
     """Judge a final value: confirmed <= final <= attempted must hold, since an increment whose outcome is
     unknown may or may not have happened."""
     lost, phantom = max(confirmed - final, 0), max(final - attempted, 0)
-    broken = []
+    broken: list[Breach] = []
     if lost and safe:
-        broken.append(f"lost {lost} of {confirmed} confirmed increments")
+        text = f"lost {lost} of {confirmed} confirmed increments"
+        broken.append(Breach(kind="lost", amount=lost, text=text))
     if phantom:
-        broken.append(f"shows {phantom} increments that nobody made")
+        text = f"shows {phantom} increments that nobody made"
+        broken.append(Breach(kind="phantom", amount=phantom, text=text))
     return CounterVerdict(
         attempted=attempted,
         confirmed=confirmed,

@@ -24,6 +24,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ipclab.checks.breach import Breach, BreachKind
+
 Verdict = Literal["valid", "invalid", "unknown"]
 
 _MOST = np.iinfo(np.uint8).max
@@ -35,7 +37,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Counts of messages over a whole trial, warm-up and drain included.
 
     With fan-out, ``owed`` is the confirmed messages times the consumers. ``verdict`` is about the declared
-    guarantee, ``broken`` says in words what broke it (empty where nothing did), and ``examples`` names the
+    guarantee, ``broken`` has what broke it (empty where nothing did), and ``examples`` names the
     smallest evidence: up to three messages (producer/sequence) for each anomaly, or of what was corrupted
     its place among the receipts of its consumer; all are counted from 0.
     """
@@ -51,7 +53,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     corrupted: int
     reordered: int
     verdict: Verdict
-    broken: list[str]
+    broken: list[Breach]
     examples: dict[str, list[str]]
 
 
@@ -170,18 +172,24 @@ class DeliveryCheck:
             gone = np.flatnonzero(missing.any(axis=0))[:3]
             self._note("lost", [f"{producer}/{sequence}" for sequence in gone])
         duplicated = self._extra
-        broken = []
+        broken: list[Breach] = []
+
+        def breach(kind: BreachKind, amount: int, text: str) -> None:
+            broken.append(Breach(kind=kind, amount=amount, text=text))
+
         if lost and not may_lose:
-            broken.append(f"lost {lost} confirmed messages")
+            breach("lost", lost, f"lost {lost} confirmed messages")
         if duplicated and not may_duplicate:
-            broken.append(f"delivered {duplicated} messages again")
+            breach("duplicated", duplicated, f"delivered {duplicated} messages again")
         out_of_order = self._late_once() if may_duplicate else self._reordered
         if out_of_order and ordered:
-            broken.append(f"delivered {out_of_order} messages out of their producer's order")
+            text = f"delivered {out_of_order} messages out of their producer's order"
+            breach("reordered", out_of_order, text)
         if self._unexpected:
-            broken.append(f"delivered {self._unexpected} messages that nobody sent")
+            text = f"delivered {self._unexpected} messages that nobody sent"
+            breach("unexpected", self._unexpected, text)
         if self._corrupted:
-            broken.append(f"delivered {self._corrupted} corrupted messages")
+            breach("corrupted", self._corrupted, f"delivered {self._corrupted} corrupted messages")
         return Ledger(
             attempted=int(self._attempted.sum()),
             confirmed=int(self._confirmed.sum()),

@@ -76,7 +76,7 @@ def _finding(trial: TrialRecord) -> str:
     )
     parts += [f"{process} hung in {primitive}" for process, primitive in found.hung.items()]
     parts += [f"{process} ended with {error}" for process, error in ends(found).items()]
-    parts += [f"BROKEN: {line}" for line in found.broken]
+    parts += [f"BROKEN: {breach}" for breach in found.broken]
     return "; ".join(parts)
 
 

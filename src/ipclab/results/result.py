@@ -7,7 +7,7 @@ import msgspec
 from ipclab.host.clock import ClockTest
 from ipclab.trial.record import BrokerFacts, TrialRecord
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,7 +37,8 @@ class Unavailable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``ipclab_result`` is the version of the schema; a reader refuses versions that it does not know.
+    """``ipclab_result`` is the version of the schema; version 1 is read and turned into this one, and a
+    reader refuses any other.
 
     ``complete`` is False while trials are still to come, and stays so when the run was interrupted.
     ``options`` is what the experiment was asked for on the command line, as text.

@@ -18,8 +18,8 @@ from pathlib import Path
 import msgspec
 
 from ipclab.errors import ResultsError, UnknownNameError
-from ipclab.report.export import Report
-from ipclab.results.result import SCHEMA_VERSION, Result
+from ipclab.results.reader import parse
+from ipclab.results.result import Result
 
 RESULT, TABLE, PARTIAL, LATEST = "result.json", "table.md", "PARTIAL", "latest"
 HISTORIES = "histories"
@@ -154,23 +154,10 @@ class Store:
 
 def read(path: Path) -> Result:
     """Read a ``result.json``, or what ``--format json`` printed. Raises ResultsError in one line where the
-    file cannot be read, is no result, or is of another version of the schema."""
+    file cannot be read, is no result, or is of an unknown version of the schema."""
     with _reported(path, "read"):
         data = path.read_bytes()
-    try:
-        version = msgspec.json.decode(data, type=_Version).ipclab_result
-    except msgspec.MsgspecError as error:
-        raise ResultsError(f"{path} is not a result of ipclab, or is damaged: {error}") from error
-    if version != SCHEMA_VERSION:
-        raise ResultsError(
-            f"{path} has version {version} of the result schema, and this ipclab reads version "
-            f"{SCHEMA_VERSION}: use the ipclab that wrote it, or run the experiment again"
-        )
-    try:
-        report = msgspec.json.decode(data, type=Report)
-    except msgspec.MsgspecError as error:
-        raise ResultsError(f"{path} does not fit the result schema: {error}") from error
-    return Result(**{name: getattr(report, name) for name in Result.__struct_fields__})
+    return parse(data, str(path))
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -187,10 +174,6 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
-
-
-class _Version(msgspec.Struct):
-    ipclab_result: int
 
 
 def _new_folder(parent: Path, name: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from ipclab.checks.breach import texts
 from ipclab.results.result import Result
 from ipclab.trial.record import TrialRecord
 
@@ -49,8 +50,9 @@ def reasons(trial: TrialRecord) -> list[str]:
     if word in SOUND:
         return []
     if trial.safety is not None:
-        return trial.safety.broken or [trial.safety.finding or "the history could not be decided"]
-    found = [line for check in (trial.ledger, trial.counter) if check is not None for line in check.broken]
+        return texts(trial.safety.broken) or [trial.safety.finding or "the history could not be decided"]
+    checks = (trial.ledger, trial.counter)
+    found = [line for check in checks if check is not None for line in texts(check.broken)]
     if trial.outcome != "finished":
         found.append(trial.reason or f"the trial {trial.outcome}")
     if not found and _is_empty(trial):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ipclab.backends.base import Guarantees
+from ipclab.checks.breach import Breach, BreachKind
 from ipclab.checks.delivery import Verdict as Word
 from ipclab.checks.timeline import draw
 from ipclab.checks.verdict import Verdict
@@ -48,29 +49,36 @@ def promise(
     fault: bool,
     undelivered: bool = False,
     at_most: int | None = None,
-) -> list[str]:
-    """In words, what of the declaration did not hold. ``fault`` says whether there was one, and
+) -> list[Breach]:
+    """Return what of the declaration did not hold. ``fault`` says whether there was one, and
     ``cause`` is what it counts as; ``undelivered`` that nobody was left to receive, so that what did not come
     is not known to be lost; ``at_most`` how many messages the cause can cost where it tears none, None for no
     bound."""
-    broken = []
+    broken: list[Breach] = []
+
+    def breach(kind: BreachKind, amount: int, text: str) -> None:
+        broken.append(Breach(kind=kind, amount=amount, text=text))
+
     torn = cause in guarantees.may_corrupt
     lost = counts.get("lost", 0)
     if lost and not undelivered:
         if cause not in guarantees.may_lose:
-            broken.append(f"lost {lost} confirmed {_messages(lost)}")
+            breach("lost", lost, f"lost {lost} confirmed {_messages(lost)}")
         elif at_most is not None and lost > at_most and not torn:
-            broken.append(f"lost {lost} confirmed {_messages(lost)}, where {at_most} can have been held")
+            text = f"lost {lost} confirmed {_messages(lost)}, where {at_most} can have been held"
+            breach("lost", lost, text)
     again = counts.get("duplicated", 0)
     if again and guarantees.delivery == "at-most-once":
-        broken.append(f"delivered {again} {_messages(again)} again")
+        breach("duplicated", again, f"delivered {again} {_messages(again)} again")
     if (late := counts.get("reordered", 0)) and keeps_order(guarantees, fault=fault or again > 0):
-        broken.append(f"delivered {late} {_messages(late)} out of their producer's order")
-    for name, what in (("unexpected", "that nobody sent"), ("corrupted", "whose bytes were damaged")):
-        if not torn and (many := counts.get(name, 0)):
-            broken.append(f"delivered {many} {_messages(many)} {what}")
+        breach("reordered", late, f"delivered {late} {_messages(late)} out of their producer's order")
+    if not torn and (many := counts.get("unexpected", 0)):
+        breach("unexpected", many, f"delivered {many} {_messages(many)} that nobody sent")
+    if not torn and (many := counts.get("corrupted", 0)):
+        breach("corrupted", many, f"delivered {many} {_messages(many)} whose bytes were damaged")
     if early := counts.get("received_before_sent", 0):
-        broken.append(f"delivered {early} {_messages(early)} before they were sent")
+        text = f"delivered {early} {_messages(early)} before they were sent"
+        breach("received_before_sent", early, text)
     return broken
 
 
@@ -94,7 +102,7 @@ def strict(history: History, model: Model, budget_s: float) -> Verdict:
     return check(history, model, budget_s=budget_s)
 
 
-def word(broken: list[str], *, known: bool) -> Word:
+def word(broken: list[Breach], *, known: bool) -> Word:
     """``invalid`` where something broke, ``unknown`` where that could not be found out."""
     return "invalid" if broken else "valid" if known else "unknown"
 

@@ -10,6 +10,7 @@ from ipclab import history
 from ipclab.backends.base import SharedState
 from ipclab.backends.shared import Register
 from ipclab.checks import timeline, verify
+from ipclab.checks.breach import Breach
 from ipclab.history.format import VERSION, Header, Model
 from ipclab.history.log import ProcessLog
 from ipclab.host.interruptions import ending_blocked
@@ -47,7 +48,8 @@ def judge(
     broken = []
     if found.anomalies and shared.safe:
         many = ", ".join(f"{name} {count}" for name, count in found.anomalies.items())
-        broken.append(f"declares itself safe, and: {many}")
+        amount = sum(found.anomalies.values())
+        broken.append(Breach(kind="race", amount=amount, text=f"declares itself safe, and: {many}"))
     drawn = timeline.draw(whole, found.counterexample) if found.counterexample else ""
     return Safety(
         model=model,

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from ipclab.backends.base import OptionValue
+from ipclab.checks.breach import Breach
 from ipclab.checks.counter import CounterVerdict
 from ipclab.checks.delivery import Ledger, Verdict
 from ipclab.history.format import Model
@@ -102,8 +103,8 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What a safety trial showed.
 
     ``model``      what its history was checked as.
-    ``verdict``    whether what the backend declares held, as far as this trial can tell; ``broken`` says in
-                   words what did not.
+    ``verdict``    whether what the backend declares held, as far as this trial can tell; ``broken`` has
+                   what did not hold.
     ``refused``    why the trial was not carried out, in one line; all else is empty then.
     ``anomalies``  what the check found, by name, whether the backend declares itself safe from it or not.
     ``counts``     the delivery ledger of the history, or what else was counted.
@@ -119,7 +120,7 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     model: Model
     verdict: Verdict
-    broken: list[str] = []
+    broken: list[Breach] = []
     refused: str = ""
     anomalies: dict[str, int] = {}
     counts: dict[str, int] = {}

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ipclab.checks.breach import texts
 from ipclab.checks.delivery import DeliveryCheck, Ledger
 
 ANOMALIES = ("lost", "duplicated", "unexpected", "corrupted", "reordered")
@@ -92,7 +93,7 @@ def test_a_confirmed_message_that_never_arrives_is_lost() -> None:
     ledger = settle(one_queue(*received("0/0", "0/2")))
     assert only(ledger, "lost", 1)
     assert ledger.verdict == "invalid"
-    assert ledger.broken == ["lost 1 confirmed messages"]
+    assert texts(ledger.broken) == ["lost 1 confirmed messages"]
     assert ledger.examples == {"lost": ["0/1"]}
 
 
@@ -115,7 +116,7 @@ def test_an_unconfirmed_message_that_arrives_is_recovered() -> None:
 def test_a_message_that_arrives_again_is_duplicated() -> None:
     ledger = settle(one_queue(*received("0/0", "0/1", "0/1", "0/2"), consumers=1))
     assert only(ledger, "duplicated", 1)
-    assert ledger.broken == ["delivered 1 messages again"]
+    assert texts(ledger.broken) == ["delivered 1 messages again"]
     assert ledger.examples == {"duplicated": ["0/1"]}
 
 
@@ -136,7 +137,7 @@ def test_a_message_that_nobody_sent_is_unexpected(stray: str) -> None:
     ledger = settle(one_queue(*received("0/0", "0/1", "0/2", stray)), may_lose=True, may_duplicate=True)
     assert only(ledger, "unexpected", 1)
     assert ledger.verdict == "invalid"
-    assert ledger.broken == ["delivered 1 messages that nobody sent"]
+    assert texts(ledger.broken) == ["delivered 1 messages that nobody sent"]
     assert len(ledger.examples["unexpected"]) == 1
 
 
@@ -144,7 +145,7 @@ def test_a_receipt_whose_bytes_were_changed_is_corrupted_and_counts_as_no_delive
     damaged = Receipt(0, 0, 1, intact=False)
     ledger = settle(one_queue(*received("0/0"), damaged, *received("0/2")))
     assert (ledger.corrupted, ledger.lost, ledger.verdict) == (1, 1, "invalid")
-    assert "delivered 1 corrupted messages" in ledger.broken
+    assert "delivered 1 corrupted messages" in texts(ledger.broken)
     assert ledger.examples["corrupted"] == ["receipt 1 at consumer 0"]
 
 
@@ -157,7 +158,7 @@ def test_a_corrupted_receipt_breaks_every_guarantee() -> None:
 def test_a_message_after_a_later_one_of_its_producer_is_reordered() -> None:
     ledger = settle(one_queue(*received("0/0", "0/2", "0/1")))
     assert only(ledger, "reordered", 1)
-    assert ledger.broken == ["delivered 1 messages out of their producer's order"]
+    assert texts(ledger.broken) == ["delivered 1 messages out of their producer's order"]
     assert ledger.examples == {"reordered": ["0/1 after 0/2 at consumer 0"]}
 
 

@@ -16,6 +16,7 @@ from ipclab.results.result import SCHEMA_VERSION, Environment, Result, Unavailab
 from ipclab.trial.distribution import distribution
 from ipclab.trial.record import BrokerFacts, Cost, Latency, ProcessCost, Safety, TrialRecord
 from ipclab.trial.spec import TrialSpec
+from tests.support.safety import breach
 
 MANY = 20_000
 AT_MOST_ONCE: dict[str, Any] = {
@@ -50,7 +51,7 @@ class Make:
     def ledger(self, **counts: Any) -> Ledger:
         names = ("attempted", "confirmed", "owed", "received", "lost", "recovered", "duplicated")
         whole = dict.fromkeys((*names, "unexpected", "corrupted", "reordered"), 0)
-        broken = counts.pop("broken", [])
+        broken = [breach(line) for line in counts.pop("broken", [])]
         return Ledger(
             **(whole | counts), verdict="invalid" if broken else "valid", broken=broken, examples={}
         )
@@ -174,6 +175,7 @@ class Make:
     ) -> TrialRecord:
         rate, producers = fields.pop("rate", None), fields.pop("producers", 2)
         scenario = face if workload == "forced" else ""
+        fields["broken"] = [breach(line) for line in fields.get("broken", [])]
         load = {"load": fields.pop("load")} if "load" in fields else {}
         return TrialRecord(
             spec=self.spec(workload, backend, repeat=repeat, producers=producers, scenario=scenario),

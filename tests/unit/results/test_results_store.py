@@ -264,8 +264,8 @@ def test_half_a_file_is_refused(make, tmp_path):
 
 
 def test_another_version_of_the_schema_is_refused_even_if_it_looks_different(make, tmp_path):
-    with pytest.raises(ResultsError, match="has version 2 of the result schema"):
-        read(written(tmp_path, '{"ipclab_result": 2, "news": []}'))
+    with pytest.raises(ResultsError, match="has version 3 of the result schema"):
+        read(written(tmp_path, '{"ipclab_result": 3, "news": []}'))
 
 
 @pytest.mark.parametrize(

@@ -370,7 +370,7 @@ def test_csv_has_one_line_a_row_with_units_in_its_headers(comparison):
 
 def test_json_is_the_result_with_its_rows(comparison):
     printed = json.loads(export.json(comparison))
-    assert printed["ipclab_result"] == 1
+    assert printed["ipclab_result"] == 2
     assert len(printed["rows"]) == 8
     assert {key: value for key, value in printed.items() if key not in ("rows", "cells")} == json.loads(
         msgspec.json.encode(comparison)

@@ -13,6 +13,7 @@ import pytest
 from ipclab.backends.base import Guarantees, Site
 from ipclab.backends.registry import Variant
 from ipclab.backends.server_settings import under
+from ipclab.checks.breach import Breach, texts
 from ipclab.checks.verify import check
 from ipclab.history import ProcessLog
 from ipclab.history.log import FaultLog
@@ -74,13 +75,13 @@ def test_each_damage_breaks_by_name_what_rules_it_out(damage: str, in_fault: boo
     received, says = DAMAGES[damage]
     counts = counts_of(tmp_path, received)
 
-    assert judge.promise(counts, STRICT, CAUSE, fault=in_fault) == [says]
+    assert texts(judge.promise(counts, STRICT, CAUSE, fault=in_fault)) == [says]
 
 
 def test_a_receipt_before_its_send_breaks_any_declaration(tmp_path: Path) -> None:
     counts = counts_of(tmp_path, SENT, early=True)
 
-    assert judge.promise(counts, AT_LEAST_ONCE, CAUSE, fault=True) == [
+    assert texts(judge.promise(counts, AT_LEAST_ONCE, CAUSE, fault=True)) == [
         "delivered 4 messages before they were sent"
     ]
 
@@ -114,7 +115,7 @@ def test_a_loss_that_is_declared_is_bounded_by_what_the_victim_can_have_held(tmp
 
     assert judge.promise(counts, declared, CAUSE, fault=True, at_most=2) == []
     assert judge.promise(counts, declared, CAUSE, fault=True, at_most=None) == []
-    assert judge.promise(counts, declared, CAUSE, fault=True, at_most=1) == [
+    assert texts(judge.promise(counts, declared, CAUSE, fault=True, at_most=1)) == [
         "lost 2 confirmed messages, where 1 can have been held"
     ]
 
@@ -155,13 +156,15 @@ def test_a_kill_that_could_excuse_a_loss_does_not_hide_it(
 
     assert (counts["lost"], counts["lost_excused"]) == (1, 0)
     assert verdict.counterexample is not None
-    assert judge.promise(counts, AT_LEAST_ONCE, CAUSE, fault=True) == ["lost 1 confirmed message"]
+    assert texts(judge.promise(counts, AT_LEAST_ONCE, CAUSE, fault=True)) == ["lost 1 confirmed message"]
 
 
 def test_what_nobody_was_left_to_receive_is_not_called_lost_but_other_damage_counts(tmp_path: Path) -> None:
     counts = counts_of(tmp_path, [0, 1, 1])
 
-    assert judge.promise(counts, STRICT, CAUSE, fault=True, undelivered=True) == ["delivered 1 message again"]
+    assert texts(judge.promise(counts, STRICT, CAUSE, fault=True, undelivered=True)) == [
+        "delivered 1 message again"
+    ]
 
 
 def test_the_history_that_is_kept_is_checked_alike_by_itself(tmp_path: Path) -> None:
@@ -187,12 +190,15 @@ def test_a_history_without_damage_has_no_counterexample(tmp_path: Path) -> None:
     assert judge.counterexample(history, judge.strict(history, "delivery", 5.0)) == ""
 
 
+LOST = Breach(kind="lost", amount=1, text="lost 1 confirmed message")
+
+
 @pytest.mark.parametrize(
     ("broken", "known", "word"),
-    [([], True, "valid"), ([], False, "unknown"), (["lost"], True, "invalid"), (["lost"], False, "invalid")],
+    [([], True, "valid"), ([], False, "unknown"), ([LOST], True, "invalid"), ([LOST], False, "invalid")],
 )
 def test_what_broke_is_invalid_however_little_else_is_known(
-    broken: list[str], known: bool, word: str
+    broken: list[Breach], known: bool, word: str
 ) -> None:
     assert judge.word(broken, known=known) == word
 

@@ -9,6 +9,7 @@ import pytest
 from ipclab.backends import registry
 from ipclab.backends.base import Consumer, Producer
 from ipclab.backends.local.queue import SimpleQueueChannel
+from ipclab.checks.breach import texts
 from ipclab.results.verdict import of_trial
 from ipclab.trial.message import STOP
 from ipclab.trial.record import Safety
@@ -110,7 +111,7 @@ def test_what_was_seen_to_break_counts_whoever_gave_up() -> None:
     safety = played("filling-and-swapping")
     assert safety.gave_up
     assert safety.verdict == "invalid"
-    assert any("out of their producer's order" in line for line in safety.broken)
+    assert any("out of their producer's order" in line for line in texts(safety.broken))
 
 
 def test_where_nothing_was_sent_at_all_nothing_is_said_of_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,7 +213,7 @@ def _cell(trials: Sequence[TrialRecord], class_title: str) -> Cell:
         gave_up=_unique(error for found in carried_out for error in ends(found).values()),
         first_again_s=again_s(trials),
         verdict=worst(verdicts),
-        broken=_unique(line for found in carried_out for line in found.broken),
+        broken=_unique(breach.text for found in carried_out for breach in found.broken),
         histories=_unique(found.history for found in carried_out if found.history),
     )
 

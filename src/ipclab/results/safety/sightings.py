@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
+from ipclab.checks.breach import Breach, BreachKind
 from ipclab.results import units
 from ipclab.trial.record import Safety, TrialRecord
 
@@ -34,23 +35,34 @@ Standing = Literal["broken", "declared", "open"]
 """``broken``: it breaks what the backend declares; ``declared``: it is as declared; ``open``: that is
 undecided."""
 
-_COUNTED: tuple[tuple[Kind, str], ...] = (
-    ("corrupted", "corrupted"),
-    ("phantom", "unexpected"),
-    ("lost", "lost"),
-    ("undelivered", "undelivered"),
-    ("twice", "duplicated"),
-    ("reordered", "reordered"),
-)
-_WORDS: dict[Kind, tuple[str, ...]] = {
-    "corrupted": ("corrupt", "damaged"),
-    "phantom": ("nobody sent",),
-    "lost": ("lost",),
-    "undelivered": ("undelivered",),
-    "twice": ("again", "twice"),
-    "reordered": ("order",),
+_COUNTED: dict[Kind, str] = {
+    "corrupted": "corrupted",
+    "phantom": "unexpected",
+    "lost": "lost",
+    "undelivered": "undelivered",
+    "twice": "duplicated",
+    "reordered": "reordered",
 }
-"""By which words a line of ``Safety.broken`` is known to be about this."""
+"""The things that are counted, and the names of their counts in ``Safety.counts``."""
+
+
+def _counted_as(kind: BreachKind) -> Kind | None:
+    """Return the counted thing that a breach is about; None where it is shown in its own words."""
+    match kind:
+        case "corrupted":
+            return "corrupted"
+        case "unexpected":
+            return "phantom"
+        case "lost":
+            return "lost"
+        case "duplicated":
+            return "twice"
+        case "reordered":
+            return "reordered"
+        case "received_before_sent" | "phantom" | "race" | "fix_failed" | "other":
+            return None
+        case _:
+            assert_never(kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +82,7 @@ class Sighting:
         if self.kind == "lost":
             perhaps = "perhaps " if self.standing == "open" else ""
             return f"{perhaps}lost {units.count(self.amount)} ({units.percent(self.share)})"
-        if self.kind in _WORDS or self.kind == "overtaken":
+        if self.kind in _COUNTED or self.kind == "overtaken":
             name = "sent by nobody" if self.kind == "phantom" else self.kind
             return f"{name} {units.count(self.amount)}"
         if self.kind == "hung":
@@ -93,7 +105,7 @@ def sightings(trial: TrialRecord) -> list[Sighting]:
         return [Sighting("failed", "declared", what=trial.reason or trial.outcome)]
     if found.refused:
         return []
-    seen = [*_broken(found), *_counted(trial, found)]
+    seen = [*_broken(found), *_counted(found)]
     if over := overtaken(found):
         seen.append(Sighting("overtaken", "declared", over))
     if found.verdict == "unknown" and not any(s.standing == "open" for s in seen):
@@ -134,21 +146,28 @@ def _explained(found: Safety) -> bool:
 
 
 def _broken(found: Safety) -> Iterator[Sighting]:
-    """What is broken and is none of the things that are counted."""
+    """Yield what is broken and is none of the things that are counted."""
     if found.verdict != "invalid":
         return
-    others = [line for line in found.broken if not any(_is_about(line, kind, found) for kind, _ in _COUNTED)]
+    others = [breach.text for breach in found.broken if not _is_counted(breach, found)]
     for line in dict.fromkeys(others) or ([] if found.broken else ["what it declares"]):
         yield Sighting("other", "broken", what=line)
 
 
-def _is_about(line: str, kind: Kind, found: Safety) -> bool:
-    return any(word in line for word in _WORDS[kind]) and found.counts.get(dict(_COUNTED)[kind], 0) > 0
+def _is_counted(breach: Breach, found: Safety) -> bool:
+    kind = _counted_as(breach.kind)
+    return kind is not None and _amount(found, kind) > 0
 
 
-def _counted(trial: TrialRecord, found: Safety) -> Iterator[Sighting]:
-    for kind, count in _COUNTED:
-        amount = found.counts.get(count, 0)
+def _amount(found: Safety, kind: Kind) -> int:
+    """Return how many there were: as counted, or else as the breach has it."""
+    breaches = (breach.amount for breach in found.broken if _counted_as(breach.kind) == kind)
+    return found.counts.get(_COUNTED[kind], 0) or max(breaches, default=0)
+
+
+def _counted(found: Safety) -> Iterator[Sighting]:
+    for kind in _COUNTED:
+        amount = _amount(found, kind)
         if not amount:
             continue
         confirmed = found.counts.get("confirmed", 0)
@@ -157,6 +176,6 @@ def _counted(trial: TrialRecord, found: Safety) -> Iterator[Sighting]:
 
 
 def _standing(found: Safety, kind: Kind) -> Standing:
-    if found.verdict == "invalid" and any(_is_about(line, kind, found) for line in found.broken):
+    if found.verdict == "invalid" and any(_counted_as(breach.kind) == kind for breach in found.broken):
         return "broken"
     return "open" if kind == "lost" and found.verdict == "unknown" else "declared"

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ipclab.checks.breach import Breach
 from ipclab.checks.timeline import draw
 from ipclab.checks.verdict import Verdict
 from ipclab.checks.verify import check
@@ -102,7 +103,8 @@ def _judge(stage: Stage, scenario: Scenario, seen: Seen, history: History) -> Sa
     shown = found.verdict == "invalid" or bool(seen.hung)
     broken = []
     if not scenario.fix and shown:
-        broken.append(f"it did not help to set it right: {finding}")
+        text = f"it did not help to set it right: {finding}"
+        broken.append(Breach(kind="fix_failed", amount=1, text=text))
     undecided = not shown and (found.verdict == "unknown" or not seen.produced)
     return Safety(
         model=scenario.model,

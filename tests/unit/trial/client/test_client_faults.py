@@ -10,6 +10,7 @@ import pytest
 
 from ipclab import experiment
 from ipclab.checks import check
+from ipclab.checks.breach import texts
 from ipclab.errors import UnknownNameError, UsageError
 from ipclab.history import ProcessLog, read
 from ipclab.host.start_methods import StartMethod
@@ -122,7 +123,7 @@ def test_a_fix_that_does_not_help_is_broken(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert safety.verdict == "invalid"
     assert safety.shown
-    (line,) = safety.broken
+    (line,) = texts(safety.broken)
     assert "did not help" in line
     assert "it came twice" in line
 
