@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 import msgspec
 
 from ipclab.errors import ClockError
-from ipclab.host.start_methods import StartMethod, context
+from ipclab.host.start_methods import StartMethod, context, require_guarded_main
 
 now_ns = time.perf_counter_ns
 """Nanoseconds on the host's monotonic clock; only differences mean anything."""
@@ -30,9 +30,12 @@ def self_test(start_method: StartMethod, rounds: int = 200) -> ClockTest:
     Its reading must lie between ours, in every round; the tightest round bounds the offset. Raises
     ClockError where it does not.
     """
+    require_guarded_main()
     ours, theirs = context(start_method).Pipe()
     process = context(start_method).Process(target=_answer, args=(theirs, rounds), daemon=True)
     process.start()
+    # Only the other process holds that end from now on, so that its death is seen.
+    theirs.close()
     tightest_ns = None
     try:
         for _ in range(rounds):
@@ -48,11 +51,15 @@ def self_test(start_method: StartMethod, rounds: int = 200) -> ClockTest:
                     f"latencies cannot be measured on this machine"
                 )
             tightest_ns = min(after - before, tightest_ns or after - before)
+    except (EOFError, OSError) as error:
+        raise ClockError(
+            "the process of the clock self-test ended before it answered; with spawn or forkserver, guard "
+            "what the program runs by: if __name__ == '__main__'"
+        ) from error
     finally:
         process.kill()
         process.join()
         ours.close()
-        theirs.close()
     assert tightest_ns is not None
     return ClockTest(rounds=rounds, offset_bound_ns=tightest_ns, step_ns=_smallest_step_ns())
 

@@ -11,14 +11,30 @@ Context = ForkContext | ForkServerContext | SpawnContext
 
 
 def context(start_method: StartMethod) -> Context:
-    """The multiprocessing context of this start method. Raises ValueError where the platform has none."""
+    """Return the multiprocessing context of this start method.
+
+    Raises ValueError where the platform has none.
+    """
     return cast(Context, multiprocessing.get_context(start_method))
 
 
 def default() -> StartMethod:
-    """``fork`` where the platform has it, else ``spawn``.
+    """Return ``fork`` where the platform has it, else ``spawn``.
 
     The lab's own process has no threads, so forking it is safe; a forked worker is ready within milliseconds,
     and no start-up is inside a measured window anyway. Every result says which method it used.
     """
     return "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+def require_guarded_main() -> None:
+    """End the calling process, with one line, where it starts processes while it is itself being started.
+
+    With spawn and forkserver a new process imports the program's main module. One that starts the lab at its
+    top level would start it again in every worker.
+    """
+    if getattr(multiprocessing.process.current_process(), "_inheriting", False):
+        raise SystemExit(
+            "ipclab: the program starts ipclab while it is imported: put that into a function, "
+            "and call it under: if __name__ == '__main__'"
+        )

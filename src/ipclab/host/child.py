@@ -1,0 +1,186 @@
+"""The child's side of the supervisor: signals, end with the parent, stack on demand, the outcome.
+
+Every process that the lab starts runs ``run()``. It says over its link::
+
+    child   Began()                   its function is called now
+    child   ...                       what the function itself sends and receives
+    child   Returned(value)           the function returned, and nothing of it is left to do
+    child   Failed(reason, detail)    instead: the function raised
+
+A process that ends without ``Returned`` or ``Failed`` was killed or left in the middle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from ipclab.host.interruptions import ENDING, die_with_parent
+from ipclab.host.link import Link
+from ipclab.host.start_methods import StartMethod
+
+END_SIGNAL = signal.SIGUSR1
+"""Makes a child write the stacks of its threads into its ``stack_path`` and end."""
+LOOK_SIGNAL = signal.SIGUSR2
+"""Makes a child write the stack of its main thread into its ``look_path`` and go on."""
+_open_files: list[IO[str]] = []
+"""Files of stacks; they stay open until the process is gone, so that a hang in its exit is named too."""
+
+
+class Began(msgspec.Struct, frozen=True):
+    """The child is set up, and calls its function now."""
+
+
+class Returned(msgspec.Struct, frozen=True):
+    """The function returned this. It is the last message of a child."""
+
+    value: Any = None
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The function raised: one line for the user, and the traceback. It is the last message of a child."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a child behaves. ``folder`` takes its stacks, in files that begin with ``name``.
+
+    ``keeps_signals``  signals are left as they were inherited, and the child may outlive its parent; whoever
+                       starts it ends it.
+    ``forks``          the function starts processes of its own: no thread of the lab may be in the child.
+    ``all_threads``    the final stack has all threads. To dump the threads of a library while they run can
+                       crash the process, so a function that uses a pool sets this to False.
+    ``leaves_at_once`` the process ends when its function has returned, whatever threads still run.
+    ``start_method``   how the child was started; decides how it learns that its parent is gone.
+    """
+
+    name: str
+    folder: Path
+    keeps_signals: bool = False
+    forks: bool = False
+    all_threads: bool = True
+    leaves_at_once: bool = False
+    start_method: StartMethod = "fork"
+
+    @property
+    def stack_path(self) -> Path:
+        """The file into which the child writes its stack when it is ended by ``END_SIGNAL``."""
+        return stack_path(self.folder, self.name)
+
+    @property
+    def look_path(self) -> Path:
+        """The file into which the child writes its stack when it is looked at by ``LOOK_SIGNAL``."""
+        return self.folder / f"{self.name}.look"
+
+
+def stack_path(folder: Path, name: str) -> Path:
+    """Return the file into which the child of this name writes its stack before it is ended."""
+    return folder / f"{name}.stack"
+
+
+def run(link: Link, manner: Manner, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    """Run ``function(link, *args)`` as a child; the entry point of every supervised process."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if not manner.keeps_signals:
+        reset_signals()
+        end_with_starter(manner.start_method) if manner.forks else end_with_parent()
+    _answer_with_stacks(manner)
+    try:
+        link.send(Began())
+        link.send(Returned(function(link, *args)))
+    except BaseException as error:  # noqa: BLE001 - whatever ends the function is its outcome
+        with contextlib.suppress(OSError):
+            link.send(Failed(one_line(error), traceback.format_exc()))
+        # A feeder thread or a client that is stuck must not keep a child that has given up.
+        _leave(1)
+    if manner.leaves_at_once:
+        _leave(0)
+
+
+def one_line(error: BaseException) -> str:
+    """Return ``Type: message`` on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def reset_signals() -> None:
+    """Ignore Ctrl-C, and end by SIGTERM and SIGHUP unless they are ignored.
+
+    To end a trial in good order is the business of the process that started it. A child of a fork may have
+    inherited handlers of the lab or of a backend.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in ENDING:
+        if number != signal.SIGINT and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
+def end_with_parent() -> None:
+    """End the calling process from now on when its parent is gone.
+
+    Linux sees to that where the parent started the process itself, and reaches a process that a fault has
+    stopped as well. Where a fork server stands in between, it takes a thread. That shows in the figures: in a
+    process that has two threads, every system call on a file takes longer.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    if sys.platform == "linux":
+        die_with_parent(signal.SIGKILL)
+        if os.getppid() == parent.pid:
+            if not parent.is_alive():
+                _leave(1)
+            return
+    threading.Thread(
+        target=leave_with, args=(parent.sentinel,), name="ends with the lab", daemon=True
+    ).start()
+
+
+def leave_with(sentinel: int) -> None:
+    """End the calling process when the process of this sentinel ends; runs in a thread of the lab."""
+    wait([sentinel])
+    _leave(1)
+
+
+def end_with_starter(start_method: StartMethod = "fork") -> None:
+    """Have the calling process killed when the process that started it ends; takes no thread.
+
+    A process that is going to fork had better have no other thread.
+    """
+    die_with_parent(signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    # The parent may have ended before. The system tells, unless a fork server is the system's parent.
+    gone = not parent.is_alive() if start_method == "forkserver" else os.getppid() != parent.pid
+    if gone:
+        _leave(1)
+
+
+def _answer_with_stacks(manner: Manner) -> None:
+    # Appended to: a look may have been asked for before.
+    looked = manner.look_path.open("a")
+    stack = manner.stack_path.open("w")
+    _open_files[:] = [looked, stack]
+    # Chained to the signal's default, which ends the process: so its end says that the stack is whole.
+    faulthandler.register(END_SIGNAL, stack, all_threads=manner.all_threads, chain=True)
+    faulthandler.register(LOOK_SIGNAL, looked, all_threads=False)
+
+
+def _leave(code: int) -> None:
+    os._exit(code)

@@ -1,0 +1,95 @@
+"""The one definition of "hung".
+
+A process that is waited for **hangs** where all of this is so:
+
+1. its time is up: so much has passed since it last got on (``within_s`` since the last progress);
+2. nobody has got on since: no message, no log, no receipt (``progress`` is unchanged);
+3. it stands still, and so does everybody it may have to wait for: for some time none of them had a processor
+   or waited for one (``Look``), or, of a process that is looked into, its main thread sleeps in the same
+   place at two looks (``place_of_rest``).
+
+Whatever is late and does not fit is **slow**. On a busy machine, or with a backend that takes its time, that
+is no hang.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from ipclab.host.stillness import Look
+
+Waited = Literal["came", "hung", "slow"]
+"""``came``: what was waited for. ``hung``: it never will. ``slow``: it was still getting on at the end."""
+LOOK_S = 0.5
+"""How long somebody who is late is looked at, to tell whether it is slow or stands still."""
+SLOW_AT_MOST_S = 40.0
+"""How much longer than it was given a process may be at work without any progress."""
+LOOKS = 20
+BETWEEN_LOOKS_S = 0.3
+
+
+def outlast(
+    wait: Callable[[Callable[[], bool], float], bool],
+    until: Callable[[], bool],
+    *,
+    within_s: float,
+    progress: Callable[[], object] = lambda: None,
+    pids: Callable[[], Iterable[int]] = lambda: (),
+    slow_at_most_s: float = SLOW_AT_MOST_S,
+    at_most_s: float = float("inf"),
+    look_s: float | None = None,
+) -> Waited:
+    """Wait until a condition holds, and tell a hang from slowness.
+
+    ``wait(until, seconds)`` waits for the condition for so long and returns whether it holds. Each change of
+    ``progress()`` gives another ``within_s``; ``at_most_s`` bounds all of it. Of ``pids()``, one that is at
+    work without progress gets ``slow_at_most_s`` more.
+    """
+    look_s = LOOK_S if look_s is None else look_s
+    began = moved = time.monotonic()
+    seen = progress()
+    while True:
+        now = time.monotonic()
+        if now - began >= at_most_s:
+            return "came" if until() else "slow"
+        left_s = min(moved + within_s, began + at_most_s) - now
+        if left_s > 0:
+            if wait(until, min(left_s, max(look_s, within_s / 4))):
+                return "came"
+        else:
+            before = Look.at(pids())
+            if wait(until, look_s):
+                return "came"
+            still = progress() == seen and not Look.at(pids()).slow_since(before)
+            if still:
+                return "hung"
+            if time.monotonic() - moved > within_s + slow_at_most_s and progress() == seen:
+                return "slow"
+        if (found := progress()) != seen:
+            seen, moved = found, time.monotonic()
+
+
+def place_of_rest(
+    look: Callable[[], str],
+    has_come: Callable[[float], bool],
+    *,
+    after_s: float = 0.0,
+    looks: int = LOOKS,
+    between_s: float = BETWEEN_LOOKS_S,
+) -> str | None:
+    """Return the stack in which a process stands still, empty where it came back, None where it does neither.
+
+    ``look()`` returns the stack of its main thread while that sleeps, and nothing while it runs.
+    ``has_come(seconds)`` waits so long for a message or for the end of the process.
+    """
+    if has_come(after_s):
+        return ""
+    for _ in range(looks):
+        first = look()
+        if has_come(between_s):
+            return ""
+        if first and first == look() and not has_come(0.0):
+            return first
+    return None
