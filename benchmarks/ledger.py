@@ -26,7 +26,7 @@ import numpy as np
 from ipclab.backends.base import Guarantees
 from ipclab.backends.registry import Variant
 from ipclab.trial import analysis, rawlog
-from ipclab.trial.message import HEADER, header_crcs
+from ipclab.trial.message import HEADER, header_crcs, trial_mark
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.worker import content, receipts_path, sends_path, tails
 
@@ -67,6 +67,7 @@ def write(folder: Path, workers: int, messages: int, *, flawed: bool) -> None:
         mine = _runs(worker, workers, each)
         header = np.zeros(each, HEADER)
         header["producer"], header["sequence"] = producer[mine], sequence[mine]
+        header["trial"] = trial_mark(content(spec, ""))
         if flawed:
             header["sequence"][::1000] += 1
         header["crc"] = header_crcs(header, crc_of[header["producer"]])

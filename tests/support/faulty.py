@@ -69,7 +69,8 @@ class _FaultyProducer(Producer):
         if self._fault == "duplicate":
             self._inner.send(body)
         elif self._fault == "phantom":
-            self._inner.send(stamp(self._index, 1 << 40, 1, body[HEADER_BYTES:]))
+            trial = int.from_bytes(body[6:8], "little")
+            self._inner.send(stamp(self._index, 1 << 40, 1, body[HEADER_BYTES:], trial))
 
     def _with_other_fault(self) -> None:
         if self._fault == "send raises":

@@ -8,6 +8,7 @@ With A the messages that were attempted, E ⊆ A those that were confirmed, and 
     unexpected  receipts of what nobody sent
     corrupted   receipts whose bytes are not those that were sent
     reordered   receipts that come, at one consumer, after a later message of the same producer
+    received_before_sent  receipts with an earlier time than the begin of their message's send
 
 With fan-out every consumer is owed every message, and each is accounted for by itself.
 
@@ -52,6 +53,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     unexpected: int
     corrupted: int
     reordered: int
+    received_before_sent: int = 0
     verdict: Verdict
     broken: list[Breach]
     examples: dict[str, list[str]]
@@ -90,7 +92,7 @@ class DeliveryCheck:
         self._newest = np.full((consumers, len(self._attempted)), -1, np.int64)
         self._received = [0] * consumers
         self._late: list[tuple[int, npt.NDArray[np.int64]]] = []
-        self._unexpected = self._corrupted = self._reordered = 0
+        self._unexpected = self._corrupted = self._reordered = self._early = 0
         self._examples: dict[str, list[str]] = {}
 
     def add(
@@ -99,11 +101,17 @@ class DeliveryCheck:
         producers: npt.NDArray[np.integer],
         sequences: npt.NDArray[np.integer],
         intact: npt.NDArray[np.bool_],
+        early: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Enter receipts of one consumer, in the order of arrival; the arrays are parallel.
 
-        A producer's number is that of a header: 0 to 65535.
+        A producer's number is that of a header: 0 to 65535. ``early`` tells which receipts came before the
+        send of their message began; None where that is not known.
         """
+        if early is not None and early.any():
+            self._early += int(early.sum())
+            first = np.flatnonzero(early)[:3]
+            self._note("received_before_sent", [f"{producers[i]}/{sequences[i]}" for i in first])
         damaged = np.flatnonzero(~intact)
         self._corrupted += len(damaged)
         before = self._received[consumer]
@@ -190,6 +198,9 @@ class DeliveryCheck:
             breach("unexpected", self._unexpected, text)
         if self._corrupted:
             breach("corrupted", self._corrupted, f"delivered {self._corrupted} corrupted messages")
+        if self._early:
+            text = f"delivered {self._early} messages before they were sent"
+            breach("received_before_sent", self._early, text)
         return Ledger(
             attempted=int(self._attempted.sum()),
             confirmed=int(self._confirmed.sum()),
@@ -201,6 +212,7 @@ class DeliveryCheck:
             unexpected=self._unexpected,
             corrupted=self._corrupted,
             reordered=self._reordered,
+            received_before_sent=self._early,
             verdict="invalid" if broken else "valid",
             broken=broken,
             examples=self._examples,

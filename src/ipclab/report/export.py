@@ -34,6 +34,7 @@ _LEDGER = (
     "unexpected",
     "corrupted",
     "reordered",
+    "received_before_sent",
 )
 _UPDATES = ("attempted", "confirmed", "lost", "phantom", "lost_share", "repeats", "repeats_that_lost")
 _RACE = ("observed", "trials", "low", "high", "shown", "forced", "anomalies")

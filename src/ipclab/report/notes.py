@@ -203,5 +203,5 @@ def _negative(rows: Sequence[Row]) -> Iterator[str]:
     named = ", ".join(f"{units.count(n)} of {name}" for name, n in many.items() if name and n)
     yield (
         f"{units.of(total, 'latency', 'latencies')} came out negative{f' ({named})' if named else ''}, and "
-        f"are counted but in no percentile: the clock cannot be trusted"
+        f"are counted but in no percentile: a message was made up on the way, or the clock is wrong"
     )

@@ -13,7 +13,7 @@ from ipclab.backends.base import Guarantees
 from ipclab.checks.delivery import DeliveryCheck, Ledger
 from ipclab.trial import rawlog
 from ipclab.trial.distribution import distribution
-from ipclab.trial.message import Originals
+from ipclab.trial.message import Originals, trial_mark
 from ipclab.trial.record import Latency
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.worker import receipts_path, returns_path, sends_path, tails
@@ -80,12 +80,13 @@ def delivery(
     check = DeliveryCheck(
         [len(sent) for sent in sends], confirmed, consumers=spec.consumers, fan_out=guarantees.fan_out
     )
-    originals = Originals(tails(spec, content))
+    originals = Originals(tails(spec, content), trial_mark(content))
     intacts = []
     for consumer, receipts in _receipts(spec, logs):
         header, intact = np.ascontiguousarray(receipts["header"]), originals.are_intact(receipts)
-        check.add(consumer, header["producer"], header["sequence"], intact)
-        intacts.append(intact)
+        early = _came_early(receipts, intact, sends)
+        check.add(consumer, header["producer"], header["sequence"], intact, early)
+        intacts.append((intact, intact & ~early))
     ledger = check.settle(
         may_lose=not complete or "overload" in guarantees.may_lose,
         may_duplicate=guarantees.delivery == "at-least-once",
@@ -93,8 +94,8 @@ def delivery(
     )
     good = received = 0
     firsts = _FirstReceipts(sends, spec.consumers if guarantees.fan_out else 1) if returns else None
-    for (consumer, receipts), intact in zip(_receipts(spec, logs), intacts, strict=True):
-        inside = window.holds(receipts["time_ns"]) & intact
+    for (consumer, receipts), (intact, in_time) in zip(_receipts(spec, logs), intacts, strict=True):
+        inside = window.holds(receipts["time_ns"]) & in_time
         received += int(inside.sum())
         header = receipts["header"]
         once = check.once(consumer, header["producer"], header["sequence"])
@@ -105,6 +106,21 @@ def delivery(
         _paced_latency(window, sends, returns, due_ns, firsts, confirmed) if firsts is not None else Latency()
     )
     return Delivery(ledger, good, received, latency)
+
+
+def _came_early(
+    receipts: npt.NDArray[np.void], intact: npt.NDArray[np.bool_], sends: Sequence[npt.NDArray[np.int64]]
+) -> npt.NDArray[np.bool_]:
+    """Return which receipts are stamped before the send of their message began, on the same clock.
+
+    No message can come before it is sent: whoever delivered it has made it up, as from the one before.
+    """
+    early = np.zeros(len(receipts), np.bool_)
+    header = receipts["header"]
+    for producer, sent_ns in enumerate(sends):
+        known = intact & (header["producer"] == producer) & (header["sequence"] < len(sent_ns))
+        early[known] = receipts["time_ns"][known] < sent_ns[header["sequence"][known].astype(np.int64)]
+    return early
 
 
 def _confirmed(attempted: int, window: int, finished: int | None) -> int:

@@ -1,9 +1,10 @@
 """What a message is made of, so that each one can be accounted for.
 
-A body is a header of 16 bytes, ``crc32 (4) | producer (2) | kind (2) | sequence (8)``, little endian, and a
-tail. The tail is a producer's own block of pseudo-random bytes, the same in each of its messages. The CRC
-covers tail, producer, kind and sequence; since the tail comes first in it, the CRC of a message costs the
-same for 64 bytes and for 64 KiB. A consumer compares length and tail byte by byte and logs the header; a
+A body is a header of 16 bytes, ``crc32 (4) | producer (2) | trial (2) | sequence (8)``, little endian, and a
+tail. ``trial`` is a mark of the trial: a message that an earlier trial left behind has another one, however
+small it is. The tail is a producer's own block of pseudo-random bytes, the same in each of its messages. The
+CRC covers tail, producer, trial and sequence; since the tail comes first in it, the CRC of a message costs
+the same for 64 bytes and for 64 KiB. A consumer compares length and tail byte by byte and logs the header; a
 small body it logs whole, so that only its length is compared on arrival. The CRC, and the tail that was
 logged, are verified after the window: together that covers every byte of the body.
 
@@ -13,28 +14,29 @@ sequence, consumers when they received it, and the two are joined afterwards.
 
 from __future__ import annotations
 
+import binascii
 import functools
 import random
-import struct
 import zlib
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-HEADER = np.dtype([("crc", "<u4"), ("producer", "<u2"), ("kind", "<u2"), ("sequence", "<u8")])
+HEADER = np.dtype([("crc", "<u4"), ("producer", "<u2"), ("trial", "<u2"), ("sequence", "<u8")])
 HEADER_BYTES = HEADER.itemsize
 SMALLEST_BYTES = HEADER_BYTES
 MOST_PRODUCERS = 255
 """The hot loop finds a producer's tail by the first byte of its index; 255 stands for the lab itself."""
 
-_LAB = 255
-_STOP_KIND = 1
-STOP = struct.pack("<IHHQ", zlib.crc32(struct.pack("<HHQ", _LAB, _STOP_KIND, 0)), _LAB, _STOP_KIND, 0)
-"""The body that tells a consumer to end. It is no message of the trial and never counted."""
+STOP = b"stop" + bytes([MOST_PRODUCERS]) + b"ipclab-stop"
+"""The body that tells a consumer to end. It is no message of the trial and never counted.
+
+It has the length of a header, and in the place of the producer a byte that no producer has. None of its bytes
+is NUL or white space, so a channel that strips or pads bodies with these keeps it."""
 
 NO_HEADER = b"\xff" * HEADER_BYTES
-"""Logged in place of the header of a body whose rest is not what was sent; its kind is one that none has."""
+"""Logged in place of the header of a body whose rest is not what was sent; no producer has its number."""
 
 _NOBODYS_TAIL = b"no body ends with these bytes, so that the check sends it the slow way"
 
@@ -49,6 +51,20 @@ def tail(seed: int | str, producer: int, size_bytes: int) -> bytes:
     return random.Random(f"{seed}/{producer}").randbytes(size_bytes - HEADER_BYTES)
 
 
+def trial_mark(content: str) -> int:
+    """Return the mark of the trial whose messages are made from ``content``: a 16-bit CRC of it.
+
+    Trials that follow each other within a run differ in the last digits of their names, and so for certain in
+    this CRC, which tells any two texts apart that differ within two neighbouring bytes.
+    """
+    return binascii.crc_hqx(content.encode(), 0)
+
+
+def is_stop(body: bytes) -> bool:
+    """Return whether this is the stop message, also where a channel has padded it with NUL bytes."""
+    return body.rstrip(b"\0") == STOP
+
+
 def tails_by_first_byte(tails: list[bytes]) -> tuple[bytes, ...]:
     """256 tails, indexed by ``body[4]``; a byte that no producer has gets a tail that no body ends with."""
     return (*tails, *[_NOBODYS_TAIL] * (256 - len(tails)))
@@ -57,14 +73,14 @@ def tails_by_first_byte(tails: list[bytes]) -> tuple[bytes, ...]:
 class Stamper:
     """Makes the bodies of one producer, many at a time, since that costs a fiftieth of doing it for each."""
 
-    def __init__(self, producer: int, body_tail: bytes, most: int) -> None:
-        """``most`` is the largest number of bodies that will be asked for at once."""
+    def __init__(self, producer: int, body_tail: bytes, most: int, trial: int = 0) -> None:
+        """``most`` is the largest number of bodies that will be asked for at once, ``trial`` their mark."""
         size_bytes = HEADER_BYTES + len(body_tail)
         block = np.zeros((most, size_bytes), np.uint8)
         block[:, HEADER_BYTES:] = np.frombuffer(body_tail, np.uint8)
         self._bodies = block.view(f"V{size_bytes}").reshape(most)
         self._headers = np.ndarray(most, HEADER, block, strides=(size_bytes,))
-        self._headers["producer"] = producer
+        self._headers["producer"], self._headers["trial"] = producer, trial
         self._tail_crc = zlib.crc32(body_tail)
         self._of_low_word = _contributions()[_LOW_WORD]
         self._upper, self._crc_of_upper = -1, np.uint32(0)
@@ -89,17 +105,21 @@ class Stamper:
 class Originals:
     """What the messages of a trial looked like when they were sent, to tell them from anything else."""
 
-    def __init__(self, tails: Sequence[bytes]) -> None:
-        """``tails`` are the producers', by their index."""
+    def __init__(self, tails: Sequence[bytes], trial: int = 0) -> None:
+        """``tails`` are the producers', by their index; ``trial`` is the mark of the trial."""
         self._tail_crcs = np.zeros(1 << 16, np.uint32)
         self._tail_crcs[: len(tails)] = [zlib.crc32(own_tail) for own_tail in tails]
         self._tails = tails
+        self._trial = trial
 
     def are_intact(self, receipts: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-        """Which receipts are of what a producer sent. The tail is compared where the log has kept it."""
+        """Return which receipts are of what a producer sent in this trial.
+
+        The tail is compared where the log has kept it.
+        """
         header = np.ascontiguousarray(receipts["header"])
         producer = header["producer"]
-        intact: npt.NDArray[np.bool_] = header["kind"] == 0
+        intact: npt.NDArray[np.bool_] = header["trial"] == self._trial
         intact &= header["crc"] == header_crcs(header, self._tail_crcs[producer])
         if "tail" in (receipts.dtype.names or ()):
             tails = np.frombuffer(b"".join(self._tails), receipts.dtype["tail"])
@@ -107,9 +127,9 @@ class Originals:
         return intact
 
 
-def stamp(producer: int, first: int, count: int, body_tail: bytes) -> bytes:
-    """``count`` bodies with the sequences from ``first`` on, end to end."""
-    return b"".join(Stamper(producer, body_tail, count).stamp(first, count))
+def stamp(producer: int, first: int, count: int, body_tail: bytes, trial: int = 0) -> bytes:
+    """Return ``count`` bodies with the sequences from ``first`` on, end to end."""
+    return b"".join(Stamper(producer, body_tail, count, trial).stamp(first, count))
 
 
 def header_crcs(

@@ -14,7 +14,7 @@ from itertools import chain, count, islice
 
 from ipclab.backends.base import Consumer, CounterClient, Producer
 from ipclab.host.clock import now_ns
-from ipclab.trial.message import HEADER_BYTES, NO_HEADER, STOP, Stamper, tails_by_first_byte
+from ipclab.trial.message import HEADER_BYTES, NO_HEADER, Stamper, is_stop, tails_by_first_byte
 from ipclab.trial.pacing import wait_until
 from ipclab.trial.rawlog import RECEIPT_BYTES, START_BYTES, RawLog, ReceiptWatch, receipt_packer
 
@@ -99,6 +99,7 @@ def saturate(
     sends: RawLog,
     backlog: Backlog,
     *,
+    trial: int = 0,
     window: int,
     end_ns: int,
 ) -> tuple[int, int]:
@@ -110,7 +111,7 @@ def saturate(
     assert sends.stamps is not None
     starts, progress, clock = sends.stamps, sends.progress, now_ns
     send, flush = producer.sender(), producer.flush
-    bodies = _bodies(index, body_tail, STAMPED)
+    bodies = _bodies(index, body_tail, STAMPED, trial)
     most = max(window, min(LARGEST_BLOCK, backlog.most // BLOCKS_IN_BACKLOG))
     block, sent, stalled_ns = window, 0, 0
     while (began_ns := clock()) < end_ns and sent + block <= len(starts):
@@ -140,6 +141,7 @@ def pace(
     returns: RawLog,
     due_ns: list[int],
     *,
+    trial: int = 0,
     start_ns: int,
     end_ns: int,
 ) -> int:
@@ -151,7 +153,7 @@ def pace(
     assert returns.stamps is not None
     starts, ends, progress = sends.stamps, returns.stamps, sends.progress
     send = producer.sender()
-    for i, body in enumerate(islice(_bodies(index, body_tail, STAMPED_PACED), len(due_ns))):
+    for i, body in enumerate(islice(_bodies(index, body_tail, STAMPED_PACED, trial), len(due_ns))):
         wait_until(start_ns + due_ns[i])
         began_ns = now_ns()
         if began_ns >= end_ns:
@@ -163,10 +165,10 @@ def pace(
     return len(due_ns)
 
 
-def _bodies(index: int, body_tail: bytes, most: int) -> Iterator[bytes]:
+def _bodies(index: int, body_tail: bytes, most: int, trial: int) -> Iterator[bytes]:
     """All the bodies of a producer, without end, at most ``most`` of them stamped ahead."""
     most = max(1, min(most, STAMPED_BYTES // (HEADER_BYTES + len(body_tail))))
-    stamper = Stamper(index, body_tail, most)
+    stamper = Stamper(index, body_tail, most, trial)
     return chain.from_iterable(stamper.stamp(first, most) for first in count(0, most))
 
 
@@ -208,7 +210,7 @@ def _consume_singly(
             body = receive_one()
             if len(body) == size_bytes if keeps_tails else body[HEADER_BYTES:] == own_tail:
                 pack(log, at, clock(), body)
-            elif body != STOP:
+            elif not is_stop(body):
                 pack(log, at, clock(), NO_HEADER)
             else:
                 begin, going = at, False
@@ -242,7 +244,7 @@ def _consume_any(
         for body in bodies:
             if len(body) == size_bytes and (keeps_tails or body.endswith(by_first_byte[body[4]])):
                 pack(log, at, received_ns, body)
-            elif body == STOP:
+            elif is_stop(body):
                 going = False
                 continue
             else:
@@ -260,6 +262,7 @@ def ping(
     sends: RawLog,
     returns: RawLog,
     *,
+    trial: int = 0,
     end_ns: int,
 ) -> int:
     """Send one message, wait for its echo, and so on until ``end_ns``. Returns the number of round trips.
@@ -272,7 +275,7 @@ def ping(
     send, receive, ack = producer.sender(), consumer.receive, consumer.ack
     acknowledges = consumer.acknowledges
     i = 0
-    for body in islice(_bodies(0, body_tail, STAMPED_PACED), len(starts)):
+    for body in islice(_bodies(0, body_tail, STAMPED_PACED, trial), len(starts)):
         starts[i] = now_ns()
         send(body)
         (echo,) = receive()
@@ -295,7 +298,7 @@ def echo(consumer: Consumer, producer: Producer) -> None:
     while True:
         bodies = receive()
         for body in bodies:
-            if body == STOP:
+            if is_stop(body):
                 return
             send(body)
         if acknowledges:

@@ -38,7 +38,7 @@ from ipclab.host.clock import now_ns
 from ipclab.host.interruptions import die_with_parent
 from ipclab.host.resources import own_peak_rss_bytes
 from ipclab.trial import roles
-from ipclab.trial.message import STOP, tail
+from ipclab.trial.message import STOP, tail, trial_mark
 from ipclab.trial.pacing import wait_until
 from ipclab.trial.rawlog import RawLog, ReceiptWatch
 from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec
@@ -249,6 +249,7 @@ def _produce(mine: Assignment, parent: Connection) -> None:
             sends,
             returns,
             list(mine.due_ns),
+            trial=trial_mark(mine.content),
             start_ns=go.start_ns,
             end_ns=go.end_ns,
         )
@@ -262,7 +263,14 @@ def _produce(mine: Assignment, parent: Connection) -> None:
         )
         go = _await_go(parent)
         count, stalled_ns = roles.saturate(
-            producer, mine.index, body_tail, sends, backlog, window=spec.window, end_ns=go.end_ns
+            producer,
+            mine.index,
+            body_tail,
+            sends,
+            backlog,
+            trial=trial_mark(mine.content),
+            window=spec.window,
+            end_ns=go.end_ns,
         )
         _see_that_the_log_sufficed(sends, go)
         done = Done(count=count, stalled_s=stalled_ns / 1e9, peak_rss_bytes=own_peak_rss_bytes())
@@ -306,7 +314,8 @@ def _ping(mine: Assignment, parent: Connection) -> None:
     consumer = mine.back.consumer(0)
     go = _await_go(parent)
     body_tail = tail(mine.content, 0, mine.spec.size_bytes)
-    count = roles.ping(producer, consumer, body_tail, sends, returns, end_ns=go.end_ns)
+    mark = trial_mark(mine.content)
+    count = roles.ping(producer, consumer, body_tail, sends, returns, trial=mark, end_ns=go.end_ns)
     _see_that_the_log_sufficed(sends, go)
     parent.send(Done(count=count, peak_rss_bytes=own_peak_rss_bytes()))
     _stop_on_demand(producer, parent)

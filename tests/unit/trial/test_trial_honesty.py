@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,11 +13,14 @@ from ipclab.backends import registry
 from ipclab.backends.base import Guarantees, Producer
 from ipclab.backends.local.queue import SimpleQueueChannel
 from ipclab.backends.registry import Variant
-from ipclab.trial.message import STOP
+from ipclab.results.verdict import of_trial
+from ipclab.trial import message, worker
+from ipclab.trial.message import STOP, Stamper, stamp, trial_mark
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.workloads import measured as workloads
+from tests.support import dishonest
 
 UNDER_WAY_S = 0.05
 
@@ -64,12 +68,17 @@ class LeftoverStopChannel(SimpleQueueChannel):
 
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    every = {**registry._channels(), **{c.name: c for c in (RepeatingChannel, LeftoverStopChannel)}}
+    own = (RepeatingChannel, LeftoverStopChannel, *dishonest.CHANNELS)
+    every = {**registry._channels(), **{c.name: c for c in own}}
     monkeypatch.setattr(registry, "_channels", lambda: every)
 
 
 def run(backend: str, workload: Any = "stream", **settings: Any) -> TrialRecord:
-    spec = TrialSpec(
+    return run_trial(spec_of(backend, workload, **settings), namespace="ipclab:unit:0")
+
+
+def spec_of(backend: str, workload: Any = "stream", **settings: Any) -> TrialSpec:
+    return TrialSpec(
         **{
             "workload": workload,
             "backend": Variant.parse(backend),
@@ -81,7 +90,6 @@ def run(backend: str, workload: Any = "stream", **settings: Any) -> TrialRecord:
             **settings,
         }
     )
-    return run_trial(spec, namespace="ipclab:unit:0")
 
 
 def test_a_message_that_came_twice_does_not_stand_in_for_one_that_is_still_under_way() -> None:
@@ -113,3 +121,70 @@ def test_a_log_that_is_full_fails_the_trial_since_the_rate_would_be_too_small(
 def test_a_record_has_the_options_that_were_left_to_their_defaults_too() -> None:
     assert run("value", "counter").options == {"discipline": "locked"}
     assert run("pipe").options == {}
+
+
+@pytest.mark.parametrize(
+    ("workload", "more"), [("paced", {"rate_per_s": 500.0, "arrivals": "constant"}), ("stream", {})]
+)
+def test_a_message_that_is_delivered_before_it_is_sent_breaks_the_guarantee(
+    workload: str, more: dict[str, Any]
+) -> None:
+    record = run("early", workload, max_backlog=1, duration_s=0.4, **more)
+    assert record.ledger is not None
+    assert (record.ledger.lost, record.ledger.duplicated, record.ledger.corrupted) == (0, 0, 0)
+    assert record.ledger.received_before_sent > 0
+    assert of_trial(record) == "broken"
+    assert "received_before_sent" in {breach.kind for breach in record.ledger.broken}
+    assert all(name.startswith("0/") for name in record.ledger.examples["received_before_sent"])
+
+
+def test_what_an_honest_channel_delivers_is_never_received_before_it_was_sent() -> None:
+    ledger = run("simple-queue", max_backlog=1).ledger
+    assert ledger is not None
+    assert (ledger.received_before_sent, ledger.verdict) == (0, "valid")
+
+
+@pytest.mark.parametrize("size_bytes", [16, 17, 64])
+def test_a_message_of_an_earlier_trial_does_not_stand_in_for_a_lost_one(
+    size_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = worker.content(spec_of("stale", size_bytes=size_bytes), "ipclab:unit:earlier")
+    left = stamp(0, 3, 1, message.tail(before, 0, size_bytes), trial_mark(before))
+    monkeypatch.setattr(dishonest.StaleChannel, "left", {3: left})
+    record = run("stale", size_bytes=size_bytes)
+    assert record.ledger is not None
+    assert (record.ledger.lost, record.ledger.corrupted) == (1, 1)
+    assert of_trial(record) == "broken"
+
+
+def test_neighbouring_trials_of_a_run_never_share_a_mark() -> None:
+    marks = [trial_mark(f"1/ipclab:8f3e22aa-71:{number}") for number in range(3000)]
+    assert all(one != other for one, other in pairwise(marks))
+
+
+def test_the_stop_message_is_no_corrupted_message_where_a_channel_strips_nul_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(message, "tail", lambda content, producer, size: b"x" * (size - 16))
+    monkeypatch.setattr(worker, "tail", message.tail)
+    record = run("stripping")
+    assert record.outcome == "finished", record.reason
+    assert record.ledger is not None
+    assert (record.ledger.corrupted, record.ledger.lost, record.ledger.verdict) == (0, 0, "valid")
+    assert record.ledger.received > 0
+
+
+def test_a_channel_that_strips_bytes_of_a_message_has_damaged_it() -> None:
+    record = run("stripping", size_bytes=16)
+    assert record.ledger is not None
+    assert record.ledger.corrupted > 0
+    assert of_trial(record) == "broken"
+
+
+@pytest.mark.parametrize("size", [16, 17, 64])
+def test_no_message_is_taken_for_a_stop_nor_a_stop_for_a_message(size: int) -> None:
+    bodies = Stamper(254, bytes(size - 16), 1000, 0xFFFF).stamp(0, 1000)
+    assert not any(message.is_stop(body) for body in bodies)
+    assert message.is_stop(STOP)
+    assert message.is_stop(STOP + bytes(48))
+    assert STOP.strip(b"\0 \r\n\t") == STOP

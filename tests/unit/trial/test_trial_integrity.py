@@ -15,12 +15,13 @@ from ipclab.backends.registry import Variant
 from ipclab.checks.delivery import Ledger
 from ipclab.trial import analysis, rawlog, roles
 from ipclab.trial.analysis import Window
-from ipclab.trial.message import HEADER, HEADER_BYTES, STOP, stamp, tail
+from ipclab.trial.message import HEADER, HEADER_BYTES, STOP, stamp, tail, trial_mark
 from ipclab.trial.rawlog import RawLog
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.worker import content, receipts_path, returns_path, sends_path
 
 SEED = 3
+MARK = trial_mark(str(SEED))
 PROMISES = Guarantees(
     delivery="at-most-once",
     may_lose=frozenset(),
@@ -88,7 +89,7 @@ def _account(
 
 
 def message(producer: int, sequence: int, size: int) -> bytes:
-    return stamp(producer, sequence, 1, tail(SEED, producer, size))
+    return stamp(producer, sequence, 1, tail(SEED, producer, size), MARK)
 
 
 def flipped(body: bytes, bit: int) -> bytes:
@@ -150,7 +151,7 @@ def test_a_body_that_is_cut_stretched_or_mixed_up_is_noticed(
 
 
 def test_a_message_of_another_trial_is_noticed(account: Account) -> None:
-    stranger = stamp(0, 0, 1, tail(SEED + 1, 0, 64))
+    stranger = stamp(0, 0, 1, tail(SEED + 1, 0, 64), MARK)
     assert account([stranger], size=64, sent=1).corrupted == 1
 
 
@@ -190,7 +191,7 @@ def test_a_message_that_came_twice_has_the_latency_of_its_first_receipt(tmp_path
     receipts = np.memmap(path, rawlog.RECEIPT, "r+", offset=rawlog.START_BYTES, shape=(2 * count,))
     receipts["time_ns"][:count] = 5000 + np.arange(count)
     receipts["time_ns"][count:] = 9000
-    bodies = np.frombuffer(stamp(0, 0, count, tail(SEED, 0, 64)), "V64")
+    bodies = np.frombuffer(stamp(0, 0, count, tail(SEED, 0, 64), MARK), "V64")
     headers = np.array([np.frombuffer(body.tobytes()[:HEADER_BYTES], HEADER)[0] for body in bodies])
     receipts["header"] = np.concatenate([headers, headers])
     receipts.flush()

@@ -62,6 +62,7 @@ class Messages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     unexpected: int
     corrupted: int
     reordered: int
+    received_before_sent: int = 0
 
 
 class Updates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,7 +19,7 @@ from ipclab.checks.delivery import Ledger
 from ipclab.trial import analysis, rawlog
 from ipclab.trial.analysis import Window
 from ipclab.trial.drain import Arrivals
-from ipclab.trial.message import Originals
+from ipclab.trial.message import Originals, trial_mark
 from ipclab.trial.pacing import schedule
 from ipclab.trial.processes import Crew, Worker
 from ipclab.trial.record import Latency
@@ -192,7 +192,8 @@ class Messages(Workload):
     def _drain(self, crew: Crew) -> None:
         """Wait until everything has arrived, or nothing has for ``drain_s``."""
         sent = [w.done.count for w in crew.by_role("producer") if w.done]
-        originals = Originals(tails(self.spec, content(self.spec, self.site.namespace)))
+        made_from = content(self.spec, self.site.namespace)
+        originals = Originals(tails(self.spec, made_from), trial_mark(made_from))
         fan_out = self.guarantees.fan_out
         arrivals = Arrivals(self.logs, sent, originals, self.spec.consumers, fan_out=fan_out)
         deadline = time.monotonic() + self.spec.grace_s

@@ -1,0 +1,121 @@
+"""Channels whose defects could pass for a good number: queues with something wrong with them."""
+
+from __future__ import annotations
+
+import struct
+import time
+import zlib
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ipclab.backends.base import Consumer, Producer
+from ipclab.backends.local.queue import QueueChannel, SimpleQueueChannel
+from ipclab.trial.message import HEADER_BYTES, STOP
+
+EVERY = 50
+"""One of so many messages meets the defect."""
+_HEADER = struct.Struct("<IHHQ")
+
+
+def with_sequence(body: bytes, sequence: int) -> bytes:
+    """Return this message as it would look with another sequence, right checksum included."""
+    _, producer, trial, _ = _HEADER.unpack_from(body)
+    covered = _HEADER.pack(0, producer, trial, sequence)[4:]
+    crc = zlib.crc32(covered, zlib.crc32(body[HEADER_BYTES:]))
+    return crc.to_bytes(4, "little") + covered + body[HEADER_BYTES:]
+
+
+def sequence_of(body: bytes) -> int:
+    """Return the sequence of a message."""
+    return int(_HEADER.unpack_from(body)[3])
+
+
+class _EarlyConsumer(Consumer):
+    """Makes up the successor of a message as soon as it has that message, and swallows the real one."""
+
+    def __init__(self, inner: Consumer) -> None:
+        self._inner = inner
+        self._made_up = -1
+
+    def receive(self) -> Sequence[bytes]:
+        (body,) = self._inner.receive()
+        if body == STOP:
+            return [body]
+        if sequence_of(body) == self._made_up:
+            return self.receive()
+        if sequence_of(body) % EVERY == 0:
+            self._made_up = sequence_of(body) + 1
+            return [body, with_sequence(body, self._made_up)]
+        return [body]
+
+
+class EarlyChannel(SimpleQueueChannel):
+    """Delivers every fiftieth message before it is sent."""
+
+    name = "early"
+
+    def consumer(self, index: int) -> Consumer:
+        return _EarlyConsumer(super().consumer(index))
+
+
+class _StaleConsumer(Consumer):
+    def __init__(self, inner: Consumer, left: dict[int, bytes]) -> None:
+        self._inner, self._left = inner, left
+
+    def receive(self) -> Sequence[bytes]:
+        return [self._left.get(sequence_of(body), body) for body in self._inner.receive()]
+
+
+class StaleChannel(SimpleQueueChannel):
+    """Hands over a message that an earlier trial left behind in place of one of its own."""
+
+    name = "stale"
+    left: ClassVar[dict[int, bytes]] = {}
+
+    def consumer(self, index: int) -> Consumer:
+        return _StaleConsumer(super().consumer(index), type(self).left)
+
+
+class _StrippingProducer(Producer):
+    def __init__(self, inner: Producer) -> None:
+        self._inner = inner
+
+    def send(self, body: bytes) -> None:
+        self._inner.send(body.rstrip(b"\0 \r\n\t"))
+
+
+class StrippingChannel(SimpleQueueChannel):
+    """Loses NUL bytes and white space at the end of a body, as shared memory and text protocols do."""
+
+    name = "stripping"
+
+    def producer(self, index: int) -> Producer:
+        return _StrippingProducer(super().producer(index))
+
+
+class _PolledConsumer(Consumer):
+    """Looks for messages at long intervals only, and takes a limited number each time."""
+
+    def __init__(self, inner: Consumer, every_s: float, most: int) -> None:
+        self._inner, self._every_s, self._most = inner, every_s, most
+        self._taken = 0
+
+    def receive(self) -> Sequence[bytes]:
+        if self._taken % self._most == 0:
+            time.sleep(self._every_s)
+        self._taken += 1
+        return self._inner.receive()
+
+
+class PolledChannel(QueueChannel):
+    """A queue that is polled: ``most`` messages every ``every_s``. It loses nothing."""
+
+    name = "polled"
+    every_s: ClassVar[float] = 0.6
+    most: ClassVar[int] = 300
+
+    def consumer(self, index: int) -> Consumer:
+        return _PolledConsumer(super().consumer(index), self.every_s, self.most)
+
+
+CHANNELS = (EarlyChannel, StaleChannel, StrippingChannel, PolledChannel)
