@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from ipclab.backends.registry import Variant
 from ipclab.errors import UsageError
-from ipclab.experiment import Experiment, Request, main
+from ipclab.experiment import Experiment, Request
+from ipclab.program import main
 from ipclab.trial.client import SCENARIOS
 from ipclab.trial.spec import TrialSpec
 

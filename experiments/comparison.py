@@ -7,7 +7,8 @@ CPU, who was the limit), then at a steady rate (latency); every counter is hamme
 from collections.abc import Iterator
 
 from ipclab.backends.registry import Variant
-from ipclab.experiment import Experiment, Request, main
+from ipclab.experiment import Experiment, Request
+from ipclab.program import main
 from ipclab.trial.spec import TrialSpec
 
 WINDOW = 100

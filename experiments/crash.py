@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 from ipclab.backends.registry import Variant, channel_class
 from ipclab.errors import UsageError
-from ipclab.experiment import Experiment, Request, main
+from ipclab.experiment import Experiment, Request
 from ipclab.faults.applicability import kind_of, reason
 from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS, FaultSpec
+from ipclab.program import main
 from ipclab.trial.spec import TrialSpec
 
 GRACE_S = {"rabbitmq": 30.0, "redis": 6.0, "memcached": 6.0, None: 2.0}

@@ -6,7 +6,8 @@ latency counts from the moment at which they were due. The time from the actual 
 
 from collections.abc import Iterator
 
-from ipclab.experiment import Experiment, Request, main
+from ipclab.experiment import Experiment, Request
+from ipclab.program import main
 from ipclab.trial.spec import TrialSpec
 
 RATES_PER_S = (100, 1000)

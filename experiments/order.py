@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from ipclab.backends.base import Site
 from ipclab.backends.registry import Variant, channel_class
-from ipclab.experiment import Experiment, Request, main
+from ipclab.experiment import Experiment, Request
+from ipclab.program import main
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.workloads.order import SCENARIOS
 

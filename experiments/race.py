@@ -7,7 +7,8 @@ it; so each race is also forced, by making two processes interleave.
 
 from collections.abc import Iterator
 
-from ipclab.experiment import Experiment, Request, main
+from ipclab.experiment import Experiment, Request
+from ipclab.program import main
 from ipclab.trial.spec import TrialSpec
 
 PROCESSES = (2, 4)

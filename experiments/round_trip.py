@@ -6,7 +6,8 @@ the next. A closed loop by nature, and labelled so.
 
 from collections.abc import Iterator
 
-from ipclab.experiment import Experiment, Request, main
+from ipclab.experiment import Experiment, Request
+from ipclab.program import main
 from ipclab.trial.spec import TrialSpec
 
 

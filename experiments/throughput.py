@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from itertools import product
 
 from ipclab.backends.registry import channel_class
-from ipclab.experiment import Experiment, Request, main
+from ipclab.experiment import Experiment, Request
+from ipclab.program import main
 from ipclab.trial.spec import TrialSpec
 
 SHAPES = ((1, 1), (4, 1), (1, 4), (4, 4))

@@ -293,10 +293,3 @@ def _module(name: str) -> ModuleType:
         sys.modules[full_name] = module
         spec.loader.exec_module(module)
     return sys.modules[full_name]
-
-
-def main(experiment: Experiment) -> None:
-    """Run an experiment as a program of its own, with the options of ``ipclab run``."""
-    from ipclab.cli import main as command_line
-
-    command_line(["run", experiment.name, *sys.argv[1:]])

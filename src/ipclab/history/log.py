@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,6 @@ from typing import Any, Self
 import msgspec
 
 from ipclab.history.format import FAULT, Kind, Line, Name
-from ipclab.host.clock import now_ns
 
 
 class ProcessLog:
@@ -21,10 +21,11 @@ class ProcessLog:
     survive a crash of the machine). ``invoke()`` is called before the operation, one of ``ok()``, ``fail()``
     and ``info()`` after it; the clock is read last before the operation and first after it, so an interval
     is never shorter than the operation was. One object a process and file: not thread-safe, and not to be
-    used after a fork. Every method raises OSError where the file cannot be written.
+    used after a fork. ``clock`` returns nanoseconds of a monotonic clock that all processes of one history
+    share, as they share the default. Every method raises OSError where the file cannot be written.
     """
 
-    def __init__(self, path: Path, process: Name, clock: Callable[[], int] = now_ns) -> None:
+    def __init__(self, path: Path, process: Name, clock: Callable[[], int] = time.perf_counter_ns) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._process = process
         self._clock = clock
@@ -77,7 +78,7 @@ class ProcessLog:
 class FaultLog:
     """The same for faults, which may overlap: ``begin()`` and ``end()`` with the same words are one fault."""
 
-    def __init__(self, path: Path, clock: Callable[[], int] = now_ns) -> None:
+    def __init__(self, path: Path, clock: Callable[[], int] = time.perf_counter_ns) -> None:
         self._log = ProcessLog(path, FAULT, clock)
         self._clock = clock
 

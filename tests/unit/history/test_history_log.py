@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,7 @@ import pytest
 
 from ipclab.history import Header, ProcessLog, merge, read
 from ipclab.history.log import FaultLog
+from ipclab.host.clock import now_ns
 
 MANY = 5000
 
@@ -82,3 +84,7 @@ def test_faults_are_logged_beside_it(tmp_path: Path) -> None:
 def test_a_completion_without_an_invocation_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
     with ProcessLog(tmp_path / "log", 1) as log, pytest.raises(ValueError, match="call invoke"):
         log.ok()
+
+
+def test_a_log_reads_the_clock_of_the_trial_unless_it_is_given_another() -> None:
+    assert inspect.signature(ProcessLog).parameters["clock"].default is now_ns
