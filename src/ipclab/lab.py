@@ -78,6 +78,7 @@ def run(
     """
     plan = experiment.plan(request)
     store.check()
+    folders.own_temporary_files()
     folders.sweep()
     start_method = plan.trials[0].start_method
     began = _now()

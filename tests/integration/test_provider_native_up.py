@@ -58,3 +58,19 @@ def test_a_lasting_redis_that_another_run_has_set_otherwise_is_not_measured(own_
     finally:
         down()
     assert list(own_state.iterdir()) == []
+
+
+def test_down_tells_of_the_servers_of_a_killed_run_that_it_ends(own_state: Path) -> None:
+    require_server("redis")
+    program = (
+        "import os, signal; from ipclab import brokers; from ipclab.brokers import processes\n"
+        "fleet = brokers.acquire(['redis'], provider='native', install=False)\n"
+        "processes.end([fleet._keeper])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=False, timeout=DEADLINE_S)
+    assert list(own_state.iterdir()) != []
+    (ended,) = down()
+    assert ended.kind == "redis"
+    assert "left behind by the run with pid" in ended.where
+    assert list(own_state.iterdir()) == []

@@ -9,7 +9,8 @@
 """
 
 from ipclab.brokers.base import KINDS, PROVIDERS, Broker, ProviderName, Usage, mask
-from ipclab.brokers.fleet import Fleet, Status, acquire, down, status, up
+from ipclab.brokers.fleet import Fleet, acquire, up
+from ipclab.brokers.inventory import Status, down, status
 
 __all__ = [
     "KINDS",

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 PROJECT = "ipclab"
+_PROJECT_LABEL = "com.docker.compose.project"
 OURS = "ipclab.compose-file"
 """The label of every container and volume of ``compose.yaml``; another project may have the same name."""
 # Downloading the images is part of the first start.
 _UP_WITHIN_S = 900.0
-_DOWN_WITHIN_S = 120.0
+_DOWN_WITHIN_S = 60.0
 _READY_WITHIN_S = 60.0
 _POLL_S = 0.05
 _ATTEMPTS = 3
@@ -64,7 +65,7 @@ class ComposeBroker(Broker):
             where=f"container {container.name}",
             started_at_s=_started_at_s(container),
         )
-        self.project: str = container.labels["com.docker.compose.project"]
+        self.project: str = container.labels[_PROJECT_LABEL]
         self._host = host
         self._id: str = str(container.id)
         self._process = _process_here(container)
@@ -190,12 +191,20 @@ def start(
     return ready, failed
 
 
-def strangers(host: str) -> list[str]:
-    """What the project ``PROJECT`` has that is not of the lab's compose file: it is another project, too."""
+def strangers(host: str, *, by_name: bool = False) -> list[str]:
+    """Return what ``PROJECT`` has that is not of the lab's compose file: it is another project, too.
+
+    ``by_name`` adds the volumes that only have a name of the project, which a start would take for its own.
+    """
     with engine.client(host) as client:
-        mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={PROJECT}"}
+        mine: dict[str, str | list[str] | bool] = {"label": f"{_PROJECT_LABEL}={PROJECT}"}
         labels = {str(c.name): c.labels for c in client.containers.list(all=True, filters=mine)}
-        labels |= {str(v.name): v.attrs.get("Labels") or {} for v in client.volumes.list(filters=mine)}
+        labels |= {
+            str(v.name): v.attrs.get("Labels") or {}
+            for v in client.volumes.list()
+            if (v.attrs.get("Labels") or {}).get(_PROJECT_LABEL) == PROJECT
+            or (by_name and str(v.name).startswith(f"{PROJECT}_"))
+        }
     return sorted(name for name, its in labels.items() if OURS not in its)
 
 
@@ -207,10 +216,22 @@ def remove(project: str, kinds: Sequence[BrokerKind]) -> None:
         take_down(project)
 
 
-def take_down(project: str) -> bool:
-    """Remove the containers, the network and the volumes of a project; whether that could be done."""
-    done = engine.compose(project, "down", "--volumes", "--timeout", "0", timeout_s=_DOWN_WITHIN_S)
-    return done.returncode == 0
+def take_down(project: str, *, within_s: float = _DOWN_WITHIN_S) -> bool:
+    """Remove the containers, the network and the volumes of a project, and return whether that could be done.
+
+    A volume is removed if it has the labels of the project and of the lab's compose file. One that only has
+    the name of such a volume belongs to somebody else and stays.
+    """
+    deadline = time.monotonic() + within_s
+    down = engine.compose(project, "down", "--timeout", "0", timeout_s=within_s)
+    if down.returncode != 0:
+        return False
+    labels = [f"--filter=label={label}" for label in (f"{_PROJECT_LABEL}={project}", OURS)]
+    volumes = engine.docker("volume", "ls", "--quiet", *labels, timeout_s=deadline - time.monotonic())
+    names = volumes.stdout.split()
+    if volumes.returncode == 0 and names:
+        volumes = engine.docker("volume", "rm", *names, timeout_s=deadline - time.monotonic())
+    return volumes.returncode == 0
 
 
 def _up(project: str, kinds: Sequence[BrokerKind]) -> str | None:
@@ -232,7 +253,7 @@ def _up(project: str, kinds: Sequence[BrokerKind]) -> str | None:
 
 def _containers(host: str, project: str) -> dict[BrokerKind, Container]:
     """The running containers of a project that publish the port of their broker."""
-    labels = [f"com.docker.compose.project={project}", "com.docker.compose.oneoff=False", OURS]
+    labels = [f"{_PROJECT_LABEL}={project}", "com.docker.compose.oneoff=False", OURS]
     with engine.client(host) as client:
         listed = client.containers.list(filters={"label": labels, "status": "running"}, ignore_removed=True)
     return {

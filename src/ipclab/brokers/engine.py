@@ -72,8 +72,15 @@ def compose(
     project: str, *arguments: str, timeout_s: float, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `docker compose` on our file for this project; its output is captured, not shown."""
-    command = ["docker", "compose", "--project-name", project, "--file", str(compose_file()), *arguments]
-    return commands.run(command, timeout_s=timeout_s, env=env)
+    compose_of = ("compose", "--project-name", project, "--file", str(compose_file()))
+    return docker(*compose_of, *arguments, timeout_s=timeout_s, env=env)
+
+
+def docker(
+    *arguments: str, timeout_s: float, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the docker command with these arguments; its output is captured, not shown."""
+    return commands.run(["docker", *arguments], timeout_s=max(timeout_s, 0.0), env=env)
 
 
 def _host_of_context() -> str:

@@ -8,10 +8,8 @@ the reason.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,8 +17,8 @@ from typing import Self
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import compose, engine, keeper, native, plans, probe, processes, settings, state, url
 from ipclab.brokers import install as packages
-from ipclab.brokers.base import KINDS, Broker, ProviderName, mask
-from ipclab.errors import BrokerUnavailableError, IpclabError
+from ipclab.brokers.base import KINDS, Broker, ProviderName
+from ipclab.errors import BrokerUnavailableError
 from ipclab.host.interruptions import ending_blocked
 
 Provider = ProviderName | Mapping[BrokerKind, ProviderName] | None
@@ -29,25 +27,6 @@ OnEvent = Callable[[str], None]
 
 def _silent(_: str) -> None:
     """What happens is not told to anybody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """One broker that runs, or that the environment names; safe to show and to store.
-
-    ``problem`` is empty for one that answers. ``held_by_run`` is the pid of the lab process
-    that uses it alone.
-    """
-
-    kind: BrokerKind
-    provider: ProviderName
-    masked_url: str
-    version: str
-    where: str
-    started_at_s: float | None
-    ours: bool
-    problem: str = ""
-    held_by_run: int | None = None
 
 
 class Fleet:
@@ -63,7 +42,9 @@ class Fleet:
         self.missing: dict[BrokerKind, str] = {}
         self.passed_over: dict[BrokerKind, str] = {}
         self._mine: list[Broker] = []
-        self._projects: list[tuple[Path, state.ComposeRecord]] = []
+        """What ``up`` has added to a compose project that stays; it is not in a record."""
+        self._folders: list[Path] = []
+        """The records of what was started for this fleet."""
         self._keeper: processes.ProcessId | None = None
         self._pid = os.getpid()
 
@@ -76,18 +57,25 @@ class Fleet:
         self.close()
 
     def close(self) -> None:
-        """End what this fleet started; again is harmless. An interruption is caught up by the keeper."""
+        """End what this fleet started; again is harmless.
+
+        Signals that end the lab wait until it is done, which takes seconds. What could not be ended keeps its
+        record and the keeper, which tries again when the process has ended.
+        """
         if os.getpid() != self._pid:
             return
-        while self._mine:
-            self._mine[-1].stop()
-            self._mine.pop()
-        while self._projects:
-            state.end(*self._projects[-1])
-            self._projects.pop()
-        if self._keeper is not None:
-            processes.end([self._keeper])
-            self._keeper = None
+        with ending_blocked():
+            while self._mine:
+                self._mine[-1].stop()
+                self._mine.pop()
+            self._folders = [folder for folder in reversed(self._folders) if not state.end_folder(folder)]
+            if self._keeper is not None and not self._folders:
+                processes.end([self._keeper])
+                self._keeper = None
+
+    def _note(self, folder: Path) -> None:
+        """Take note of a record, while signals that end the lab wait."""
+        self._folders.append(folder)
 
     def _guard(self) -> None:
         with ending_blocked():
@@ -143,74 +131,9 @@ def up(
         fleet.close()
         raise
     fleet._mine.clear()
+    fleet._folders.clear()
     fleet.close()
     return fleet
-
-
-def down() -> list[Status]:
-    """End what ``up()`` started and the compose project ``ipclab``, volumes included; what was ended.
-
-    Another project that happens to have that name is left alone. Raises IpclabError where the two are one.
-    """
-    state.sweep()
-    ended = [found for found in status() if found.ours and found.held_by_run is None]
-    for folder, record in state.records():
-        if record.owner is None:
-            state.end(folder, record)
-    try:
-        others = compose.strangers(engine.find())
-    except BrokerUnavailableError:
-        return ended
-    if others:
-        if any(found.provider == "compose" for found in ended):
-            raise IpclabError(
-                f"the compose project {compose.PROJECT} was left as it is, since {', '.join(others)} in it "
-                "is not ipclab's: take out what is not wanted by 'docker compose rm'"
-            )
-        return ended
-    if not compose.take_down(compose.PROJECT):
-        raise IpclabError(f"docker compose could not take down the project {compose.PROJECT}")
-    return ended
-
-
-def status() -> list[Status]:
-    """Every broker that a run would find, and those that runs hold for themselves. Starts nothing."""
-    found: list[Status] = []
-    for kind in KINDS:
-        try:
-            broker = url.connect(kind)
-        except IpclabError as error:
-            named = url.find(kind) if isinstance(error, BrokerUnavailableError) else None
-            masked = mask(named[1]) if named else ""
-            found.append(Status(kind, "url", masked, "", "", None, ours=False, problem=str(error)))
-        else:
-            if broker is not None:
-                found.append(_status(broker))
-    records = list(state.records())
-    holders: dict[str, int | None] = {compose.PROJECT: None}
-    holders |= {r.project: r.owner.pid for _, r in records if isinstance(r, state.ComposeRecord)}
-    with contextlib.suppress(BrokerUnavailableError):
-        host = engine.find()
-        for project, holder in holders.items():
-            found += [_status(broker, holder) for broker in compose.running(host, KINDS, project).values()]
-    for folder, record in records:
-        if isinstance(record, state.NativeRecord) and state.is_running(record):
-            holder = record.owner.pid if record.owner else None
-            found.append(_status(native.NativeBroker(folder, record), holder))
-    return found
-
-
-def _status(broker: Broker, held_by_run: int | None = None) -> Status:
-    return Status(
-        broker.kind,
-        broker.provider,
-        broker.masked_url,
-        broker.version,
-        broker.where,
-        broker.started_at_s,
-        broker.ours,
-        held_by_run=held_by_run,
-    )
 
 
 class _Search:
@@ -305,15 +228,17 @@ class _Search:
         if not kinds:
             return
         project = compose.PROJECT
-        if self._lasting and (others := compose.strangers(host)):
+        if self._lasting and (others := compose.strangers(host, by_name=True)):
             reason = f"another compose project is called {project} ({', '.join(others)})"
             self._fail("compose", dict.fromkeys(kinds, reason))
             return
         if not self._lasting:
-            record = state.ComposeRecord(f"ipclab-{os.urandom(4).hex()}", processes.this_process())
+            record = state.ComposeRecord(
+                f"ipclab-{os.urandom(4).hex()}", processes.this_process(), tuple(kinds)
+            )
             project = record.project
             with ending_blocked():
-                self._fleet._projects.append((state.create("compose", record), record))
+                self._fleet._note(state.create("compose", record))
             self._fleet._guard()
         ready, failed = compose.start(host, kinds, project, self._on_event)
         # The project of a run is taken down whole; of the lasting one, only what was added now.
@@ -338,8 +263,10 @@ class _Search:
             return
         self._fleet._guard()
         owner = None if self._lasting else processes.this_process()
-        ready, failed = native.start(present, owner=owner, on_event=self._on_event)
-        self._take(ready, started=True)
+        ready, failed = native.start(
+            present, owner=owner, on_event=self._on_event, on_record=self._fleet._note
+        )
+        self._take(ready)
         self._fail("native", failed)
 
     def _explain(self, kind: BrokerKind) -> str:

@@ -1,7 +1,7 @@
 """Waits for the end of a lab process, however it ends, and then ends what it left behind.
 
-It runs beside a lab that has started servers, asleep
-in one system call. A lab that ends as it should ends its servers first, and this process with them.
+It runs beside a lab that has started servers, asleep in one system call. A lab that ends as it should ends
+its servers first, and then this process.
 """
 
 from __future__ import annotations
@@ -13,21 +13,29 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from ipclab.brokers import processes, state
 from ipclab.brokers.processes import ProcessId
 
 _POLL_S = 0.5
 _PROGRAM = "import sys; from ipclab.brokers import keeper; keeper.main(sys.argv[1:])"
+_KEPT_VARIABLES = (
+    *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV"),
+    *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"),
+)
+"""What a keeper needs of the environment; the addresses of servers, which may hold passwords, are not."""
 
 
 def start() -> ProcessId:
     """Start a keeper of the calling process; end it with ``processes.end``."""
-    me = processes.this_process()
-    argv = [sys.executable, "-c", _PROGRAM, str(me.pid), repr(me.created_at_s)]
+    me = msgspec.json.encode(processes.this_process()).decode()
+    argv = [sys.executable, "-c", _PROGRAM, me]
     # It has another working folder, so what this process knows by a relative path must be absolute.
     home = state.home()
     paths = os.pathsep.join(str(Path(p).absolute()) for p in sys.path)
-    env = os.environ | {"PYTHONPATH": paths, "IPCLAB_STATE_DIR": str(home)}
+    env = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    env |= {"PYTHONPATH": paths, "IPCLAB_STATE_DIR": str(home)}
     return processes.spawn(argv, folder=home, log=Path(os.devnull), env=env)
 
 
@@ -45,6 +53,6 @@ def wait_for_end(owner: ProcessId) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Keep the process that is named by its pid and its time of creation."""
-    wait_for_end(ProcessId(int(arguments[0]), float(arguments[1])))
+    """Keep the process whose identity is the one argument, in JSON."""
+    wait_for_end(msgspec.json.decode(arguments[0], type=ProcessId))
     state.sweep()

@@ -65,7 +65,8 @@ class NativeBroker(Broker):
     def restart(self) -> None:
         self.kill()
         again = msgspec.structs.replace(self._record, started_at_s=time.time())
-        started = _launch(self._folder, again, only_missing=True)
+        ours_alone = self._record.owner == processes.this_process()
+        started = _launch(self._folder, again, only_missing=True, dies_with_us=ours_alone)
         self._record = started
         self.version = _wait_until_ready(self._folder, started)
         self.where = f"pid {started.processes[-1].pid}"
@@ -93,15 +94,21 @@ class _Starting:
     program: str
     folder: Path
     record: NativeRecord
+    lasting: bool
 
 
 def start(
-    kinds: Iterable[BrokerKind], *, owner: ProcessId | None, on_event: Callable[[str], None]
+    kinds: Iterable[BrokerKind],
+    *,
+    owner: ProcessId | None,
+    on_event: Callable[[str], None],
+    on_record: Callable[[Path], None] = lambda _: None,
 ) -> tuple[dict[BrokerKind, NativeBroker], dict[BrokerKind, str]]:
     """Start these servers side by side; those that answer, and for the others the reason.
 
-    ``owner`` is the lab process with which they end, None to let them run until ``ipclab down``. Whatever
-    is raised, KeyboardInterrupt included, nothing that was started is left running.
+    ``owner`` is the lab process with which they end, None to let them run until ``ipclab down``.
+    ``on_record`` is told the folder of each record as soon as that is there, before anything is started.
+    Whatever is raised, KeyboardInterrupt included, nothing that was started is left running.
     """
     ready: dict[BrokerKind, NativeBroker] = {}
     failed: dict[BrokerKind, str] = {}
@@ -114,14 +121,15 @@ def start(
                 continue
             on_event(f"starting a private {probe.NAMES[kind]} ({program})")
             with ending_blocked():
-                starting.append(_begin(kind, program, owner))
+                starting.append(_begin(kind, program, owner, on_record))
         for server in starting:
             try:
                 ready[server.kind] = _finish(server, owner)
             except BrokerUnavailableError as error:
                 failed[server.kind] = str(error)
     except BaseException:
-        _end_all_of(server.folder for server in starting)
+        with ending_blocked():
+            _end_all_of(server.folder for server in starting)
         raise
     return ready, failed
 
@@ -137,11 +145,14 @@ def running() -> dict[BrokerKind, NativeBroker]:
     return found
 
 
-def _begin(kind: BrokerKind, program: str, owner: ProcessId | None) -> _Starting:
+def _begin(
+    kind: BrokerKind, program: str, owner: ProcessId | None, on_record: Callable[[Path], None]
+) -> _Starting:
     empty = NativeRecord(kind, url="", owner=owner or processes.this_process(), started_at_s=time.time())
     folder = state.create(kind, empty)
+    on_record(folder)
     try:
-        server = _Starting(kind, program, folder, empty)
+        server = _Starting(kind, program, folder, empty, lasting=owner is None)
         _try_a_port(server)
     except BaseException:
         _end_all_of([folder])
@@ -154,7 +165,7 @@ def _try_a_port(server: _Starting) -> None:
     planned = NativeRecord(
         server.kind, plan.url, server.record.owner, started_at_s=time.time(), launches=plan.launches
     )
-    server.record = _launch(server.folder, planned)
+    server.record = _launch(server.folder, planned, dies_with_us=not server.lasting)
 
 
 def _finish(server: _Starting, owner: ProcessId | None) -> NativeBroker:
@@ -176,7 +187,9 @@ def _finish(server: _Starting, owner: ProcessId | None) -> NativeBroker:
     return NativeBroker(server.folder, record)
 
 
-def _launch(folder: Path, record: NativeRecord, *, only_missing: bool = False) -> NativeRecord:
+def _launch(
+    folder: Path, record: NativeRecord, *, dies_with_us: bool, only_missing: bool = False
+) -> NativeRecord:
     """Start the processes of a record in their order and note each at once."""
     before: Sequence[ProcessId] = record.processes
     started: list[ProcessId] = []
@@ -186,7 +199,15 @@ def _launch(folder: Path, record: NativeRecord, *, only_missing: bool = False) -
             if only_missing and index < len(before) and processes.is_alive(before[index]):
                 started.append(before[index])
             else:
-                started.append(processes.spawn(launch.argv, folder=folder, log=folder / _LOG, env=launch.env))
+                started.append(
+                    processes.spawn(
+                        launch.argv,
+                        folder=folder,
+                        log=folder / _LOG,
+                        env=launch.env,
+                        dies_with_caller=dies_with_us,
+                    )
+                )
             record = msgspec.structs.replace(record, processes=tuple(started))
             state.write(folder, record)
     return record
@@ -240,7 +261,5 @@ def _read_log(folder: Path) -> str:
 
 
 def _end_all_of(folders: Iterable[Path]) -> None:
-    wanted = set(folders)
-    for folder, record in state.records():
-        if folder in wanted:
-            state.end(folder, record)
+    for folder in folders:
+        state.end_folder(folder)

@@ -1,7 +1,7 @@
-"""Server processes: started in a session of their own, known by pid and time of creation, ended as a whole.
+"""Server processes: started in a session of their own, known by their identity, ended as a whole.
 
-A server is the leader of its session, so everything that it starts is found by the session's number; and
-since a pid alone may be recycled, a process is only ever touched when its time of creation fits as well.
+A server is the leader of its session, so everything that it starts is found by the session's number. Since a
+pid alone may be recycled, a process is only ever touched when its identity fits (see ``host.identity``).
 Nothing here keeps a thread or a handle, so all of it survives a fork and works on the servers of a lab that
 is gone.
 """
@@ -12,46 +12,48 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
 import psutil
 
 from ipclab.brokers.base import Usage
+from ipclab.host import identity
+from ipclab.host.identity import ProcessId, identify, this_process
 
-# The time of creation is computed from the boot time, which is only good to a second.
-_SAME_CREATION_S = 1.5
+__all__ = ["ProcessId", "identify", "this_process"]
+
 _END_WITHIN_S = 10.0
 _POLL_S = 0.01
+# Set the parent-death signal to SIGKILL, look whether the parent went meanwhile, and become the program.
+_DIE_WITH_PARENT = (
+    "import ctypes, os, sys\n"
+    "parent, folder, *argv = sys.argv[1:]\n"
+    "ctypes.CDLL(None).prctl(1, 9)\n"
+    "if os.getppid() != int(parent): os._exit(1)\n"
+    "os.chdir(folder)\n"
+    "try: os.execvp(argv[0], argv)\n"
+    "except OSError as error: sys.exit(f'{argv[0]}: {error.strerror}')\n"
+)
 
 
-class ProcessId(msgspec.Struct, frozen=True):
-    """A process, told from a later one with the same pid by the Unix time at which it was created."""
-
-    pid: int
-    created_at_s: float
-
-
-def this_process() -> ProcessId:
-    """The calling process."""
-    return identify(os.getpid())
-
-
-def identify(pid: int) -> ProcessId:
-    """The process that has this pid now. Raises psutil.NoSuchProcess."""
-    return ProcessId(pid, psutil.Process(pid).create_time())
-
-
-def spawn(argv: Sequence[str], *, folder: Path, log: Path, env: Mapping[str, str]) -> ProcessId:
+def spawn(
+    argv: Sequence[str], *, folder: Path, log: Path, env: Mapping[str, str], dies_with_caller: bool = False
+) -> ProcessId:
     """Start a program as the leader of a new session, in ``folder``, its output appended to ``log``.
 
-    A signal from the terminal does not reach it. It outlives the caller unless it is ended.
+    A signal from the terminal does not reach it. It outlives the caller unless it is ended;
+    ``dies_with_caller`` has Linux kill it when the caller is gone, however that ended. This holds for callers
+    that are the main thread of their process: the kernel watches the thread.
     """
+    command = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(folder), *argv]
+    if dies_with_caller and _can_die_with_caller():
+        command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), str(folder), *argv]
     pid = os.posix_spawn(
-        "/bin/sh",
-        ["sh", "-c", 'cd "$0" && exec "$@"', str(folder), *argv],
+        command[0],
+        command,
         env,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
@@ -65,8 +67,17 @@ def spawn(argv: Sequence[str], *, folder: Path, log: Path, env: Mapping[str, str
     return identify(pid)
 
 
+def _can_die_with_caller() -> bool:
+    return sys.platform == "linux" and threading.current_thread() is threading.main_thread()
+
+
 def is_alive(process: ProcessId) -> bool:
-    """Whether this very process still runs; one that ended and was our child is reaped."""
+    """Return whether this very process still runs; one that ended and was our child is reaped.
+
+    False for one of another PID namespace: ask ``identity.is_foreign`` before it is taken for dead.
+    """
+    if not identity.exists(process):
+        return False
     with contextlib.suppress(ChildProcessError):
         if os.waitpid(process.pid, os.WNOHANG)[0] == process.pid:
             return False
@@ -81,7 +92,7 @@ def members(leader: ProcessId) -> list[psutil.Process]:
     own, as Erlang's helpers have.
     """
     process = _find(leader)
-    if process is None and psutil.pid_exists(leader.pid):
+    if process is None and (psutil.pid_exists(leader.pid) or not _is_of_here(leader)):
         return []  # recycled, which the kernel only does once the whole session is gone
     found = set()
     with contextlib.suppress(psutil.Error):
@@ -136,12 +147,13 @@ def terminate(leaders: Sequence[ProcessId], within_s: float) -> None:
     end(leaders)
 
 
-def end(leaders: Sequence[ProcessId], folder: Path | None = None) -> None:
-    """Kill these sessions, and what else of the server in ``folder`` works there; return once they are gone
-    and reaped.
+def end(leaders: Sequence[ProcessId], folder: Path | None = None) -> bool:
+    """Kill these sessions, and what else of the server in ``folder`` works there, wait until they are gone
+    and reaped, and return whether they are.
 
     Killed rather than asked: the data of a server of the lab is thrown away with it.
     """
+    found: list[psutil.Process] = []
     deadline = time.monotonic() + _END_WITHIN_S
     while time.monotonic() < deadline:
         found = [process for leader in leaders for process in members(leader)]
@@ -155,6 +167,7 @@ def end(leaders: Sequence[ProcessId], folder: Path | None = None) -> None:
         time.sleep(_POLL_S)
     for leader in leaders:
         is_alive(leader)
+    return not found
 
 
 def usage(leaders: Iterable[ProcessId]) -> Usage | None:
@@ -175,9 +188,14 @@ def usage(leaders: Iterable[ProcessId]) -> Usage | None:
 def _find(process: ProcessId) -> psutil.Process | None:
     with contextlib.suppress(psutil.Error):
         found = psutil.Process(process.pid)
-        if abs(found.create_time() - process.created_at_s) < _SAME_CREATION_S:
+        if identity.exists(process):
             return found
     return None
+
+
+def _is_of_here(process: ProcessId) -> bool:
+    """Return whether its session can still have members: those of another boot or namespace are not ours."""
+    return process.boot == identity.boot() and process.namespace == identity.namespace()
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -25,8 +25,12 @@ from ipclab.backends.base import BrokerKind
 from ipclab.brokers import processes
 from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError
+from ipclab.host import identity
 
 _RECORD = "record.json"
+_NOT_IN_A_PATH = "\"'`\\$*?[]{}\n\r\t"
+"""Signs that a configuration file, a pattern or a shell script of a server takes for something else."""
+END_WITHIN_S = 60.0
 _UNBORN = ".new-"
 _UNBORN_AT_MOST_S = 600.0
 """A folder gets its record within milliseconds; one without it for so long is of a lab that was killed."""
@@ -56,6 +60,7 @@ class ComposeRecord(msgspec.Struct, frozen=True, tag="compose"):
 
     project: str
     owner: ProcessId
+    kinds: tuple[BrokerKind, ...] = ()
 
 
 Record = NativeRecord | ComposeRecord
@@ -65,16 +70,42 @@ def home() -> Path:
     """The folder of all records, made if needed: ``IPCLAB_STATE_DIR``, or one for this user.
 
     On a disk where there is one: /tmp is often in memory, where "persistent" messages would cost nothing.
-    Raises BrokerUnavailableError where the folder cannot be made or belongs to somebody else.
+    Where the usual folder of a user belongs to another one, or is open to others, it is
+    ``~/.local/state/ipclab``. Raises BrokerUnavailableError where the folder cannot be made, belongs to
+    somebody else, or has a path that servers cannot take.
     """
     chosen = os.environ.get("IPCLAB_STATE_DIR")
     if chosen:
-        folder = Path(chosen).absolute()
-    else:
-        base = Path("/var/tmp")
-        if not (base.is_dir() and os.access(base, os.W_OK | os.X_OK)):
-            base = Path(tempfile.gettempdir())
-        folder = base / f"ipclab-{os.getuid()}"
+        return _made(Path(chosen).absolute())
+    first, *others = _usual_homes()
+    try:
+        return _made(first)
+    except BrokerUnavailableError:
+        # Anybody may make a folder of that name in a folder of all users. It must not stop us.
+        for other in others:
+            with contextlib.suppress(BrokerUnavailableError):
+                return _made(other)
+        raise
+
+
+def _usual_homes() -> list[Path]:
+    base = Path("/var/tmp")
+    if not (base.is_dir() and os.access(base, os.W_OK | os.X_OK)):
+        base = Path(tempfile.gettempdir())
+    own = os.environ.get("XDG_STATE_HOME", "")
+    homes = [base / f"ipclab-{os.getuid()}"]
+    with contextlib.suppress(RuntimeError):
+        homes.append((Path(own) if Path(own).is_absolute() else Path.home() / ".local/state") / "ipclab")
+    return homes
+
+
+def _made(folder: Path) -> Path:
+    """Return this folder, made if needed. Raises BrokerUnavailableError where it cannot be used."""
+    if refused := sorted(set(str(folder)) & set(_NOT_IN_A_PATH)):
+        raise BrokerUnavailableError(
+            f"servers cannot be configured with the path {str(folder)!r}: set IPCLAB_STATE_DIR to a folder "
+            f"whose path is without {' '.join(repr(sign) for sign in refused)}"
+        )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
@@ -117,9 +148,16 @@ def write(folder: Path, record: Record) -> None:
 def records() -> Iterator[tuple[Path, Record]]:
     """Every folder with its record; a folder whose record cannot be read is left out."""
     for folder in sorted(home().iterdir()):
-        if not folder.name.startswith("."):
-            with contextlib.suppress(OSError, msgspec.MsgspecError):
-                yield folder, msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record)
+        if not folder.name.startswith(".") and (record := read(folder)) is not None:
+            yield folder, record
+
+
+def read(folder: Path) -> Record | None:
+    """Return the record in a folder of the state, None where there is none that can be read."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        found: Record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record)
+        return found
+    return None
 
 
 def remove(folder: Path) -> None:
@@ -127,33 +165,69 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def end(folder: Path, record: Record) -> None:
-    """End what a record stands for, and then delete its folder; again is harmless."""
+def end(folder: Path, record: Record, *, within_s: float = END_WITHIN_S) -> bool:
+    """End what a record stands for, delete its folder, and return whether nothing of it is left.
+
+    ``within_s`` bounds the time that a Docker engine is given for it.
+    Again is harmless. What is left keeps its record, for a later sweep, and so does what is of another PID
+    namespace or machine, which cannot be ended from here.
+    """
+    if is_foreign(record):
+        return False
     if isinstance(record, NativeRecord):
-        processes.end(record.processes, folder)
+        if not processes.end(record.processes, folder):
+            return False
     else:
         from ipclab.brokers import compose
 
-        if not compose.take_down(record.project):
-            return  # the engine does not answer: left for the next sweep
+        if not compose.take_down(record.project, within_s=within_s):
+            return False  # the engine does not answer
     remove(folder)
+    return True
 
 
-def sweep() -> int:
-    """End what a lab that is gone left behind; how much there was.
+def end_folder(folder: Path, *, within_s: float = END_WITHIN_S) -> bool:
+    """End what the record in this folder stands for now, and return whether nothing of it is left."""
+    record = read(folder)
+    if record is None:
+        remove(folder)
+        return True
+    return end(folder, record, within_s=within_s)
 
-    What has no owner stays, even where it does not run: a run may have killed it to start it again.
+
+def sweep() -> list[Record]:
+    """End what a lab that is gone left behind, and return the records that could be ended.
+
+    What has no owner stays, even where it does not run: a run may have killed it to start it again. What is
+    of another PID namespace or machine stays, since nobody can tell from here whether its lab still runs.
     """
-    swept = 0
+    swept = []
     for folder, record in records():
-        if record.owner is not None and not processes.is_alive(record.owner):
-            end(folder, record)
-            swept += 1
+        if record.owner is not None and is_left(record.owner) and end(folder, record):
+            swept.append(record)
     for folder in home().glob(f"{_UNBORN}*"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - folder.stat().st_mtime > _UNBORN_AT_MOST_S:
                 remove(folder)
     return swept
+
+
+def is_left(owner: ProcessId) -> bool:
+    """Return whether this lab process is gone, for certain."""
+    return not identity.is_foreign(owner) and not processes.is_alive(owner)
+
+
+def is_foreign(record: Record) -> bool:
+    """Return whether a record is of another PID namespace or machine."""
+    known = [record.owner] if record.owner is not None else []
+    known += record.processes if isinstance(record, NativeRecord) else ()
+    return any(identity.is_foreign(process) for process in known)
+
+
+def own() -> list[tuple[Path, Record]]:
+    """Return the records of what the calling process has started for itself and not ended."""
+    me = processes.this_process()
+    return [(folder, record) for folder, record in records() if record.owner == me]
 
 
 def is_running(record: NativeRecord) -> bool:

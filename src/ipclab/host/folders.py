@@ -1,20 +1,47 @@
-"""The folder with the raw logs of one trial, and what is done about those that a killed lab left behind."""
+"""The temporary folders of the lab, and what is done about those that a killed lab left behind.
+
+A folder says in a file whose it is. It appears with that file in it, so a sweep never finds it without.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing.process
+import multiprocessing.util
 import os
 import re
+import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import psutil
 
+from ipclab.errors import UsageError
+from ipclab.host import identity
+from ipclab.host.identity import ProcessId
 from ipclab.host.interruptions import ending_blocked
 
 _PREFIX = "ipclab-trial-"
+_OWNER = ".owner"
+_UNBORN = ".ipclab-new-"
+_UNBORN_AT_MOST_S = 600.0
+_SEMAPHORES = Path("/dev/shm")
+_SOCKET_PATH_AT_MOST = 107
+_SOCKET_NAME = len(f"/{_PREFIX}4194304-00000000/listener-00000000")
+_SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+
+
+class _Owner(msgspec.Struct, frozen=True):
+    """Who made a folder, and how the names of its named semaphores begin, if it has any."""
+
+    process: ProcessId
+    semaphores: str = ""
 
 
 @contextmanager
@@ -23,7 +50,7 @@ def trial_folder() -> Iterator[Path]:
     folder = None
     try:
         with ending_blocked():
-            folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+            folder = _make(Path(tempfile.gettempdir()))
         yield folder
     finally:
         # To delete large logs takes a while, and an interruption meanwhile would leave the rest of them.
@@ -32,17 +59,92 @@ def trial_folder() -> Iterator[Path]:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def own_temporary_files() -> None:
+    """Have multiprocessing put the sockets and named semaphores of this process where ``sweep()`` finds them.
+
+    They are for the life of the process, as a forkserver is that listens on one of the sockets, and deleted
+    at its end. Children inherit this. Again does nothing. Raises UsageError where the path of every temporary
+    folder is too long for a socket.
+    """
+    # What multiprocessing asks of each process, and passes on to its children, has no other name.
+    settings: dict[str, Any] = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+    if settings.get("tempdir") is not None:
+        return
+    with ending_blocked():
+        token = secrets.token_hex(4)
+        folder = _make(_folder_for_sockets(), token, semaphores=f"ipclab-{token}")
+        settings["tempdir"] = str(folder)
+        settings["semprefix"] = f"/ipclab-{token}"
+        multiprocessing.util.Finalize(
+            None, shutil.rmtree, args=(str(folder),), kwargs={"ignore_errors": True}, exitpriority=-100
+        )
+
+
 def sweep() -> None:
-    """Delete the folders of this user's labs that were killed. Those of labs that run stay."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-        match = re.fullmatch(rf"{_PREFIX}(\d+)-\w+", folder.name)
-        try:
-            made_s = folder.lstat().st_mtime
-            ours = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
-        except OSError:
-            continue
-        if match and ours and not _made_it(int(match[1]), made_s):
-            shutil.rmtree(folder, ignore_errors=True)
+    """Delete the folders and named semaphores of this user's labs that were killed.
+
+    Those of labs that run stay, and so do those of another PID namespace, whose labs cannot be seen.
+    """
+    for base in {Path(tempfile.gettempdir()), *map(Path, _SHORT_FOLDERS)}:
+        for folder in base.glob(f"{_PREFIX}*-*"):
+            if re.fullmatch(rf"{_PREFIX}\d+-\w+", folder.name) and _is_ours(folder) and _is_left(folder):
+                _delete(folder)
+        for folder in base.glob(f"{_UNBORN}*"):
+            if _is_ours(folder) and time.time() - folder.stat().st_mtime > _UNBORN_AT_MOST_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make(base: Path, token: str = "", semaphores: str = "") -> Path:
+    new = Path(tempfile.mkdtemp(prefix=_UNBORN, dir=base))
+    owner = _Owner(identity.this_process(), semaphores)
+    (new / _OWNER).write_bytes(msgspec.json.encode(owner))
+    return new.rename(base / f"{_PREFIX}{os.getpid()}-{token or secrets.token_hex(4)}")
+
+
+def _folder_for_sockets() -> Path:
+    """Return the temporary folder, or a usual one where its path leaves no room for the name of a socket."""
+    usual = tempfile.gettempdir()
+    for folder in (usual, *_SHORT_FOLDERS):
+        short = len(os.fsencode(folder)) + _SOCKET_NAME <= _SOCKET_PATH_AT_MOST
+        if short and Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            return Path(folder)
+    raise UsageError(
+        f"the path of the temporary folder is too long for sockets: set TMPDIR to one shorter "
+        f"than {_SOCKET_PATH_AT_MOST - _SOCKET_NAME} bytes, not {usual}"
+    )
+
+
+def _is_ours(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        found = folder.lstat()
+        return found.st_uid == os.getuid() and not folder.is_symlink()
+    return False
+
+
+def _is_left(folder: Path) -> bool:
+    """Return whether the lab that made this folder is gone, for certain."""
+    owner = _owner(folder)
+    if owner is not None:
+        return not identity.is_foreign(owner.process) and not identity.exists(owner.process)
+    # One of an earlier version, which only its name and its time tell about.
+    with contextlib.suppress(OSError):
+        return not _made_it(int(folder.name.removeprefix(_PREFIX).partition("-")[0]), folder.lstat().st_mtime)
+    return False
+
+
+def _owner(folder: Path) -> _Owner | None:
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        return msgspec.json.decode((folder / _OWNER).read_bytes(), type=_Owner)
+    return None
+
+
+def _delete(folder: Path) -> None:
+    owner = _owner(folder)
+    if owner is not None and re.fullmatch(r"ipclab-\w+", owner.semaphores):
+        for semaphore in _SEMAPHORES.glob(f"sem.{owner.semaphores}-*"):
+            with contextlib.suppress(OSError):
+                semaphore.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _made_it(pid: int, made_s: float) -> bool:

@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ipclab.host.folders import sweep, trial_folder
@@ -67,3 +69,64 @@ def test_what_is_named_otherwise_stays(tmp_path: Path) -> None:
         "ipclab-trial-x-y",
         "other",
     ]
+
+
+OWN = "from ipclab.host import folders; import multiprocessing as m; folders.own_temporary_files()\n"
+
+
+def killed_lab(program: str, tmp: Path) -> None:
+    """Run this in a process that takes its temporary files for its own, and kill it and all its children."""
+    code = f"{OWN}{program}\nprint('ready', flush=True)\nimport time; time.sleep(60)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(tmp)},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as lab:
+        assert lab.stdout is not None
+        try:
+            assert lab.stdout.readline() == b"ready\n"
+        finally:
+            os.killpg(lab.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def short_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A temporary folder with a path that leaves room for sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
+def test_sockets_and_semaphores_of_a_lab_whose_whole_group_was_killed_are_deleted(short_folder: Path) -> None:
+    before = set(Path("/dev/shm").glob("sem.*"))
+    killed_lab("s = m.get_context('spawn').Semaphore(); f = m.Manager()", short_folder)
+    left = set(Path("/dev/shm").glob("sem.*")) - before
+    assert list(short_folder.rglob("listener-*"))
+    assert left
+    sweep()
+    assert list(short_folder.iterdir()) == []
+    assert not any(semaphore.exists() for semaphore in left)
+
+
+def test_a_manager_starts_under_a_temporary_folder_with_a_long_path(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    killed_lab("assert m.Manager().dict({1: 2})[1] == 2", long)
+    assert list(long.iterdir()) == []
+    sweep()
+
+
+def test_temporary_files_of_a_lab_that_ends_are_deleted(short_folder: Path) -> None:
+    env = os.environ | {"TMPDIR": str(short_folder)}
+    subprocess.run([sys.executable, "-c", OWN + "m.Manager()"], env=env, check=True)
+    assert list(short_folder.iterdir()) == []
+
+
+def test_the_folder_of_a_running_lab_stays_when_the_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    step_s = 7200
+    with trial_folder() as folder:
+        really = psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda process: really(process) + step_s)
+        sweep()
+        assert folder.is_dir()

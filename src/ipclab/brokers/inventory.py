@@ -1,0 +1,133 @@
+"""What runs of the lab's servers, and the end of what is to run no longer."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from dataclasses import dataclass
+
+from ipclab.backends.base import BrokerKind
+from ipclab.brokers import compose, engine, native, state, url
+from ipclab.brokers.base import KINDS, Broker, ProviderName, mask
+from ipclab.errors import BrokerUnavailableError, IpclabError
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One broker that runs, or that the environment names; safe to show and to store.
+
+    ``problem`` is empty for one that answers. ``held_by_run`` is the pid of the lab process
+    that uses it alone.
+    """
+
+    kind: BrokerKind
+    provider: ProviderName
+    masked_url: str
+    version: str
+    where: str
+    started_at_s: float | None
+    ours: bool
+    problem: str = ""
+    held_by_run: int | None = None
+
+
+def down() -> list[Status]:
+    """End what ``up()`` started, the compose project ``ipclab`` with its volumes, and what runs that are gone
+    left behind; return what was ended.
+
+    Another project that happens to have that name is left alone. Raises IpclabError where the two are one,
+    and where something could not be ended.
+    """
+    ended = [status for record in state.sweep() for status in _swept(record)]
+    left: list[str] = []
+    lasting = [found for found in status() if found.ours and found.held_by_run is None]
+    ended += [found for found in lasting if found.provider != "native"]
+    for folder, record in state.records():
+        if isinstance(record, state.NativeRecord) and record.owner is None:
+            if state.end(folder, record):
+                ended.append(_native_status(record))
+            else:
+                left.append(
+                    f"{record.kind} in {folder} (of another PID namespace or machine, or it does not end)"
+                )
+    _take_down_lasting_project(any(found.provider == "compose" for found in lasting))
+    if left:
+        raise IpclabError(f"not ended: {', '.join(left)}")
+    return ended
+
+
+def _take_down_lasting_project(runs: bool) -> None:
+    try:
+        others = compose.strangers(engine.find())
+    except BrokerUnavailableError:
+        return
+    if others:
+        if runs:
+            raise IpclabError(
+                f"the compose project {compose.PROJECT} was left as it is, since {', '.join(others)} in it "
+                "is not ipclab's: take out what is not wanted by 'docker compose rm'"
+            )
+        return
+    if not compose.take_down(compose.PROJECT):
+        raise IpclabError(f"docker compose could not take down the project {compose.PROJECT}")
+
+
+def _swept(record: state.Record) -> list[Status]:
+    """Return what a run that is gone left behind, as it is told."""
+    assert record.owner is not None
+    whose = f"left behind by the run with pid {record.owner.pid}"
+    if isinstance(record, state.NativeRecord):
+        status = _native_status(record)
+        return [dataclasses.replace(status, where=f"{status.where}, {whose}")]
+    return [
+        Status(kind, "compose", "", "", f"project {record.project}, {whose}", None, ours=True)
+        for kind in record.kinds
+    ]
+
+
+def status() -> list[Status]:
+    """Every broker that a run would find, and those that runs hold for themselves. Starts nothing."""
+    found: list[Status] = []
+    for kind in KINDS:
+        try:
+            broker = url.connect(kind)
+        except IpclabError as error:
+            named = url.find(kind) if isinstance(error, BrokerUnavailableError) else None
+            masked = mask(named[1]) if named else ""
+            found.append(Status(kind, "url", masked, "", "", None, ours=False, problem=str(error)))
+        else:
+            if broker is not None:
+                found.append(_status(broker))
+    records = list(state.records())
+    holders: dict[str, int | None] = {compose.PROJECT: None}
+    holders |= {r.project: r.owner.pid for _, r in records if isinstance(r, state.ComposeRecord)}
+    with contextlib.suppress(BrokerUnavailableError):
+        host = engine.find()
+        for project, holder in holders.items():
+            found += [_status(broker, holder) for broker in compose.running(host, KINDS, project).values()]
+    for folder, record in records:
+        if isinstance(record, state.NativeRecord) and state.is_running(record):
+            holder = record.owner.pid if record.owner else None
+            found.append(_status(native.NativeBroker(folder, record), holder))
+    return found
+
+
+def _native_status(record: state.NativeRecord) -> Status:
+    """Return what a record says of a server, which need not run."""
+    where = f"pid {record.processes[-1].pid}" if record.processes else "not yet started"
+    return Status(
+        record.kind, "native", mask(record.url), record.version, where, record.started_at_s, ours=True
+    )
+
+
+def _status(broker: Broker, held_by_run: int | None = None) -> Status:
+    return Status(
+        broker.kind,
+        broker.provider,
+        broker.masked_url,
+        broker.version,
+        broker.where,
+        broker.started_at_s,
+        broker.ours,
+        held_by_run=held_by_run,
+    )
