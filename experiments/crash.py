@@ -8,6 +8,7 @@ says why. A hang is a result: the watchdog ends it and names the primitive.
 from collections.abc import Iterator
 
 from ipclab.backends.registry import Variant, channel_class
+from ipclab.brokers import kinds
 from ipclab.errors import UsageError
 from ipclab.experiment import Experiment, Request
 from ipclab.faults.applicability import kind_of, reason
@@ -15,21 +16,10 @@ from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS, FaultSpec
 from ipclab.program import main
 from ipclab.trial.spec import TrialSpec
 
-GRACE_S = {"rabbitmq": 30.0, "redis": 6.0, "memcached": 6.0, None: 2.0}
-"""By broker, how long a call may take until it is called a hang: RabbitMQ needs a while to start again."""
-SETTINGS: dict[str | None, tuple[dict[str, str], ...]] = {
-    "redis": (
-        {"appendonly": "yes", "appendfsync": "always"},
-        {"maxmemory-policy": "allkeys-lru"},
-    ),
-}
-"""Settings of a broker under which its own faults are looked at again."""
-SET_ANEW = {
-    "appendonly": ("kill", "restart"),
-    "maxmemory-policy": ("fill-memory",),
-}
-"""Which faults a setting bears upon."""
+LOCAL_GRACE_S = 2.0
+"""How long a call of a channel without a broker may take until it is called a hang."""
 UNDER_SETTINGS = ("redis-list", "redis-stream")
+"""Channels whose broker's faults are looked at again under the settings that its kind names."""
 
 
 def faults(request: Request) -> Iterator[FaultSpec]:
@@ -51,11 +41,11 @@ def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
             raise UsageError(f"{backend} suffers none of these faults: {next(iter(refusals.values()))}")
         for fault in suffered:
             yield trial(request, backend, fault)
-        if backend.name in UNDER_SETTINGS:
-            for settings in SETTINGS[channel.broker]:
+        if backend.name in UNDER_SETTINGS and channel.broker:
+            for case in kinds.get(channel.broker).settings_cases:
                 for fault in suffered:
-                    if fault.target == "broker" and fault.action in SET_ANEW[next(iter(settings))]:
-                        yield trial(request, backend, fault, settings)
+                    if fault.target == "broker" and fault.action in case.actions:
+                        yield trial(request, backend, fault, dict(case.settings))
 
 
 def trial(
@@ -69,7 +59,7 @@ def trial(
         fault=fault,
         producers=min(2, channel.max_producers or 2),
         consumers=min(2, channel.max_consumers or 2),
-        grace_s=GRACE_S[channel.broker],
+        grace_s=kinds.get(channel.broker).call_grace_s if channel.broker else LOCAL_GRACE_S,
         broker_settings=settings or {},
     )
 

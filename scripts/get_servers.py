@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import sys
 
-from ipclab.brokers import install, plans, url
-from ipclab.brokers.base import KINDS
+from ipclab.brokers import install, kinds, url
 from ipclab.errors import BrokerUnavailableError
 
 
 def main() -> None:
     """Install what is missing, as root on Debian's family; without that, name the command."""
-    missing = [kind for kind in KINDS if plans.find_program(kind) is None and not url.find(kind)]
+    missing = [kind for kind in kinds.BUILT_IN if not kinds.get(kind).find_program() and not url.find(kind)]
     if not missing:
         return
     if not install.is_possible(asked=None):
         say(f"not installed: {', '.join(missing)}; get them by: {install.command(missing)}")
         return
-    say(f"installing {', '.join(install.PACKAGES[kind] for kind in missing)}")
+    say(f"installing {', '.join(install.packages(missing))}")
     try:
         install.install(missing)
     except BrokerUnavailableError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -11,12 +12,14 @@ from pathlib import Path
 import psutil
 
 from ipclab import __version__
+from ipclab.brokers import kinds
 from ipclab.host.clock import ClockTest
 from ipclab.host.resources import cores
 from ipclab.host.start_methods import StartMethod
 from ipclab.results.result import Environment
 
-LIBRARIES = ("redis", "hiredis", "pika", "pymemcache", "docker", "numpy")
+_LIBRARIES = ("docker", "numpy")
+"""Those of the lab itself; the kinds of servers name their clients'."""
 
 
 def describe(start_method: StartMethod, clock: ClockTest) -> Environment:
@@ -31,9 +34,19 @@ def describe(start_method: StartMethod, clock: ClockTest) -> Environment:
         memory_bytes=psutil.virtual_memory().total,
         load_1min=round(os.getloadavg()[0], 2),
         start_method=start_method,
-        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        libraries=_versions(),
         clock=clock,
     )
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of the libraries that measurements depend on."""
+    clients = [name for kind in kinds.usable() for name in kinds.get(kind).libraries]
+    found = {}
+    for name in (*clients, *_LIBRARIES):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _processor() -> str:

@@ -19,7 +19,7 @@ import msgspec
 from ipclab import brokers, environment
 from ipclab.backends.base import BrokerKind
 from ipclab.backends.registry import backend_class
-from ipclab.brokers import Broker, Fleet, ProviderName
+from ipclab.brokers import Broker, Fleet, ProviderName, kinds
 from ipclab.errors import BrokerUnavailableError
 from ipclab.experiment import Experiment, Plan, Request, faces
 from ipclab.host import clock, folders
@@ -83,8 +83,8 @@ def run(
     start_method = plan.trials[0].start_method
     began = _now()
     clock_test = clock.self_test(start_method)
-    kinds = sorted({kind for spec in plan.trials if (kind := broker_of(spec))})
-    with brokers.acquire(kinds, provider=provider, install=install, on_event=observer.note) as fleet:
+    wanted = sorted({kind for spec in plan.trials if (kind := broker_of(spec))})
+    with brokers.acquire(wanted, provider=provider, install=install, on_event=observer.note) as fleet:
         asked = {backend_class(face, v).broker for v in request.backends for face in faces(v)}
         for kind, reason in fleet.missing.items():
             if kind in asked or provider is not None:
@@ -173,14 +173,13 @@ def _facts(broker: Broker) -> BrokerFacts:
 
 
 _CELL_S = 2.0
-_STARTS_AGAIN_S = 8.0
-"""What a RabbitMQ takes until it answers again."""
 
 
 def _estimate_s(spec: TrialSpec) -> float:
     if spec.fault is not None:
         broker_ends = spec.fault.target == "broker" and spec.fault.action in ("kill", "restart")
-        return _STARTS_AGAIN_S if broker_ends and broker_of(spec) == "rabbitmq" else _CELL_S
+        kind = broker_of(spec)
+        return max(_CELL_S, kinds.get(kind).starts_again_s) if broker_ends and kind else _CELL_S
     return spec.warmup_s + spec.duration_s + 0.3
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from ipclab.brokers import plans
-from ipclab.brokers.url import VARIABLES
+from ipclab.brokers import kinds
 from ipclab.cli import main
 from tests.support.program import PASSWORD, PROGRAM, TIMEOUT_S, Ended, Ipclab, free_port
 from tests.support.servers import unavailable
@@ -23,7 +22,7 @@ from tests.support.servers import unavailable
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     """The environment of the program: no server, a state folder of its own."""
-    servers = {variable for variables in VARIABLES.values() for variable in variables}
+    servers = set(kinds.variables())
     kept = {name: value for name, value in os.environ.items() if name not in servers}
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         kept.pop(name, None)
@@ -59,7 +58,7 @@ def here(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def locked_redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A Redis server on this port that wants ``PASSWORD``."""
-    program = plans.find_program("redis")
+    program = kinds.get("redis").find_program()
     if program is None:
         unavailable("not installed: redis-server; get it by: apt-get install redis-server")
     port = free_port()
@@ -154,7 +153,7 @@ def refused(
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("IPCLAB_STATE_DIR", str(tmp_path / "no-state"))
-    for variable in (variable for variables in VARIABLES.values() for variable in variables):
+    for variable in kinds.variables():
         monkeypatch.delenv(variable, raising=False)
     terminated = signal.getsignal(signal.SIGTERM)
 

@@ -20,8 +20,7 @@ import pytest
 
 from ipclab.backends.rabbitmq import connection as rabbitmq_connection
 from ipclab.backends.redis import client as redis_client
-from ipclab.brokers import KINDS, install, plans
-from ipclab.brokers.url import VARIABLES
+from ipclab.brokers import KINDS, install, kinds
 from ipclab.claims import catalogue
 from ipclab.claims.outcome import Run, read
 from tests.conftest import BrokerOf
@@ -36,7 +35,7 @@ QUICK = "data_isolation"
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     """No server, a state folder of its own, and pipes that are not waited for."""
-    servers = {variable for variables in VARIABLES.values() for variable in variables}
+    servers = set(kinds.variables())
     kept = {name: value for name, value in os.environ.items() if name not in servers}
     return {**kept, "IPCLAB_STATE_DIR": str(tmp_path / "state"), "PYTHONUNBUFFERED": "1"}
 
@@ -70,7 +69,7 @@ def children() -> set[psutil.Process]:
 def test_every_claim_has_the_recorded_verdict_with_native_servers(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
-    absent = [kind for kind in KINDS if plans.find_program(kind) is None]
+    absent = [kind for kind in KINDS if kinds.get(kind).find_program() is None]
     if absent:
         unavailable(f"not installed: {', '.join(absent)}; get it by: {install.command(absent)}")
     path = tmp_path / "run.json"
@@ -184,7 +183,7 @@ def test_an_experiment_that_is_ended_in_its_middle_leaves_nothing_on_the_servers
     environ: dict[str, str], tmp_path: Path, broker_of: BrokerOf, victim: str, sign: signal.Signals
 ) -> None:
     urls = {kind: broker_of(kind).url for kind in KINDS}
-    environ |= {VARIABLES[kind][0]: url for kind, url in urls.items()}
+    environ |= {kinds.get(kind).variables[0]: url for kind, url in urls.items()}
     command = [PROGRAM, "claims", "brokers_as_middleware", "--provider", "url"]
     with (
         redis_client.connect(urls["redis"]) as redis,

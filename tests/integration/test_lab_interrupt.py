@@ -16,8 +16,7 @@ import msgspec
 import psutil
 import pytest
 
-from ipclab.brokers import KINDS, processes
-from ipclab.brokers.url import VARIABLES
+from ipclab.brokers import KINDS, kinds, processes
 from ipclab.results.result import Result
 from ipclab.results.store import Store, read
 from tests.support import faulty
@@ -41,7 +40,7 @@ class Lab:
         self.tmp.mkdir()
         faulty.install(folder / "site")
         self._errors = folder / "stderr"
-        ours = [name for names in VARIABLES.values() for name in names]
+        ours = list(kinds.variables())
         env = {name: value for name, value in os.environ.items() if name not in ours}
         env |= {
             "IPCLAB_STATE_DIR": str(self.state),

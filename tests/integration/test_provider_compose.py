@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import KINDS, Fleet, acquire, compose, down, engine, plans, probe, state, status, up
+from ipclab.brokers import KINDS, Fleet, acquire, compose, down, engine, kinds, probe, state, status, up
 from ipclab.errors import BrokerUnavailableError
+from ipclab.host import ports
 
 DEADLINE_S = 60.0
 
@@ -60,7 +61,7 @@ def no_lasting_project(docker_engine: str, own_state: Path) -> Iterator[str]:
     if left_of(docker_engine, compose.PROJECT):
         pytest.fail("the compose project ipclab is in use: `docker compose down -v` it before this test")
     yield docker_engine
-    compose.take_down(compose.PROJECT)
+    engine.take_down(compose.PROJECT)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -173,7 +174,7 @@ def test_the_containers_of_an_interrupted_or_killed_lab_are_removed(
 
 
 def test_containers_that_were_started_by_hand_are_used_and_left_running(no_lasting_project: str) -> None:
-    moved = os.environ | {"IPCLAB_REDIS_PORT": str(plans.free_port())}
+    moved = os.environ | {"IPCLAB_REDIS_PORT": str(ports.free_port())}
     by_hand = ["docker", "compose", "up", "--detach", "--wait", "redis"]
     checkout = engine.compose_file().parent
     subprocess.run(by_hand, cwd=checkout, env=moved, check=True, capture_output=True, timeout=DEADLINE_S)
@@ -230,9 +231,9 @@ def test_a_port_that_was_taken_meanwhile_is_replaced(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         taken = somebody.getsockname()[1]
-        really_free = plans.free_port
+        really_free = ports.free_port
         offers = iter([taken])
-        monkeypatch.setattr(plans, "free_port", lambda: next(offers, None) or really_free())
+        monkeypatch.setattr(ports, "free_port", lambda: next(offers, None) or really_free())
         with acquire(["memcached"], provider="compose", install=False) as fleet:
             assert f":{taken}" not in fleet.brokers["memcached"].url
             assert fleet.brokers["memcached"].alive()
@@ -266,7 +267,7 @@ def test_a_missing_image_falls_through_with_the_reason_and_the_others_stay_with_
 ) -> None:
     with acquire(["redis", "memcached"], install=False) as fleet:
         assert fleet.brokers["memcached"].provider == "compose"
-        if plans.find_program("redis") is None:
+        if kinds.get("redis").find_program() is None:
             assert "docker compose failed" in fleet.missing["redis"]
         else:
             assert fleet.brokers["redis"].provider == "native"

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import psutil
 import pytest
@@ -23,14 +22,17 @@ from ipclab.brokers import (
     Fleet,
     acquire,
     native,
-    plans,
     probe,
     processes,
+    programs,
     state,
     up,
 )
+from ipclab.brokers.kinds.memcached import Memcached
+from ipclab.brokers.kinds.redis import Redis
 from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError
+from ipclab.host import ports
 from tests.support.servers import all_gone, answers, recorded, require_server
 
 DEADLINE_S = 60.0
@@ -234,7 +236,7 @@ def test_a_server_that_does_not_end_when_it_is_asked_is_killed(tmp_path: Path) -
         ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"],
         folder=tmp_path,
         log=tmp_path / "log",
-        env={"PATH": plans.search_path()},
+        env={"PATH": programs.search_path()},
     )
     try:
         wait_for(lambda: "ready" in (tmp_path / "log").read_text(), "it ignores what it is asked")
@@ -289,11 +291,11 @@ def test_an_interruption_in_the_middle_of_the_start_leaves_nothing(
 
 @pytest.mark.parametrize(
     ("module", "name", "nth"),
-    [(processes, "spawn", 1), (state, "create", 1), (plans, "plan", 1), (processes, "spawn", 2)],
+    [(processes, "spawn", 1), (state, "create", 1), (Memcached, "plan", 1), (processes, "spawn", 2)],
     ids=["keeper", "folder", "plan", "server"],
 )
 def test_an_interruption_at_a_step_of_the_start_leaves_nothing(
-    own_state: Path, module: ModuleType, name: str, nth: int, monkeypatch: pytest.MonkeyPatch
+    own_state: Path, module: object, name: str, nth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     require_server("memcached")
     done = getattr(module, name)
@@ -320,9 +322,9 @@ def test_a_port_that_was_taken_meanwhile_is_replaced(
     require_server(kind)
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         taken = somebody.getsockname()[1]
-        really_free = plans.free_port
+        really_free = ports.free_port
         offers = iter([taken])
-        monkeypatch.setattr(plans, "free_port", lambda: next(offers, None) or really_free())
+        monkeypatch.setattr(ports, "free_port", lambda: next(offers, None) or really_free())
         with acquire([kind], provider="native", install=False) as fleet:
             assert f":{taken}" not in fleet.brokers[kind].url
             assert answers(fleet.brokers[kind])
@@ -347,8 +349,7 @@ def test_one_server_that_fails_does_not_keep_the_others_from_starting(
     own_state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     require_server(*QUICK)
-    found = plans.find_program
-    monkeypatch.setattr(plans, "find_program", lambda k: shutil.which("false") if k == "redis" else found(k))
+    monkeypatch.setattr(Redis, "find_program", lambda _: shutil.which("false"))
     ready, failed = native.start(QUICK, owner=processes.this_process(), on_event=lambda _: None)
     try:
         assert set(ready) == {"memcached"}
@@ -360,7 +361,7 @@ def test_one_server_that_fails_does_not_keep_the_others_from_starting(
 def test_a_server_that_is_not_installed_is_missing_with_the_command_that_gets_it(
     own_state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plans, "find_program", lambda _: None)
+    monkeypatch.setattr(Memcached, "find_program", lambda _: None)
     with acquire(["memcached"], provider="native", install=False) as fleet:
         assert not fleet.brokers
         reason = fleet.missing["memcached"]

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import acquire, down, probe, processes, status, up
+from ipclab.brokers import acquire, down, processes, status, up
+from ipclab.brokers.kinds.redis import probe as redis_probe
 from tests.support.servers import all_gone, answers, recorded, require_server
 
 DEADLINE_S = 60.0
@@ -50,7 +51,7 @@ def test_a_lasting_redis_that_another_run_has_set_otherwise_is_not_measured(own_
     require_server("redis")
     lasting = up(["redis"], provider="native", install=False).brokers["redis"]
     try:
-        with probe.redis_client(lasting.url) as client:
+        with redis_probe.client(lasting.url) as client:
             client.config_set("appendonly", "yes")
         with acquire(["redis"], provider="native", install=False) as fleet:
             assert fleet.brokers["redis"].url != lasting.url

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import KINDS, Broker, Fleet, acquire, plans, probe, status
-from ipclab.brokers.url import VARIABLES
+from ipclab.brokers import KINDS, Broker, Fleet, acquire, kinds, probe, status
 from ipclab.errors import BrokerUnavailableError, UsageError
+from ipclab.host import ports
 
 UNUSABLE: dict[BrokerKind, str] = {
     "redis": "redis://:topsecret@127.0.0.1:{}/0",
@@ -28,7 +28,7 @@ def users_server(
     """Names a server of this kind in the environment, as its user would."""
 
     def name(kind: BrokerKind) -> Broker:
-        monkeypatch.setenv(VARIABLES[kind][0], native_fleet.brokers[kind].url)
+        monkeypatch.setenv(kinds.get(kind).variables[0], native_fleet.brokers[kind].url)
         return native_fleet.brokers[kind]
 
     return name
@@ -78,13 +78,13 @@ def test_a_wrong_password_is_one_clear_line_that_does_not_show_it(
 ) -> None:
     server = users_server(kind)
     right = urlsplit(server.url).password or ""
-    monkeypatch.setenv(VARIABLES[kind][0], server.url.replace(right, "topsecret"))
+    monkeypatch.setenv(kinds.get(kind).variables[0], server.url.replace(right, "topsecret"))
     with pytest.raises(BrokerUnavailableError) as caught:
         acquire([kind], install=False)
     message = str(caught.value)
     assert caught.value.exit_code == 4
     assert "refuses the login" in message
-    assert VARIABLES[kind][0] in message
+    assert kinds.get(kind).variables[0] in message
     assert "topsecret" not in message
     assert "\n" not in message
 
@@ -93,12 +93,12 @@ def test_a_wrong_password_is_one_clear_line_that_does_not_show_it(
 def test_a_server_that_is_not_there_is_an_error_and_no_other_provider_is_tried(
     own_state: Path, kind: BrokerKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLES[kind][0], UNUSABLE[kind].format(plans.free_port()))
+    monkeypatch.setenv(kinds.get(kind).variables[0], UNUSABLE[kind].format(ports.free_port()))
     with pytest.raises(BrokerUnavailableError) as caught:
         acquire([kind], install=False)
     message = str(caught.value)
     assert "refused" in message
-    assert VARIABLES[kind][0] in message
+    assert kinds.get(kind).variables[0] in message
     assert "topsecret" not in message
     assert "\n" not in message
 
@@ -131,7 +131,7 @@ def test_the_provider_can_be_chosen_for_each_broker(
 def test_the_status_names_a_server_that_does_not_answer(
     own_state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AMQP_URL", UNUSABLE["rabbitmq"].format(plans.free_port()))
+    monkeypatch.setenv("AMQP_URL", UNUSABLE["rabbitmq"].format(ports.free_port()))
     shown = next(s for s in status() if s.kind == "rabbitmq" and s.provider == "url")
     assert "refused" in shown.problem
     assert "topsecret" not in shown.masked_url + shown.problem

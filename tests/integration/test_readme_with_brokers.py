@@ -9,9 +9,8 @@ import msgspec
 import pytest
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import KINDS, plans
+from ipclab.brokers import KINDS, kinds
 from ipclab.brokers.install import command
-from ipclab.brokers.url import VARIABLES
 from ipclab.results.result import Result
 from tests.conftest import BrokerOf
 from tests.support.documents import README, commands
@@ -28,7 +27,7 @@ PRIVATE = [line for line in LINES if line.split()[1] in ("up", "status", "down")
 
 @pytest.mark.parametrize("line", [line for line in LINES if line not in PRIVATE])
 def test_a_command_that_needs_brokers_succeeds(line: str, broker_of: BrokerOf, tmp_path: Path) -> None:
-    urls = {VARIABLES[kind][0]: broker_of(kind).url for kind in brokers_of(line)}
+    urls = {kinds.get(kind).variables[0]: broker_of(kind).url for kind in brokers_of(line)}
     answer = Reader(tmp_path, urls).type(line)
     assert answer.returncode == 0, answer.stderr
     result = msgspec.json.decode((tmp_path / "results/latest/result.json").read_bytes(), type=Result)
@@ -42,10 +41,10 @@ def test_a_command_that_needs_brokers_succeeds(line: str, broker_of: BrokerOf, t
 
 
 def test_private_servers_are_started_used_and_ended_as_the_readme_says(tmp_path: Path) -> None:
-    absent: list[BrokerKind] = [kind for kind in KINDS if plans.find_program(kind) is None]
+    absent: list[BrokerKind] = [kind for kind in KINDS if kinds.get(kind).find_program() is None]
     if absent:
         unavailable(f"not installed: {', '.join(absent)}; get it by: {command(absent)}")
-    unset = {name: "" for names in VARIABLES.values() for name in names}
+    unset = dict.fromkeys(kinds.variables(), "")
     # No engine, so that 'down' ends what this test started and no containers of whoever runs it.
     reader = Reader(tmp_path, {**unset, "DOCKER_HOST": f"unix://{tmp_path}/no-engine"})
     assert [line.split()[1] for line in PRIVATE] == ["up", "status", "run", "down"]

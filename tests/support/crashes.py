@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from ipclab.backends.registry import Variant, channel_class
-from ipclab.brokers import Broker
+from ipclab.brokers import Broker, kinds
 from ipclab.faults.spec import FaultSpec
 from ipclab.trial.record import Safety, TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
 
 NAMESPACE = "ipclab:crash-test"
-GRACE_S = {"rabbitmq": 30.0, "redis": 6.0, "memcached": 6.0, None: 2.0}
+LOCAL_GRACE_S = 2.0
 
 
 def fault(words: str) -> FaultSpec:
@@ -41,7 +41,7 @@ def play(
             "fault": fault(words),
             "producers": min(2, channel.max_producers or 2),
             "consumers": min(2, channel.max_consumers or 2),
-            "grace_s": GRACE_S[channel.broker],
+            "grace_s": kinds.get(channel.broker).call_grace_s if channel.broker else LOCAL_GRACE_S,
             **settings,
         }
     )

@@ -37,7 +37,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "report": ("backends.base", "faults", "results", "trial.limit", "trial.record", "trial.spec"),
     "experiment": ("backends", "faults.spec", "host", "trial.spec", "trial.workloads"),
-    "environment": ("host", "results.result"),
+    "environment": ("brokers.kinds", "host", "results.result"),
     "lab": (
         "backends",
         "brokers",

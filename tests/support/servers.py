@@ -16,8 +16,8 @@ from ipclab.brokers import (
     ProviderName,
     acquire,
     install,
+    kinds,
     native,
-    plans,
     probe,
     processes,
     state,
@@ -50,9 +50,9 @@ def obtain_private(kind: BrokerKind, state_folder: Path) -> Fleet:
         return _obtain(kind, "native")
 
 
-def require_server(*kinds: BrokerKind) -> None:
+def require_server(*names: BrokerKind) -> None:
     """Skip, or with CI=true fail, where the program of one of these servers is not installed."""
-    absent = [kind for kind in kinds if plans.find_program(kind) is None]
+    absent = [kind for kind in names if kinds.get(kind).find_program() is None]
     if absent:
         unavailable(f"not installed: {', '.join(absent)}; get it by: {install.command(absent)}")
 
@@ -71,9 +71,8 @@ def _obtain(kind: BrokerKind, provider: str) -> Fleet:
 
 def forget_urls(monkeypatch: pytest.MonkeyPatch) -> None:
     """No URL of any server is in the environment any more."""
-    for variables in urls.VARIABLES.values():
-        for variable in variables:
-            monkeypatch.delenv(variable, raising=False)
+    for variable in kinds.variables():
+        monkeypatch.delenv(variable, raising=False)
 
 
 def list_queues(broker: Broker) -> list[str]:
@@ -114,7 +113,7 @@ def all_gone(these: list[ProcessId]) -> bool:
     return not any(processes.is_alive(process) for process in these)
 
 
-def answers(broker: Broker, within_s: float = probe.TIMEOUT_S) -> bool:
+def answers(broker: Broker, within_s: float = probe.PROBE_TIMEOUT_S) -> bool:
     """Whether a client is answered; on a busy machine that may take a while."""
     try:
         probe.version(broker.kind, broker.url, timeout_s=within_s)

@@ -15,7 +15,6 @@ KNOWN: frozenset[str] = frozenset(
         "claims.supervisor -> cli",
         "claims.supervisor prints",
         "circle: claims.base -> claims.bench -> claims.child",
-        "circle: brokers.compose -> brokers.plans -> brokers.state",
         "circle: trial.logged -> trial.worker",
         "faults.applicability -> trial.spec",
         "faults.inject -> trial.processes",

@@ -27,7 +27,8 @@ from typing import ClassVar, Literal
 
 from ipclab.host.start_methods import Context, StartMethod, context
 
-BrokerKind = Literal["redis", "rabbitmq", "memcached"]
+BrokerKind = str
+"""The name of a kind of server: one of ``ipclab.brokers.kinds.names()``, which packages may add to."""
 LossCause = Literal["consumer crash", "producer crash", "broker crash", "connection loss", "overload"]
 OptionValue = str | int
 Face = Literal["channel", "counter", "register", "lock"]

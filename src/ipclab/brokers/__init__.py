@@ -8,9 +8,11 @@
 ``up()``, ``down()`` and ``status()`` are for servers that outlive one run.
 """
 
-from ipclab.brokers.base import KINDS, PROVIDERS, Broker, ProviderName, Usage, mask
+from ipclab.brokers.base import PROVIDERS, Broker, ProviderName, Usage, mask
 from ipclab.brokers.fleet import Fleet, acquire, up
 from ipclab.brokers.inventory import Status, down, status
+from ipclab.brokers.kinds.registry import BUILT_IN as KINDS
+from ipclab.brokers.kinds.registry import names as kind_names
 
 __all__ = [
     "KINDS",
@@ -22,6 +24,7 @@ __all__ = [
     "Usage",
     "acquire",
     "down",
+    "kind_names",
     "mask",
     "status",
     "up",

@@ -11,7 +11,6 @@ from ipclab.backends.base import BrokerKind
 
 ProviderName = Literal["url", "compose", "native"]
 PROVIDERS: tuple[ProviderName, ...] = ("url", "compose", "native")
-KINDS: tuple[BrokerKind, ...] = ("redis", "rabbitmq", "memcached")
 SHUT_DOWN_WITHIN_S = 30.0
 EXECUTE_WITHIN_S = 60.0
 

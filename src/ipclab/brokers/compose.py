@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,39 +16,22 @@ from typing import TYPE_CHECKING, Any, cast
 import psutil
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import commands, engine, plans, probe, processes
-from ipclab.brokers.base import EXECUTE_WITHIN_S, KINDS, SHUT_DOWN_WITHIN_S, Broker, Usage
+from ipclab.brokers import commands, engine, kinds, probe, processes
+from ipclab.brokers.base import EXECUTE_WITHIN_S, SHUT_DOWN_WITHIN_S, Broker, Usage
+from ipclab.brokers.kinds.base import ComposeService
 from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError, IpclabError
+from ipclab.host import ports
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
 PROJECT = "ipclab"
-_PROJECT_LABEL = "com.docker.compose.project"
-OURS = "ipclab.compose-file"
-"""The label of every container and volume of ``compose.yaml``; another project may have the same name."""
 # Downloading the images is part of the first start.
 _UP_WITHIN_S = 900.0
-_DOWN_WITHIN_S = 60.0
 _READY_WITHIN_S = 60.0
 _POLL_S = 0.05
 _ATTEMPTS = 3
-_CONTAINER_PORTS: Mapping[BrokerKind, str] = {
-    "redis": "6379/tcp",
-    "rabbitmq": "5672/tcp",
-    "memcached": "11211/tcp",
-}
-_VARIABLES: Mapping[BrokerKind, tuple[str, ...]] = {
-    "redis": ("IPCLAB_REDIS_PORT",),
-    "rabbitmq": ("IPCLAB_RABBITMQ_PORT", "IPCLAB_RABBITMQ_MANAGEMENT_PORT"),
-    "memcached": ("IPCLAB_MEMCACHED_PORT",),
-}
-_URLS: Mapping[BrokerKind, str] = {
-    "redis": "redis://{}/0",
-    "rabbitmq": "amqp://guest:guest@{}/%2F",
-    "memcached": "memcached://{}",
-}
 
 
 class ComposeBroker(Broker):
@@ -65,7 +48,7 @@ class ComposeBroker(Broker):
             where=f"container {container.name}",
             started_at_s=_started_at_s(container),
         )
-        self.project: str = container.labels[_PROJECT_LABEL]
+        self.project: str = container.labels[engine.PROJECT_LABEL]
         self._host = host
         self._id: str = str(container.id)
         self._process = _process_here(container)
@@ -143,36 +126,36 @@ class ComposeBroker(Broker):
 
 
 def running(
-    host: str, kinds: Iterable[BrokerKind], project: str = PROJECT
+    host: str, names: Iterable[BrokerKind], project: str = PROJECT
 ) -> dict[BrokerKind, ComposeBroker]:
     """The brokers among the running containers of a project; one that does not answer is left out."""
     found: dict[BrokerKind, ComposeBroker] = {}
     for kind, container in _containers(host, project).items():
-        if kind in kinds:
+        if kind in names:
             with contextlib.suppress(BrokerUnavailableError):
                 found[kind] = ComposeBroker(kind, host, container, probe.version(kind, _url(kind, container)))
     return found
 
 
 def start(
-    host: str, kinds: Sequence[BrokerKind], project: str, on_event: Callable[[str], None]
+    host: str, wanted: Sequence[BrokerKind], project: str, on_event: Callable[[str], None]
 ) -> tuple[dict[BrokerKind, ComposeBroker], dict[BrokerKind, str]]:
     """`docker compose up --wait` for these services; those that answer, and for the others the reason.
 
     Where one fails, the others are tried alone. Whatever is raised, KeyboardInterrupt included, nothing that
     was started is left running.
     """
-    names = ", ".join(probe.NAMES[kind] for kind in kinds)
+    names = ", ".join(kinds.get(kind).title for kind in wanted)
     on_event(f"starting {names} with docker compose (the first time downloads the images)")
     failed: dict[BrokerKind, str] = {}
     ready: dict[BrokerKind, ComposeBroker] = {}
     try:
-        reason = _up(project, kinds)
+        reason = _up(project, wanted)
         if reason is not None:
-            failed = {kind: reason if len(kinds) == 1 else (_up(project, [kind]) or "") for kind in kinds}
+            failed = {kind: reason if len(wanted) == 1 else (_up(project, [kind]) or "") for kind in wanted}
             failed = {kind: why for kind, why in failed.items() if why}
         containers = _containers(host, project)
-        for kind in kinds:
+        for kind in wanted:
             if kind in failed:
                 continue
             try:
@@ -186,7 +169,7 @@ def start(
         if failed:
             remove(project, list(failed))
     except BaseException:
-        remove(project, kinds)
+        remove(project, wanted)
         raise
     return ready, failed
 
@@ -197,52 +180,34 @@ def strangers(host: str, *, by_name: bool = False) -> list[str]:
     ``by_name`` adds the volumes that only have a name of the project, which a start would take for its own.
     """
     with engine.client(host) as client:
-        mine: dict[str, str | list[str] | bool] = {"label": f"{_PROJECT_LABEL}={PROJECT}"}
+        mine: dict[str, str | list[str] | bool] = {"label": f"{engine.PROJECT_LABEL}={PROJECT}"}
         labels = {str(c.name): c.labels for c in client.containers.list(all=True, filters=mine)}
         labels |= {
             str(v.name): v.attrs.get("Labels") or {}
             for v in client.volumes.list()
-            if (v.attrs.get("Labels") or {}).get(_PROJECT_LABEL) == PROJECT
+            if (v.attrs.get("Labels") or {}).get(engine.PROJECT_LABEL) == PROJECT
             or (by_name and str(v.name).startswith(f"{PROJECT}_"))
         }
-    return sorted(name for name, its in labels.items() if OURS not in its)
+    return sorted(name for name, its in labels.items() if engine.OURS not in its)
 
 
 def remove(project: str, kinds: Sequence[BrokerKind]) -> None:
     """Remove these services and, with the last one, the network and the volumes of the project."""
-    engine.compose(project, "rm", "--force", "--stop", "--volumes", *kinds, timeout_s=_DOWN_WITHIN_S)
-    left = engine.compose(project, "ps", "--all", "--quiet", timeout_s=_DOWN_WITHIN_S)
+    engine.compose(project, "rm", "--force", "--stop", "--volumes", *kinds, timeout_s=engine.DOWN_WITHIN_S)
+    left = engine.compose(project, "ps", "--all", "--quiet", timeout_s=engine.DOWN_WITHIN_S)
     if left.returncode == 0 and not left.stdout.strip():
-        take_down(project)
+        engine.take_down(project)
 
 
-def take_down(project: str, *, within_s: float = _DOWN_WITHIN_S) -> bool:
-    """Remove the containers, the network and the volumes of a project, and return whether that could be done.
-
-    A volume is removed if it has the labels of the project and of the lab's compose file. One that only has
-    the name of such a volume belongs to somebody else and stays.
-    """
-    deadline = time.monotonic() + within_s
-    down = engine.compose(project, "down", "--timeout", "0", timeout_s=within_s)
-    if down.returncode != 0:
-        return False
-    labels = [f"--filter=label={label}" for label in (f"{_PROJECT_LABEL}={project}", OURS)]
-    volumes = engine.docker("volume", "ls", "--quiet", *labels, timeout_s=deadline - time.monotonic())
-    names = volumes.stdout.split()
-    if volumes.returncode == 0 and names:
-        volumes = engine.docker("volume", "rm", *names, timeout_s=deadline - time.monotonic())
-    return volumes.returncode == 0
-
-
-def _up(project: str, kinds: Sequence[BrokerKind]) -> str | None:
+def _up(project: str, wanted: Sequence[BrokerKind]) -> str | None:
     """Start services on free ports; None, or why it failed. A port taken meanwhile is replaced."""
     reason = ""
     for _ in range(_ATTEMPTS):
         env = dict(os.environ)
-        for variable in (name for kind in kinds for name in _VARIABLES[kind]):
+        for variable in (name for kind in wanted for name in _service(kind).variables):
             if not env.get(variable):
-                env[variable] = str(plans.free_port())
-        done = engine.compose(project, "up", "--detach", "--wait", *kinds, timeout_s=_UP_WITHIN_S, env=env)
+                env[variable] = str(ports.free_port())
+        done = engine.compose(project, "up", "--detach", "--wait", *wanted, timeout_s=_UP_WITHIN_S, env=env)
         if done.returncode == 0:
             return None
         reason = commands.last_line(done.stderr)
@@ -253,24 +218,35 @@ def _up(project: str, kinds: Sequence[BrokerKind]) -> str | None:
 
 def _containers(host: str, project: str) -> dict[BrokerKind, Container]:
     """The running containers of a project that publish the port of their broker."""
-    labels = [f"{_PROJECT_LABEL}={project}", "com.docker.compose.oneoff=False", OURS]
+    labels = [f"{engine.PROJECT_LABEL}={project}", "com.docker.compose.oneoff=False", engine.OURS]
     with engine.client(host) as client:
         listed = client.containers.list(filters={"label": labels, "status": "running"}, ignore_removed=True)
     return {
         kind: container
-        for kind in KINDS
+        for kind in served()
         for container in listed
         if container.labels.get("com.docker.compose.service") == kind
-        and container.ports.get(_CONTAINER_PORTS[kind])
+        and container.ports.get(_service(kind).port)
     }
 
 
+def served() -> list[BrokerKind]:
+    """Return the kinds that have a service in ``compose.yaml``, which only built-in ones can have."""
+    return [name for name in kinds.BUILT_IN if kinds.get(name).service is not None]
+
+
+def _service(kind: BrokerKind) -> ComposeService:
+    service = kinds.get(kind).service
+    assert service is not None, f"compose.yaml has no service {kind}"
+    return service
+
+
 def _url(kind: BrokerKind, container: Container) -> str:
-    published = (container.ports[_CONTAINER_PORTS[kind]] or [{}])[0]
+    published = (container.ports[_service(kind).port] or [{}])[0]
     address = published["HostIp"]
     if address in {"", "0.0.0.0", "::"}:
         address = "127.0.0.1"
-    return _URLS[kind].format(f"{address}:{published['HostPort']}")
+    return _service(kind).url.format(f"{address}:{published['HostPort']}")
 
 
 def _started_at_s(container: Container) -> float:

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _ANSWER_WITHIN_S = 10.0
+DOWN_WITHIN_S = 60.0
+OURS = "ipclab.compose-file"
+"""The label of every container and volume of ``compose.yaml``; another project may have the same name."""
+PROJECT_LABEL = "com.docker.compose.project"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -81,6 +86,24 @@ def docker(
 ) -> subprocess.CompletedProcess[str]:
     """Run the docker command with these arguments; its output is captured, not shown."""
     return commands.run(["docker", *arguments], timeout_s=max(timeout_s, 0.0), env=env)
+
+
+def take_down(project: str, *, within_s: float = DOWN_WITHIN_S) -> bool:
+    """Remove the containers, the network and the volumes of a project, and return whether that could be done.
+
+    A volume is removed if it has the labels of the project and of the lab's compose file. One that only has
+    the name of such a volume belongs to somebody else and stays.
+    """
+    deadline = time.monotonic() + within_s
+    down = compose(project, "down", "--timeout", "0", timeout_s=within_s)
+    if down.returncode != 0:
+        return False
+    labels = [f"--filter=label={label}" for label in (f"{PROJECT_LABEL}={project}", OURS)]
+    volumes = docker("volume", "ls", "--quiet", *labels, timeout_s=deadline - time.monotonic())
+    names = volumes.stdout.split()
+    if volumes.returncode == 0 and names:
+        volumes = docker("volume", "rm", *names, timeout_s=deadline - time.monotonic())
+    return volumes.returncode == 0
 
 
 def _host_of_context() -> str:

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Self
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import compose, engine, keeper, native, plans, probe, processes, settings, state, url
+from ipclab.brokers import compose, engine, keeper, kinds, native, processes, settings, state, url
 from ipclab.brokers import install as packages
-from ipclab.brokers.base import KINDS, Broker, ProviderName
+from ipclab.brokers.base import Broker, ProviderName
 from ipclab.errors import BrokerUnavailableError
 from ipclab.host.interruptions import ending_blocked
 
@@ -84,7 +84,7 @@ class Fleet:
 
 
 def acquire(
-    kinds: Sequence[BrokerKind],
+    names: Sequence[BrokerKind],
     *,
     provider: Provider = None,
     install: bool | None = None,
@@ -101,7 +101,7 @@ def acquire(
     fleet = Fleet()
     try:
         state.sweep()
-        _Search(fleet, provider, install, on_event, lasting=False).gather(kinds)
+        _Search(fleet, provider, install, on_event, lasting=False).gather(names)
     except BaseException:
         fleet.close()
         raise
@@ -109,7 +109,7 @@ def acquire(
 
 
 def up(
-    kinds: Sequence[BrokerKind] = KINDS,
+    names: Sequence[BrokerKind] | None = None,
     *,
     provider: Provider = None,
     install: bool | None = None,
@@ -126,7 +126,7 @@ def up(
                 and not state.is_running(record)
             ):
                 state.end(folder, record)
-        _Search(fleet, provider, install, on_event, lasting=True).gather(kinds)
+        _Search(fleet, provider, install, on_event, lasting=True).gather(names or kinds.usable())
     except BaseException:
         fleet.close()
         raise
@@ -149,32 +149,39 @@ class _Search:
         self._lasting = lasting
         self._reasons: dict[BrokerKind, list[str]] = {}
 
-    def gather(self, kinds: Sequence[BrokerKind]) -> None:
-        wanted = [kind for kind in KINDS if kind in kinds]
+    def gather(self, names: Sequence[BrokerKind]) -> None:
+        wanted = [kind for kind in kinds.names() if kind in names]
         self._reasons = {kind: [] for kind in wanted}
         self._from_urls(self._still(wanted, "url"))
-        host = self._engine(self._still(wanted, "compose"))
+        in_compose = self._with_service(wanted)
+        host = self._engine(self._still(in_compose, "compose"))
         if host is not None:
-            self._take(self._as_started(compose.running(host, self._still(wanted, "compose"))))
+            self._take(self._as_started(compose.running(host, self._still(in_compose, "compose"))))
         already = native.running()
         still = self._still(wanted, "native")
         self._take(self._as_started({kind: already[kind] for kind in still if kind in already}))
         if host is not None:
-            self._from_compose(host, self._still(wanted, "compose"))
+            self._from_compose(host, self._still(in_compose, "compose"))
         self._from_native(self._still(wanted, "native"))
         for kind in self._still(wanted, None):
             self._fleet.missing[kind] = self._explain(kind)
+
+    def _with_service(self, names: Sequence[BrokerKind]) -> list[BrokerKind]:
+        """Return those that compose.yaml has a service for; the others are told why not."""
+        without = [kind for kind in self._still(names, "compose") if kind not in compose.served()]
+        self._fail("compose", dict.fromkeys(without, "compose.yaml has no service for it"))
+        return [kind for kind in names if kind not in without]
 
     def _forced(self, kind: BrokerKind) -> ProviderName | None:
         if self._provider is None or isinstance(self._provider, str):
             return self._provider
         return self._provider.get(kind)
 
-    def _still(self, kinds: Sequence[BrokerKind], provider: ProviderName | None) -> list[BrokerKind]:
+    def _still(self, names: Sequence[BrokerKind], provider: ProviderName | None) -> list[BrokerKind]:
         """The kinds that have no broker yet and for which this provider may be tried."""
         return [
             kind
-            for kind in kinds
+            for kind in names
             if kind not in self._fleet.brokers
             and (provider is None or self._forced(kind) in {None, provider})
         ]
@@ -187,7 +194,7 @@ class _Search:
             self._fleet.brokers[kind] = broker
             if self._reasons[kind]:
                 self._fleet.passed_over[kind] = "; ".join(self._reasons[kind])
-            self._on_event(f"using {probe.NAMES[kind]} {broker.version} at {broker.masked_url}")
+            self._on_event(f"using {kinds.get(kind).title} {broker.version} at {broker.masked_url}")
 
     def _as_started(self, found: Mapping[BrokerKind, Broker]) -> dict[BrokerKind, Broker]:
         """Those that nobody has set otherwise: a run that was killed in such a trial, or is in one just now,
@@ -198,67 +205,69 @@ class _Search:
                 del kept[kind]
                 reason = f"another run has set {changed}; 'ipclab down' ends it"
                 self._reasons[kind].append(f"{broker.provider}: {reason}")
-                self._on_event(f"not using {probe.NAMES[kind]} at {broker.masked_url}: {reason}")
+                self._on_event(f"not using {kinds.get(kind).title} at {broker.masked_url}: {reason}")
         return kept
 
     def _fail(self, provider: ProviderName, failed: Mapping[BrokerKind, str]) -> None:
         """Keep the reasons and go on, unless this provider was asked for by name."""
         for kind, reason in failed.items():
             if self._forced(kind) == provider:
-                raise BrokerUnavailableError(f"no {probe.NAMES[kind]} by the provider {provider}: {reason}")
+                title = kinds.get(kind).title
+                raise BrokerUnavailableError(f"no {title} by the provider {provider}: {reason}")
             self._reasons[kind].append(f"{provider}: {reason}")
 
-    def _from_urls(self, kinds: Sequence[BrokerKind]) -> None:
-        for kind in kinds:
+    def _from_urls(self, names: Sequence[BrokerKind]) -> None:
+        for kind in names:
             broker = url.connect(kind)
             if broker is not None:
                 self._take({kind: broker})
             elif self._forced(kind) == "url":
-                self._reasons[kind].append(f"url: {' or '.join(url.VARIABLES[kind])} is not set")
+                self._reasons[kind].append(f"url: {' or '.join(kinds.get(kind).variables)} is not set")
 
-    def _engine(self, kinds: Sequence[BrokerKind]) -> str | None:
-        if kinds:
+    def _engine(self, names: Sequence[BrokerKind]) -> str | None:
+        if names:
             try:
                 return engine.find()
             except BrokerUnavailableError as error:
-                self._fail("compose", dict.fromkeys(kinds, str(error)))
+                self._fail("compose", dict.fromkeys(names, str(error)))
         return None
 
-    def _from_compose(self, host: str, kinds: Sequence[BrokerKind]) -> None:
-        if not kinds:
+    def _from_compose(self, host: str, names: Sequence[BrokerKind]) -> None:
+        if not names:
             return
         project = compose.PROJECT
         if self._lasting and (others := compose.strangers(host, by_name=True)):
             reason = f"another compose project is called {project} ({', '.join(others)})"
-            self._fail("compose", dict.fromkeys(kinds, reason))
+            self._fail("compose", dict.fromkeys(names, reason))
             return
         if not self._lasting:
             record = state.ComposeRecord(
-                f"ipclab-{os.urandom(4).hex()}", processes.this_process(), tuple(kinds)
+                f"ipclab-{os.urandom(4).hex()}", processes.this_process(), tuple(names)
             )
             project = record.project
             with ending_blocked():
                 self._fleet._note(state.create("compose", record))
             self._fleet._guard()
-        ready, failed = compose.start(host, kinds, project, self._on_event)
+        ready, failed = compose.start(host, names, project, self._on_event)
         # The project of a run is taken down whole; of the lasting one, only what was added now.
         self._take(ready, started=self._lasting)
         for kind, reason in failed.items():
-            self._on_event(f"{probe.NAMES[kind]}: {reason}")
+            self._on_event(f"{kinds.get(kind).title}: {reason}")
         self._fail("compose", failed)
 
-    def _from_native(self, kinds: Sequence[BrokerKind]) -> None:
-        absent = [kind for kind in kinds if plans.find_program(kind) is None]
-        if absent and packages.is_possible(asked=self._may_install):
-            self._on_event(f"installing {' '.join(packages.PACKAGES[kind] for kind in absent)}")
+    def _from_native(self, names: Sequence[BrokerKind]) -> None:
+        absent = [kind for kind in names if kinds.get(kind).find_program() is None]
+        packaged = [kind for kind in absent if kinds.get(kind).package]
+        if packaged and packages.is_possible(asked=self._may_install):
+            self._on_event(f"installing {' '.join(packages.packages(packaged))}")
             try:
-                packages.install(absent)
+                packages.install(packaged)
             except BrokerUnavailableError as error:
-                for kind in absent:
+                for kind in packaged:
                     self._reasons[kind].append(f"install: {error}")
-        present = [kind for kind in kinds if plans.find_program(kind) is not None]
-        for kind in set(kinds) - set(present):
-            self._reasons[kind].append(f"native: {plans.PROGRAMS[kind]} is not installed")
+        present = [kind for kind in names if kinds.get(kind).find_program() is not None]
+        for kind in set(names) - set(present):
+            self._reasons[kind].append(f"native: {kinds.get(kind).program or kind} is not installed")
         if not present:
             return
         self._fleet._guard()
@@ -270,8 +279,12 @@ class _Search:
         self._fail("native", failed)
 
     def _explain(self, kind: BrokerKind) -> str:
-        variable = url.VARIABLES[kind][0]
-        return (
-            f"no {probe.NAMES[kind]} ({'; '.join(self._reasons[kind])}). "
-            f"To get one: {packages.command([kind])}, or start a Docker engine, or set {variable}"
-        )
+        of = kinds.get(kind)
+        ways = [packages.command([kind])]
+        if of.service is not None:
+            ways.append("start a Docker engine")
+        if of.variables:
+            ways.append(f"set {of.variables[0]}")
+        advice = ", or ".join(way for way in ways if way)
+        found = f"no {of.title} ({'; '.join(self._reasons[kind])})"
+        return f"{found}. To get one: {advice}" if advice else found

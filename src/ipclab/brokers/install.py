@@ -8,17 +8,13 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers.plans import search_path
+from ipclab.brokers import kinds
+from ipclab.brokers.programs import search_path
 from ipclab.errors import BrokerUnavailableError
 
-PACKAGES: Mapping[BrokerKind, str] = {
-    "redis": "redis-server",
-    "rabbitmq": "rabbitmq-server",
-    "memcached": "memcached",
-}
 _WITHIN_S = 900.0
 
 # A package of a server starts it on its default port. A policy that answers 101 ("not allowed") keeps it
@@ -48,14 +44,18 @@ fi
 """
 
 
-def command(kinds: Sequence[BrokerKind]) -> str:
-    """What the user can type to get these servers, on this system as far as it is known."""
-    packages = " ".join(PACKAGES[kind] for kind in kinds)
+def packages(names: Sequence[BrokerKind]) -> list[str]:
+    """Return the Debian packages of these kinds, without those that have none."""
+    return [package for name in names if (package := kinds.get(name).package)]
+
+
+def command(names: Sequence[BrokerKind]) -> str:
+    """Return what the user can type to get these servers, on this system; empty where no package has them."""
+    found = packages(names)
     if sys.platform == "darwin":
-        return "brew install " + " ".join(
-            {"redis-server": "redis", "rabbitmq-server": "rabbitmq"}.get(p, p) for p in packages.split()
-        )
-    return f"sudo apt-get install {packages}"
+        found = [of.formula or of.package for of in map(kinds.get, names) if of.formula or of.package]
+    installer = "brew install" if sys.platform == "darwin" else "sudo apt-get install"
+    return f"{installer} {' '.join(found)}" if found else ""
 
 
 def is_debian() -> bool:
@@ -75,26 +75,24 @@ def is_possible(*, asked: bool | None) -> bool:
     return os.geteuid() == 0 or (asked is True and shutil.which("sudo") is not None)
 
 
-def install(kinds: Sequence[BrokerKind]) -> None:
+def install(names: Sequence[BrokerKind]) -> None:
     """Install the packages of these servers; takes a minute or two, and asks sudo where not root.
 
     Raises BrokerUnavailableError where apt-get fails.
     """
-    packages = [PACKAGES[kind] for kind in kinds]
+    wanted = packages(names)
     sudo = [] if os.geteuid() == 0 else ["sudo", *([] if sys.stdin.isatty() else ["-n"]), "--"]
-    argv = [*sudo, "sh", "-c", SCRIPT, "ipclab-install", *packages]
+    argv = [*sudo, "sh", "-c", SCRIPT, "ipclab-install", *wanted]
     try:
         returncode, errors_text = _run(argv)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BrokerUnavailableError(
-            f"the packages {' '.join(packages)} were not installed: {error}"
-        ) from None
+        raise BrokerUnavailableError(f"the packages {' '.join(wanted)} were not installed: {error}") from None
     if returncode != 0:
         lines = [line for line in errors_text.splitlines() if line.strip()]
         errors = (
             [line for line in lines if line.startswith(("E:", "sudo:"))] or lines[-1:] or ["no reason given"]
         )
-        raise BrokerUnavailableError(f"apt-get could not install {' '.join(packages)}: {errors[0]}")
+        raise BrokerUnavailableError(f"apt-get could not install {' '.join(wanted)}: {errors[0]}")
 
 
 def _run(argv: Sequence[str]) -> tuple[int, str]:

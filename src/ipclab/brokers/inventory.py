@@ -7,8 +7,8 @@ import dataclasses
 from dataclasses import dataclass
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import compose, engine, native, state, url
-from ipclab.brokers.base import KINDS, Broker, ProviderName, mask
+from ipclab.brokers import compose, engine, kinds, native, state, url
+from ipclab.brokers.base import Broker, ProviderName, mask
 from ipclab.errors import BrokerUnavailableError, IpclabError
 
 
@@ -68,7 +68,7 @@ def _take_down_lasting_project(runs: bool) -> None:
                 "is not ipclab's: take out what is not wanted by 'docker compose rm'"
             )
         return
-    if not compose.take_down(compose.PROJECT):
+    if not engine.take_down(compose.PROJECT):
         raise IpclabError(f"docker compose could not take down the project {compose.PROJECT}")
 
 
@@ -88,7 +88,7 @@ def _swept(record: state.Record) -> list[Status]:
 def status() -> list[Status]:
     """Every broker that a run would find, and those that runs hold for themselves. Starts nothing."""
     found: list[Status] = []
-    for kind in KINDS:
+    for kind in kinds.names():
         try:
             broker = url.connect(kind)
         except IpclabError as error:
@@ -104,7 +104,8 @@ def status() -> list[Status]:
     with contextlib.suppress(BrokerUnavailableError):
         host = engine.find()
         for project, holder in holders.items():
-            found += [_status(broker, holder) for broker in compose.running(host, KINDS, project).values()]
+            running = compose.running(host, compose.served(), project)
+            found += [_status(broker, holder) for broker in running.values()]
     for folder, record in records:
         if isinstance(record, state.NativeRecord) and state.is_running(record):
             holder = record.owner.pid if record.owner else None

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import commands, plans, probe, processes, state
+from ipclab.brokers import commands, kinds, probe, processes, state
 from ipclab.brokers.base import EXECUTE_WITHIN_S, SHUT_DOWN_WITHIN_S, Broker, Usage
 from ipclab.brokers.processes import ProcessId
 from ipclab.brokers.state import NativeRecord
@@ -81,7 +81,7 @@ class NativeBroker(Broker):
         )
         if done.returncode != 0:
             reason = commands.last_line(done.stderr or done.stdout)
-            raise IpclabError(f"{command[0]} failed beside {probe.NAMES[self.kind]}: {reason}")
+            raise IpclabError(f"{command[0]} failed beside {kinds.get(self.kind).title}: {reason}")
         return done.stdout
 
     def stop(self) -> None:
@@ -98,7 +98,7 @@ class _Starting:
 
 
 def start(
-    kinds: Iterable[BrokerKind],
+    wanted: Iterable[BrokerKind],
     *,
     owner: ProcessId | None,
     on_event: Callable[[str], None],
@@ -114,12 +114,13 @@ def start(
     failed: dict[BrokerKind, str] = {}
     starting: list[_Starting] = []
     try:
-        for kind in kinds:
-            program = plans.find_program(kind)
+        for kind in wanted:
+            of = kinds.get(kind)
+            program = of.find_program()
             if program is None:
-                failed[kind] = f"{plans.PROGRAMS[kind]} is not installed"
+                failed[kind] = f"{of.program} is not installed"
                 continue
-            on_event(f"starting a private {probe.NAMES[kind]} ({program})")
+            on_event(f"starting a private {of.title} ({program})")
             with ending_blocked():
                 starting.append(_begin(kind, program, owner, on_record))
         for server in starting:
@@ -161,7 +162,7 @@ def _begin(
 
 
 def _try_a_port(server: _Starting) -> None:
-    plan = plans.plan(server.kind, server.program, server.folder)
+    plan = kinds.get(server.kind).plan(server.program, server.folder)
     planned = NativeRecord(
         server.kind, plan.url, server.record.owner, started_at_s=time.time(), launches=plan.launches
     )
@@ -215,31 +216,23 @@ def _launch(
 
 def _wait_until_ready(folder: Path, record: NativeRecord) -> str:
     """The version, once the server answers its client. Raises BrokerUnavailableError where it never does."""
-    name = probe.NAMES[record.kind]
+    of = kinds.get(record.kind)
     deadline = time.monotonic() + START_WITHIN_S
     last: BrokerUnavailableError | None = None
     while time.monotonic() < deadline:
         if not all(processes.is_alive(process) for process in record.processes):
-            raise BrokerUnavailableError(f"{name} ended while it started: {_tail(folder)}")
+            raise BrokerUnavailableError(f"{of.title} ended while it started: {_tail(folder)}")
         if probe.port_open(record.url):
             try:
                 version = probe.version(record.kind, record.url, timeout_s=_PROBE_S)
-                _check_that_it_is_ours(record)
+                of.confirm_identity(record.url, record.processes[-1].pid)
                 return version
             except BrokerUnavailableError as error:
                 last = error
         time.sleep(_POLL_S)
     raise BrokerUnavailableError(
-        f"{name} was started and did not get ready within {START_WITHIN_S:g} s: {last or _tail(folder)}"
+        f"{of.title} was started and did not get ready within {START_WITHIN_S:g} s: {last or _tail(folder)}"
     )
-
-
-def _check_that_it_is_ours(record: NativeRecord) -> None:
-    """A password proves it for the others."""
-    if record.kind == "memcached":
-        pid = int(probe.memcached_stats(record.url)[b"pid"])
-        if pid != record.processes[-1].pid:
-            raise BrokerUnavailableError(f"another memcached answers at {record.url}: address in use")
 
 
 def _port_was_taken(folder: Path) -> bool:

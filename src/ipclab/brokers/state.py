@@ -22,7 +22,8 @@ from pathlib import Path
 import msgspec
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import processes
+from ipclab.brokers import engine, processes
+from ipclab.brokers.kinds.base import Launch
 from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError
 from ipclab.host import identity
@@ -34,13 +35,6 @@ END_WITHIN_S = 60.0
 _UNBORN = ".new-"
 _UNBORN_AT_MOST_S = 600.0
 """A folder gets its record within milliseconds; one without it for so long is of a lab that was killed."""
-
-
-class Launch(msgspec.Struct, frozen=True):
-    """How to start one process of a server: its command line, and its whole environment."""
-
-    argv: tuple[str, ...]
-    env: dict[str, str]
 
 
 class NativeRecord(msgspec.Struct, frozen=True, tag="native"):
@@ -177,11 +171,8 @@ def end(folder: Path, record: Record, *, within_s: float = END_WITHIN_S) -> bool
     if isinstance(record, NativeRecord):
         if not processes.end(record.processes, folder):
             return False
-    else:
-        from ipclab.brokers import compose
-
-        if not compose.take_down(record.project, within_s=within_s):
-            return False  # the engine does not answer
+    elif not engine.take_down(record.project, within_s=within_s):
+        return False  # the engine does not answer
     remove(folder)
     return True
 

@@ -5,28 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import probe
+from ipclab.brokers import kinds, probe
 from ipclab.brokers.base import EXECUTE_WITHIN_S, Broker, Usage
 from ipclab.errors import BrokerUnavailableError, UsageError
 
-VARIABLES: Mapping[BrokerKind, tuple[str, ...]] = {
-    "redis": ("REDIS_URL",),
-    "rabbitmq": ("RABBITMQ_URL", "AMQP_URL"),
-    "memcached": ("MEMCACHED_URL",),
-}
-_SCHEMES: Mapping[BrokerKind, tuple[str, ...]] = {
-    "redis": ("redis", "rediss", "unix"),
-    "rabbitmq": ("amqp", "amqps"),
-    "memcached": ("memcached",),
-}
-_EXAMPLES: Mapping[BrokerKind, str] = {
-    "redis": "redis://:password@host:6379/0",
-    "rabbitmq": "amqp://user:password@host:5672/%2F",
-    "memcached": "memcached://host:11211",
-}
 _ALIVE_WITHIN_S = 2.0
 
 
@@ -86,13 +70,16 @@ def find(kind: BrokerKind, environ: Mapping[str, str] | None = None) -> tuple[st
     ``host:port`` will do for memcached. Raises UsageError, without the password, for what is no such URL.
     """
     environ = os.environ if environ is None else environ
-    for variable in VARIABLES[kind]:
+    of = kinds.get(kind)
+    for variable in of.variables:
         value = environ.get(variable, "").strip()
         if value:
-            if kind == "memcached" and "://" not in value:
-                value = f"memcached://{value}"
-            _check(kind, variable, value)
-            return variable, value
+            url = of.canonical(value)
+            try:
+                of.check_url(url)
+            except UsageError as error:
+                raise UsageError(f"{variable}: {error}") from None
+            return variable, url
     return None
 
 
@@ -111,20 +98,3 @@ def connect(kind: BrokerKind) -> UrlBroker | None:
         advice = "correct" if isinstance(error, probe.LoginRefusedError) else "start it, or correct or unset"
         raise BrokerUnavailableError(f"{error}; {advice} {variable}") from None
     return UrlBroker(kind, url, version, variable)
-
-
-def _check(kind: BrokerKind, variable: str, url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in _SCHEMES[kind] and (bool(parts.hostname) or parts.scheme == "unix")
-        usable = usable and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise UsageError(
-            # Where the password is in it cannot be told, so nothing of it is shown.
-            f"{variable} is no {probe.NAMES[kind]} URL; one looks like {_EXAMPLES[kind]}"
-            " (a special character of a password is written as %XX)"
-        )
-    if kind == "memcached" and "@" in parts.netloc:
-        raise UsageError(f"{variable}: the memcached client cannot log in; leave out user and password")

@@ -83,21 +83,20 @@ class _Brokers:
         if not self._needs:
             return self
         # Costs half a second, which a run without brokers need not wait for.
-        from ipclab.brokers import KINDS, acquire
-        from ipclab.brokers.url import VARIABLES
+        from ipclab.brokers import acquire, kinds
 
-        kinds = [kind for kind in KINDS if kind in self._needs]
+        needed = [kind for kind in kinds.names() if kind in self._needs]
         try:
             self._fleet = acquire(
-                kinds, provider=self._provider, install=self._install, on_event=self._on_event
+                needed, provider=self._provider, install=self._install, on_event=self._on_event
             )
         except BrokerUnavailableError as error:
             # One that fails although it was named or forced leaves none of them; the other claims can go on.
-            self.missing = dict.fromkeys(kinds, str(error))
+            self.missing = dict.fromkeys(needed, str(error))
             return self
         self.missing = {**self._fleet.missing}
         for kind, broker in self._fleet.brokers.items():
-            self.environ[VARIABLES[kind][0]] = broker.url
+            self.environ[kinds.get(kind).variables[0]] = broker.url
             self.described[kind] = f"{broker.version} ({broker.provider})"
         return self
 

@@ -15,7 +15,7 @@ def doctor() -> int:
     Exit code 3 where the clocks of two processes do not agree.
     """
     from ipclab import environment
-    from ipclab.brokers import KINDS
+    from ipclab.brokers import kind_names
     from ipclab.brokers.outlook import outlook
     from ipclab.host import clock
     from ipclab.host import start_methods as startmethod
@@ -33,7 +33,7 @@ def doctor() -> int:
         ["start method", found.start_method],
         ["clock", f"two processes agree within {test.offset_bound_ns / 1000:.0f} µs, step {test.step_ns} ns"],
         *[[f"library {name}", version] for name, version in found.libraries.items()],
-        *[[kind, outlook(kind)] for kind in KINDS],
+        *[[kind, outlook(kind)] for kind in kind_names()],
     ]
     put(table(["", "here"], rows))
     return 0

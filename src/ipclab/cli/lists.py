@@ -47,7 +47,7 @@ def backends() -> None:
     from ipclab.backends import registry
     from ipclab.backends.base import Site
     from ipclab.backends.registry import Variant
-    from ipclab.brokers import KINDS
+    from ipclab.brokers import kind_names
     from ipclab.brokers.outlook import outlook
 
     site = Site(namespace="ipclab:list")
@@ -85,7 +85,7 @@ def backends() -> None:
         rows += [[name, option.name, _values(option), str(option.default), option.help] for option in options]
     put(table(["option of", "name", "values", "default", "meaning"], rows))
     put()
-    put(table(["broker", "here"], [[kind, outlook(kind)] for kind in KINDS]))
+    put(table(["broker", "here"], [[kind, outlook(kind)] for kind in kind_names()]))
 
 
 def _shared(face: Face, name: str) -> list[str]:

@@ -13,18 +13,28 @@ from ipclab.cli.tables import table
 if TYPE_CHECKING:
     from ipclab.brokers import Status
 
-KIND = click.Choice(["redis", "rabbitmq", "memcached"])
+
+def _known(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the kinds that were named. They are looked up when one is named, not for ``--help``."""
+    from ipclab.brokers import kind_names
+
+    for kind in value:
+        if kind not in kind_names():
+            raise click.BadParameter(
+                f"{kind!r} is not one of {', '.join(map(repr, kind_names()))}.", ctx, param
+            )
+    return value
 
 
 @click.command()
-@click.argument("kinds", type=KIND, nargs=-1)
+@click.argument("kinds", nargs=-1, callback=_known)
 @provider_options
 def up(kinds: tuple[Any, ...], provider: Any, install: bool | None) -> int:
     """Start the brokers KINDS (default: all) and leave them running for later runs."""
     from ipclab import brokers
     from ipclab.errors import BrokerUnavailableError
 
-    fleet = brokers.up(kinds or brokers.KINDS, provider=provider, install=install, on_event=say)
+    fleet = brokers.up(kinds or None, provider=provider, install=install, on_event=say)
     put(_status_table(brokers.status()))
     if fleet.missing:
         raise BrokerUnavailableError("; ".join(fleet.missing.values()))

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ipclab.brokers import KINDS, compose, engine, plans
+from ipclab.brokers import KINDS, engine
+from ipclab.brokers.kinds.redis.trial_settings import SETTINGS_FILE
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +60,9 @@ def test_every_container_and_volume_can_be_told_from_those_of_another_project(
     project: dict[str, Any],
 ) -> None:
     for thing in (*project["services"].values(), *project["volumes"].values()):
-        assert thing["labels"] == [f"{compose.OURS}=1"]
+        assert thing["labels"] == [f"{engine.OURS}=1"]
 
 
 def test_what_a_trial_sets_redis_to_is_read_last_from_its_data_folder(project: dict[str, Any]) -> None:
     words = shlex.split(project["services"]["redis"]["command"])
-    assert words[-2:] == ["--include", f"/data/{plans.SETTINGS_FILE.replace('.conf', '*.conf')}"]
+    assert words[-2:] == ["--include", f"/data/{SETTINGS_FILE.replace('.conf', '*.conf')}"]

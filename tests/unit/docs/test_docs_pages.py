@@ -10,7 +10,7 @@ import pytest
 
 import ipclab
 from ipclab import experiment
-from ipclab.brokers.url import VARIABLES
+from ipclab.brokers import kinds
 from ipclab.report import columns
 from ipclab.results import units, verdict
 from ipclab.trial.record import Limit
@@ -145,9 +145,8 @@ def test_every_mark_of_a_cell_is_explained() -> None:
 
 
 def test_every_variable_that_names_a_server_is_in_the_readme() -> None:
-    for names in VARIABLES.values():
-        for name in names:
-            assert f"`{name}`" in ENGLISH or f"export {name}=" in ENGLISH, name
+    for name in kinds.variables():
+        assert f"`{name}`" in ENGLISH or f"export {name}=" in ENGLISH, name
 
 
 def test_every_variable_that_moves_a_port_is_in_the_readme() -> None:

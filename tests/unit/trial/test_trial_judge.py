@@ -12,7 +12,7 @@ import pytest
 
 from ipclab.backends.base import Guarantees, Site
 from ipclab.backends.registry import Variant
-from ipclab.backends.server_settings import under
+from ipclab.brokers.kinds.redis.trial_settings import under
 from ipclab.checks.breach import Breach, texts
 from ipclab.checks.verify import check
 from ipclab.history import ProcessLog

@@ -17,8 +17,6 @@ from ipclab.faults.proxy.rules import Direction, Mode
 from ipclab.host.interruptions import ending_blocked, sigint_blocked
 from ipclab.host.start_methods import StartMethod, context
 
-PLAIN_PORTS = {"redis": 6379, "amqp": 5672, "memcached": 11211}
-"""By scheme, of the addresses that a proxy can stand before, as nothing checks whose they are."""
 _START_WITHIN_S = 60.0
 _ANSWER_WITHIN_S = 30.0
 

@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from ipclab.backends.base import Site
+from ipclab.brokers import kinds
 from ipclab.brokers.base import Broker
 from ipclab.errors import ChannelError
-from ipclab.faults.proxy.handle import PLAIN_PORTS, Proxy, url_through
+from ipclab.faults.proxy.handle import Proxy, url_through
 from ipclab.history.log import FaultLog, ProcessLog
 from ipclab.host.interruptions import ending_blocked
 from ipclab.trial.client.child import PATIENCE_S, Child
@@ -85,11 +85,11 @@ class Bench:
     def proxy(self) -> tuple[Proxy, str]:
         """A proxy before the broker, and the broker's address by way of it; the others of the broker do not
         come by it."""
-        parts = urlsplit(self.url)
+        assert self.broker is not None
+        host, port = kinds.get(self.broker.kind).address(self.url)
+        assert host is not None
         with ending_blocked():
-            proxy = Proxy(
-                parts.hostname or "127.0.0.1", parts.port or PLAIN_PORTS[parts.scheme], self.site.start_method
-            )
+            proxy = Proxy(host, port, self.site.start_method)
             self.at_end(proxy.close)
         return proxy, url_through(self.url, proxy.port)
 

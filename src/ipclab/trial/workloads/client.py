@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ipclab.brokers import kinds
 from ipclab.checks.breach import Breach
 from ipclab.checks.timeline import draw
 from ipclab.checks.verdict import Verdict
 from ipclab.checks.verify import check
 from ipclab.errors import UnknownNameError, UsageError
-from ipclab.faults.proxy.handle import PLAIN_PORTS
 from ipclab.history import Header, History, merge, read
 from ipclab.history.format import VERSION
 from ipclab.trial.client import SCENARIOS, Scenario
@@ -75,8 +75,8 @@ def _refusal(scenario: Scenario, stage: Stage) -> str:
             f"{scenario.name} pauses the server, and the lab did not start the one at {broker.masked_url}; "
             f"choose --provider compose or native for it"
         )
-    scheme = urlsplit(broker.url).scheme
-    if scenario.needs == "proxy" and scheme not in PLAIN_PORTS:
+    if scenario.needs == "proxy" and not kinds.get(broker.kind).accepts_proxy(broker.url):
+        scheme = urlsplit(broker.url).scheme
         return f"{scenario.name} needs a proxy before the server, which a {scheme}:// address does not allow"
     return ""
 

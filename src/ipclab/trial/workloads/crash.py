@@ -15,16 +15,14 @@ import copy
 import time
 from collections.abc import Iterator, Set
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from ipclab.backends.base import Channel, Guarantees, LossCause, Site
 from ipclab.backends.registry import channel_class
-from ipclab.backends.server_settings import under
-from ipclab.brokers.probe import address
+from ipclab.brokers import kinds
 from ipclab.brokers.settings import applied
 from ipclab.errors import IpclabError
 from ipclab.faults.inject import Server, cause
-from ipclab.faults.proxy.handle import PLAIN_PORTS, Proxy, url_through
+from ipclab.faults.proxy.handle import Proxy, url_through
 from ipclab.faults.spec import FaultSpec
 from ipclab.history.log import FaultLog
 from ipclab.trial import judge
@@ -49,7 +47,9 @@ def play(stage: Stage) -> Played:
     fault = stage.spec.fault
     assert fault is not None
     channel = channel_class(stage.spec.backend)(_site(stage), **stage.spec.backend.options)
-    guarantees = under(channel.guarantees, stage.spec.broker_settings)
+    guarantees = channel.guarantees
+    if stage.broker is not None:
+        guarantees = kinds.get(stage.broker.kind).under(guarantees, stage.spec.broker_settings)
     options, declared = dict(channel.chosen), guarantees.described()
     if refusal := _refusal(stage, fault):
         refused = Safety(model="delivery", verdict="valid", refused=refusal)
@@ -83,10 +83,9 @@ def _refusal(stage: Stage, fault: FaultSpec) -> str:
             f"{stage.broker.kind} at {stage.broker.masked_url} was not started by the lab, so it is neither "
             f"harmed nor set anew; take --provider compose or native"
         )
-    if stage.broker is not None and _needs_proxy(stage, fault):
-        where = urlsplit(stage.broker.url)
-        if where.scheme not in PLAIN_PORTS or where.hostname is None:
-            return f"it needs a proxy before the server, which {stage.broker.masked_url} does not allow"
+    broker = stage.broker if _needs_proxy(stage, fault) else None
+    if broker is not None and not kinds.get(broker.kind).accepts_proxy(broker.url):
+        return f"it needs a proxy before the server, which {broker.masked_url} does not allow"
     return ""
 
 
@@ -98,7 +97,7 @@ def _needs_proxy(stage: Stage, fault: FaultSpec) -> bool:
 @contextlib.contextmanager
 def _proxy(stage: Stage) -> Iterator[Proxy]:
     assert stage.broker is not None
-    host, port = address(stage.broker.kind, stage.broker.url)
+    host, port = kinds.get(stage.broker.kind).address(stage.broker.url)
     assert host is not None
     with Proxy(host, port, stage.spec.start_method) as proxy:
         yield proxy

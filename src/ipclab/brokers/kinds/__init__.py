@@ -1,0 +1,10 @@
+"""What is true of one kind of server and of no other: one module or package a kind.
+
+``base`` has the contract ``ServerKind``; ``registry`` has the built-in kinds and those of installed packages
+(entry points of the group ``ipclab.brokers``). May import ``backends``, ``host``, ``errors``, and of
+``brokers`` only ``base`` and ``programs``.
+"""
+
+from ipclab.brokers.kinds.registry import BUILT_IN, get, names, usable, variables
+
+__all__ = ["BUILT_IN", "get", "names", "usable", "variables"]

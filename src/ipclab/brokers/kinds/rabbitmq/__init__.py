@@ -1,0 +1,44 @@
+"""RabbitMQ."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from ipclab.brokers.base import Broker
+from ipclab.brokers.kinds.base import ComposeService, Plan, ServerKind, Squeeze
+from ipclab.brokers.kinds.rabbitmq import pressure, private, probe
+
+
+class RabbitMQ(ServerKind):
+    """A RabbitMQ server. A private one has a random password, and an Erlang name registry of its own."""
+
+    name = "rabbitmq"
+    title = "RabbitMQ"
+    schemes = ("amqp", "amqps")
+    variables = ("RABBITMQ_URL", "AMQP_URL")
+    example_url = "amqp://user:password@host:5672/%2F"
+    default_port = 5672
+    program = "rabbitmq-server"
+    package = "rabbitmq-server"
+    formula = "rabbitmq"
+    libraries = ("pika",)
+    service = ComposeService(
+        port="5672/tcp",
+        variables=("IPCLAB_RABBITMQ_PORT", "IPCLAB_RABBITMQ_MANAGEMENT_PORT"),
+        url="amqp://guest:guest@{}/%2F",
+    )
+    call_grace_s = 30.0
+    starts_again_s = 8.0
+
+    def version(self, url: str, timeout_s: float) -> str:
+        return probe.version(url, timeout_s)
+
+    def find_program(self) -> str | None:
+        return private.find_script() or super().find_program()
+
+    def plan(self, program: str, folder: Path) -> Plan:
+        return private.plan(program, folder)
+
+    def squeezed(self, broker: Broker) -> AbstractContextManager[Squeeze]:
+        return pressure.squeezed(broker)

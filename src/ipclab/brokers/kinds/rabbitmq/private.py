@@ -1,0 +1,73 @@
+"""How a private RabbitMQ is found, configured and started."""
+
+from __future__ import annotations
+
+import glob
+import os
+import secrets
+from pathlib import Path
+
+from ipclab.brokers import programs
+from ipclab.brokers.kinds.base import Launch, Plan
+from ipclab.host import ports
+
+# The server's own script runs as any user; Debian's in /usr/sbin insists on root or rabbitmq.
+_SCRIPTS = (
+    "/usr/lib/rabbitmq/bin/rabbitmq-server",
+    "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server",
+    "/opt/rabbitmq/sbin/rabbitmq-server",
+)
+
+
+def find_script() -> str | None:
+    """Return the server's own script, which any user may run; None where it, or Erlang, is not installed."""
+    for pattern in _SCRIPTS:
+        for script in sorted(glob.glob(pattern), reverse=True):
+            if os.access(script, os.X_OK) and programs.find("erl"):
+                return script
+    return None
+
+
+def plan(program: str, folder: Path) -> Plan:
+    """Write the configuration of a private server with an Erlang name registry of its own into ``folder``."""
+    port, epmd_port, password = ports.free_port(), ports.free_port(), secrets.token_hex(16)
+    for name in ("mnesia", "log", "conf.d", "config"):
+        (folder / name).mkdir(exist_ok=True)
+    for name in ("rabbitmq-env.conf", "advanced.config"):
+        programs.write_private(folder / name, "[].\n" if name == "advanced.config" else "")
+    programs.write_private(folder / "enabled_plugins", "[].\n")
+    programs.write_private(
+        folder / "rabbitmq.conf",
+        f"listeners.tcp.default = 127.0.0.1:{port}\n"
+        f"default_user = ipclab\ndefault_pass = {password}\n"
+        # The output is kept in one file of ours, which is read when the server dies while it starts.
+        "log.console = true\nlog.console.level = warning\nlog.file = false\n",
+    )
+    env = programs.environment(folder) | {
+        "RABBITMQ_NODENAME": f"ipclab-{secrets.token_hex(4)}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(ports.free_port()),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "rabbitmq-env.conf"),
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_CONFIG_FILES": str(folder / "conf.d"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "config"),
+        "RABBITMQ_SCHEMA_DIR": str(folder / "config"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_FEATURE_FLAGS_FILE": str(folder / "feature_flags"),
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_PID_FILE": str(folder / "rabbitmq.pid"),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "ERL_EPMD_PORT": str(epmd_port),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        # Nobody logs in with it; it is only there so that the shell of the server never waits for a name.
+        "LANG": "C.UTF-8",
+    }
+    launches = [Launch((program,), env)]
+    epmd = programs.find("epmd")
+    if epmd is not None:
+        # As a process of ours it ends with the server; the one that Erlang starts by itself would not.
+        launches.insert(0, Launch((epmd, "-port", str(epmd_port), "-address", "127.0.0.1"), env))
+    return Plan(f"amqp://ipclab:{password}@127.0.0.1:{port}/%2F", tuple(launches))

@@ -1,0 +1,76 @@
+"""Redis, and servers that speak its protocol, such as Valkey."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ipclab.backends.base import Guarantees
+from ipclab.brokers import programs
+from ipclab.brokers.base import Broker, Usage
+from ipclab.brokers.kinds.base import ComposeService, Launch, Plan, ServerKind, SettingsCase, Squeeze
+from ipclab.brokers.kinds.redis import pressure, probe, trial_settings
+from ipclab.host import ports
+
+
+class Redis(ServerKind):
+    """A Redis server. A private one has a random password and keeps nothing on disk."""
+
+    name = "redis"
+    title = "Redis"
+    schemes = ("redis", "rediss", "unix")
+    variables = ("REDIS_URL",)
+    example_url = "redis://:password@host:6379/0"
+    default_port = 6379
+    program = "redis-server"
+    package = "redis-server"
+    formula = "redis"
+    libraries = ("redis", "hiredis")
+    service = ComposeService(port="6379/tcp", variables=("IPCLAB_REDIS_PORT",), url="redis://{}/0")
+    settings_cases = (
+        SettingsCase({"appendonly": "yes", "appendfsync": "always"}, ("kill", "restart")),
+        SettingsCase({"maxmemory-policy": "allkeys-lru"}, ("fill-memory",)),
+    )
+
+    def version(self, url: str, timeout_s: float) -> str:
+        return probe.version(url, timeout_s)
+
+    def usage(self, url: str, timeout_s: float) -> Usage | None:
+        return probe.usage(url, timeout_s)
+
+    def plan(self, program: str, folder: Path) -> Plan:
+        port, password = ports.free_port(), secrets.token_hex(16)
+        data = folder / "data"
+        data.mkdir(exist_ok=True)
+        programs.write_private(data / trial_settings.SETTINGS_FILE, "")
+        # A file, because a command line is shown to every user of the machine.
+        programs.write_private(
+            folder / "redis.conf",
+            f"bind 127.0.0.1\nport {port}\nrequirepass {password}\n"
+            f'dir "{data}"\nsave ""\nappendonly no\ndaemonize no\n'
+            f'include "{data / trial_settings.SETTINGS_FILE}"\n',
+        )
+        launch = Launch((program, str(folder / "redis.conf")), programs.environment(folder))
+        return Plan(f"redis://:{password}@127.0.0.1:{port}/0", (launch,))
+
+    def check_url(self, url: str) -> None:
+        if urlsplit(url).scheme != "unix":
+            super().check_url(url)
+
+    def squeezed(self, broker: Broker) -> AbstractContextManager[Squeeze]:
+        return pressure.squeezed(broker)
+
+    def check_settings(self, settings: Mapping[str, str]) -> None:
+        trial_settings.check(settings)
+
+    def applied(self, broker: Broker, settings: Mapping[str, str]) -> AbstractContextManager[None]:
+        return trial_settings.applied(broker, settings)
+
+    def changed(self, broker: Broker) -> str:
+        return trial_settings.changed(broker)
+
+    def under(self, guarantees: Guarantees, settings: Mapping[str, str]) -> Guarantees:
+        return trial_settings.under(guarantees, settings)

@@ -1,0 +1,89 @@
+"""Which kinds of servers there are: the built-in ones, and those of installed packages.
+
+A package adds a kind with one entry point in the group ``ipclab.brokers``: its name is the name of the kind,
+and it points to a subclass of ``ServerKind``. A kind is imported when it is asked for: to list the names
+costs nothing, and a package that cannot be imported harms nobody who does not use it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.metadata
+from collections.abc import Mapping
+
+from ipclab.brokers.kinds.base import ServerKind
+from ipclab.errors import UnknownNameError, UsageError
+
+ENTRY_POINT_GROUP = "ipclab.brokers"
+
+_BUILT_IN: Mapping[str, str] = {
+    "redis": "ipclab.brokers.kinds.redis:Redis",
+    "rabbitmq": "ipclab.brokers.kinds.rabbitmq:RabbitMQ",
+    "memcached": "ipclab.brokers.kinds.memcached:Memcached",
+}
+BUILT_IN: tuple[str, ...] = tuple(_BUILT_IN)
+"""The names of the lab's own kinds."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all kinds, the lab's own first. Imports none of them."""
+    return (*BUILT_IN, *sorted(_entry_points().keys() - _BUILT_IN.keys()))
+
+
+def usable() -> tuple[str, ...]:
+    """Return the names of all kinds whose package can be imported."""
+    found = []
+    for name in names():
+        with contextlib.suppress(UsageError):
+            get(name)
+            found.append(name)
+    return tuple(found)
+
+
+def variables() -> tuple[str, ...]:
+    """Return every environment variable that may name a server."""
+    return tuple(variable for name in usable() for variable in get(name).variables)
+
+
+@functools.cache
+def get(name: str) -> ServerKind:
+    """Return the kind of this name.
+
+    Raises UnknownNameError where there is none, UsageError where its package cannot be used.
+    """
+    if name in _BUILT_IN:
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        found: ServerKind = getattr(importlib.import_module(module), attribute)()
+        return found
+    points = _entry_points().get(name)
+    if points is None:
+        raise UnknownNameError("kind of server", name, names())
+    if len(points) > 1:
+        where = " and ".join(point.value for point in points)
+        raise UsageError(f"two packages have a kind of server called {name} ({where}); uninstall one")
+    return _load(name, points[0])
+
+
+@functools.cache
+def _entry_points() -> dict[str, tuple[importlib.metadata.EntryPoint, ...]]:
+    found: dict[str, tuple[importlib.metadata.EntryPoint, ...]] = {}
+    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        found[point.name] = (*found.get(point.name, ()), point)
+    return found
+
+
+def _load(name: str, point: importlib.metadata.EntryPoint) -> ServerKind:
+    what = f"the kind of server {name} ({point.value})"
+    try:
+        loaded = point.load()
+        kind = loaded() if isinstance(loaded, type) and issubclass(loaded, ServerKind) else None
+    except (Exception, SystemExit) as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(f"{what} cannot be imported: {cause}; repair or uninstall its package") from error
+    if kind is None:
+        raise UsageError(f"{what} is no ServerKind class")
+    if kind.name != name:
+        raise UsageError(f"{what} calls itself {kind.name}; its entry point must have the same name")
+    return kind

@@ -1,0 +1,42 @@
+"""Programs of servers on this machine: where they are looked for, and what they are started with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+_MORE_FOLDERS = (
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+    "/opt/homebrew/bin",
+)
+
+
+def search_path() -> str:
+    """Return PATH and the folders where servers are often installed but which a user's PATH may lack."""
+    return os.pathsep.join([os.environ.get("PATH", ""), *_MORE_FOLDERS])
+
+
+def find(program: str) -> str | None:
+    """Return the path of a program on this machine, None where it is not installed."""
+    return shutil.which(program, path=search_path())
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a private server whose home is ``folder``.
+
+    It is a small one: what the user has set for a server of their own must not reach a private server.
+    """
+    kept = {name: os.environ[name] for name in ("TZ", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
+    return kept | {"PATH": search_path(), "HOME": str(folder), "LANG": "C.UTF-8"}
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a configuration file that only this user can read: it may hold a password."""
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
