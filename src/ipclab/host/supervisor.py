@@ -161,9 +161,7 @@ class Child:
 
     def end_with_stack(self, within_s: float = STACK_WAIT_S) -> str:
         """End the process, and return the stacks that it wrote before; see ``Manner.all_threads``."""
-        self.signal(END_SIGNAL)
-        self.wait_for_end(within_s)
-        return stacks.read(self.manner.stack_path)
+        return end_with_stacks([self], within_s)[0]
 
     def kill(self) -> None:
         """End it by SIGKILL, and wait until it is gone."""
@@ -240,6 +238,18 @@ def listen(children: Iterable[Child], within_s: float) -> None:
     for child in heard:
         if child._end is None and not child.process.is_alive():
             child.hear()
+
+
+def end_with_stacks(children: Sequence[Child], within_s: float = STACK_WAIT_S) -> list[str]:
+    """End these processes, and return the stacks that each wrote before, empty where it did not answer."""
+    for child in children:
+        child.signal(END_SIGNAL)
+    deadline = time.monotonic() + within_s
+    found = []
+    for child in children:
+        child.wait_for_end(max(deadline - time.monotonic(), 0))
+        found.append(stacks.read(child.manner.stack_path))
+    return found
 
 
 def reap(children: Sequence[Child]) -> None:

@@ -15,13 +15,14 @@ import time
 import zlib
 from collections.abc import Callable
 from itertools import count, islice
-from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
 from ipclab.backends.base import Consumer, Producer
 from ipclab.history.log import ProcessLog
+from ipclab.host.link import Link
+from ipclab.trial.assignment import Assignment, history_path
 from ipclab.trial.message import HEADER_BYTES, STOP, stamp, tail
-from ipclab.trial.worker import Assignment, Burst, Done, Ready, Stop, history_path
+from ipclab.trial.orders import Burst, Done, Ready, Stop
 
 SEQUENCES = 1_000_000
 """A message's value in the history is its producer's number times this, plus its sequence."""
@@ -66,7 +67,7 @@ class _Line(Generic[_End]):
                 return
 
 
-def _produce(mine: Assignment, parent: Connection) -> None:
+def _produce(mine: Assignment, parent: Link) -> None:
     channel = mine.channel
     assert channel is not None
     place = mine.index if mine.place is None else mine.place
@@ -95,7 +96,7 @@ def _produce(mine: Assignment, parent: Connection) -> None:
     line.end.close()
 
 
-def _consume(mine: Assignment, parent: Connection) -> None:
+def _consume(mine: Assignment, parent: Link) -> None:
     channel = mine.channel
     assert channel is not None
     place = mine.index if mine.place is None else mine.place
@@ -146,7 +147,7 @@ def value(body: bytes) -> Any:
     return CORRUPTED if crc != own or kind else producer * SEQUENCES + sequence
 
 
-def _send_stops(mine: Assignment, parent: Connection) -> None:
+def _send_stops(mine: Assignment, parent: Link) -> None:
     """Once: what is closed in good order has been handed over, and a closed queue takes no more."""
     channel = mine.channel
     assert channel is not None
@@ -162,7 +163,7 @@ def _send_stops(mine: Assignment, parent: Connection) -> None:
     parent.send(Done(count=order.count))
 
 
-ROLES: dict[str, Callable[[Assignment, Connection], None]] = {
+ROLES: dict[str, Callable[[Assignment, Link], None]] = {
     "producer": _produce,
     "consumer": _consume,
     "stopper": _send_stops,

@@ -8,18 +8,14 @@ Parent and racer talk over a pipe of their own::
     racer   Held()                  it has read and not yet written; only of a racer that can be held
     parent  GoOn()                  write
     racer   Done(answer)            the operation has ended
-    racer   Failed(reason)          instead: the operation raised; the racer ends
+    parent  None                    close the connection and end
 
-A racer ends when its parent is gone, and ignores Ctrl-C: ending the trial is the parent's business.
+How every child process of the lab begins, fails and ends is in ``host.child``.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +23,9 @@ import msgspec
 
 from ipclab.backends.base import Counter, SharedState
 from ipclab.history.log import ProcessLog
+from ipclab.host.link import Link
 from ipclab.trial.pacing import wait_until
 from ipclab.trial.race_moves import LoadedMoves, Moves, moves
-from ipclab.trial.worker import end_with_parent
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -67,12 +63,6 @@ class Done(msgspec.Struct, frozen=True):
     answer: Any
 
 
-class Failed(msgspec.Struct, frozen=True):
-    """The operation raised: one line."""
-
-    reason: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Racing:
     """All that a racer is given. ``holding``: it is to be held within the first of each operation's gaps."""
@@ -83,37 +73,19 @@ class Racing:
     holding: bool
 
 
-def main(racing: Racing, parent: Connection) -> None:
-    """Entry point of a racer's process."""
-    _settle_in()
-    try:
-        with ProcessLog(racing.log, racing.index) as log:
-            _obey(racing, log, parent)
-    except EOFError:
-        return
-    except Exception as error:  # noqa: BLE001 - whatever a client library raises is a result
-        with contextlib.suppress(OSError):
-            parent.send(Failed(f"{type(error).__name__}: {' '.join(str(error).split())}"))
-        # A feeder thread or a client that is stuck must not keep a racer that has given up.
-        os._exit(1)
+def main(parent: Link, racing: Racing) -> None:
+    """Race as the parent tells; what a racer's process runs."""
+    with ProcessLog(racing.log, racing.index) as log:
+        _obey(racing, log, parent)
 
 
-def own(counter: Counter, parent: Connection) -> None:
-    """Entry point of the process that owns a counter's number."""
-    _settle_in()
+def own(parent: Link, counter: Counter) -> None:
+    """Own a counter's number; what the process of its owner runs."""
     parent.send(Ready(False))
     counter.serve()
 
 
-def _settle_in() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    end_with_parent()
-
-
-def _obey(racing: Racing, log: ProcessLog, parent: Connection) -> None:
+def _obey(racing: Racing, log: ProcessLog, parent: Link) -> None:
     gate = _Gate(parent)
     mine = moves(racing.shared, racing.index, log, gate.pause if racing.holding else None)
     parent.send(Ready(mine.holdable))
@@ -136,7 +108,7 @@ def _do(mine: Moves, order: Do | Run) -> Any:
 class _Gate:
     """Lets an operation wait for the parent, once."""
 
-    def __init__(self, parent: Connection) -> None:
+    def __init__(self, parent: Link) -> None:
         self.armed = False
         self._parent = parent
 

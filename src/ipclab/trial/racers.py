@@ -3,12 +3,9 @@ behind."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
@@ -16,10 +13,14 @@ from typing import Any, Literal
 from ipclab.backends.base import Counter, SharedState
 from ipclab.errors import ChannelError
 from ipclab.history.log import FaultLog
+from ipclab.host import supervisor
+from ipclab.host.child import Manner
 from ipclab.host.clock import now_ns
-from ipclab.host.interruptions import ending_blocked, starting
+from ipclab.host.interruptions import ending_blocked
+from ipclab.host.supervisor import Child
 from ipclab.trial import racer
-from ipclab.trial.racer import Do, Done, Failed, GoOn, Held, Racing, Ready, Run
+from ipclab.trial.primitive import primitive
+from ipclab.trial.racer import Do, Done, GoOn, Held, Racing, Ready, Run
 
 State = Literal["idle", "busy", "held", "done"]
 
@@ -27,43 +28,53 @@ State = Literal["idle", "busy", "held", "done"]
 class Racer:
     """One of them. ``state`` is that of its operation: under way, held in its middle, or done."""
 
-    def __init__(self, name: str, process: BaseProcess, connection: Connection) -> None:
+    def __init__(self, name: str, child: Child) -> None:
         self.name = name
-        self.process = process
-        self.connection = connection
+        self.child = child
         self.state: State = "busy"
         self.holdable = False
         self.answer: Any = None
 
+    @property
+    def process(self) -> BaseProcess:
+        """Its process."""
+        return self.child.process
+
     def begin(self, f: str, value: Any = None) -> None:
         """Tell it to begin an operation."""
-        self.connection.send(Do(f, value))
+        self.child.link.send(Do(f, value))
         self.state = "busy"
 
     def run(self, order: Run) -> None:
         """Tell it to race by itself."""
-        self.connection.send(order)
+        self.child.link.send(order)
         self.state = "busy"
 
     def go_on(self) -> None:
         """Let it end the operation that it is held in."""
-        self.connection.send(GoOn())
+        self.child.link.send(GoOn())
         self.state = "busy"
 
     def hear(self, within_s: float) -> State:
         """Wait until its operation is held or done, or for so long. Raises ChannelError where it gave up."""
-        if self.state == "busy" and wait([self.connection, self.process.sentinel], within_s):
-            self._take_in()
+        until_s = time.monotonic() + within_s
+        while self.state == "busy":
+            if self.child.inbox:
+                self._take(self.child.inbox.popleft())
+            elif self.child.failed is not None or self.child.ended:
+                raise ChannelError(self.complaint() or f"{self.name} ended before it was told to")
+            elif (left_s := until_s - time.monotonic()) < 0:
+                break
+            else:
+                supervisor.listen([self.child], left_s)
         return self.state
 
-    def _take_in(self) -> None:
-        try:
-            message = self.connection.recv()
-        except (EOFError, OSError):
-            self.process.join(1)
-            raise ChannelError(f"{self.name} ended with exit code {self.process.exitcode}") from None
-        if isinstance(message, Failed):
-            raise ChannelError(f"{self.name}: {message.reason}")
+    def complaint(self) -> str:
+        """Return what was wrong with its end, in one line; empty where nothing was."""
+        fault = self.child.fault
+        return f"{self.name}{':' if self.child.failed else ''} {fault}" if fault else ""
+
+    def _take(self, message: object) -> None:
         self.state = "held" if isinstance(message, Held) else "done"
         if isinstance(message, Ready):
             self.holdable = message.holdable
@@ -81,7 +92,6 @@ class Racers:
         self._shared = shared
         self._folder = folder
         self._patience_s = patience_s
-        self._context = shared.site.context
         self._all: list[Racer] = []
         self._faults = FaultLog(folder / "faults.log")
 
@@ -90,12 +100,7 @@ class Racers:
 
     def __exit__(self, *_: object) -> None:
         with ending_blocked():
-            for one in self._all:
-                if one.process.is_alive():
-                    one.process.kill()
-            for one in self._all:
-                one.process.join()
-                one.connection.close()
+            supervisor.reap([one.child for one in self._all])
             self._faults.close()
 
     @property
@@ -141,38 +146,47 @@ class Racers:
 
     def stop(self, one: Racer) -> None:
         """SIGSTOP it; the history says so."""
-        assert one.process.pid is not None
         self._faults.begin("pause", one.name)
-        os.kill(one.process.pid, signal.SIGSTOP)
+        one.child.signal(signal.SIGSTOP)
 
     def resume(self, one: Racer) -> None:
         """SIGCONT it."""
-        assert one.process.pid is not None
-        os.kill(one.process.pid, signal.SIGCONT)
+        one.child.signal(signal.SIGCONT)
         self._faults.end("pause", one.name)
 
     def leave(self) -> None:
-        """Let all racers close their connections and end; the owner ends when it is told to."""
+        """Let all racers close their connections and end; the owner ends when it is told to.
+
+        Raises ChannelError where one crashes when it closes, or does not come back from that.
+        """
         if isinstance(self._shared, Counter) and self._shared.has_owner:
             self.do(self._all[-1], "stop")
         for one in self._all:
-            with contextlib.suppress(OSError):
-                one.connection.send(None)
+            one.child.tell(None)
         until_s = time.monotonic() + self._patience_s
         for one in self._all:
-            one.process.join(max(until_s - time.monotonic(), 0))
+            while not one.child.ended and (left_s := until_s - time.monotonic()) > 0:
+                supervisor.listen([one.child], left_s)
+            if not one.child.ended:
+                raise ChannelError(
+                    f"{one.name} did not close within {self._patience_s:g} s{self._place(one)}"
+                )
+            if complaint := one.complaint():
+                raise ChannelError(complaint)
 
     def _settled(self, one: Racer, lasting_s: float = 0.0) -> State:
         if one.hear(lasting_s + self._patience_s) == "busy":
-            raise ChannelError(f"{one.name} had not come back after {self._patience_s:g} s")
+            raise ChannelError(f"{one.name} had not come back after {self._patience_s:g} s{self._place(one)}")
         return one.state
 
+    def _place(self, one: Racer) -> str:
+        """End a racer that hangs, and return where it stood: `` from Lock.acquire``."""
+        return f": it hung in {primitive(one.child.end_with_stack())}"
+
     def _start(self, name: str, role: Callable[..., None], what: object) -> Racer:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=role, args=(what, theirs), name=f"ipclab {name}", daemon=True)
-        with starting():
-            process.start()
-            one = Racer(name, process, ours)
-            self._all.append(one)
-        theirs.close()
-        return one
+        method = self._shared.site.start_method
+        manner = Manner(name=name.replace(" ", "-"), folder=self._folder, start_method=method)
+        supervisor.start(
+            method, manner, role, (what,), entered=lambda child: self._all.append(Racer(name, child))
+        )
+        return self._all[-1]

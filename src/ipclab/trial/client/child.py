@@ -17,10 +17,10 @@ from typing import Any, Literal
 import psutil
 
 from ipclab.errors import ChannelError
+from ipclab.host.child import end_with_parent
 from ipclab.host.interruptions import die_with_parent, sigint_blocked
 from ipclab.host.start_methods import StartMethod, context
 from ipclab.trial.client.stack import is_whole, main_thread, place, stack_path, text
-from ipclab.trial.worker import end_with_parent
 
 PATIENCE_S = 30.0
 """How long anything that ought to happen may take, on however slow a machine."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ipclab.history.log import ProcessLog
+from ipclab.host.child import end_with_parent
 from ipclab.host.start_methods import StartMethod, context
 from ipclab.trial.client.bench import OTHER, PROGRAM, THIRD, Bench
 from ipclab.trial.client.child import PATIENCE_S, hung, say
 from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.words import came_of
-from ipclab.trial.worker import end_with_parent
 
 ITEM_BYTES = 1 << 20
 """More than a pipe holds (64 KiB), so that a process that has put it cannot end until somebody reads."""

@@ -1,0 +1,72 @@
+"""What a worker is given, and the names of the files that it writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ipclab.backends.base import Channel, Counter
+from ipclab.trial.message import tail
+from ipclab.trial.spec import TrialSpec
+
+Role = Literal["producer", "consumer", "pinger", "echoer", "adder", "owner", "stopper"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """All that a worker is given. ``back`` is the channel of the echoes in a ping-pong trial."""
+
+    role: Role
+    index: int
+    spec: TrialSpec
+    logs: Path
+    channel: Channel | None = None
+    back: Channel | None = None
+    counter: Counter | None = None
+    due_ns: tuple[int, ...] = ()
+    copies: int = 1
+    place: int | None = None
+    """Which of the channel's producers or consumers it is, where that is not its index."""
+    patience_s: float = 0.0
+    """Of a logged worker: how long it tries to connect again."""
+
+    @property
+    def content(self) -> str:
+        """What the bytes of this trial's messages are made from."""
+        return content(self.spec, self.channel.site.namespace if self.channel else "")
+
+    @property
+    def name(self) -> str:
+        """``producer-0``: the worker's name in every message and in the names of its files."""
+        return f"{self.role}-{self.index}"
+
+
+def content(spec: TrialSpec, namespace: str) -> str:
+    """Return what the bytes of a trial's messages are made from: other trials, other bytes."""
+    return f"{spec.seed}/{namespace}" if namespace else str(spec.seed)
+
+
+def tails(spec: TrialSpec, content: str) -> list[bytes]:
+    """Return the tail of every producer's messages."""
+    return [tail(content, producer, spec.size_bytes) for producer in range(spec.producers)]
+
+
+def sends_path(logs: Path, name: str) -> Path:
+    """Return the file in which this worker logs when it called ``send()`` or ``increment()``."""
+    return logs / f"{name}.sends"
+
+
+def returns_path(logs: Path, name: str) -> Path:
+    """Return the file in which this worker logs when its calls returned."""
+    return logs / f"{name}.returns"
+
+
+def receipts_path(logs: Path, name: str) -> Path:
+    """Return the file in which this worker logs what it received."""
+    return logs / f"{name}.receipts"
+
+
+def history_path(logs: Path, name: str) -> Path:
+    """Return the file in which a logged worker logs its part of the history."""
+    return logs / f"{name}.history"

@@ -1,0 +1,56 @@
+"""What a crew and its workers say to each other; never within the measured window.
+
+::
+
+    worker  Ready()                      connected
+    parent  Go(start_ns, end_ns)         on the trial's clock
+    worker  Done(count, stalled_s, ...)  the role is played; producers stay connected
+    parent  Stop(n)                      to a producer: send n stop messages through the channel
+    parent  Quit()                       to a producer: close
+    parent  Burst(count, ...)            to a logged producer: send so many, then report Done
+
+How a worker begins, returns or fails is said by ``host.child`` for every child process.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The worker is connected and waits for the starting signal."""
+
+
+class Go(msgspec.Struct, frozen=True):
+    """The starting signal: begin at ``start_ns``; send nothing new from ``end_ns`` on."""
+
+    start_ns: int
+    end_ns: int
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Send this many stop messages through the channel."""
+
+    count: int
+
+
+class Quit(msgspec.Struct, frozen=True):
+    """Close and end."""
+
+
+class Burst(msgspec.Struct, frozen=True, kw_only=True):
+    """To a logged producer: send so many messages of this size, with a pause after each."""
+
+    count: int
+    size_bytes: int
+    gap_s: float = 0.0
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """The role is played: how many messages were confirmed (or received, or increments made)."""
+
+    count: int
+    stalled_s: float = 0.0
+    skipped: int = 0
+    final: int | None = None
+    peak_rss_bytes: int = 0
