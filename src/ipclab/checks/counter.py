@@ -24,6 +24,14 @@ class CounterVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     broken: list[Breach]
 
 
+def of_unfinished(counter: CounterVerdict) -> CounterVerdict:
+    """Return the verdict of a trial that did not finish, in which nothing but a breach is proven.
+
+    The figures stay: the final value was read after every process had come back.
+    """
+    return msgspec.structs.replace(counter, verdict="invalid" if counter.broken else "unknown")
+
+
 def settle(attempted: int, confirmed: int, final: int, *, safe: bool) -> CounterVerdict:
     """Judge a final value: confirmed <= final <= attempted must hold, since an increment whose outcome is
     unknown may or may not have happened."""

@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ipclab.checks.breach import Breach, BreachKind
+from ipclab.checks.breach import Breach, BreachKind, kinds
 
 Verdict = Literal["valid", "invalid", "unknown"]
 
@@ -41,6 +41,9 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     guarantee, ``broken`` has what broke it (empty where nothing did), and ``examples`` names the
     smallest evidence: up to three messages (producer/sequence) for each anomaly, or of what was corrupted
     its place among the receipts of its consumer; all are counted from 0.
+
+    ``unaccounted`` are the confirmed messages that were not received in a trial that did not finish: the lab
+    stopped looking for them, so that none of them counts as lost.
     """
 
     attempted: int
@@ -57,6 +60,24 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     verdict: Verdict
     broken: list[Breach]
     examples: dict[str, list[str]]
+    unaccounted: int = 0
+
+
+def of_unfinished(ledger: Ledger) -> Ledger:
+    """Return the ledger of a trial that did not finish: what did not come is unaccounted for, and not lost.
+
+    What was proven before stays: a breach, and with one of kind ``lost`` the count of the lost. Without a
+    breach nothing is known, so the verdict is ``unknown``.
+    """
+    if "lost" in kinds(ledger.broken):
+        return ledger
+    return msgspec.structs.replace(
+        ledger,
+        lost=0,
+        unaccounted=ledger.unaccounted + ledger.lost,
+        verdict="invalid" if ledger.broken else "unknown",
+        examples={name: some for name, some in ledger.examples.items() if name != "lost"},
+    )
 
 
 class DeliveryCheck:

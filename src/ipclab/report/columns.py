@@ -114,7 +114,9 @@ def _ledger(row: Row) -> str:
     found = row.messages
     if found is None:
         return NOT_APPLICABLE
-    return f"{found.lost}/{found.duplicated}/{found.reordered}/{found.corrupted}"
+    # Where a trial did not finish nobody knows how many were lost; those that are known to be are told.
+    lost = NOT_TOLD if found.unaccounted and not found.lost else str(found.lost)
+    return f"{lost}/{found.duplicated}/{found.reordered}/{found.corrupted}"
 
 
 def _sends(row: Row) -> str:

@@ -35,6 +35,7 @@ _LEDGER = (
     "corrupted",
     "reordered",
     "received_before_sent",
+    "unaccounted",
 )
 _UPDATES = ("attempted", "confirmed", "lost", "phantom", "lost_share", "repeats", "repeats_that_lost")
 _RACE = ("observed", "trials", "low", "high", "shown", "forced", "anomalies")

@@ -25,6 +25,7 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
         *_behind(rows),
         *_skipped(rows),
         *_lost(result),
+        *_unaccounted(rows),
         *_columns(rows),
     ]
     if units.NOT_APPLICABLE in cells:
@@ -155,6 +156,14 @@ def _lost(result: Result) -> Iterator[str]:
         yield (
             f"lost: {units.of(lost, 'message')} of the open loop never came; each counts as slower than any "
             f"that did, and a percentile among them is withheld"
+        )
+
+
+def _unaccounted(rows: Sequence[Row]) -> Iterator[str]:
+    if unaccounted := sum(row.messages.unaccounted for row in rows if row.messages):
+        yield (
+            f"unaccounted: {units.of(unaccounted, 'confirmed message')} had not come when a trial was ended "
+            f"({units.NOT_TOLD} lost): nobody looked for them any longer"
         )
 
 

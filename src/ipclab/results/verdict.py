@@ -55,6 +55,9 @@ def reasons(trial: TrialRecord) -> list[str]:
     found = [line for check in checks if check is not None for line in texts(check.broken)]
     if trial.outcome != "finished":
         found.append(trial.reason or f"the trial {trial.outcome}")
+        if trial.ledger is not None and (many := trial.ledger.unaccounted):
+            what = "message is" if many == 1 else "messages are"
+            found.append(f"{many} confirmed {what} unaccounted for")
     if not found and _is_empty(trial):
         found.append("not one message or update was begun: make it longer, or raise the rate")
     return found or ["the trial left nothing to judge it by"]

@@ -3,6 +3,8 @@
 In version 1 the field ``broken`` of ``Safety``, ``Ledger`` and ``CounterVerdict`` had sentences. Since
 version 2 it has breaches, each with a kind and an amount. The sentences are those that ipclab wrote: each is
 known by its whole form, from its first word on, and a sentence of no known form is of the kind ``other``.
+
+Of a trial that did not finish, version 1 called lost what the lab had only not waited for.
 """
 
 from __future__ import annotations
@@ -10,7 +12,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
 from ipclab.checks.breach import Breach, BreachKind
+from ipclab.trial.record import TrialRecord, unfinished
 
 VERSION = 1
 _FORMS: tuple[tuple[BreachKind, str], ...] = (
@@ -57,7 +62,21 @@ def _trial(trial: Any) -> Any:
     if not isinstance(trial, dict):
         return trial
     parts = {name: _judged(trial[name]) for name in ("safety", "ledger", "counter") if trial.get(name)}
-    return trial | parts
+    return _without_loss(trial | parts)
+
+
+def _without_loss(trial: dict[str, Any]) -> dict[str, Any]:
+    """Return a trial in which nothing is called lost where it did not finish: version 1 called it so."""
+    if trial.get("outcome") == "finished":
+        return trial
+    try:
+        record = msgspec.convert(trial, TrialRecord)
+    except msgspec.MsgspecError:
+        return trial
+    if record.outcome == "finished":
+        return trial
+    whole: dict[str, Any] = msgspec.to_builtins(unfinished(record, record.outcome, record.reason))
+    return whole
 
 
 def _judged(part: Any) -> Any:

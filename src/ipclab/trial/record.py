@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from ipclab.backends.base import OptionValue
+from ipclab.checks import counter, delivery
 from ipclab.checks.breach import Breach
 from ipclab.checks.counter import CounterVerdict
 from ipclab.checks.delivery import Ledger, Verdict
@@ -131,6 +132,17 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     first_again_s: float | None = None
     counterexample: str = ""
     history: str = ""
+
+
+def unfinished(record: TrialRecord, outcome: Literal["hung", "failed"], reason: str) -> TrialRecord:
+    """Return the record of a trial that did not finish, in which nothing is called lost."""
+    return msgspec.structs.replace(
+        record,
+        outcome=outcome,
+        reason=reason,
+        ledger=delivery.of_unfinished(record.ledger) if record.ledger is not None else None,
+        counter=counter.of_unfinished(record.counter) if record.counter is not None else None,
+    )
 
 
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -25,7 +25,7 @@ from ipclab.trial.analysis import Window
 from ipclab.trial.limit import behind_schedule, limit
 from ipclab.trial.meter import Meter, Sample
 from ipclab.trial.processes import Crew
-from ipclab.trial.record import BrokerFacts, Cost, Latency, Limit, ProcessCost, TrialRecord
+from ipclab.trial.record import BrokerFacts, Cost, Latency, Limit, ProcessCost, TrialRecord, unfinished
 from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec, check
 from ipclab.trial.worker import Go
 from ipclab.trial.workloads.measured import WORKLOADS, Workload, wait_for
@@ -63,8 +63,8 @@ def run_trial(
             crew.end()
             record = trial.record(workload, crew)
     if trial.failed and record.outcome == "finished":
-        return msgspec.structs.replace(record, outcome="failed", reason=trial.failed)
-    return record
+        return unfinished(record, "failed", trial.failed)
+    return record if record.outcome == "finished" else unfinished(record, record.outcome, record.reason)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipclab.checks.breach import texts
-from ipclab.checks.counter import settle
+from ipclab.checks.counter import of_unfinished, settle
 
 counts = st.integers(0, 10**12)
 
@@ -51,3 +51,12 @@ def test_the_law_is_confirmed_at_most_final_at_most_attempted(
     verdict = settle(attempted, confirmed, final, safe=safe)
     assert (verdict.verdict == "valid") == (final <= attempted and (not safe or confirmed <= final))
     assert final + verdict.lost - verdict.phantom in range(confirmed, attempted + 1)
+
+
+@pytest.mark.parametrize(("safe", "verdict"), [(True, "invalid"), (False, "unknown")])
+def test_a_trial_that_was_cut_short_shows_of_a_counter_no_more_than_a_breach(
+    safe: bool, verdict: str
+) -> None:
+    cut_short = of_unfinished(settle(100, 100, 60, safe=safe))
+
+    assert (cut_short.lost, cut_short.verdict) == (40, verdict)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipclab.checks.breach import texts
-from ipclab.checks.delivery import DeliveryCheck, Ledger
+from ipclab.checks.delivery import DeliveryCheck, Ledger, of_unfinished
 
 ANOMALIES = ("lost", "duplicated", "unexpected", "corrupted", "reordered")
 
@@ -362,3 +362,21 @@ def test_a_message_is_good_once_or_it_is_not(history: History) -> None:
         )
         answer = check.once(r.consumer, np.array([r.producer], np.uint16), np.array([r.sequence], np.uint64))
         assert answer.tolist() == [expected]
+
+
+def test_what_had_not_come_when_a_trial_was_cut_short_is_unaccounted_for_and_not_lost() -> None:
+    cut_short = of_unfinished(settle(one_queue(*received("0/0", "0/2")), may_lose=True))
+
+    assert (cut_short.lost, cut_short.unaccounted, cut_short.verdict) == (0, 1, "unknown")
+    assert (cut_short.broken, cut_short.examples) == ([], {})
+    assert of_unfinished(cut_short) == cut_short
+
+
+def test_a_breach_that_was_seen_before_a_trial_was_cut_short_stays() -> None:
+    again = settle(one_queue(*received("0/0", "0/1", "0/1")), may_lose=True)
+    proven = settle(one_queue(*received("0/0", "0/2")))
+
+    cut_short = of_unfinished(again)
+    assert (cut_short.lost, cut_short.unaccounted, cut_short.verdict) == (0, 1, "invalid")
+    assert texts(cut_short.broken) == ["delivered 1 messages again"]
+    assert of_unfinished(proven) == proven

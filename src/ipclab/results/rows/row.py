@@ -51,7 +51,10 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Messages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The delivery ledgers of all trials of a row, added up. See ``ipclab.checks.delivery``."""
+    """The delivery ledgers of all trials of a row, added up. See ``ipclab.checks.delivery``.
+
+    ``lost`` is of the finished trials; ``unaccounted`` of those that did not finish.
+    """
 
     attempted: int
     confirmed: int
@@ -63,6 +66,7 @@ class Messages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     corrupted: int
     reordered: int
     received_before_sent: int = 0
+    unaccounted: int = 0
 
 
 class Updates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
