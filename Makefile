@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# Most tests wait for processes most of the time, so more of them run at once than there are processors. JOBS=0: one by one.
+JOBS := 4
+
 .PHONY: demo test lint unit bench docs clean
 .DELETE_ON_ERROR:
 
@@ -13,10 +16,10 @@ demo: $(VENV)/.runtime  ## compare every way to share state that this machine ha
 
 test: $(VENV)/.test  ## the whole suite, on real servers
 	@$(BIN)/python scripts/get_servers.py
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(PYTEST)
 
 unit: $(VENV)/.test  ## the part of the suite that needs no server
-	$(BIN)/python -m pytest tests/unit tests/cli -m "not server" $(PYTEST)
+	$(BIN)/python -m pytest tests/unit tests/cli -m "not server" -n $(JOBS) --dist loadgroup $(PYTEST)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -7,8 +7,10 @@ need it and no others, with the reason and how to get it; with CI=true it fails 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,9 +40,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """A shell that starts the suite in the background has it ignore Ctrl-C, and so would all that the tests
-    start and interrupt."""
+    start and interrupt.
+
+    Workers of pytest-xdist have a second thread, which waits for orders and holds no lock that a child needs.
+    Python 3.12 warns of each fork beside it. Without xdist the warning is an error, as all others are.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        config.addinivalue_line(
+            "filterwarnings", r"ignore:This process \(pid=\d+\) is multi-threaded:DeprecationWarning"
+        )
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A temporary folder whose path is short enough for the sockets that multiprocessing makes below it."""
+    top = os.environ.get("TMPDIR", "/tmp")
+    with tempfile.TemporaryDirectory(dir=top, prefix="il-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

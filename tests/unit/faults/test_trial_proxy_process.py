@@ -64,7 +64,7 @@ def test_a_key_press_at_the_terminal_does_not_end_the_proxy(proxy: Proxy, connec
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_proxy_of_a_killed_lab_ends_even_where_a_sibling_lives_on(
-    tmp_path: Path, method: StartMethod
+    tmp_path: Path, short_folder: Path, method: StartMethod
 ) -> None:
     program = tmp_path / "lab.py"
     # The sibling is forked after the proxy, so it holds copies of the lab's ends of all its pipes.
@@ -79,7 +79,7 @@ def test_the_proxy_of_a_killed_lab_ends_even_where_a_sibling_lives_on(
         "    time.sleep(100)\n"
     )
     # What a killed lab leaves in the folder for temporary files goes with that of the test.
-    env = os.environ | {"TMPDIR": str(tmp_path)}
+    env = os.environ | {"TMPDIR": str(short_folder)}
     with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True, env=env) as lab:
         assert lab.stdout is not None
         pid, sibling = map(int, lab.stdout.readline().split())

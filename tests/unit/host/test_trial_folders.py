@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -43,7 +42,7 @@ def test_an_interruption_while_the_folder_is_deleted_waits_until_it_is(
     really = shutil.rmtree
 
     def interrupted(folder: Path, **options: bool) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         really(folder, **options)
 
     monkeypatch.setattr(shutil, "rmtree", interrupted)
@@ -91,22 +90,24 @@ def killed_lab(program: str, tmp: Path) -> None:
 
 
 @pytest.fixture
-def short_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A temporary folder with a path that leaves room for sockets."""
-    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        yield Path(folder)
+def temporary(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, with a path that leaves room for sockets."""
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
+    return short_folder
 
 
-def test_sockets_and_semaphores_of_a_lab_whose_whole_group_was_killed_are_deleted(short_folder: Path) -> None:
-    before = set(Path("/dev/shm").glob("sem.*"))
-    killed_lab("s = m.get_context('spawn').Semaphore(); f = m.Manager()", short_folder)
-    left = set(Path("/dev/shm").glob("sem.*")) - before
-    assert list(short_folder.rglob("listener-*"))
-    assert left
+def test_sockets_and_semaphores_of_a_lab_whose_whole_group_was_killed_are_deleted(
+    temporary: Path, tmp_path: Path
+) -> None:
+    name = tmp_path / "name"
+    makes_both = "s = m.get_context('spawn').Semaphore(); f = m.Manager(); "
+    killed_lab(f"{makes_both}open({str(name)!r}, 'w').write(s._semlock.name)", temporary)
+    semaphore = Path(f"/dev/shm/sem.{name.read_text().removeprefix('/')}")
+    assert list(temporary.rglob("listener-*"))
+    assert semaphore.exists()
     sweep()
-    assert list(short_folder.iterdir()) == []
-    assert not any(semaphore.exists() for semaphore in left)
+    assert list(temporary.iterdir()) == []
+    assert not semaphore.exists()
 
 
 def test_a_manager_starts_under_a_temporary_folder_with_a_long_path(tmp_path: Path) -> None:

@@ -152,7 +152,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_worker_ends_by_itself_when_the_lab_is_killed(tmp_path: Path, method: StartMethod) -> None:
+def test_a_worker_ends_by_itself_when_the_lab_is_killed(
+    tmp_path: Path, short_folder: Path, method: StartMethod
+) -> None:
     program = tmp_path / "lab.py"
     program.write_text(LAB.format(folder=str(Path(__file__).parent)))
     with subprocess.Popen(
@@ -160,7 +162,7 @@ def test_a_worker_ends_by_itself_when_the_lab_is_killed(tmp_path: Path, method: 
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         # What a killed lab leaves in the folder for temporary files goes with that of the test.
-        env=os.environ | {"TMPDIR": str(tmp_path)},
+        env=os.environ | {"TMPDIR": str(short_folder)},
     ) as lab:
         assert lab.stdout is not None
         pid = int(lab.stdout.readline())
@@ -173,7 +175,7 @@ def test_ctrl_c_is_put_off_while_processes_start() -> None:
     reached = False
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - where it is raised is what is tested
         with sigint_blocked():
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             reached = True
         pytest.fail("the interruption was swallowed")
     assert reached
