@@ -118,4 +118,22 @@ class PolledChannel(QueueChannel):
         return _PolledConsumer(super().consumer(index), self.every_s, self.most)
 
 
-CHANNELS = (EarlyChannel, StaleChannel, StrippingChannel, PolledChannel)
+class _LossyProducer(Producer):
+    def __init__(self, inner: Producer) -> None:
+        self._inner = inner
+
+    def send(self, body: bytes) -> None:
+        if body == STOP or sequence_of(body) % EVERY:
+            self._inner.send(body)
+
+
+class LossyChannel(SimpleQueueChannel):
+    """Loses every fiftieth message."""
+
+    name = "lossy"
+
+    def producer(self, index: int) -> Producer:
+        return _LossyProducer(super().producer(index))
+
+
+CHANNELS = (LossyChannel, EarlyChannel, StaleChannel, StrippingChannel, PolledChannel)

@@ -66,6 +66,7 @@ _PLAIN = (
     "safety_price",
     "limit",
     "over_cores",
+    "beyond_backlog",
     "verdict",
 )
 

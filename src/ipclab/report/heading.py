@@ -55,7 +55,8 @@ def _conditions(specs: list[TrialSpec]) -> str:
         offered = _each(units.given_rate(rate) for rate in _values(rates, "rate_per_s"))
         parts.append(f"latency at {offered} ({_each(dict.fromkeys(s.arrivals for s in rates))} arrivals)")
     if streams := [spec for spec in specs if spec.workload == "stream"]:
-        parts.append(f"at most {_each(str(n) for n in _values(streams, 'backlog'))} under way")
+        bounds = _each(str(n) for n in _values(streams, "backlog"))
+        parts.append(f"at most {bounds} under way (not counting those that a later one overtook)")
     warmups = _each(f"{value:g}" for value in _values(specs, "warmup_s"))
     windows = _each(f"{value:g}" for value in _values(specs, "duration_s"))
     repeats = len({spec.repeat for spec in specs})

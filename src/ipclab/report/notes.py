@@ -26,6 +26,7 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
         *_skipped(rows),
         *_lost(result),
         *_unaccounted(rows),
+        *_beyond(rows),
         *_columns(rows),
     ]
     if units.NOT_APPLICABLE in cells:
@@ -164,6 +165,18 @@ def _unaccounted(rows: Sequence[Row]) -> Iterator[str]:
         yield (
             f"unaccounted: {units.of(unaccounted, 'confirmed message')} had not come when a trial was ended "
             f"({units.NOT_TOLD} lost): nobody looked for them any longer"
+        )
+
+
+def _beyond(rows: Sequence[Row]) -> Iterator[str]:
+    """The rows in which the bound on the backlog was exceeded to tell late messages from lost ones."""
+    beyond = [row for row in rows if row.beyond_backlog]
+    if beyond:
+        named = "; ".join(f"{row.name} {row.mode}".rstrip() for row in beyond)
+        most = max(row.beyond_backlog for row in beyond)
+        yield (
+            f"under way: up to {units.count(most)} more than the bound in {named}: a full backlog stood "
+            f"still, or later messages overtook those before, so more were sent to tell late from lost"
         )
 
 

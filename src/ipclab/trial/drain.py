@@ -1,8 +1,15 @@
-"""How many of the messages of a trial have arrived, told while its consumers are still at work."""
+"""How many of the messages of a trial have arrived, told while its consumers are still at work, and how long
+to wait for the rest.
+
+A message is late as long as others keep coming. It is given up when none has come for several times as long
+as the longest pause that this trial has shown by itself. What comes after that, before the stop message,
+counts as received all the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +19,9 @@ from ipclab.trial.message import Originals
 from ipclab.trial.rawlog import ReceiptWatch
 from ipclab.trial.worker import receipts_path
 
+PATIENCE = 4
+"""How many times the longest pause that was seen nothing may come before the rest is given up."""
+POLL_S = 0.002
 _CHUNK = 500_000
 
 
@@ -49,6 +59,22 @@ class Arrivals:
             return self._missing
         return max(self._enough - receipts, 1)
 
+    def recount(self) -> int:
+        """Return how many messages have not arrived, by looking at every receipt."""
+        self._missing = self.owed - self._different()
+        return self._missing
+
+    def longest_pause_s(self) -> float:
+        """Return the longest time between two receipts of the same consumer; 0 where none had two."""
+        longest_ns = 0
+        for path in self._paths:
+            before_ns = 0
+            for receipts in rawlog.receipt_chunks(path, _CHUNK):
+                times_ns = receipts["time_ns"]
+                pauses_ns = np.diff(times_ns, prepend=before_ns or times_ns[0])
+                longest_ns, before_ns = max(longest_ns, int(pauses_ns.max())), int(times_ns[-1])
+        return longest_ns / 1e9
+
     def close(self) -> None:
         """Let go of the logs."""
         for watch in self._watches:
@@ -68,3 +94,48 @@ class Arrivals:
                 places = starts[producers[known]] + sequences[known].astype(np.int64)
                 arrived[consumer if self._fan_out else 0, places] = True
         return int(arrived.sum())
+
+
+class Progress:
+    """Whether receipts keep coming. Not a deadline: it starts anew with every receipt."""
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+        self._receipts = arrivals.receipts()
+        self._moved_s = time.monotonic()
+
+    def still_s(self) -> float:
+        """Return for how long there has been no receipt."""
+        now_s = time.monotonic()
+        if (receipts := self._arrivals.receipts()) != self._receipts:
+            self._receipts, self._moved_s = receipts, now_s
+        return now_s - self._moved_s
+
+
+def drain(
+    arrivals: Arrivals, listen: Callable[[float], bool], *, quiet_s: float, sending_s: float, most_s: float
+) -> None:
+    """Wait until every message has arrived, or the rest may be given up.
+
+    That is when nothing has come for ``quiet_s`` and for ``PATIENCE`` times the longest pause so far, but not
+    more than ``most_s``; or when within ``most_s`` there came nothing but repetitions. ``sending_s`` is how
+    long there has been something to receive: the pause of those that have received nothing. ``listen`` passes
+    some time and says whether to go on.
+    """
+    progress, patience_s = Progress(arrivals), quiet_s
+    began_s = counted_s = time.monotonic()
+    left = arrivals.owed
+    while arrivals.missing():
+        still_s, now_s = progress.still_s(), time.monotonic()
+        if still_s > patience_s:
+            pause_s = arrivals.longest_pause_s() or sending_s + now_s - began_s - still_s
+            wanted_s = min(max(quiet_s, PATIENCE * pause_s), most_s)
+            if wanted_s <= patience_s:
+                return
+            patience_s = wanted_s
+        elif now_s - counted_s > most_s:
+            before, left, counted_s = left, arrivals.recount(), now_s
+            if left >= before:
+                return
+        if not listen(POLL_S):
+            return

@@ -47,10 +47,16 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """The role is played: how many messages were confirmed (or received, or increments made)."""
+    """The role is played: how many messages were confirmed (or received, or increments made).
+
+    ``overtaken`` messages were no longer counted in the backlog at the end, as a later one had arrived before
+    them. ``probes`` were sent although the backlog was full, to find out whether anything arrives at all.
+    """
 
     count: int
     stalled_s: float = 0.0
+    overtaken: int = 0
+    probes: int = 0
     skipped: int = 0
     final: int | None = None
     peak_rss_bytes: int = 0

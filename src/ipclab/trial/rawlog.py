@@ -19,7 +19,7 @@ import errno
 import mmap
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ RECEIPT = np.dtype([("time_ns", "<i8"), ("header", HEADER)])
 RECEIPT_BYTES = RECEIPT.itemsize
 MOST_KEPT_BYTES = 128
 """Up to this size, copying a whole body into the log costs less than comparing its tail on arrival."""
+_AHEAD = 20_000
+"""What a producer has noted of its progress may lag behind by a block, which is never larger."""
 _TIME_BYTES = 8
 _UNSET = bytes(_TIME_BYTES)
 start = struct.Struct("<qq").pack
@@ -124,6 +126,25 @@ class ReceiptWatch:
                 count += step
         self._count = count
         return count
+
+    def newest(self, sent: Sequence[int], most: int) -> list[int]:
+        """Return each producer's highest sequence among the last ``most`` receipts, -1 where there is none.
+
+        ``sent`` is how many messages each producer has sent; a few more may be on their way by now. A
+        sequence far beyond is none of theirs.
+        """
+        count = self.count()
+        first = max(count - most, 0)
+        raw = os.pread(
+            self._file, (count - first) * self._record_bytes, START_BYTES + first * self._record_bytes
+        )
+        header = np.frombuffer(raw, receipt(self._record_bytes))["header"]
+        found = []
+        for producer, many in enumerate(sent):
+            mine = header["sequence"][header["producer"] == producer]
+            mine = mine[mine < many + _AHEAD]
+            found.append(int(mine.max()) if len(mine) else -1)
+        return found
 
     def close(self) -> None:
         """Let go of the log."""

@@ -77,8 +77,9 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     clocks, ``broker_interval_s`` that between those of the broker's, which come a little earlier.
 
     ``broker_rss_bytes`` is the broker's memory at the end of the window; None where it cannot be told.
-    ``stalled_s`` is what the producers together spent waiting for room in the backlog. ``wanted_cores`` is
-    the number of processes that had something to do: above ``cores``, they took turns.
+    ``stalled_s`` is what the producers together spent waiting for room in the backlog, and ``beyond_backlog``
+    how many messages more than its bound may have been under way: see ``ipclab.trial.backlog``.
+    ``wanted_cores`` is the number of processes that had something to do: above ``cores``, they took turns.
     """
 
     interval_s: float
@@ -87,6 +88,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     broker_cpu_s: float | None
     broker_rss_bytes: int | None
     stalled_s: float
+    beyond_backlog: int = 0
     cores: int
     wanted_cores: int
 

@@ -7,16 +7,15 @@ and at the time. The next bodies are stamped once they run out, many at a time.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, count, islice
 
 from ipclab.backends.base import Consumer, CounterClient, Producer
 from ipclab.host.clock import now_ns
+from ipclab.trial.backlog import Backlog
 from ipclab.trial.message import HEADER_BYTES, NO_HEADER, Stamper, is_stop, tails_by_first_byte
 from ipclab.trial.pacing import wait_until
-from ipclab.trial.rawlog import RECEIPT_BYTES, START_BYTES, RawLog, ReceiptWatch, receipt_packer
+from ipclab.trial.rawlog import RECEIPT_BYTES, START_BYTES, RawLog, receipt_packer
 
 BLOCK_NS = 4_000_000
 LARGEST_BLOCK = 1024
@@ -29,67 +28,6 @@ SMALL_TAIL_BYTES = 4096
 BLOCKS_IN_BACKLOG = 4
 NOTED_EVERY = 64
 """Receipts between two notes of the progress, where they come one at a time."""
-STALL_SLEEP_S = 0.0001
-LONGEST_STALL_SLEEP_S = 0.001
-GIVE_UP_NS = 100_000_000
-"""A backlog that does not shrink for this long will not: its messages were lost, so sending goes on."""
-
-
-@dataclass(slots=True)
-class Backlog:
-    """How many messages are under way, read off the progress of all logs of the trial."""
-
-    sent: list[RawLog]
-    received: list[ReceiptWatch]
-    most: int
-    copies: int
-    """How many receipts a message is owed: 1, or the number of consumers with fan-out."""
-    written_off: int = 0
-    noted: int = -1
-    """What the consumers had noted of their progress at the last look."""
-    pause_s: float = STALL_SLEEP_S
-    """How long the next wait sleeps before its first look."""
-
-    def size(self) -> int:
-        """Messages that were sent and are neither received nor written off; somewhat too many, maybe.
-
-        What consumers note is cheap to read but lags behind, so where it stands still, their logs are looked
-        at. That takes some system calls, and in a ``queue`` each hands the interpreter to and fro.
-        """
-        received = sum(log.progress[0] for log in self.received)
-        if received == self.noted:
-            received = sum(log.count() for log in self.received)
-        else:
-            self.noted = received
-        size = sum(log.progress[0] for log in self.sent) - self.written_off - received // self.copies
-        if size < 0:
-            # What was written off has come after all.
-            self.written_off += size
-        return max(size, 0)
-
-    def wait(self) -> int:
-        """Return once there is room for a good many; the nanoseconds that it took.
-
-        Looking takes the processor, and in a ``queue`` the interpreter, from those who make the room. So the
-        wait that has begun lasts until a quarter is free, its first look comes when the last wait would have
-        been nearly over, and the pauses after that double.
-        """
-        if (size := self.size()) < self.most:
-            return 0
-        began_ns = moved_ns = now_ns()
-        pause_s = self.pause_s
-        while size > self.most * 3 // 4:
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_STALL_SLEEP_S)
-            smaller = self.size()
-            if smaller != size:
-                size, moved_ns = smaller, now_ns()
-            elif now_ns() - moved_ns > GIVE_UP_NS:
-                self.written_off += size
-                size = 0
-        took_ns = now_ns() - began_ns
-        self.pause_s = min(max(took_ns * 0.75e-9, STALL_SLEEP_S), LONGEST_STALL_SLEEP_S)
-        return took_ns
 
 
 def saturate(
@@ -105,6 +43,7 @@ def saturate(
 ) -> tuple[int, int]:
     """Send as fast as it goes until ``end_ns`` or until the log is full.
 
+    The clock is read before each message in any case, so a slow ``send()`` is not called again after the end.
     Returns how many messages were sent, all of them confirmed, and how many nanoseconds were spent waiting
     for room in the backlog.
     """
@@ -118,18 +57,26 @@ def saturate(
         run = window if window > 1 else block
         for first in range(sent, sent + block, run):
             for i, body in enumerate(islice(bodies, run), first):
-                starts[i] = clock()
+                if (at_ns := clock()) >= end_ns:
+                    break
+                starts[i] = at_ns
                 send(body)
+            else:
+                i += 1
+            sent = i
             if window > 1:
                 flush()
-        sent += block
+            if sent < first + run:
+                break
         progress[0] = sent
         took_ns = clock() - began_ns
         if took_ns < BLOCK_NS // 2:
             block = min(block * 2, most // window * window)
         elif took_ns > BLOCK_NS * 2:
             block = max(block // 2 // window, 1) * window
-        stalled_ns += backlog.wait()
+        stalled_ns += backlog.wait(end_ns)
+        if backlog.probing:
+            block = window
     return sent, stalled_ns
 
 

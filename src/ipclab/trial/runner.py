@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import msgspec
 
 from ipclab.backends.base import Site
 from ipclab.brokers.base import Broker
+from ipclab.checks.delivery import Ledger
 from ipclab.host.clock import now_ns
 from ipclab.host.folders import trial_folder
 from ipclab.host.interruptions import ending_blocked
@@ -27,7 +28,7 @@ from ipclab.trial.meter import Meter, Sample
 from ipclab.trial.processes import Crew
 from ipclab.trial.record import BrokerFacts, Cost, Latency, Limit, ProcessCost, TrialRecord, unfinished
 from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec, check
-from ipclab.trial.worker import Go
+from ipclab.trial.orders import Done, Go
 from ipclab.trial.workloads.measured import WORKLOADS, Workload, wait_for
 
 LEAD_S = 0.02
@@ -179,7 +180,7 @@ class _Trial:
         if self.window is None:
             return bare
         found = workload.findings(crew, self.window, complete=bare.outcome == "finished")
-        cost = self._cost(workload, crew)
+        cost = self._cost(workload, crew, found.ledger)
         return msgspec.structs.replace(
             bare,
             window_s=self.window.seconds,
@@ -192,7 +193,7 @@ class _Trial:
             limit=self._limit(cost, found.latency) if cost else "unknown",
         )
 
-    def _cost(self, workload: Workload, crew: Crew) -> Cost | None:
+    def _cost(self, workload: Workload, crew: Crew, ledger: Ledger | None) -> Cost | None:
         if len(self.samples) < 2:
             return None
         first, last = self.samples
@@ -219,6 +220,7 @@ class _Trial:
             ),
             broker_rss_bytes=last.broker_rss_bytes,
             stalled_s=sum(w.done.stalled_s for w in crew.workers if w.done),
+            beyond_backlog=_beyond_backlog([w.done for w in crew.workers if w.done], ledger),
             cores=cores(),
             wanted_cores=workload.cores_wanted + (1 if self.broker or workload.server_pids() else 0),
         )
@@ -238,6 +240,17 @@ class _Trial:
             paced=self.spec.workload == "paced" and not behind_schedule(latency),
             cores=cost.cores,
         )
+
+
+def _beyond_backlog(done: Sequence[Done], ledger: Ledger | None) -> int:
+    """Return the most messages beyond the bound that may have been under way at once.
+
+    Producers share the backlog, so each takes the same messages for lost; those that were lost indeed were
+    not under way any more.
+    """
+    overtaken = max((one.overtaken for one in done), default=0)
+    not_lost = max(overtaken - (ledger.lost if ledger else 0), 0)
+    return not_lost + sum(one.probes for one in done)
 
 
 def _share(cpu_s: float | None, interval_s: float | None) -> float | None:

@@ -25,6 +25,7 @@ from ipclab.trial.assignment import (
     sends_path,
     tails,
 )
+from ipclab.trial.backlog import Backlog
 from ipclab.trial.message import STOP, tail, trial_mark
 from ipclab.trial.orders import Burst, Done, Go, Quit, Ready, Stop
 from ipclab.trial.pacing import wait_until
@@ -104,7 +105,7 @@ def _produce(mine: Assignment, parent: Link) -> None:
         )
         done = Done(count=count, skipped=len(mine.due_ns) - count, peak_rss_bytes=own_peak_rss_bytes())
     else:
-        backlog = roles.Backlog(
+        backlog = Backlog(
             sent=[RawLog(sends_path(mine.logs, f"producer-{i}"), watch=True) for i in range(spec.producers)],
             received=[ReceiptWatch(receipts_path(mine.logs, f"consumer-{i}")) for i in range(spec.consumers)],
             most=spec.backlog,
@@ -122,7 +123,13 @@ def _produce(mine: Assignment, parent: Link) -> None:
             end_ns=go.end_ns,
         )
         _require_log_capacity(sends, go)
-        done = Done(count=count, stalled_s=stalled_ns / 1e9, peak_rss_bytes=own_peak_rss_bytes())
+        done = Done(
+            count=count,
+            stalled_s=stalled_ns / 1e9,
+            overtaken=backlog.written_off,
+            probes=backlog.probes * spec.window,
+            peak_rss_bytes=own_peak_rss_bytes(),
+        )
     parent.send(done)
     _stop_on_demand(producer, parent)
 

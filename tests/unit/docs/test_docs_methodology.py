@@ -12,7 +12,7 @@ from ipclab.backends import registry
 from ipclab.experiment import Request
 from ipclab.host import clock
 from ipclab.results import stats
-from ipclab.trial import analysis, distribution, limit, message, pacing, rawlog, roles, spec
+from ipclab.trial import analysis, backlog, distribution, drain, limit, message, pacing, rawlog, roles, spec
 from tests.support.documents import CHECKOUT
 
 PAGE = " ".join((CHECKOUT / "docs" / "methodology.md").read_text().split())
@@ -30,9 +30,10 @@ STATEMENTS = [
     (roles.BLOCKS_IN_BACKLOG, 4, "a block is at most a quarter of that number"),
     (roles.BLOCK_NS, 4_000_000, "once a block of messages, every 4 ms or sooner"),
     (rawlog.MOST_KEPT_BYTES, 128, "A message of up to 128 bytes is copied into the log whole"),
-    (roles.GIVE_UP_NS, 100_000_000, "do not move for 100 ms are taken for lost"),
+    (backlog.STILL_NS, 100_000_000, "backlog has stood still for 100 ms"),
     (default("grace_s"), 20, "may take 20 s each"),
-    (default("drain_s"), 1, "nothing has arrived for 1 s after the producers were done"),
+    (drain.PATIENCE, 4, "for 4 times the longest pause between two receipts"),
+    (default("drain_s"), 1, "given up when nothing has arrived for 1 s"),
     (clock.self_test.__defaults__, (200,), "asked 200 times for its reading"),
     (message.HEADER_BYTES, 16, "a header of 16 bytes"),
     (default("arrivals"), "poisson", "By default the gaps are random"),

@@ -188,3 +188,34 @@ def test_no_message_is_taken_for_a_stop_nor_a_stop_for_a_message(size: int) -> N
     assert message.is_stop(STOP)
     assert message.is_stop(STOP + bytes(48))
     assert STOP.strip(b"\0 \r\n\t") == STOP
+
+
+def test_a_queue_that_is_polled_is_slow_and_loses_nothing() -> None:
+    record = run("polled", duration_s=1.0, max_backlog=200, drain_s=0.1, grace_s=2.0)
+    assert record.outcome == "finished", record.reason
+    assert record.ledger is not None
+    assert (record.ledger.lost, record.ledger.verdict) == (0, "valid")
+    assert record.ledger.received == record.ledger.attempted
+    assert record.cost is not None
+    # In a second it is polled twice, so two lots make room; a block of the bound's quarter may be overshot.
+    most = 200 + 50 + 2 * dishonest.PolledChannel.most + record.cost.beyond_backlog
+    assert record.ledger.attempted <= most
+    assert record.cost.beyond_backlog <= 10
+
+
+def test_messages_that_are_lost_do_not_keep_a_stream_from_going_on() -> None:
+    record = run("lossy", duration_s=1.0, max_backlog=20)
+    assert record.outcome == "finished", record.reason
+    assert record.ledger is not None
+    assert record.ledger.lost > 20
+    assert record.ledger.attempted > 20 * dishonest.EVERY
+    assert of_trial(record) == "broken"
+
+
+def test_what_is_late_is_waited_for_as_long_as_something_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dishonest.PolledChannel, "every_s", 0.3)
+    monkeypatch.setattr(dishonest.PolledChannel, "most", 1)
+    record = run("polled", duration_s=0.7, max_backlog=10, drain_s=0.1, grace_s=1.5)
+    assert record.outcome == "finished", record.reason
+    assert record.ledger is not None
+    assert (record.ledger.lost, record.ledger.received) == (0, record.ledger.attempted)

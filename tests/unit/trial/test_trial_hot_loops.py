@@ -13,7 +13,9 @@ import pytest
 from ipclab.backends.base import Consumer, Producer
 from ipclab.host.clock import now_ns
 from ipclab.trial import rawlog, roles
-from ipclab.trial.message import NO_HEADER, STOP, Stamper, tail
+from ipclab.trial.backlog import STILL_NS, Backlog
+from ipclab.trial.message import NO_HEADER, STOP, Stamper, stamp, tail
+from ipclab.trial.pacing import wait_until
 from ipclab.trial.rawlog import (
     RECEIPT_BYTES,
     RawLog,
@@ -129,7 +131,7 @@ def test_the_producer_sends_every_sequence_once_and_flushes_every_window(
 ) -> None:
     rawlog.create(tmp_path / "sends", 8, 5000)
     sends, producer = RawLog(tmp_path / "sends"), Kept()
-    backlog = roles.Backlog(sent=[], received=[], most=most, copies=1)
+    backlog = Backlog(sent=[], received=[], most=most, copies=1)
     own_tail = tail(1, 2, 64)
     sent, _ = roles.saturate(
         producer, 2, own_tail, sends, backlog, window=window, end_ns=now_ns() + 10_000_000_000
@@ -160,17 +162,24 @@ def test_a_watch_counts_receipts_while_they_are_written(tmp_path: Path, size: in
     log.close()
 
 
-def backlog_of(folder: Path, *, sent: int, received: int, noted: int) -> roles.Backlog:
-    """One producer that has sent so many, one consumer that has logged and noted so many receipts."""
+def backlog_of(folder: Path, *, sent: int, received: int, noted: int, newest: int = 0) -> Backlog:
+    """One producer that has sent so many, one consumer that has logged and noted so many receipts, of which
+    the last is of the message ``newest``."""
     rawlog.create(folder / "sends", 8, 10)
     rawlog.create(folder / "receipts", receipt_bytes(64), 1000)
     sends, receipts = RawLog(folder / "sends"), RawLog(folder / "receipts")
     sends.progress[0], receipts.progress[0] = sent, noted
     for place in range(received):
+        body = stamp(0, newest if place == received - 1 else 0, 1, bytes(48))
         receipt_packer(receipts.record_bytes)(
-            receipts.map, rawlog.START_BYTES + place * receipts.record_bytes, 1, bytes(64)
+            receipts.map, rawlog.START_BYTES + place * receipts.record_bytes, 1, body
         )
-    return roles.Backlog(sent=[sends], received=[ReceiptWatch(folder / "receipts")], most=100, copies=1)
+    return Backlog(sent=[sends], received=[ReceiptWatch(folder / "receipts")], most=100, copies=1)
+
+
+def soon() -> int:
+    """The end of a window that is long enough for any wait."""
+    return now_ns() + 60_000_000_000
 
 
 def test_what_a_consumer_notes_is_taken_for_its_progress_until_it_stands_still(tmp_path: Path) -> None:
@@ -179,20 +188,65 @@ def test_what_a_consumer_notes_is_taken_for_its_progress_until_it_stands_still(t
 
 
 def test_a_producer_goes_on_at_once_where_there_is_room(tmp_path: Path) -> None:
-    assert backlog_of(tmp_path, sent=99, received=0, noted=0).wait() == 0
+    assert backlog_of(tmp_path, sent=99, received=0, noted=0).wait(soon()) == 0
 
 
 def test_a_producer_does_not_wait_for_what_was_received_but_not_noted(tmp_path: Path) -> None:
     backlog = backlog_of(tmp_path, sent=300, received=250, noted=192)
-    assert 0 < backlog.wait() < roles.GIVE_UP_NS
-    assert backlog.written_off == 0
+    assert backlog.wait(soon()) > 0
+    assert (backlog.written_off, backlog.probes) == (0, 0)
 
 
-def test_messages_that_do_not_move_are_taken_for_lost(tmp_path: Path) -> None:
-    backlog = backlog_of(tmp_path, sent=300, received=100, noted=64)
-    assert backlog.wait() > roles.GIVE_UP_NS
-    assert backlog.written_off == 200
-    assert backlog.size() == 0
+def test_messages_that_a_later_one_has_overtaken_are_taken_for_lost(tmp_path: Path) -> None:
+    backlog = backlog_of(tmp_path, sent=300, received=100, noted=64, newest=279)
+    assert backlog.wait(soon()) > STILL_NS
+    assert (backlog.written_off, backlog.probes, backlog.probing) == (180, 0, False)
+    assert backlog.size() == 20
+
+
+def test_messages_that_do_not_move_are_not_lost_but_answered_with_one_probe_at_a_time(tmp_path: Path) -> None:
+    backlog = backlog_of(tmp_path, sent=300, received=100, noted=64, newest=99)
+    for probes, waits in ((1, 1), (2, 1), (3, 2), (4, 4)):
+        assert backlog.wait(soon()) > waits * STILL_NS
+        assert (backlog.written_off, backlog.probes, backlog.probing) == (0, probes, True)
+        backlog.sent[0].progress[0] += 1
+
+
+def test_a_probe_that_arrives_says_that_what_was_sent_before_it_is_lost(tmp_path: Path) -> None:
+    backlog = backlog_of(tmp_path, sent=300, received=100, noted=64, newest=99)
+    backlog.wait(soon())
+    log = RawLog(tmp_path / "receipts")
+    backlog.sent[0].progress[0] += 1
+    receipt_packer(log.record_bytes)(
+        log.map, rawlog.START_BYTES + 100 * log.record_bytes, 1, stamp(0, 300, 1, bytes(48))
+    )
+    backlog.wait(soon())
+    assert (backlog.written_off, backlog.size(), backlog.probing) == (200, 0, False)
+    log.close()
+
+
+def test_a_producer_waits_for_room_no_longer_than_until_the_end(tmp_path: Path) -> None:
+    backlog = backlog_of(tmp_path, sent=300, received=100, noted=64, newest=99)
+    backlog.wait(now_ns() + 1_000_000)
+    assert (backlog.written_off, backlog.probes, backlog.size()) == (0, 0, 200)
+
+
+def test_a_slow_send_is_not_called_again_after_the_end(tmp_path: Path) -> None:
+    rawlog.create(tmp_path / "sends", 8, 5000)
+    sends, ends_ns = RawLog(tmp_path / "sends"), now_ns() + 300_000_000
+
+    class Slowing(Kept):
+        """Quick at first, so that blocks get long, and then each call outlasts the window."""
+
+        def send(self, body: bytes) -> None:
+            super().send(body)
+            if len(self.bodies) == 100:
+                wait_until(ends_ns)
+
+    producer = Slowing()
+    backlog = Backlog(sent=[], received=[], most=1000, copies=1)
+    sent, _ = roles.saturate(producer, 0, tail(1, 0, 64), sends, backlog, window=1, end_ns=ends_ns)
+    assert sent == len(producer.bodies) == sends.progress[0] == 100
 
 
 def test_what_was_written_off_and_comes_after_all_makes_no_room(tmp_path: Path) -> None:

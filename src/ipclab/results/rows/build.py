@@ -183,6 +183,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         race=races.race(trials),
         limit=limits.most_common(1)[0][0] if limits else "unknown",
         limits=dict(limits),
+        beyond_backlog=max((t.cost.beyond_backlog for t in trials if t.cost), default=0),
         over_cores=any(t.cost.wanted_cores > t.cost.cores for t in closed or paced if t.cost),
         verdict=verdict.worst(verdict.of_trial(trial) for trial in trials),
         reasons=list(dict.fromkeys(line for trial in trials for line in verdict.reasons(trial))),

@@ -112,6 +112,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``worker_peak_rss_bytes``  the largest worker's; ``broker_rss_bytes`` the broker's largest.
     ``polling``   a waiting consumer polls with a back-off, as the backend declares.
     ``limit``     the most common among ``limits``, the counts of what limited the closed-loop trials.
+    ``beyond_backlog``  the most messages more than the bound on the backlog that may have been under way.
     ``over_cores``  the trials wanted more cores than there are, so their processes took turns.
     ``operations_per_s``  reads and writes of a register; acquires of a lock, each with its release.
     ``safety_price``  for a safe discipline: the updates or operations per second of the same backend's
@@ -169,6 +170,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     limit: Limit = "unknown"
     limits: dict[Limit, int] = {}
     over_cores: bool = False
+    beyond_backlog: int = 0
     verdict: Word
     reasons: list[str] = []
 

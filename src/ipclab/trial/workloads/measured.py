@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +19,7 @@ from ipclab.checks.counter import settle as settle_counter
 from ipclab.checks.delivery import Ledger
 from ipclab.trial import analysis, rawlog
 from ipclab.trial.analysis import Window
-from ipclab.trial.drain import Arrivals
+from ipclab.trial.drain import Arrivals, Progress, drain
 from ipclab.trial.message import Originals, trial_mark
 from ipclab.trial.pacing import schedule
 from ipclab.trial.processes import Crew, Worker
@@ -39,7 +40,6 @@ MOST_PER_S = 1_500_000
 """No producer sends more than this. The logs have room for it; they are sparse, so room costs nothing."""
 STOP_ROUND_S = 0.25
 """A consumer that has not ended this long after a stop message is sent another one."""
-POLL_S = 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,45 +185,41 @@ class Messages(Workload):
         return made
 
     def wind_up(self, crew: Crew) -> None:
-        self._drain(crew)
-        if not crew.failures:
-            self._stop(crew)
-
-    def _drain(self, crew: Crew) -> None:
-        """Wait until everything has arrived, or nothing has for ``drain_s``."""
         sent = [w.done.count for w in crew.by_role("producer") if w.done]
         made_from = content(self.spec, self.site.namespace)
         originals = Originals(tails(self.spec, made_from), trial_mark(made_from))
         fan_out = self.guarantees.fan_out
-        arrivals = Arrivals(self.logs, sent, originals, self.spec.consumers, fan_out=fan_out)
-        deadline = time.monotonic() + self.spec.grace_s
-        receipts, moved = 0, time.monotonic()
-        while (missing := arrivals.missing()) and not crew.failures:
-            now = time.monotonic()
-            if (count := arrivals.receipts()) != receipts:
-                receipts, moved = count, now
-            elif now - moved > self.spec.drain_s:
-                break
-            if now > deadline:
-                few = f"{missing} of {arrivals.owed} messages"
-                self.hang = f"{few} had not arrived {self.spec.grace_s:g} s after the end"
-                break
-            crew.listen(POLL_S)
-        arrivals.close()
+        with closing(Arrivals(self.logs, sent, originals, self.spec.consumers, fan_out=fan_out)) as arrivals:
+            self._drain(crew, arrivals)
+            if not crew.failures:
+                self._stop(crew, Progress(arrivals))
 
-    def _stop(self, crew: Crew) -> None:
-        """Send stop messages until every consumer has taken one, then let the producers go."""
+    def _drain(self, crew: Crew, arrivals: Arrivals) -> None:
+        def listen(seconds: float) -> bool:
+            crew.listen(seconds)
+            return not crew.failures
+
+        drain(
+            arrivals,
+            listen,
+            quiet_s=self.spec.drain_s,
+            sending_s=self.spec.warmup_s + self.spec.duration_s,
+            most_s=self.spec.grace_s,
+        )
+
+    def _stop(self, crew: Crew, progress: Progress) -> None:
+        """Send stop messages until every consumer has taken one, then let the producers go.
+
+        A consumer to which messages still come is not told to have hung: the stop is behind them.
+        """
         consumers = crew.by_role("consumer")
         stopper = crew.by_role("producer")[0]
-        deadline = time.monotonic() + self.spec.grace_s
         going = consumers
-        while going and not crew.failures and time.monotonic() < deadline:
+        while going and not crew.failures and progress.still_s() < self.spec.grace_s:
             stopper.tell(Stop(len(going)))
             going = wait_for(crew, consumers, STOP_ROUND_S)
         if going and not crew.failures:
-            self.hang = (
-                self.hang or f"{_names(going)} did not end {self.spec.grace_s:g} s after being told to"
-            )
+            self.hang = f"{_names(going)} did not end {self.spec.grace_s:g} s after being told to"
             return
         _dismiss(crew, self)
 
