@@ -25,10 +25,10 @@ from ipclab.trial import safety
 from ipclab.trial.analysis import Window
 from ipclab.trial.limit import behind_schedule, limit
 from ipclab.trial.meter import Meter, Sample
+from ipclab.trial.orders import Done, Go
 from ipclab.trial.processes import Crew
 from ipclab.trial.record import BrokerFacts, Cost, Latency, Limit, ProcessCost, TrialRecord, unfinished
 from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec, check
-from ipclab.trial.orders import Done, Go
 from ipclab.trial.workloads.measured import WORKLOADS, Workload, wait_for
 
 LEAD_S = 0.02
