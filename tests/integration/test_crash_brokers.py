@@ -294,3 +294,23 @@ def test_a_fault_that_did_not_take_effect_shows_nothing(
     safety = safety_of(play("redis-list", words, broker, drain_s=0.2))
 
     assert (safety.verdict, safety.finding) == ("unknown", "it is not sure that the fault took effect")
+
+
+HONEST = (
+    "redis-stream",
+    "redis-list-reliable",
+    "rabbitmq:ack=manual,confirm=publisher,delivery=persistent",
+    "rabbitmq-quorum",
+)
+
+
+@pytest.mark.parametrize("moment", ["idle", "busy", "working"])
+@pytest.mark.parametrize("backend", HONEST)
+def test_what_a_killed_consumer_had_received_and_not_acknowledged_comes_again(
+    backend: str, moment: str, played: Played
+) -> None:
+    safety = played(backend, f"kill consumer, {moment}")
+
+    assert is_kept(safety)
+    assert safety.counts["unacknowledged"] == 0
+    assert safety.counts["duplicated"] >= 1

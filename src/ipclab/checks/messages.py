@@ -4,6 +4,10 @@ A message is told by its value; the one of a send that surely failed was never s
 that ``ipclab.checks.delivery`` accounts for:
 
 - *before it was sent*: a receipt that ended before the send began.
+- *unacknowledged*, of at-least-once alone, where consumers log ``ack``: a confirmed message that came once,
+  to a consumer that did not acknowledge it. It is lost: nobody finished it, and nobody got it again. An
+  ``ack`` acknowledges all that its process has received before it; one that failed says that what its process
+  holds will never be acknowledged.
 - *excused*, of exactly-once alone: a confirmed message that nobody is known to have received, while a
   ``receive`` of unknown outcome may have got it (each excuses one), or a consumer was killed that held
   messages which it had not received yet (``in_flight`` of the header, each kill of a consumer by name).
@@ -23,9 +27,10 @@ from ipclab.checks.delivery import DeliveryCheck
 from ipclab.checks.fifo import CORRUPTED, PUTS, TAKES, is_corrupted
 from ipclab.checks.verdict import Findings, shown
 from ipclab.history.columns import FAIL, FOREVER, OK, Bools, History, Int64s
-from ipclab.history.format import Guarantee
+from ipclab.history.format import CODES, ENDINGS, Guarantee
 from ipclab.history.values import NULL
 
+ACK = CODES["ack"]
 COUNTS = (
     "attempted",
     "confirmed",
@@ -33,6 +38,7 @@ COUNTS = (
     "received",
     "lost",
     "lost_excused",
+    "unacknowledged",
     "recovered",
     "duplicated",
     "unexpected",
@@ -65,18 +71,20 @@ class _Receipts:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a channel is held to: its guarantee, whether order is part of it, whether losses are held against
-    it, and whether any are excused."""
+    it, whether any are excused, and whether a receipt without an acknowledgement is no delivery."""
 
     guarantee: Guarantee
     ordered: bool
     may_lose: bool
     excuses: bool
+    by_ack: bool = False
 
 
 def check_delivery(history: History, terms: Terms) -> Findings:
     """Account for all messages. A key that sent a value twice is named in ``unfit``."""
     found = Findings(history)
     found.counts = dict.fromkeys(COUNTS, 0)
+    acknowledged = history.header.acknowledged or bool((history.f == ACK).any())
     by_key = np.argsort(history.key, kind="stable")
     bounds = np.searchsorted(history.key[by_key], np.arange(len(history.keys) + 1))
     for key, (first, behind) in enumerate(itertools.pairwise(bounds.tolist())):
@@ -86,14 +94,16 @@ def check_delivery(history: History, terms: Terms) -> Findings:
         if len(np.unique(history.value[puts])) < len(puts):
             found.unfit[key] = "a value was sent more than once, so its copies cannot be told apart"
             continue
-        _check_key(found, puts, mine[np.isin(f, TAKES)], terms)
+        takes, acks = mine[np.isin(f, TAKES)], mine[f == ACK]
+        _check_key(found, puts, takes, acks if terms.by_ack and acknowledged else None, terms)
     if found.counts["lost"] and not history.header.drained and not terms.may_lose:
         lost = found.counts["lost"]
         found.undecided = f"{lost} confirmed messages were not received, but the channel was not drained"
     return found
 
 
-def _check_key(found: Findings, puts: Int64s, takes: Int64s, terms: Terms) -> None:
+def _check_key(found: Findings, puts: Int64s, takes: Int64s, acks: Int64s | None, terms: Terms) -> None:
+    """Account for the messages of one key; ``acks`` is None where receipts need no acknowledgement."""
     history = found.history
     sent = _sent(history, puts)
     who, consumer = np.unique(history.process[takes], return_inverse=True)
@@ -122,7 +132,13 @@ def _check_key(found: Findings, puts: Int64s, takes: Int64s, terms: Terms) -> No
     repeats = terms.guarantee == "at-least-once" and ledger.duplicated > 0
     if ledger.reordered and terms.ordered and not repeats:
         _late(found, sent, receipts, ledger.reordered)
-    _lost(found, sent, check.missing(), takes, consumer, terms)
+    missing = check.missing()
+    if acks is not None:
+        abandoned = _unacknowledged(history, sent, receipts, acks, groups=len(missing))
+        found.counts["unacknowledged"] += int(abandoned.sum())
+        found.counts["lost"] += int(abandoned.sum())
+        missing |= abandoned
+    _lost(found, sent, missing, takes, consumer, terms)
 
 
 def _sent(history: History, puts: Int64s) -> _Sent:
@@ -149,6 +165,27 @@ def _receipts(history: History, sent: _Sent, takes: Int64s, consumer: Int64s) ->
     for i in np.flatnonzero(~known):
         damaged[i] = is_corrupted(history.operation(int(takes[i])).value)
     return _Receipts(takes, consumer, of, damaged)
+
+
+def _unacknowledged(
+    history: History, sent: _Sent, receipts: _Receipts, acks: Int64s, *, groups: int
+) -> Bools:
+    """Return which confirmed messages came once, to a consumer that did not acknowledge them, by group."""
+    settled = np.zeros(len(receipts.of), np.bool_)
+    of_ack, of_receipt = history.process[acks], history.process[receipts.place]
+    for who in np.unique(of_ack).tolist():
+        own = np.sort(acks[of_ack == who])
+        mine = np.flatnonzero(of_receipt == who)
+        following = np.searchsorted(own, receipts.place[mine])
+        followed = mine[following < len(own)]
+        settled[followed] = history.outcome[own[following[following < len(own)]]] != FAIL
+    abandoned = np.zeros((groups, len(sent.place)), np.bool_)
+    for group in range(groups):
+        inside = (receipts.of >= 0) & ((receipts.consumer == group) | (not history.header.fan_out))
+        times = np.bincount(receipts.of[inside], minlength=len(sent.place))
+        acknowledged = np.bincount(receipts.of[inside & settled], minlength=len(sent.place))
+        abandoned[group] = (times == 1) & (acknowledged == 0) & sent.sure
+    return abandoned
 
 
 def _impossible(found: Findings, sent: _Sent, receipts: _Receipts) -> None:
@@ -228,8 +265,22 @@ def _lost(
         found.counts["lost_excused"] += excused
         unexcused.extend(lost[excused:].tolist())
     if unexcused and not terms.may_lose and history.header.drained:
-        text = f"{found.say(unexcused[0])} was confirmed and nobody received it"
-        found.clash("lost", len(unexcused), unexcused[:1], text)
+        found.clash("lost", len(unexcused), *_first_lost(found, takes, unexcused[0]))
+
+
+def _first_lost(found: Findings, takes: Int64s, send: int) -> tuple[tuple[int, ...], str]:
+    """The operations of a lost message, and the sentence about them."""
+    history = found.history
+    text = f"{found.say(send)} was confirmed and nobody received it"
+    answered = takes[(history.outcome[takes] == OK) & (history.value[takes] == history.value[send])]
+    if len(answered) and not history.header.fan_out:
+        receipt = int(answered[0])
+        text = (
+            f"{found.say(send)} was confirmed, and {found.say(receipt)} was the only receipt, "
+            f"which was never acknowledged"
+        )
+        return (send, receipt), text
+    return (send,), text
 
 
 def _excuses(history: History, takes: Int64s) -> list[int]:
@@ -237,7 +288,7 @@ def _excuses(history: History, takes: Int64s) -> list[int]:
     kills = {}
     for p in np.unique(history.process[takes]).tolist():
         names = {str(history.processes[p]), history.name(history.processes[p])}
-        times = [f.start_ns for f in history.faults if f.f == "kill" and str(f.value) in names]
+        times = [f.start_ns for f in history.faults if f.f in ENDINGS and str(f.value) in names]
         if times:
             kills[p] = max(times)
     open_ = takes[(history.outcome[takes] != OK) & (history.outcome[takes] != FAIL)]

@@ -55,6 +55,9 @@ def check(
     model = model or history.header.model
     if model is None:
         raise UsageError("the history names no model; say which: " + ", ".join(FUNCTIONS))
+    if model == "queue":
+        # A delivery may be checked as a queue, which has no acknowledgements.
+        history = history.without("ack")
     _refuse_others(history, model)
     terms = _terms(history, guarantee, ordered, excuses=excuses)
     found = _quick(history, model, terms)
@@ -110,6 +113,7 @@ def _terms(history: History, guarantee: Guarantee | None, ordered: bool | None, 
         ordered=header.ordered if ordered is None else ordered,
         may_lose=held_to == "at-most-once" if declared is None else declared,
         excuses=excuses and held_to == "exactly-once",
+        by_ack="at-least-once" in (held_to, None if excuses else header.guarantee),
     )
 
 
@@ -132,6 +136,11 @@ def _note_terms(found: Findings, history: History, terms: Terms, *, declared: bo
         found.notes.append("no guarantee is declared; held to exactly-once")
     if found.counts["lost"] and terms.may_lose:
         found.notes.append(f"{found.counts['lost']} lost messages are not held against it, as it declares")
+    if abandoned := found.counts["unacknowledged"]:
+        found.notes.append(
+            f"{abandoned} of {found.counts['lost']} lost messages were received, but never acknowledged, "
+            f"and did not come again"
+        )
     if found.counts["lost_excused"]:
         excused, lost = found.counts["lost_excused"], found.counts["lost"]
         found.notes.append(

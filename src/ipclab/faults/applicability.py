@@ -71,8 +71,8 @@ def _of_action(fault: FaultSpec, kind: Kind) -> str:
 
 
 def _of_moment(fault: FaultSpec) -> str:
-    if fault.action == "drop-reply" and fault.moment != "busy":
+    if fault.action == "drop-reply" and fault.moment not in ("busy", "working"):
         return "a reply can be dropped only where one is on its way: see busy"
-    if fault.action == "fill-memory" and fault.moment != "busy":
+    if fault.action == "fill-memory" and fault.moment not in ("busy", "working"):
         return "memory is filled by messages that flow: see busy"
     return ""

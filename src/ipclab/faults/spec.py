@@ -8,11 +8,11 @@ import msgspec
 
 Action = Literal["kill", "pause", "restart", "cut", "drop-reply", "fill-memory"]
 Target = Literal["producer", "consumer", "broker"]
-Moment = Literal["idle", "busy", "mid-message"]
+Moment = Literal["idle", "busy", "working", "mid-message"]
 
 ACTIONS: tuple[Action, ...] = ("kill", "pause", "restart", "cut", "drop-reply", "fill-memory")
 TARGETS: tuple[Target, ...] = ("producer", "consumer", "broker")
-MOMENTS: tuple[Moment, ...] = ("idle", "busy", "mid-message")
+MOMENTS: tuple[Moment, ...] = ("idle", "busy", "working", "mid-message")
 
 
 class FaultSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +25,7 @@ class FaultSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 is given more than its memory holds.
     ``target``  the first producer, the first consumer, or the broker (or the backend's own server process).
     ``moment``  ``idle``: nothing is under way (messages may rest in the broker); ``busy``: messages flow;
+                ``working``: a consumer has received a message and not acknowledged it yet;
                 ``mid-message``: of one large message a part has been carried.
     """
 

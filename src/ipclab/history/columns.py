@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
@@ -97,6 +97,14 @@ class History:
     def places(self, *functions: str) -> Int64s:
         """Where these operations are."""
         return np.flatnonzero(np.isin(self.f, [CODES[f] for f in functions]))
+
+    def without(self, *functions: str) -> History:
+        """The history but for these operations; itself where it has none of them."""
+        out = np.isin(self.f, [CODES[f] for f in functions])
+        if not out.any():
+            return self
+        names = ("process", "key", "f", "outcome", "value", "start", "end")
+        return replace(self, **{name: getattr(self, name)[~out] for name in names})
 
     @classmethod
     def of(

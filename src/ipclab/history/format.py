@@ -18,13 +18,15 @@ Name = int | str
 FUNCTIONS: dict[Model, tuple[str, ...]] = {
     "register": ("read", "write", "cas"),
     "queue": ("enqueue", "dequeue"),
-    "delivery": ("send", "receive"),
+    "delivery": ("send", "receive", "ack"),
     "counter": ("add", "read"),
     "lock": ("acquire", "release"),
 }
 """The operations of each model."""
 SAME_AS = {"send": "enqueue", "receive": "dequeue", "enqueue": "send", "dequeue": "receive"}
 """A queue's history may be checked as a delivery, and the other way round."""
+ENDINGS = frozenset(("kill", "terminate"))
+"""Faults after which the process that they struck does nothing more."""
 ANSWERS = frozenset(("read", "dequeue", "receive", "acquire"))
 """Operations whose value comes with ``ok``; that of the others comes with ``invoke``."""
 CODES = {f: code for code, f in enumerate(dict.fromkeys(f for fs in FUNCTIONS.values() for f in fs))}
@@ -44,6 +46,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                    declares; left out, the guarantee says.
     ``in_flight``  how many messages a consumer may have been handed that ``receive`` did not return yet;
                    a kill of that consumer excuses as many losses.
+    ``acknowledged``  whether the consumers log ``ack``, so that a message which only consumers received that
+                   did not acknowledge it was not delivered; a history with an ``ack`` says so by itself.
     ``names``      what processes are called: a number, as text, to a name. Faults and pictures use it.
     """
 
@@ -58,6 +62,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     drained: bool = True
     may_lose: bool | None = None
     in_flight: int = 0
+    acknowledged: bool = False
     names: dict[str, str] = {}
 
 

@@ -123,6 +123,8 @@ class _Parser:
             raise ValueError("the value of cas is [old, new]")
         if f == "add":
             _check_integer(f, value)
+        if f == "ack" and value is not None:
+            raise ValueError("ack has no value; it acknowledges all that its process has received")
         if f == "release" and value is not None:
             _check_integer(f, value)
 

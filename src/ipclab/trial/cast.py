@@ -62,6 +62,7 @@ class Cast:
 
     ``sent_ns`` says when the send of each confirmed message began, ``received_ns`` when each message came for
     the first time, for each consumer that is owed it: one entry of ``""`` for all, or with fan-out by name.
+    ``unsettled_ns`` says for each consumer when it received what it has not begun to acknowledge.
     """
 
     def __init__(
@@ -80,6 +81,11 @@ class Cast:
         self.began_ns: dict[int, int] = {}
         self.sent_ns: dict[int, int] = {}
         self.received_ns: dict[str, dict[int, int]] = {} if self.fan_out else {"": {}}
+        self.unsettled_ns: dict[str, dict[int, int]] = {}
+        self._owes = channel.guarantees.delivery == "at-least-once"
+        self._again: set[int] = set()
+        self._given_up: set[int] = set()
+        self._acknowledging: dict[str, dict[int, int]] = {}
         self._tails: dict[str, _Tail] = {}
         self._expected: dict[str, int] = {}
         self._asking: set[str] = set()
@@ -182,8 +188,31 @@ class Cast:
                 self._entered += 1
                 self._enter(name, line)
 
+    def holds(self, consumer: Worker, since_ns: int) -> bool:
+        """Whether it has received something since then that it has not begun to acknowledge."""
+        return any(ns > since_ns for ns in self.unsettled_ns.get(consumer.name, {}).values())
+
+    def settled(self) -> bool:
+        """Whether everything that living consumers have received is acknowledged, where that is owed."""
+        living = [m.name for m in self.crew.by_role("consumer") if not m.gone]
+        return not self._owes or not any(self.unsettled_ns.get(name) for name in living)
+
     def missing(self) -> int:
-        """Receipts that confirmed messages are owed and that nobody has logged."""
+        """Receipts that confirmed messages are owed and that nobody has logged.
+
+        Where a channel declares at-least-once, what only a consumer received that has ended and did not
+        acknowledge it is owed once more.
+        """
+        return self._never_received() + self._to_come_again()
+
+    def _to_come_again(self) -> int:
+        if not self._owes or self.fan_out:
+            return 0
+        gone = [m.name for m in self.crew.by_role("consumer") if not m.process.is_alive()]
+        held = {value for name in gone for value in self.unsettled_ns.get(name, ())} | self._given_up
+        return len(held & self.sent_ns.keys() - self._again)
+
+    def _never_received(self) -> int:
         alive = {m.name for m in self.crew.by_role("consumer") if m.process.is_alive()}
         groups = [got for name, got in self.received_ns.items() if not name or name in alive]
         return sum(len(self.sent_ns.keys() - got.keys()) for got in groups)
@@ -249,10 +278,20 @@ class Cast:
     def _heard(self) -> bool:
         return any(not member.ended for member in self.crew.workers)
 
+    def _enter_ack(self, name: str, line: Line) -> None:
+        """One that has begun is enough, as nobody can know whether it was heard; one that failed says that
+        it never will be."""
+        if line.type == "invoke":
+            self._acknowledging[name] = self.unsettled_ns.pop(name, {})
+        elif line.type == "fail":
+            self._given_up |= self._acknowledging[name].keys()
+
     def _enter(self, name: str, line: Line) -> None:
         if line.f == "receive":
             (self._asking.add if line.type == "invoke" else self._asking.discard)(name)
-        if line.type == "invoke":
+        if line.f == "ack":
+            self._enter_ack(name, line)
+        elif line.type == "invoke":
             if line.f == "send":
                 self.began_ns[line.value] = line.time
         elif line.type == "ok" and isinstance(line.value, int):
@@ -260,7 +299,10 @@ class Cast:
                 self.sent_ns[line.value] = self.began_ns[line.value]
             else:
                 got = self.received_ns[name if self.fan_out else ""]
+                if line.value in got:
+                    self._again.add(line.value)
                 got.setdefault(line.value, line.time)
+                self.unsettled_ns.setdefault(name, {})[line.value] = line.time
 
 
 def set_up(channel: Channel) -> None:

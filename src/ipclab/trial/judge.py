@@ -29,6 +29,7 @@ def header(stage: Stage, guarantees: Guarantees, model: Model, **more: object) -
         guarantee=guarantees.delivery,
         ordered=keeps_order(guarantees, fault=stage.spec.fault is not None),
         fan_out=guarantees.fan_out,
+        acknowledged=guarantees.delivery == "at-least-once",
         **more,  # type: ignore[arg-type]
     )
 
@@ -61,11 +62,15 @@ def promise(
 
     torn = cause in guarantees.may_corrupt
     lost = counts.get("lost", 0)
+    received = counts.get("unacknowledged", 0)
+    never_finished = f", {received} of them received but never acknowledged" if received else ""
     if lost and not undelivered:
         if cause not in guarantees.may_lose:
-            breach("lost", lost, f"lost {lost} confirmed {_messages(lost)}")
+            breach("lost", lost, f"lost {lost} confirmed {_messages(lost)}{never_finished}")
         elif at_most is not None and lost > at_most and not torn:
-            text = f"lost {lost} confirmed {_messages(lost)}, where {at_most} can have been held"
+            text = (
+                f"lost {lost} confirmed {_messages(lost)}{never_finished}, where {at_most} can have been held"
+            )
             breach("lost", lost, text)
     again = counts.get("duplicated", 0)
     if again and guarantees.delivery == "at-most-once":

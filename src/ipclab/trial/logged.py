@@ -1,6 +1,9 @@
 """What the workers of a crash or order trial do: send and receive as a program would, and log each operation.
 
-Not for measuring: each operation writes two lines into a file that survives the worker. A worker whose
+Not for measuring: each operation writes two lines into a file that survives the worker. They use the same
+``sender()`` and ``receiver()`` as the loops that measure, so that what is tested is what is measured. A
+consumer is done with a message when it acknowledges it; where the channel has no acknowledgement and yet
+declares at-least-once, the moment before it asks for the next message counts as one. A worker whose
 backend raises logs the operation as indefinite, connects again and goes on with the next one; it never
 repeats one, so every duplicate is the backend's own. It gives up, with the error, where it cannot connect
 within its patience, or where nothing works any more over new connections.
@@ -13,7 +16,7 @@ import gc
 import struct
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count, islice
 from typing import Any, Generic, TypeVar
 
@@ -21,6 +24,7 @@ from ipclab.backends.base import Consumer, Producer
 from ipclab.history.log import ProcessLog
 from ipclab.host.link import Link
 from ipclab.trial.assignment import Assignment, history_path
+from ipclab.trial.gate import Gate
 from ipclab.trial.message import HEADER_BYTES, STOP, stamp, tail
 from ipclab.trial.orders import Burst, Done, Ready, Stop
 
@@ -73,6 +77,7 @@ def _produce(mine: Assignment, parent: Link) -> None:
     place = mine.index if mine.place is None else mine.place
     line = _Line[Producer](lambda: channel.producer(place), mine.patience_s)
     parent.send(Ready())
+    send, flush = line.end.sender(), line.end.flush
     sequences = count()
     with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log:
         while isinstance(order := parent.recv(), Burst):
@@ -82,11 +87,14 @@ def _produce(mine: Assignment, parent: Link) -> None:
                 body = stamp(mine.index, sequence, 1, body_tail)
                 log.invoke("send", mine.index * SEQUENCES + sequence)
                 try:
-                    line.end.send(body)
-                    line.end.flush()
+                    send(body)
+                    flush()
                 except Exception as error:  # noqa: BLE001 - whatever the client raises is a result
                     log.info()
+                    # They belong to the end that is dropped.
+                    del send, flush
                     line.again(error)
+                    send, flush = line.end.sender(), line.end.flush
                 else:
                     log.ok()
                     line.works()
@@ -101,28 +109,74 @@ def _consume(mine: Assignment, parent: Link) -> None:
     assert channel is not None
     place = mine.index if mine.place is None else mine.place
     line = _Line[Consumer](lambda: channel.consumer(place), mine.patience_s)
+    owes = channel.guarantees.delivery == "at-least-once"
+    gate = Gate(parent)
     parent.send(Ready())
-    going = True
+    receive = _receive_any(line.end)
+    going, unsettled = True, False
     with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log:
         while going:
             log.invoke("receive")
             try:
-                bodies = line.end.receive()
+                bodies = receive()
             except Exception as error:  # noqa: BLE001 - whatever the client raises is a result
                 log.info()
+                if unsettled:
+                    _log_given_up(log)
+                    unsettled = False
+                del receive
                 line.again(error)
+                receive = _receive_any(line.end)
                 continue
             line.works()
             going = STOP not in bodies
-            _log_receipts(log, [body for body in bodies if body != STOP])
-            if line.end.acknowledges:
-                try:
-                    line.end.ack()
-                except Exception as error:  # noqa: BLE001 - as above
-                    line.again(error)
+            own = [body for body in bodies if body != STOP]
+            _log_receipts(log, own)
+            unsettled = unsettled or bool(own)
+            if own and not gate.lets_through() and going:
+                continue
+            if refused := _acknowledge(log, line.end, unsettled=unsettled, owes=owes):
+                del receive
+                line.again(refused)
+                receive = _receive_any(line.end)
+            unsettled = False
     parent.send(Done(count=0))
     with contextlib.suppress(Exception):
         line.end.close()
+
+
+def _receive_any(consumer: Consumer) -> Callable[[], Sequence[bytes]]:
+    """Return what receives messages of this consumer, by the same function that is measured in streams."""
+    receive_one = consumer.receiver()
+    if receive_one is None:
+        return consumer.receive
+    return lambda: (receive_one(),)
+
+
+def _acknowledge(log: ProcessLog, end: Consumer, *, unsettled: bool, owes: bool) -> Exception | None:
+    """Acknowledge all that was received, and log it where it is a message. Return the error of the call.
+
+    ``owes`` says that the channel declares at-least-once.
+    """
+    logged = unsettled and (end.acknowledges or owes)
+    if logged:
+        log.invoke("ack")
+    if end.acknowledges:
+        try:
+            end.ack()
+        except Exception as error:  # noqa: BLE001 - whatever the client raises is a result
+            if logged:
+                log.info()
+            return error
+    if logged:
+        log.ok()
+    return None
+
+
+def _log_given_up(log: ProcessLog) -> None:
+    """Log that what was received over a connection that is lost will never be acknowledged."""
+    log.invoke("ack")
+    log.fail()
 
 
 def _log_receipts(log: ProcessLog, bodies: list[bytes]) -> None:

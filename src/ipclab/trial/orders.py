@@ -8,6 +8,7 @@
     parent  Stop(n)                      to a producer: send n stop messages through the channel
     parent  Quit()                       to a producer: close
     parent  Burst(count, ...)            to a logged producer: send so many, then report Done
+    parent  Hold(), Withhold(), Release() to a logged consumer: what to do with the next receipt
 
 How a worker begins, returns or fails is said by ``host.child`` for every child process.
 """
@@ -44,6 +45,21 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     size_bytes: int
     gap_s: float = 0.0
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """To a logged consumer: stop after the next receipt, before it is acknowledged, until ``Release``."""
+
+
+class Withhold(msgspec.Struct, frozen=True):
+    """To a logged consumer: go on receiving, and acknowledge nothing, until ``Release``.
+
+    A consumer that acknowledges in batches does the same.
+    """
+
+
+class Release(msgspec.Struct, frozen=True):
+    """To a logged consumer: acknowledge what was received, and go on as before."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):

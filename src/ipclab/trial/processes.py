@@ -14,7 +14,7 @@ from ipclab.host.start_methods import StartMethod
 from ipclab.host.supervisor import STACK_WAIT_S, Child
 from ipclab.trial import worker
 from ipclab.trial.assignment import Assignment
-from ipclab.trial.orders import Burst, Done, Go, Quit, Ready, Stop
+from ipclab.trial.orders import Burst, Done, Go, Hold, Quit, Ready, Release, Stop, Withhold
 
 
 class Worker:
@@ -63,7 +63,7 @@ class Worker:
         """Whether it has ended, or given up."""
         return self.ended or bool(self.failure)
 
-    def tell(self, order: Go | Stop | Quit | Burst) -> bool:
+    def tell(self, order: Go | Stop | Quit | Burst | Hold | Withhold | Release) -> bool:
         """Send an order; return False where the worker is gone."""
         return self.child.tell(order)
 

@@ -1,4 +1,9 @@
-"""Bringing about the moment of a fault, and the fault in it: idle, busy, or in the middle of a message.
+"""Bringing about the moment of a fault, and the fault in it: idle, busy, working, or in mid-message.
+
+``working`` needs no luck either: every consumer is told to stop at a gate with the message that it receives
+next, before it acknowledges it (see ``gate``). Where a fault ends a consumer of a channel that declares
+at-least-once, its victim has a message that it has not acknowledged in every moment: what was received and
+not finished has to come again, and a fault whose victim holds nothing would not show that.
 
 The middle of a message needs no luck. Over TCP the proxy holds a large message after its first half. Over a
 pipe or a Unix socket whoever reads is stopped when it has a part of it (see ``trap``), so that the writer
@@ -21,6 +26,7 @@ from ipclab.faults.spec import FaultSpec
 from ipclab.history.log import FaultLog
 from ipclab.host.clock import now_ns
 from ipclab.trial.cast import Cast
+from ipclab.trial.orders import Hold, Release, Withhold
 from ipclab.trial.processes import Worker
 
 BUSY, GAP_S = 250, 0.004
@@ -42,6 +48,8 @@ FILL_BLOCKED = 50
 FILL_WITHIN_S = 60.0
 FAULT_S = 1.2
 """How long a pause or a cut lasts: longer than it takes a stream's message to be claimed by another."""
+HOLD_S = 1.0
+"""How long a message may take to come to the consumer that is to be held with it, until another is sent."""
 ATTEMPTS = 8
 """To catch a process in the middle of a message."""
 WAIT_S = 10.0
@@ -64,6 +72,8 @@ class Strike:
         self._proxy = proxy
         self._log = log
         self._reading: Worker | None = None
+        self._gated: list[Worker] = []
+        self._senders: list[Worker] = []
         self._stopped_reader: int | None = None
         self._at_rest = False
         self.struck_ns = self.flows_from_ns = 0
@@ -77,20 +87,80 @@ class Strike:
         A broker that is to end holds messages at rest by then: from an empty one nothing could be lost. So
         consumers stand still meanwhile, as slow ones would.
         """
+        self._senders = list(producers)
         with contextlib.ExitStack() as still:
+            still.callback(self._release)
+            comes = self._fault.moment != "working" or self._hold(producers, consumers)
             if self._fault.target == "broker" and self._fault.action in ("kill", "restart"):
-                comes = self._lay_up(producers, consumers, still)
+                comes = comes and self._lay_up(producers, consumers, still)
             else:
-                comes = self._keep_busy(producers)
+                comes = comes and self._keep_busy(producers)
+            if self._fault.moment == "busy" and self._ends_a_debtor():
+                comes = comes and self._withhold(consumers[0])
             strike = self._in_mid_message if self._fault.moment == "mid-message" else self._apply
             if not comes or (struck := strike(producers, consumers)) is None:
                 self.missed = "the moment could not be brought about, so nothing was done"
             elif not struck:
                 self.missed = "it is not sure that the fault took effect"
 
+    def leave_unacknowledged(self, producers: Sequence[Worker], victim: Worker) -> bool:
+        """Give an idle victim a message that it does not acknowledge, where the fault will end it.
+
+        It then waits for the next one, as a consumer does that acknowledges in batches. Return False where
+        the message does not come.
+        """
+        if self._fault.moment != "idle" or not self._ends_a_debtor():
+            return True
+        cast = self._cast
+        if not cast.outlast(cast.settled, WAIT_S):
+            return False
+        since_ns = now_ns()
+        victim.tell(Withhold())
+        cast.burst(producers[:1], 1, SMALL_BYTES)
+        return cast.outlast(lambda: cast.holds(victim, since_ns), WAIT_S)
+
+    def _ends_a_debtor(self) -> bool:
+        """Return whether the fault ends a consumer that owes others what it did not finish."""
+        ends = self._fault.target == "consumer" and self._fault.action == "kill"
+        return ends and not self._cast.fan_out and self._cast.channel.guarantees.delivery == "at-least-once"
+
+    def _withhold(self, victim: Worker) -> bool:
+        """While messages flow, have the victim not acknowledge any more, and wait until it holds one."""
+        cast, since_ns = self._cast, now_ns()
+        victim.tell(Withhold())
+        return cast.wait(lambda: cast.holds(victim, since_ns), WAIT_S)
+
+    def _hold(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
+        """Stop a consumer between a receipt and its acknowledgement; False where none comes to that.
+
+        Which of them gets a message is the channel's choice, so all are told. Where the victim is reached by
+        a line of its own it has to be that one: those that hold one already take no other.
+        """
+        cast = self._cast
+        if not cast.outlast(lambda: not cast.missing() and cast.settled(), WAIT_S):
+            return False
+        since_ns = now_ns()
+        for consumer in consumers:
+            consumer.tell(Hold())
+            self._gated.append(consumer)
+        wanted = consumers[:1] if self._proxy is not None and self._fault.target == "consumer" else consumers
+        for _ in range(ATTEMPTS):
+            cast.burst(producers[:1], 1, SMALL_BYTES)
+            if cast.outlast(lambda: any(cast.holds(c, since_ns) for c in wanted), HOLD_S):
+                self._reading = next(c for c in wanted if cast.holds(c, since_ns))
+                return True
+        return False
+
+    def _release(self) -> None:
+        """Let consumers that were held acknowledge and go on."""
+        gated, self._gated = self._gated, []
+        for consumer in gated:
+            consumer.tell(Release())
+
     def _keep_busy(self, producers: Sequence[Worker]) -> bool:
         cast = self._cast
-        if self._fault.moment != "busy" or self._fault.action == "fill-memory":
+        flows = self._fault.moment == "busy" and self._fault.action != "fill-memory"
+        if not flows:
             return True
         before = cast.receipts()
         cast.burst(producers, BUSY, SMALL_BYTES, GAP_S)
@@ -176,6 +246,10 @@ class Strike:
             proxy.drop_reply()
         else:
             proxy.drop_delivery()
+        if self._fault.moment == "working":
+            # The reply is to what is asked for next: the acknowledgement, or the message after it.
+            self._release()
+            self._cast.burst(self._senders, BUSY, SMALL_BYTES, GAP_S)
         dropped = self._cast.wait(lambda: proxy.dropped(0.0), WAIT_S)
         self._takes_effect()
         self._log.end("drop-reply", victim.name)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from ipclab.checks import Verdict, check
 from ipclab.checks.delivery import DeliveryCheck
 from ipclab.checks.models import calls
 from ipclab.checks.search import search
-from ipclab.history import Fault, Header, History, Operation
+from ipclab.history import Fault, Header, History, Operation, parse
 from ipclab.history.format import Guarantee
 from tests.support.histories import Row, history_of, maimed, schedule
 
@@ -272,3 +273,57 @@ def test_at_most_once_holds_where_the_search_finds_an_order_of_a_bag_that_loses(
 @pytest.mark.parametrize("guarantee", ["at-most-once", "at-least-once", "exactly-once"])
 def test_an_empty_history_is_valid(guarantee: Guarantee) -> None:
     assert judged([], guarantee).verdict == "valid"
+
+
+def _worked(*lines: tuple[str, str, object], guarantee: str = "at-least-once", **header: object) -> Verdict:
+    """The verdict on a history of one message, of which these (process, operation, outcome) follow."""
+    text: list[dict[str, object]] = [
+        {"ipclab_history": 1, "model": "delivery", "guarantee": guarantee, **header}
+    ]
+    text += [{"process": "p", "type": kind, "f": "send", "value": 7, "time": 1} for kind in ("invoke", "ok")]
+    for time, (process, f, outcome) in enumerate(lines, 2):
+        if f == "kill":
+            text.append({"process": "fault", "type": "info", "f": f, "value": process, "time": time})
+            continue
+        value = {"value": 7} if (f, outcome) == ("receive", "ok") else {}
+        text.append({"process": process, "type": "invoke", "f": f, "time": time})
+        if outcome is not None:
+            text.append({"process": process, "type": outcome, "f": f, "time": time, **value})
+    return check(parse([msgspec.json.encode(line) + b"\n" for line in text]))
+
+
+GOT = ("a", "receive", "ok")
+DIED = ("a", "kill", None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "unacknowledged"),
+    [
+        ([GOT, ("a", "ack", "ok"), DIED], 0),
+        # Nobody knows whether it was heard.
+        ([GOT, ("a", "ack", None), DIED], 0),
+        ([GOT, ("a", "ack", "info"), DIED], 0),
+        ([GOT, DIED, ("b", "receive", "ok")], 0),
+        ([GOT, DIED, ("b", "receive", "ok"), ("b", "ack", "ok")], 0),
+        ([GOT, DIED, ("b", "ack", "ok")], 1),
+        ([GOT, DIED, ("b", "receive", None)], 1),
+        # What it held was given up; the next acknowledgement is of something else.
+        ([GOT, ("a", "ack", "fail"), ("a", "ack", "ok")], 1),
+    ],
+)
+def test_at_least_once_a_message_counts_that_was_acknowledged_or_came_again(
+    lines: list[tuple[str, str, object]], unacknowledged: int
+) -> None:
+    verdict = _worked(*lines, acknowledged=True)
+
+    assert verdict.counts["unacknowledged"] == verdict.counts["lost"] == unacknowledged
+    assert verdict.anomalies == ({"lost": 1} if unacknowledged else {})
+    if unacknowledged:
+        assert "receive → 7 by a was the only receipt, which was never acknowledged" in verdict.reason
+
+
+def test_a_history_without_acknowledgements_is_judged_by_its_receipts() -> None:
+    assert _worked(GOT, DIED).verdict == "valid"
+    assert _worked(GOT, DIED, acknowledged=True).verdict == "invalid"
+    assert _worked(GOT, DIED, acknowledged=True, guarantee="at-most-once").verdict == "valid"
+    assert _worked(GOT, DIED, acknowledged=True, may_lose=True).verdict == "valid"

@@ -82,9 +82,9 @@ def test_the_worst_trial_is_told_and_how_many_showed_it():
 
 def test_moments_are_named_only_where_others_did_not_show_it():
     trials = [crash(fault=f"kill consumer, {m}", counts={"lost": 1}) for m in MOMENTS]
-    assert said(*trials) == ["lost 1 (0.10%) 3/3"]
+    assert said(*trials) == ["lost 1 (0.10%) 4/4"]
     kept = crash(fault="kill consumer, idle")
-    assert said(kept, *trials[1:]) == ["lost 1 (0.10%) 2/3 busy, mid-message"]
+    assert said(kept, *trials[1:]) == ["lost 1 (0.10%) 3/4 busy, working, mid-message"]
 
 
 def test_different_errors_and_primitives_are_told_apart():

@@ -55,6 +55,8 @@ def counts_of(folder: Path, received: Sequence[Any], *, early: bool = False, **h
                 else:
                     log.invoke("receive")
                     log.ok(value)
+                    log.invoke("ack")
+                    log.ok()
     logs = [folder / f"{name}.history" for name in (*names, "never-started")]
     history = judge.keep(where, judge.header(where, STRICT, "delivery", **header), logs)
     return dict(judge.strict(history, "delivery", 5.0).counts)

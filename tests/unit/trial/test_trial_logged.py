@@ -130,7 +130,8 @@ def test_a_receive_that_raises_is_of_unknown_outcome_and_the_consumer_goes_on(en
 def test_an_acknowledgement_that_raises_makes_the_consumer_connect_again_and_go_on(enact: Enact) -> None:
     cast, consumer = consumed(enact, "ack raises second", *FEW)
 
-    assert [v for kind, v in lines(cast, consumer) if kind == "ok"] == [FIRST + v for v in range(5)]
+    received = [v for kind, v in lines(cast, consumer) if kind == "ok" and v is not None]
+    assert received == [FIRST + v for v in range(5)]
 
 
 def test_what_arrives_damaged_is_named_and_does_not_stop_the_consumer(enact: Enact) -> None:

@@ -146,6 +146,9 @@ class _Scene:
             self._finish()
             return self._judge()
         self._see_idle_at_rest(consumers)
+        if not self._strike.leave_unacknowledged(producers, consumers[0]):
+            raise IpclabError("the message that was to rest with a consumer did not come to it")
+        self._see_idle_at_rest(consumers)
         late = [self._start("consumer", i) for i in range(early, self._spec.consumers)]
         self._see_connected(late)
         consumers += late

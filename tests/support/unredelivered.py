@@ -1,0 +1,148 @@
+"""Channels that declare at-least-once and never deliver anything again.
+
+They are plain plug-ins, written as by somebody who overlooks what a crashed consumer owes: a folder whose
+messages are claimed by a rename and never rescued, and socket pairs that keep the bounds of messages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ipclab.backends.base import Channel, Consumer, Guarantees, Producer
+
+PROMISED = Guarantees(
+    delivery="at-least-once",
+    may_lose=frozenset(),
+    order="none",
+    durability="none",
+    confirm="written",
+    reach="host",
+)
+POLL_S = 0.002
+
+
+class FolderProducer(Producer):
+    """Writes each message into a file of its own, and renames it into place."""
+
+    def __init__(self, folder: Path, index: int) -> None:
+        self._folder, self._index, self._count = folder, index, 0
+
+    def send(self, body: bytes) -> None:
+        name = f"{time.monotonic_ns():020d}-{os.getpid()}-{self._index}-{self._count}"
+        self._count += 1
+        partial = self._folder / "new" / name
+        partial.write_bytes(body)
+        partial.rename(self._folder / "ready" / name)
+
+
+class FolderConsumer(Consumer):
+    """Claims the oldest message by a rename into its own folder; ``ack`` deletes what was claimed."""
+
+    acknowledges = True
+
+    def __init__(self, folder: Path, index: int) -> None:
+        self._ready, self._own = folder / "ready", folder / f"claimed-{index}"
+        self._own.mkdir(exist_ok=True)
+        self._claimed: list[Path] = []
+
+    def receive(self) -> Sequence[bytes]:
+        while True:
+            for name in sorted(os.listdir(self._ready)):
+                claimed = self._own / name
+                with contextlib.suppress(FileNotFoundError):
+                    (self._ready / name).rename(claimed)
+                    self._claimed.append(claimed)
+                    return (claimed.read_bytes(),)
+            time.sleep(POLL_S)
+
+    def ack(self) -> None:
+        for claimed in self._claimed:
+            claimed.unlink()
+        self._claimed.clear()
+
+
+class FolderChannel(Channel):
+    """What a killed consumer has claimed stays in its folder for ever."""
+
+    name = "folder"
+    summary = "files in a folder, claimed by a rename and never rescued"
+    guarantees = PROMISED
+    _folder = Path()
+
+    def setup(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="unredelivered-"))
+        for name in ("new", "ready"):
+            (self._folder / name).mkdir()
+
+    def producer(self, index: int) -> Producer:
+        return FolderProducer(self._folder, index)
+
+    def consumer(self, index: int) -> Consumer:
+        return FolderConsumer(self._folder, index)
+
+    def teardown(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class DatagramProducer(Producer):
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    def send(self, body: bytes) -> None:
+        self._end.send(body)
+
+
+class DatagramConsumer(Consumer):
+    """Has no acknowledgement at all: what it has read is gone from the socket."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    def receive(self) -> Sequence[bytes]:
+        return (self._end.recv(1 << 16),)
+
+
+class SeqpacketChannel(Channel):
+    """A pair of sockets, shared by all processes."""
+
+    name = "seqpacket"
+    summary = "a socket pair that keeps the bounds of messages"
+    guarantees = Guarantees(
+        delivery="at-least-once",
+        may_lose=frozenset(),
+        order="none",
+        durability="none",
+        confirm="written",
+        reach="process tree",
+        max_message_bytes=1 << 15,
+    )
+    kind = socket.SOCK_SEQPACKET
+    _ends: tuple[socket.socket, ...] = ()
+
+    def setup(self) -> None:
+        self._ends = socket.socketpair(socket.AF_UNIX, self.kind)
+
+    def producer(self, index: int) -> Producer:
+        return DatagramProducer(self._ends[0])
+
+    def consumer(self, index: int) -> Consumer:
+        return DatagramConsumer(self._ends[1])
+
+    def teardown(self) -> None:
+        for end in self._ends:
+            end.close()
+
+
+class DatagramChannel(SeqpacketChannel):
+    name = "datagram"
+    kind = socket.SOCK_DGRAM
+
+
+CHANNELS = {channel.name: channel for channel in (FolderChannel, SeqpacketChannel, DatagramChannel)}
