@@ -37,7 +37,8 @@ def test_at_least_once_is_broken_where_a_killed_consumer_s_message_never_comes_a
     safety = safety_of(play(backend, f"kill consumer, {moment}", **QUICK, history=path))
 
     assert safety.verdict == "invalid"
-    assert safety.counts["unacknowledged"] == safety.counts["lost"] > 0
+    # What was claimed and not yet read when it died is lost as well.
+    assert safety.counts["lost"] >= safety.counts["unacknowledged"] > 0
     verdict = check(read(path))
     assert (verdict.verdict, verdict.anomalies) == ("invalid", {"lost": safety.counts["lost"]})
-    assert "never acknowledged" in verdict.reason
+    assert any("never acknowledged" in note for note in verdict.notes)
