@@ -20,7 +20,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import Broker, Fleet
+from ipclab.brokers import KINDS, Broker, Fleet
 from tests.support import observers, processes
 from tests.support.servers import list_queues, obtain, obtain_private
 
@@ -85,11 +85,29 @@ def rabbitmq_broker() -> Iterator[Broker]:
     assert not left, f"queues left on RabbitMQ: {left}"
 
 
+@pytest.fixture(scope="session")
+def foreign_broker_of() -> Iterator[BrokerOf]:
+    """Servers of the kinds that other packages bring; started when they are first asked for."""
+    fleets: dict[BrokerKind, Fleet] = {}
+
+    def find(kind: BrokerKind) -> Broker:
+        if kind not in fleets:
+            fleets[kind] = obtain(kind)
+        return fleets[kind].brokers[kind]
+
+    yield find
+    for fleet in fleets.values():
+        fleet.close()
+
+
 @pytest.fixture
 def broker_of(request: pytest.FixtureRequest) -> BrokerOf:
     """The server of a kind, started when it is first asked for."""
 
     def find(kind: BrokerKind) -> Broker:
+        if kind not in KINDS:
+            foreign: BrokerOf = request.getfixturevalue("foreign_broker_of")
+            return foreign(kind)
         broker = request.getfixturevalue(f"{kind}_broker")
         assert isinstance(broker, Broker)
         return broker

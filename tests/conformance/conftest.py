@@ -14,7 +14,7 @@ import pytest
 
 from ipclab.backends.base import BrokerKind, Channel, Counter, Site
 from ipclab.backends.registry import Variant, counter_class, is_own
-from ipclab.brokers import Broker
+from ipclab.brokers import KINDS, Broker
 from ipclab.host.start_methods import StartMethod
 from tests.support import ends, modes, observers, processes
 from tests.support.ends import Remote
@@ -25,6 +25,7 @@ MOST_WORTH_TRYING_BYTES = 16 * 1024 * 1024
 MODES: dict[str, Callable[[Mode], bool]] = {
     "mode": lambda _: True,
     "served_mode": lambda mode: mode.channel.broker is not None,
+    "listed_mode": lambda mode: mode.channel.broker is not None and observers.can_list(mode.channel.broker),
     "queueing_mode": lambda mode: not mode.guarantees.fan_out,
     "fan_out_mode": lambda mode: mode.guarantees.fan_out,
     "ordered_mode": lambda mode: mode.guarantees.order == "per-producer",
@@ -47,6 +48,7 @@ MODES: dict[str, Callable[[Mode], bool]] = {
         mode.guarantees.confirm == "broker"
         and mode.channel.broker is not None
         and not mode.guarantees.fan_out
+        and mode.channel.broker in KINDS
     ),
     "helped_mode": lambda mode: (
         mode.guarantees.confirm == "broker"

@@ -8,6 +8,7 @@ import pytest
 
 from ipclab.backends.base import BrokerKind, Channel, Counter, Site
 from ipclab.backends.registry import Variant, counter_class
+from ipclab.brokers import kinds
 from ipclab.errors import BrokerUnavailableError
 from tests.conformance.conftest import Bench
 from tests.support import ends, observers
@@ -21,6 +22,11 @@ NOWHERE: dict[BrokerKind, str] = {
     "rabbitmq": "amqp://user:secret@127.0.0.1:1/%2F",
     "memcached": "memcached://127.0.0.1:1",
 }
+
+
+def nowhere(kind: BrokerKind) -> str:
+    """An address of this kind where nothing listens."""
+    return NOWHERE.get(kind) or f"{kinds.get(kind).schemes[0]}://:secret@127.0.0.1:1"
 
 
 class Names:
@@ -38,8 +44,8 @@ class Names:
         return self._read() - self._before
 
 
-def test_a_channel_in_use_has_names_of_its_own_namespace_only(bench: Bench, served_mode: Mode) -> None:
-    mode = served_mode
+def test_a_channel_in_use_has_names_of_its_own_namespace_only(bench: Bench, listed_mode: Mode) -> None:
+    mode = listed_mode
     names = Names(bench, mode.channel.broker)
     channel = bench.channel(mode, consumers=2)
     consumer, producer = bench.consumers(channel)[0], bench.producer(channel)
@@ -113,7 +119,7 @@ def set_up_and_connect(part: Channel | Counter) -> None:
 
 def assert_unavailable(kind: type[Channel] | type[Counter], variant: Variant, **settings: Any) -> None:
     assert kind.broker is not None
-    part = kind(Site(namespace="ipclab:test", url=NOWHERE[kind.broker], **settings), **variant.options)
+    part = kind(Site(namespace="ipclab:test", url=nowhere(kind.broker), **settings), **variant.options)
 
     with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:1\b") as raised:
         set_up_and_connect(part)

@@ -14,6 +14,8 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from ipclab.backends.base import BrokerKind
 from ipclab.backends.redis.client import connect as connect_redis
+from ipclab.brokers import KINDS, kinds
+from ipclab.brokers.kinds.base import ServerKind
 
 _declared: set[str] = set()
 
@@ -37,10 +39,18 @@ def names(kind: BrokerKind, url: str, beginning: str = "") -> set[str]:
 
     On RabbitMQ: of those that this process declared.
     """
+    if kind not in KINDS:
+        listed = kinds.get(kind).names(url) or set()
+        return {name for name in listed if name.startswith(beginning)}
     if kind == "rabbitmq":
         return _existing(url, {name for name in _declared if name.startswith(beginning)})
     found = _redis(url) if kind == "redis" else _memcached(url)
     return {name for name in found if name.startswith(beginning)}
+
+
+def can_list(kind: BrokerKind) -> bool:
+    """Whether ``names()`` can tell what is on such a server: a foreign kind may not be able to."""
+    return kind in KINDS or type(kinds.get(kind)).names is not ServerKind.names
 
 
 def _redis(url: str) -> set[str]:

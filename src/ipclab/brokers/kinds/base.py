@@ -11,7 +11,7 @@ written; every other member has a default that is true of a plain TCP server.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +100,7 @@ class ServerKind(abc.ABC):
     ``call_grace_s``     seconds that one call of a client may take, while the server fails and comes back,
                          before the call is said to hang.
     ``starts_again_s``   seconds until a killed server answers again, about; for the estimate of a run.
+    ``has_memory_limit`` whether ``squeezed()`` can leave it little memory; without, memory is never filled.
     ``settings_cases``   see ``SettingsCase``.
     """
 
@@ -116,6 +117,7 @@ class ServerKind(abc.ABC):
     service: ClassVar[ComposeService | None] = None
     call_grace_s: ClassVar[float] = 6.0
     starts_again_s: ClassVar[float] = 2.0
+    has_memory_limit: ClassVar[bool] = False
     settings_cases: ClassVar[tuple[SettingsCase, ...]] = ()
 
     @abc.abstractmethod
@@ -155,7 +157,7 @@ class ServerKind(abc.ABC):
     def no_url(self) -> UsageError:
         """Return the error for what is no URL of this kind; where its password is cannot be told."""
         return UsageError(
-            f"not a {self.title} URL; one looks like {self.example_url}"
+            f"no URL of {self.title}; one looks like {self.example_url}"
             " (a special character of a password is written as %XX)"
         )
 
@@ -181,6 +183,13 @@ class ServerKind(abc.ABC):
 
         A kind whose private servers have a password of their own needs no such question.
         """
+
+    def names(self, url: str) -> Set[str] | None:
+        """Return the names of all that is kept on the server at ``url``; None where it cannot list them.
+
+        The conformance suite asks for them, to see that a backend leaves nothing behind.
+        """
+        return None
 
     def squeezed(self, broker: Broker) -> AbstractContextManager[Squeeze]:
         """Leave a server of the lab little memory within the block, and what it had before afterwards.

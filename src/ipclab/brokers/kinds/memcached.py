@@ -41,6 +41,7 @@ class Memcached(ServerKind):
     package = "memcached"
     libraries = ("pymemcache",)
     service = ComposeService(port="11211/tcp", variables=("IPCLAB_MEMCACHED_PORT",), url="memcached://{}")
+    has_memory_limit = True
 
     def version(self, url: str, timeout_s: float) -> str:
         with _client(url, timeout_s) as client:

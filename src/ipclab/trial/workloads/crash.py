@@ -83,6 +83,10 @@ def _refusal(stage: Stage, fault: FaultSpec) -> str:
             f"{stage.broker.kind} at {stage.broker.masked_url} was not started by the lab, so it is neither "
             f"harmed nor set anew; take --provider compose or native"
         )
+    if fault.action == "fill-memory" and stage.broker is not None:
+        of = kinds.get(stage.broker.kind)
+        if not of.has_memory_limit:
+            return f"{of.title} has no limit of memory that the lab could set"
     broker = stage.broker if _needs_proxy(stage, fault) else None
     if broker is not None and not kinds.get(broker.kind).accepts_proxy(broker.url):
         return f"it needs a proxy before the server, which {broker.masked_url} does not allow"

@@ -28,6 +28,7 @@ class RabbitMQ(ServerKind):
         variables=("IPCLAB_RABBITMQ_PORT", "IPCLAB_RABBITMQ_MANAGEMENT_PORT"),
         url="amqp://guest:guest@{}/%2F",
     )
+    has_memory_limit = True
     call_grace_s = 30.0
     starts_again_s = 8.0
 

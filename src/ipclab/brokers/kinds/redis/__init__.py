@@ -30,6 +30,7 @@ class Redis(ServerKind):
     formula = "redis"
     libraries = ("redis", "hiredis")
     service = ComposeService(port="6379/tcp", variables=("IPCLAB_REDIS_PORT",), url="redis://{}/0")
+    has_memory_limit = True
     settings_cases = (
         SettingsCase({"appendonly": "yes", "appendfsync": "always"}, ("kill", "restart")),
         SettingsCase({"maxmemory-policy": "allkeys-lru"}, ("fill-memory",)),
