@@ -116,8 +116,9 @@ def wait_for_workers(program: subprocess.Popen[str], count: int) -> set[int]:
         (signal.SIGINT, 130, "interrupted"),
         (signal.SIGTERM, 143, "told to end"),
         (signal.SIGHUP, 129, "told to end"),
+        (signal.SIGQUIT, 131, "told to end"),
     ],
-    ids=["ctrl-c", "terminated", "terminal-closed"],
+    ids=["ctrl-c", "terminated", "terminal-closed", "quit"],
 )
 def test_130_an_interruption_keeps_finished_trials_and_ends_every_process(
     ipclab: Ipclab, here: Path, environ: dict[str, str], number: signal.Signals, code: int, told: str

@@ -200,6 +200,29 @@ def test_being_told_to_end_ends_all_that_was_started(start: Callable[..., Lab]) 
     assert "Traceback" not in lab.errors
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("moment", [starting_a_server, within_the_window])
+def test_a_burst_of_signals_leaves_nothing_and_the_last_word_is_true(
+    start: Callable[..., Lab], moment: Callable[[Lab], bool], number: signal.Signals
+) -> None:
+    require_server("redis")
+    lab = start(*one_shape("redis-list"))
+    lab.wait_for(moment)
+    everybody = lab.everybody()
+
+    for _ in range(5):
+        lab.process.send_signal(number)
+        time.sleep(0.02)
+
+    code = lab.process.wait(DEADLINE_S)
+    assert lab.errors.splitlines()[-1].endswith("; everything that was started has been ended")
+    assert code == 128 + number
+    assert "Traceback" not in lab.errors
+    assert wait_until_gone(everybody) == set()
+    assert not [path for path in lab.state.glob("*") if path.is_dir()]
+    assert list(lab.tmp.iterdir()) == []
+
+
 def test_the_workers_and_servers_of_a_lab_that_is_killed_end_by_themselves(start: Callable[..., Lab]) -> None:
     require_server("redis")
     lab = start(*one_shape("redis-stream", "manager-queue"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+_KILLED_WITHIN_S = 2.0
 
 
 def run(
@@ -54,4 +57,6 @@ def last_line(text: str) -> str:
 def _kill_group(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        # A helper with a session of its own may hold on to the output.
+        process.communicate(timeout=_KILLED_WITHIN_S)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PROJECT = "ipclab"
 # Downloading the images is part of the first start.
 _UP_WITHIN_S = 900.0
+_REMOVE_WITHIN_S = 20.0
 _READY_WITHIN_S = 60.0
 _POLL_S = 0.05
 _ATTEMPTS = 3
@@ -143,7 +144,8 @@ def start(
     """`docker compose up --wait` for these services; those that answer, and for the others the reason.
 
     Where one fails, the others are tried alone. Whatever is raised, KeyboardInterrupt included, nothing that
-    was started is left running.
+    was added to the lasting project is left running. The project of a run has a record, and is taken down by
+    it.
     """
     names = ", ".join(kinds.get(kind).title for kind in wanted)
     on_event(f"starting {names} with docker compose (the first time downloads the images)")
@@ -169,7 +171,8 @@ def start(
         if failed:
             remove(project, list(failed))
     except BaseException:
-        remove(project, wanted)
+        if project == PROJECT:
+            remove(project, wanted)
         raise
     return ready, failed
 
@@ -193,7 +196,9 @@ def strangers(host: str, *, by_name: bool = False) -> list[str]:
 
 def remove(project: str, kinds: Sequence[BrokerKind]) -> None:
     """Remove these services and, with the last one, the network and the volumes of the project."""
-    engine.compose(project, "rm", "--force", "--stop", "--volumes", *kinds, timeout_s=engine.DOWN_WITHIN_S)
+    gone = engine.compose(project, "rm", "--force", "--stop", "--volumes", *kinds, timeout_s=_REMOVE_WITHIN_S)
+    if gone.returncode != 0:
+        return
     left = engine.compose(project, "ps", "--all", "--quiet", timeout_s=engine.DOWN_WITHIN_S)
     if left.returncode == 0 and not left.stdout.strip():
         engine.take_down(project)

@@ -25,6 +25,11 @@ Provider = ProviderName | Mapping[BrokerKind, ProviderName] | None
 OnEvent = Callable[[str], None]
 
 
+CLOSE_WITHIN_S = 30.0
+HURRIED_S = 8.0
+"""Seconds that a Docker engine is given to end things after an interruption; the keeper goes on after it."""
+
+
 def _silent(_: str) -> None:
     """What happens is not told to anybody."""
 
@@ -54,13 +59,14 @@ class Fleet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(within_s=CLOSE_WITHIN_S if kind is None else HURRIED_S)
 
-    def close(self) -> None:
+    def close(self, *, within_s: float = CLOSE_WITHIN_S) -> None:
         """End what this fleet started; again is harmless.
 
-        Signals that end the lab wait until it is done, which takes seconds. What could not be ended keeps its
-        record and the keeper, which tries again when the process has ended.
+        ``within_s`` bounds the time for a Docker engine that does not answer. Signals that end the lab wait
+        until it is done, which takes seconds. What could not be ended keeps its record and the keeper, which
+        tries again when the process has ended.
         """
         if os.getpid() != self._pid:
             return
@@ -68,7 +74,11 @@ class Fleet:
             while self._mine:
                 self._mine[-1].stop()
                 self._mine.pop()
-            self._folders = [folder for folder in reversed(self._folders) if not state.end_folder(folder)]
+            self._folders = [
+                folder
+                for folder in reversed(self._folders)
+                if not state.end_folder(folder, within_s=within_s)
+            ]
             if self._keeper is not None and not self._folders:
                 processes.end([self._keeper])
                 self._keeper = None
@@ -103,7 +113,7 @@ def acquire(
         state.sweep()
         _Search(fleet, provider, install, on_event, lasting=False).gather(names)
     except BaseException:
-        fleet.close()
+        fleet.close(within_s=HURRIED_S)
         raise
     return fleet
 
@@ -128,7 +138,7 @@ def up(
                 state.end(folder, record)
         _Search(fleet, provider, install, on_event, lasting=True).gather(names or kinds.usable())
     except BaseException:
-        fleet.close()
+        fleet.close(within_s=HURRIED_S)
         raise
     fleet._mine.clear()
     fleet._folders.clear()

@@ -215,6 +215,13 @@ def is_foreign(record: Record) -> bool:
     return any(identity.is_foreign(process) for process in known)
 
 
+def describe(record: Record) -> str:
+    """Return what a record stands for, in words for the user."""
+    if isinstance(record, NativeRecord):
+        return f"the private {record.kind}"
+    return f"the compose project {record.project}"
+
+
 def own() -> list[tuple[Path, Record]]:
     """Return the records of what the calling process has started for itself and not ended."""
     me = processes.this_process()

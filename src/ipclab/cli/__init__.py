@@ -9,18 +9,17 @@ from __future__ import annotations
 import copy
 import functools
 import importlib
-import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
 from ipclab import __version__
+from ipclab.cli.endings import Endings, end_what_is_left
 from ipclab.cli.streams import prepare, say, tell
+from ipclab.host.interruptions import EndedBySignal
 
 COMMANDS = {
     "run": "ipclab.cli.run:run",
@@ -101,11 +100,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     prepare()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # Ignored from the start is what nohup asks for.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _terminate_in(os.getpid()))
-    sys.exit(_run(arguments, debug))
+    endings = Endings()
+    endings.install()
+    try:
+        code = _run(arguments, debug)
+        endings.over()
+    except (KeyboardInterrupt, EndedBySignal) as late:
+        # It came while the last words of something else were said.
+        endings.over()
+        code = _explain(late)
+    sys.exit(code)
 
 
 def _run(arguments: list[str], debug: bool) -> int:
@@ -115,11 +119,9 @@ def _run(arguments: list[str], debug: bool) -> int:
         return int(stop.exit_code)
     except SystemExit as stop:
         code = int(stop.code or 0)
-        if code > _BY_SIGNAL:
-            say("told to end; everything that was started has been ended")
         # Click ends with 1 when nobody reads its help, which is no error. Commands return their code.
         return 0 if code == 1 else code
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told in one line, whatever it is
+    except (Exception, KeyboardInterrupt, EndedBySignal) as error:  # noqa: BLE001 - told in one line, whatever it is
         if debug:
             tell(traceback.format_exc())
         return _explain(error)
@@ -130,8 +132,11 @@ def _explain(error: BaseException) -> int:
     """Say in one line what went wrong; returns the exit code."""
     from ipclab.errors import IpclabError
 
+    if isinstance(error, EndedBySignal):
+        say(f"told to end; {_what_was_ended()}")
+        return _BY_SIGNAL + error.number
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        say("interrupted; everything that was started has been ended")
+        say(f"interrupted; {_what_was_ended()}")
         return INTERRUPTED
     if isinstance(error, click.ClickException):
         say(f"{error.format_message()}{_help_hint(error)}")
@@ -143,6 +148,17 @@ def _explain(error: BaseException) -> int:
     defect = "" if isinstance(error, OSError) else "a defect of ipclab: "
     say(f"{cause} ({defect}'ipclab --debug …' shows where)")
     return 1
+
+
+def _what_was_ended() -> str:
+    """End what is left, and return the words for it. They are said after it is known."""
+    left = end_what_is_left()
+    if not left:
+        return "everything that was started has been ended"
+    return (
+        f"not ended yet: {', '.join(left)}, which does not answer; a process of the lab goes on with it, and "
+        "'ipclab down' ends it too"
+    )
 
 
 def _debug_first(arguments: list[str]) -> list[str]:
@@ -176,21 +192,3 @@ def _unseen_by_click(callback: Callable[..., Any]) -> Callable[..., Any]:
             raise click.Abort from error
 
     return call
-
-
-def _terminate_in(lab: int) -> Callable[[int, FrameType | None], None]:
-    """Being told to end, or left by the terminal, is taken as Ctrl-C is: what was started is ended first.
-
-    That is the business of the process ``lab``. One that was forked from it, and has not yet chosen its own
-    ways, has nothing to clean up and ends as if there were no handler: an exception in the middle of its
-    start would be printed with a traceback.
-    """
-
-    def terminate(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != lab:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        raise SystemExit(_BY_SIGNAL + number)
-
-    return terminate

@@ -127,7 +127,7 @@ def reset_signals() -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in ENDING:
-        if number != signal.SIGINT and signal.getsignal(number) is not signal.SIG_IGN:
+        if number not in (signal.SIGINT, signal.SIGQUIT) and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 

@@ -11,8 +11,16 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends the lab: Ctrl-C, being told to end, and the closing of its terminal."""
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""What ends the lab: Ctrl-C, being told to end, the closing of its terminal, and Ctrl-\\."""
+
+
+class EndedBySignal(BaseException):
+    """The lab was told to end by the signal ``number``. SIGINT is raised as KeyboardInterrupt."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 @contextlib.contextmanager

@@ -28,6 +28,18 @@ def find_script() -> str | None:
     return None
 
 
+def _erl_that_dies_with_its_script(folder: Path, erl: str) -> Path:
+    """Write an ``erl`` that Linux kills with the script that starts it, and return the folder it is in.
+
+    The server's script starts Erlang as a child, and would leave it running where it is killed itself.
+    """
+    bin_folder = folder / "bin"
+    bin_folder.mkdir(exist_ok=True)
+    programs.write_private(bin_folder / "erl", programs.dying_with_parent(erl))
+    (bin_folder / "erl").chmod(0o700)
+    return bin_folder
+
+
 def plan(program: str, folder: Path) -> Plan:
     """Write the configuration of a private server with an Erlang name registry of its own into ``folder``."""
     port, epmd_port, password = ports.free_port(), ports.free_port(), secrets.token_hex(16)
@@ -65,6 +77,8 @@ def plan(program: str, folder: Path) -> Plan:
         # Nobody logs in with it; it is only there so that the shell of the server never waits for a name.
         "LANG": "C.UTF-8",
     }
+    if (erl := programs.find("erl")) is not None:
+        env["PATH"] = os.pathsep.join([str(_erl_that_dies_with_its_script(folder, erl)), env["PATH"]])
     launches = [Launch((program,), env)]
     epmd = programs.find("epmd")
     if epmd is not None:
