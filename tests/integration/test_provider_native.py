@@ -260,7 +260,7 @@ def test_the_servers_of_a_killed_lab_end(lab: Callable[..., subprocess.Popen[str
 def test_the_servers_end_by_the_kernel_when_lab_and_keeper_are_killed(
     lab: Callable[..., subprocess.Popen[str]], own_state: Path
 ) -> None:
-    killed = lab("redis")
+    killed = lab(*KINDS)
     read_until(killed, "ready")
     left_over = [
         processes.identify(process.pid) for leader in recorded() for process in processes.members(leader)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from ipclab.brokers import programs
 from ipclab.brokers.base import Usage
 from ipclab.host import identity
 from ipclab.host.identity import ProcessId, identify, this_process
@@ -27,16 +28,6 @@ __all__ = ["ProcessId", "identify", "this_process"]
 
 _END_WITHIN_S = 10.0
 _POLL_S = 0.01
-# Set the parent-death signal to SIGKILL, look whether the parent went meanwhile, and become the program.
-_DIE_WITH_PARENT = (
-    "import ctypes, os, sys\n"
-    "parent, folder, *argv = sys.argv[1:]\n"
-    "ctypes.CDLL(None).prctl(1, 9)\n"
-    "if os.getppid() != int(parent): os._exit(1)\n"
-    "os.chdir(folder)\n"
-    "try: os.execvp(argv[0], argv)\n"
-    "except OSError as error: sys.exit(f'{argv[0]}: {error.strerror}')\n"
-)
 
 
 def spawn(
@@ -50,7 +41,7 @@ def spawn(
     """
     command = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(folder), *argv]
     if dies_with_caller and _can_die_with_caller():
-        command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), str(folder), *argv]
+        command = [*programs.DIES_WITH_PARENT, str(os.getpid()), str(folder), *argv]
     pid = os.posix_spawn(
         command[0],
         command,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
 _MORE_FOLDERS = (
@@ -15,6 +17,23 @@ _MORE_FOLDERS = (
     "/bin",
     "/opt/homebrew/bin",
 )
+
+# Set the parent-death signal to SIGKILL, look whether the parent went meanwhile, and become the program.
+_BECOME = (
+    "import ctypes, os, sys\n"
+    "parent, folder, *argv = sys.argv[1:]\n"
+    "ctypes.CDLL(None).prctl(1, 9)\n"
+    "if os.getppid() != int(parent): os._exit(1)\n"
+    "os.chdir(folder)\n"
+    "try: os.execvp(argv[0], argv)\n"
+    "except OSError as error: sys.exit(f'{argv[0]}: {error.strerror}')\n"
+)
+DIES_WITH_PARENT = (sys.executable, "-I", "-S", "-c", _BECOME)
+"""Before the pid of the parent, a working folder, and a command: Linux kills the command when its parent
+ends.
+
+This holds until the command takes another user; the children of the command live on.
+"""
 
 
 def search_path() -> str:
@@ -34,6 +53,11 @@ def environment(folder: Path) -> dict[str, str]:
     """
     kept = {name: os.environ[name] for name in ("TZ", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
     return kept | {"PATH": search_path(), "HOME": str(folder), "LANG": "C.UTF-8"}
+
+
+def script_dying_with_parent(program: str) -> str:
+    """Return a shell script that becomes ``program``, and that Linux kills when its parent ends."""
+    return f'#!/bin/sh\nexec {shlex.join(DIES_WITH_PARENT)} "$PPID" . {shlex.quote(program)} "$@"\n'
 
 
 def write_private(path: Path, text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,6 @@ from ipclab.brokers.kinds.base import (
 from ipclab.errors import BrokerUnavailableError, UsageError
 from ipclab.host import ports
 from ipclab.host.interruptions import ending_blocked
-
-_UNPRIVILEGED = ("memcache", "memcached", "nobody")
 
 
 class Memcached(ServerKind):
@@ -57,7 +54,8 @@ class Memcached(ServerKind):
         port = ports.free_port()
         argv = [program, "-l", "127.0.0.1", "-p", str(port), "-U", "0"]
         if os.geteuid() == 0:
-            argv += ["-u", _unprivileged_user()]
+            # Linux forgets that a process is to die with its parent where the process takes another user.
+            argv += ["-u", "root"]
         return Plan(f"memcached://127.0.0.1:{port}", (Launch(tuple(argv), programs.environment(folder)),))
 
     def canonical(self, value: str) -> str:
@@ -110,8 +108,3 @@ def _client(url: str, timeout_s: float) -> Iterator[Any]:
         raise BrokerUnavailableError(f"memcached at {mask(url)} does not answer: {one_line(error)}") from None
     finally:
         client.close()
-
-
-def _unprivileged_user() -> str:
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    return next((name for name in _UNPRIVILEGED if name in known), "nobody")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import secrets
+import sys
 from pathlib import Path
 
 from ipclab.brokers import programs
@@ -35,7 +36,7 @@ def _erl_that_dies_with_its_script(folder: Path, erl: str) -> Path:
     """
     bin_folder = folder / "bin"
     bin_folder.mkdir(exist_ok=True)
-    programs.write_private(bin_folder / "erl", programs.dying_with_parent(erl))
+    programs.write_private(bin_folder / "erl", programs.script_dying_with_parent(erl))
     (bin_folder / "erl").chmod(0o700)
     return bin_folder
 
@@ -77,7 +78,7 @@ def plan(program: str, folder: Path) -> Plan:
         # Nobody logs in with it; it is only there so that the shell of the server never waits for a name.
         "LANG": "C.UTF-8",
     }
-    if (erl := programs.find("erl")) is not None:
+    if sys.platform == "linux" and (erl := programs.find("erl")) is not None:
         env["PATH"] = os.pathsep.join([str(_erl_that_dies_with_its_script(folder, erl)), env["PATH"]])
     launches = [Launch((program,), env)]
     epmd = programs.find("epmd")
