@@ -6,7 +6,7 @@ import struct
 import time
 import zlib
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ipclab.backends.base import Consumer, Producer
 from ipclab.backends.local.queue import QueueChannel, SimpleQueueChannel
@@ -136,4 +136,29 @@ class LossyChannel(SimpleQueueChannel):
         return _LossyProducer(super().producer(index))
 
 
-CHANNELS = (LossyChannel, EarlyChannel, StaleChannel, StrippingChannel, PolledChannel)
+def _work_for_ever() -> None:
+    while True:
+        pass
+
+
+class HelpedChannel(SimpleQueueChannel):
+    """Has a process at work of which it says nothing."""
+
+    name = "helped"
+    _helper: Any = None
+
+    def setup(self) -> None:
+        super().setup()
+        self._helper = self.site.context.Process(target=_work_for_ever, daemon=True)
+        self._helper.start()
+
+    def teardown(self) -> None:
+        self._helper.kill()
+        self._helper.join()
+        super().teardown()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_helper": None}
+
+
+CHANNELS = (HelpedChannel, LossyChannel, EarlyChannel, StaleChannel, StrippingChannel, PolledChannel)

@@ -19,11 +19,13 @@ EXECUTE_WITHIN_S = 60.0
 class Usage:
     """What a broker has used so far: CPU time in seconds since it started, and resident memory now.
 
-    ``rss_bytes`` is None where the server tells its CPU time only.
+    ``rss_bytes`` is None where the server tells its CPU time only. ``queued_s`` is how long its threads were
+    ready to run and waited for a processor, None where its processes cannot be seen.
     """
 
     cpu_s: float
     rss_bytes: int | None
+    queued_s: float | None = None
 
 
 class Broker(abc.ABC):

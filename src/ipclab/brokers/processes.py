@@ -21,7 +21,7 @@ import psutil
 
 from ipclab.brokers import programs
 from ipclab.brokers.base import Usage
-from ipclab.host import identity
+from ipclab.host import identity, resources
 from ipclab.host.identity import ProcessId, identify, this_process
 
 __all__ = ["ProcessId", "identify", "this_process"]
@@ -162,8 +162,8 @@ def end(leaders: Sequence[ProcessId], folder: Path | None = None) -> bool:
 
 
 def usage(leaders: Iterable[ProcessId]) -> Usage | None:
-    """CPU time and resident memory of these sessions; None when all of them are gone."""
-    cpu_s, rss_bytes, found = 0.0, 0, False
+    """Return CPU time, memory and run-queue wait of these sessions; None when all of them are gone."""
+    cpu_s, rss_bytes, queued_s, found = 0.0, 0, 0.0, False
     for leader in leaders:
         for process in members(leader):
             with contextlib.suppress(psutil.Error, OSError):
@@ -172,8 +172,9 @@ def usage(leaders: Iterable[ProcessId]) -> Usage | None:
                 cpu_s += times.user + times.system if own_s is None else own_s
                 cpu_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
                 rss_bytes += process.memory_info().rss
+                queued_s += resources.queued_s(process.pid) or 0.0
                 found = True
-    return Usage(cpu_s, rss_bytes) if found else None
+    return Usage(cpu_s, rss_bytes, queued_s) if found else None
 
 
 def _find(process: ProcessId) -> psutil.Process | None:

@@ -40,6 +40,14 @@ def queued_s(pid: int) -> float | None:
     return sum(int(stat.split()[1]) for stat in stats) / 1e9
 
 
+def descendants(pid: int) -> frozenset[int]:
+    """Return the pids of all processes that this one has started, and those have. Takes milliseconds."""
+    try:
+        return frozenset(child.pid for child in psutil.Process(pid).children(recursive=True))
+    except psutil.Error:
+        return frozenset()
+
+
 def rss_bytes(pid: int) -> int | None:
     """Resident memory now; None if the process is gone."""
     try:

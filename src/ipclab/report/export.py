@@ -67,6 +67,7 @@ _PLAIN = (
     "limit",
     "over_cores",
     "beyond_backlog",
+    "helpers",
     "verdict",
 )
 

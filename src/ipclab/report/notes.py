@@ -194,6 +194,11 @@ def _columns(rows: Sequence[Row]) -> Iterator[str]:
         yield "window  messages sent before they are confirmed together; a larger one is a lighter task"
     if any(row.worker_cpu_us_per_message for row in rows):
         yield "CPU  µs a message (a round trip is two) or an update: all workers together, and the broker"
+    if helped := [f"{row.name} {row.mode}".rstrip() for row in rows if row.helpers]:
+        yield (
+            f"CPU  what helper processes used that the backend does not name in server_pids() counts as the "
+            f"broker's in {'; '.join(helped)}"
+        )
     if any(row.updates and not row.race for row in rows):
         yield "lost updates  share of the confirmed ones (repeats that lost any / repeats)"
     if any(row.race for row in rows):

@@ -21,6 +21,7 @@ def limit(
     queued: Mapping[str, float],
     broker_running: float | None,
     *,
+    broker_queued: float | None = None,
     stalled: float,
     paced: bool,
     cores: int,
@@ -28,8 +29,9 @@ def limit(
     """The party that bound the rate.
 
     ``running`` is CPU time over wall time by worker, ``queued`` the time that it was ready and had no
-    processor over wall time; ``broker_running`` is the broker's CPU time over wall time; ``stalled`` is the
-    share of the window that the producers spent waiting for room in the backlog.
+    processor over wall time; ``broker_running`` and ``broker_queued`` are the same of the broker and of all
+    helper processes together, None where that cannot be told; ``stalled`` is the share of the window that the
+    producers spent waiting for room in the backlog.
 
     ``paced`` is for a trial whose producers kept to their schedule: nothing but that bound it.
 
@@ -48,8 +50,11 @@ def limit(
         return "cores"
     wanting = {name: share + queued.get(name, 0.0) for name, share in running.items()}
     name = max(wanting, key=wanting.__getitem__)
-    if broker_running is not None and broker_running >= BUSY and broker_running >= running[name]:
-        return "broker"
+    if broker_running is not None:
+        broker_waits = broker_queued or 0.0
+        broker_wants = broker_running + broker_waits
+        if broker_wants >= BUSY and broker_wants >= wanting[name]:
+            return "cores" if broker_waits > QUEUED * broker_wants else "broker"
     if wanting[name] >= BUSY:
         return "cores" if queued.get(name, 0.0) > QUEUED * wanting[name] else _role(name)
     return "consumer" if stalled > STALLED else "waiting"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from ipclab.brokers.base import Broker
+from ipclab.brokers.base import Broker, Usage
 from ipclab.host.clock import now_ns
 from ipclab.host.resources import cpu_s, queued_s, rss_bytes
 
@@ -14,21 +14,67 @@ MARGIN = 1.5
 """A reading of the broker takes longer while all are at work, by about so much."""
 SLACK_NS = 50_000_000
 """How much too late a reading of the broker may begin."""
+AT_WORK = 0.01
+"""A helper process that nobody named counts where it ran for this share of the time between two readings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What everybody has used so far: CPU seconds, and seconds in the run queue.
 
-    The workers were read at ``at_ns``, the broker at ``broker_at_ns``.
+    The workers were read at ``at_ns``, the broker and all helpers at ``broker_at_ns``. ``others`` are the
+    helper processes that the backend does not name, by pid.
     """
 
     at_ns: int
     workers_cpu_s: Mapping[str, float | None]
     workers_queued_s: Mapping[str, float | None]
     broker_at_ns: int
-    broker_cpu_s: float | None
-    broker_rss_bytes: int | None
+    broker: Usage | None
+    others: Mapping[int, Usage]
+
+    @property
+    def broker_cpu_s(self) -> float | None:
+        """CPU seconds of the broker and the helpers that are named."""
+        return self.broker.cpu_s if self.broker else None
+
+    @property
+    def broker_rss_bytes(self) -> int | None:
+        """Memory of the same."""
+        return self.broker.rss_bytes if self.broker else None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the broker and all helpers used between two samples; None where that cannot be told. ``helpers``
+    is how many of them the backend did not name."""
+
+    cpu_s: float | None
+    queued_s: float | None
+    helpers: int
+
+
+def served(first: Sample, last: Sample, *, named: bool) -> Served:
+    """Return what the broker and the helper processes used between two samples.
+
+    Of the helpers that nobody named those count that were at work: others, such as the resource tracker of
+    ``multiprocessing``, wait all the time. ``named`` says whether there is a broker, or a helper that the
+    backend names: without its reading the others alone tell nothing.
+    """
+    between_s = (last.broker_at_ns - first.broker_at_ns) / 1e9
+    pairs = [(first.others[pid], usage) for pid, usage in last.others.items() if pid in first.others]
+    busy = [(a, b) for a, b in pairs if b.cpu_s - a.cpu_s > AT_WORK * between_s]
+    helpers = len(busy)
+    if first.broker and last.broker:
+        busy.append((first.broker, last.broker))
+    elif named:
+        return Served(None, None, helpers)
+    if not busy:
+        return Served(None, None, 0)
+    queued = [b.queued_s - a.queued_s for a, b in busy if a.queued_s is not None and b.queued_s is not None]
+    return Served(
+        sum(b.cpu_s - a.cpu_s for a, b in busy), sum(queued) if len(queued) == len(busy) else None, helpers
+    )
 
 
 class Meter:
@@ -37,36 +83,50 @@ class Meter:
     The clock of a worker is read within microseconds, that of a broker within tens of milliseconds, so a
     reading of the broker begins ``lead_ns`` before the moment that it is for. Were it begun at that moment,
     the last one would take in a time in which nobody sends any more. Making a meter takes a reading.
+
+    ``other_pids`` are processes of the trial that are neither workers nor named by the backend.
     """
 
-    def __init__(self, pids: Mapping[str, int], helper_pids: tuple[int, ...], broker: Broker | None) -> None:
+    def __init__(
+        self,
+        pids: Mapping[str, int],
+        helper_pids: Collection[int],
+        broker: Broker | None,
+        other_pids: Collection[int] = (),
+    ) -> None:
         self._pids = pids
         self._helper_pids = helper_pids
+        self._other_pids = other_pids
         self._broker = broker
         began_ns = now_ns()
         self._read_broker()
         self.lead_ns = int((now_ns() - began_ns) * MARGIN)
 
     def sample(self, moment_ns: int) -> Sample:
-        """One reading for this moment, to be called ``lead_ns`` before it; returns after it."""
+        """Return one reading for this moment, to be called ``lead_ns`` before it; returns after it."""
         began_ns = now_ns()
         # An engine may take a second for its answer: better none than the workers read long after the moment.
         in_time = began_ns + self.lead_ns < moment_ns + SLACK_NS
-        broker_cpu_s, broker_rss_bytes = self._read_broker() if in_time else (None, None)
+        broker = self._read_broker() if in_time else None
+        others = {pid: usage for pid in self._other_pids if (usage := _used([pid]))}
         broker_at_ns = (began_ns + now_ns()) // 2
         time.sleep(max(moment_ns - now_ns(), 0) / 1e9)
         at_ns = now_ns()
         workers = {name: cpu_s(pid) for name, pid in self._pids.items()}
         queued = {name: queued_s(pid) for name, pid in self._pids.items()}
-        return Sample(at_ns, workers, queued, broker_at_ns, broker_cpu_s, broker_rss_bytes)
+        return Sample(at_ns, workers, queued, broker_at_ns, broker, others)
 
-    def _read_broker(self) -> tuple[float | None, int | None]:
+    def _read_broker(self) -> Usage | None:
         if self._broker is not None:
-            usage = self._broker.usage()
-            return (usage.cpu_s, usage.rss_bytes) if usage else (None, None)
-        if not self._helper_pids:
-            return None, None
-        cpu = [cpu_s(pid) for pid in self._helper_pids]
-        rss = [rss_bytes(pid) for pid in self._helper_pids]
-        known_cpu = [c for c in cpu if c is not None]
-        return (sum(known_cpu) if len(known_cpu) == len(cpu) else None), sum(r for r in rss if r is not None)
+            return self._broker.usage()
+        return _used(self._helper_pids)
+
+
+def _used(pids: Collection[int]) -> Usage | None:
+    """Return what these processes have used together; None where there are none, or one is gone."""
+    cpu = [seconds for pid in pids if (seconds := cpu_s(pid)) is not None]
+    if not cpu or len(cpu) < len(pids):
+        return None
+    queued = [seconds for pid in pids if (seconds := queued_s(pid)) is not None]
+    rss = [size for pid in pids if (size := rss_bytes(pid)) is not None]
+    return Usage(sum(cpu), sum(rss), sum(queued) if len(queued) == len(cpu) else None)

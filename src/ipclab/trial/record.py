@@ -76,6 +76,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """CPU and memory of a trial. ``interval_s`` is the time between the two readings of the workers' CPU
     clocks, ``broker_interval_s`` that between those of the broker's, which come a little earlier.
 
+    ``broker_cpu_s`` and ``broker_queued_s`` are of the broker, of the helper processes that the backend
+    names, and of ``helpers`` more that the trial has started and that were at work.
     ``broker_rss_bytes`` is the broker's memory at the end of the window; None where it cannot be told.
     ``stalled_s`` is what the producers together spent waiting for room in the backlog, and ``beyond_backlog``
     how many messages more than its bound may have been under way: see ``ipclab.trial.backlog``.
@@ -87,6 +89,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     workers: list[ProcessCost]
     broker_cpu_s: float | None
     broker_rss_bytes: int | None
+    broker_queued_s: float | None = None
+    helpers: int = 0
     stalled_s: float
     beyond_backlog: int = 0
     cores: int

@@ -7,6 +7,7 @@ Start-up is never inside the window, and statistics come after it. The parent ha
 from __future__ import annotations
 
 import datetime
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +21,11 @@ from ipclab.checks.delivery import Ledger
 from ipclab.host.clock import now_ns
 from ipclab.host.folders import trial_folder
 from ipclab.host.interruptions import ending_blocked
-from ipclab.host.resources import cores
+from ipclab.host.resources import cores, descendants
 from ipclab.trial import safety
 from ipclab.trial.analysis import Window
 from ipclab.trial.limit import behind_schedule, limit
-from ipclab.trial.meter import Meter, Sample
+from ipclab.trial.meter import Meter, Sample, served
 from ipclab.trial.orders import Done, Go
 from ipclab.trial.processes import Crew
 from ipclab.trial.record import BrokerFacts, Cost, Latency, Limit, ProcessCost, TrialRecord, unfinished
@@ -98,6 +99,8 @@ class _Trial:
         self.stuck: dict[str, str] = {}
         self.window: Window | None = None
         self.samples: list[Sample] = []
+        self.before = descendants(os.getpid())
+        """What was there before the trial, such as private servers: none of it is a helper of the backend."""
 
     def play(self, workload: Workload, crew: Crew) -> None:
         """Everything between set-up and tear-down. Ends early when a worker fails or hangs."""
@@ -123,7 +126,9 @@ class _Trial:
         return True
 
     def _measure(self, workload: Workload, crew: Crew) -> None:
-        meter = Meter({w.name: w.pid for w in crew.workers}, workload.server_pids(), self.broker)
+        workers, named = {w.name: w.pid for w in crew.workers}, workload.server_pids()
+        others = descendants(os.getpid()) - self.before - {*workers.values(), *named}
+        meter = Meter(workers, named, self.broker, others)
         start_ns = now_ns() + int(LEAD_S * 1e9)
         window_ns = start_ns + int(self.spec.warmup_s * 1e9)
         self.window = Window(window_ns, window_ns + int(self.spec.duration_s * 1e9))
@@ -209,20 +214,21 @@ class _Trial:
                 )
             )
         broker_interval_s = (last.broker_at_ns - first.broker_at_ns) / 1e9
+        named = bool(self.broker or workload.server_pids())
+        found = served(first, last, named=named)
+        in_time = self._read_in_time(last, broker_interval_s)
         return Cost(
             interval_s=(last.at_ns - first.at_ns) / 1e9,
             workers=workers,
             broker_interval_s=broker_interval_s,
-            broker_cpu_s=(
-                _difference(first.broker_cpu_s, last.broker_cpu_s)
-                if self._read_in_time(last, broker_interval_s)
-                else None
-            ),
+            broker_cpu_s=found.cpu_s if in_time else None,
+            broker_queued_s=found.queued_s if in_time else None,
+            helpers=found.helpers,
             broker_rss_bytes=last.broker_rss_bytes,
             stalled_s=sum(w.done.stalled_s for w in crew.workers if w.done),
             beyond_backlog=_beyond_backlog([w.done for w in crew.workers if w.done], ledger),
             cores=cores(),
-            wanted_cores=workload.cores_wanted + (1 if self.broker or workload.server_pids() else 0),
+            wanted_cores=workload.cores_wanted + found.helpers + (1 if named else 0),
         )
 
     def _read_in_time(self, last: Sample, broker_interval_s: float) -> bool:
@@ -236,6 +242,7 @@ class _Trial:
             {w.name: w.cpu_s / cost.interval_s for w in cost.workers if w.cpu_s is not None},
             {w.name: w.queued_s / cost.interval_s for w in cost.workers if w.queued_s is not None},
             _share(cost.broker_cpu_s, cost.broker_interval_s),
+            broker_queued=_share(cost.broker_queued_s, cost.broker_interval_s),
             stalled=cost.stalled_s / (self.spec.warmup_s + self.spec.duration_s) / self.spec.producers,
             paced=self.spec.workload == "paced" and not behind_schedule(latency),
             cores=cost.cores,

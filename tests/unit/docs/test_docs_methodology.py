@@ -12,7 +12,19 @@ from ipclab.backends import registry
 from ipclab.experiment import Request
 from ipclab.host import clock
 from ipclab.results import stats
-from ipclab.trial import analysis, backlog, distribution, drain, limit, message, pacing, rawlog, roles, spec
+from ipclab.trial import (
+    analysis,
+    backlog,
+    distribution,
+    drain,
+    limit,
+    message,
+    meter,
+    pacing,
+    rawlog,
+    roles,
+    spec,
+)
 from tests.support.documents import CHECKOUT
 
 PAGE = " ".join((CHECKOUT / "docs" / "methodology.md").read_text().split())
@@ -40,7 +52,8 @@ STATEMENTS = [
     (analysis.LATE_NS, 1_000_000, "began more than 1 ms late"),
     (pacing.SPIN_NS, 120_000, "until 120 µs before a send is due"),
     (distribution.SAMPLES_BEYOND, 10, "at least 10 samples lie beyond it: p99 wants 1 000 samples"),
-    (limit.BUSY, 0.85, "ran for at least 85 % of the window"),
+    (limit.BUSY, 0.85, "ran or wanted to for at least 85 % of the window"),
+    (meter.AT_WORK, 0.01, "at work for 1 % of the window or more"),
     (limit.MACHINE_BUSY, 0.9, "fill 90 % of the processors"),
     (limit.QUEUED, 0.25, "spent more than a quarter of that in the run queue"),
     (limit.STALLED, 0.2, "more than a fifth of the time waiting for room in the backlog"),

@@ -217,3 +217,11 @@ def test_what_is_late_is_waited_for_as_long_as_something_comes(monkeypatch: pyte
     assert record.outcome == "finished", record.reason
     assert record.ledger is not None
     assert (record.ledger.lost, record.ledger.received) == (0, record.ledger.attempted)
+
+
+@pytest.mark.parametrize(("backend", "helpers"), [("helped", 1), ("simple-queue", 0)])
+def test_a_helper_process_that_the_backend_does_not_name_is_counted(backend: str, helpers: int) -> None:
+    cost = run(backend, duration_s=0.5).cost
+    assert cost is not None
+    assert cost.helpers == helpers
+    assert (cost.broker_cpu_s is not None) == bool(helpers)

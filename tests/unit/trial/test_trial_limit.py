@@ -15,11 +15,20 @@ def told(
     queued: dict[str, float] | None = None,
     broker: float | None = None,
     *,
+    broker_queued: float | None = None,
     stalled: float = 0.0,
     paced: bool = False,
     cores: int = 8,
 ) -> Limit:
-    return limit(running, queued or {}, broker, stalled=stalled, paced=paced, cores=cores)
+    return limit(
+        running,
+        queued or {},
+        broker,
+        broker_queued=broker_queued,
+        stalled=stalled,
+        paced=paced,
+        cores=cores,
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,3 +108,17 @@ def test_a_paced_trial_that_fell_far_behind_was_not_bound_by_its_pacing(
 def test_without_a_reading_nothing_is_claimed() -> None:
     assert told({}) == "unknown"
     assert told({}, broker=0.99) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("running", "queued", "party"), [(0.82, 0.16, "broker"), (0.5, 0.45, "cores"), (0.5, 0.1, "waiting")]
+)
+def test_a_server_that_always_wants_to_run_is_the_limit_though_it_is_kept_waiting(
+    running: float, queued: float, party: str
+) -> None:
+    workers = {"producer-0": 0.4, "consumer-0": 0.4}
+    assert told(workers, broker=running, broker_queued=queued) == party
+
+
+def test_a_worker_that_wants_to_run_more_than_the_server_is_the_limit() -> None:
+    assert told({"producer-0": 0.97}, broker=0.8, broker_queued=0.1) == "producer"

@@ -171,6 +171,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         broker_cpu_us_per_message=_cpu(
             closed, lambda cost: (cost.broker_cpu_s, cost.broker_interval_s or cost.interval_s)
         ),
+        helpers=max((t.cost.helpers for t in trials if t.cost), default=0),
         has_broker=any(_has_broker(trial) for trial in trials),
         worker_peak_rss_bytes=max(_peaks(done), default=None),
         broker_rss_bytes=max(

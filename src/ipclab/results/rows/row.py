@@ -110,6 +110,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``*_cpu_us_per_message``  of the closed-loop trials, a round trip being two messages and an update one:
                   a paced producer spends time watching the clock, which is not the backend's cost.
     ``worker_peak_rss_bytes``  the largest worker's; ``broker_rss_bytes`` the broker's largest.
+    ``helpers``   the most helper processes of a trial that the backend does not name; what they use counts
+                  as the broker's.
     ``polling``   a waiting consumer polls with a back-off, as the backend declares.
     ``limit``     the most common among ``limits``, the counts of what limited the closed-loop trials.
     ``beyond_backlog``  the most messages more than the bound on the backlog that may have been under way.
@@ -160,6 +162,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     worker_cpu_us_per_message: Figure | None = None
     broker_cpu_us_per_message: Figure | None = None
     has_broker: bool = False
+    helpers: int = 0
     worker_peak_rss_bytes: int | None = None
     broker_rss_bytes: int | None = None
     messages: Messages | None = None
