@@ -23,6 +23,7 @@ from ipclab.brokers import Broker, Fleet, ProviderName, kinds
 from ipclab.errors import BrokerUnavailableError
 from ipclab.experiment import Experiment, Plan, Request, faces
 from ipclab.host import clock, folders
+from ipclab.host.interruptions import ending_blocked
 from ipclab.report import render
 from ipclab.report.table import table
 from ipclab.results.result import SCHEMA_VERSION, Result, Unavailable
@@ -113,17 +114,32 @@ class _Run:
         self._result = result
         self._id = f"{secrets.token_hex(4)}-{os.getpid()}"
         self._lost: dict[BrokerKind, str] = {}
+        self._trials: list[TrialRecord] = []
+        self._ended = result.began_utc
         self._stored: StoredRun
 
     def carry_out(self, plan: Plan) -> Outcome:
         trials = [s for s in plan.trials if (kind := broker_of(s)) is None or kind in self._fleet.brokers]
         self._stored = self._store.begin(self._result)
+        try:
+            self._play(trials)
+        except BaseException:
+            with ending_blocked():
+                self._stored.save(self._so_far())
+            raise
+        self._result = msgspec.structs.replace(self._so_far(), complete=not self._lost, ended_utc=_now())
+        self._stored.finish(self._result, render.markdown(table(self._result)))
+        return Outcome(self._result, self._stored.folder, self._lost)
+
+    def _play(self, trials: list[TrialSpec]) -> None:
+        left_s = sum(map(_estimate_s, trials))
         for number, spec in enumerate(trials):
             kind = broker_of(spec)
             if kind in self._lost:
+                left_s -= _estimate_s(spec)
                 continue
-            left_s = sum(_estimate_s(later) for later in trials[number:])
             self._observer.starting(number + 1, len(trials), spec, left_s)
+            left_s -= _estimate_s(spec)
             broker = self._fleet.brokers[kind] if kind else None
             record = run_trial(
                 spec,
@@ -134,25 +150,26 @@ class _Run:
             self._keep(record)
             if broker is not None and record.outcome != "finished" and not broker.alive():
                 self._lose(broker, record, trials[number + 1 :])
-        self._result = msgspec.structs.replace(self._result, complete=not self._lost, ended_utc=_now())
-        self._stored.finish(self._result, render.markdown(table(self._result)))
-        return Outcome(self._result, self._stored.folder, self._lost)
 
     def _keep(self, record: TrialRecord) -> None:
-        trials = [*self._result.trials, record]
-        self._result = msgspec.structs.replace(self._result, trials=trials, ended_utc=_now())
-        self._stored.save(self._result)
+        self._ended = _now()
+        self._stored.append(len(self._trials), record, self._ended)
+        self._trials.append(record)
         self._observer.finished(record)
+
+    def _so_far(self) -> Result:
+        return msgspec.structs.replace(self._result, trials=self._trials, ended_utc=self._ended)
 
     def _lose(self, broker: Broker, record: TrialRecord, later: list[TrialSpec]) -> None:
         reason = f"{broker.kind} at {broker.masked_url} went away during {record.spec.backend}"
         self._lost[broker.kind] = reason
-        measured = {str(done.spec.backend) for done in self._result.trials}
+        measured = {str(done.spec.backend) for done in self._trials}
         gone = {str(s.backend) for s in later if broker_of(s) == broker.kind} - measured
         unavailable = [Unavailable(backend=name, reason=reason) for name in sorted(gone)]
         self._result = msgspec.structs.replace(
             self._result, unavailable=[*self._result.unavailable, *unavailable]
         )
+        self._stored.save(self._result)
         self._observer.note(reason)
 
 

@@ -1,7 +1,7 @@
 """Where results are kept: ``results/<experiment>/<UTC time>/result.json``, and ``results/latest``.
 
 Every file is written beside its place and moved there, so a reader finds the old one or the new one and never
-half of one. A run that is not over has a file ``PARTIAL`` in its folder.
+half of one. A run that is not over has a file ``PARTIAL`` in its folder, and its trials in a journal.
 """
 
 from __future__ import annotations
@@ -18,12 +18,17 @@ from pathlib import Path
 import msgspec
 
 from ipclab.errors import ResultsError, UnknownNameError
+from ipclab.results import journal
 from ipclab.results.reader import parse
 from ipclab.results.result import Result
+from ipclab.trial.record import TrialRecord
 
 RESULT, TABLE, PARTIAL, LATEST = "result.json", "table.md", "PARTIAL", "latest"
 HISTORIES = "histories"
-_PARTIAL_TEXT = "This run is not over, or was interrupted. result.json has every trial that was finished.\n"
+_PARTIAL_TEXT = (
+    "This run is not over, or was interrupted. Finished trials that are not in result.json are in "
+    "trials.jsonl; 'ipclab show' reads both.\n"
+)
 _OFFERED = 12
 
 
@@ -34,9 +39,19 @@ class StoredRun:
     folder: Path
 
     def save(self, result: Result) -> None:
-        """Store what there is so far. Raises ResultsError."""
+        """Store the whole of what there is so far. Raises ResultsError."""
         with _reported(self.folder):
             write_atomically(self.folder / RESULT, msgspec.json.encode(result))
+            if result.trials:
+                journal.remove(self.folder)
+
+    def append(self, number: int, record: TrialRecord, ended_utc: str) -> None:
+        """Store one more trial, the one at place ``number``, without writing those before it again.
+
+        Raises ResultsError.
+        """
+        with _reported(self.folder):
+            journal.append(self.folder, journal.Entry(number=number, ended_utc=ended_utc, trial=record))
 
     def history(self, number: int) -> Path:
         """Where the history of trial ``number`` is kept; its folder is there. Raises ResultsError."""
@@ -153,11 +168,16 @@ class Store:
 
 
 def read(path: Path) -> Result:
-    """Read a ``result.json``, or what ``--format json`` printed. Raises ResultsError in one line where the
+    """Read a ``result.json`` with the journal beside it, or what ``--format json`` printed. Raises
+    ResultsError in one line where the
     file cannot be read, is no result, or is of an unknown version of the schema."""
     with _reported(path, "read"):
         data = path.read_bytes()
-    return parse(data, str(path))
+    result = parse(data, str(path))
+    if path.name != RESULT:
+        return result
+    with _reported(path, "read"):
+        return journal.with_journal(result, path.parent)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -215,6 +235,8 @@ def _cause(error: OSError) -> str:
         return "no permission; choose another folder"
     if error.errno == errno.EROFS:
         return "it is on a read-only file system; choose another folder"
+    if error.errno == errno.EFBIG:
+        return "it would be larger than a file may be here; raise the limit: ulimit -f unlimited"
     if error.errno == errno.ENOSPC:
         return "no space is left on the device"
     return (error.strerror or str(error)).lower()

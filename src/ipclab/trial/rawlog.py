@@ -69,7 +69,12 @@ def create(path: Path, record_bytes: int, capacity: int) -> None:
             file.write(start(0, record_bytes))
             file.truncate(START_BYTES + record_bytes * capacity)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno == errno.EFBIG:
+            raise UsageError(
+                "no room for the raw logs of a trial under the limit of file sizes: raise it "
+                "(ulimit -f unlimited)"
+            ) from error
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise UsageError(
             f"no room for the raw logs of a trial in {path.parent.parent}: make some, "

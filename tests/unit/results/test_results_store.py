@@ -279,3 +279,73 @@ def test_unknown_fields_and_wrong_types_are_refused(make, tmp_path, fields):
 def test_a_missing_file_is_one_clear_line(tmp_path):
     with pytest.raises(ResultsError, match="cannot be read: no such file"):
         read(tmp_path / "gone.json")
+
+
+def test_trials_of_a_killed_run_are_read_from_its_journal(make, store):
+    run = store.begin(make.result(trials=[]))
+    trials = [make.stream("pipe", rate) for rate in (1.0, 2.0)]
+    for number, trial in enumerate(trials):
+        run.append(number, trial, f"2026-01-02T03:04:0{number}+00:00")
+    found = store.load("latest")
+    assert found.trials == trials
+    assert not found.complete
+    assert found.ended_utc == "2026-01-02T03:04:01+00:00"
+
+
+@pytest.mark.parametrize("cut", [1, 20, 200])
+def test_a_line_of_the_journal_that_was_cut_off_loses_that_trial_only(make, store, cut):
+    run = store.begin(make.result(trials=[]))
+    trials = [make.stream("pipe", rate) for rate in (1.0, 2.0)]
+    for number, trial in enumerate(trials):
+        run.append(number, trial, "")
+    journal = run.folder / "trials.jsonl"
+    journal.write_bytes(journal.read_bytes()[: -1 - cut])
+    assert store.load("latest").trials == trials[:1]
+
+
+def test_a_run_killed_between_its_result_and_its_journal_has_no_trial_twice(make, store):
+    trials = [make.stream("pipe", rate) for rate in (1.0, 2.0)]
+    run = store.begin(make.result(trials=[]))
+    for number, trial in enumerate(trials):
+        run.append(number, trial, "")
+    journal = (run.folder / "trials.jsonl").read_bytes()
+    run.finish(make.result(trials), "")
+    assert not (run.folder / "trials.jsonl").exists()
+    (run.folder / "trials.jsonl").write_bytes(journal)
+    assert store.load("latest").trials == trials
+
+
+def test_what_is_written_for_a_run_grows_with_its_trials_and_not_with_their_square(make, store, monkeypatch):
+    written = []
+    really = Path.open
+
+    def noting(self, mode="r", *arguments, **options):
+        file = really(self, mode, *arguments, **options)
+        if mode == "ab":
+            before = file.tell()
+            written.append((file, before))
+        return file
+
+    monkeypatch.setattr(Path, "open", noting)
+    record = make.stream("pipe", 1.0)
+    sizes = []
+    for count in (100, 400):
+        run = store.begin(make.result(trials=[]))
+        result_before = (run.folder / "result.json").stat()
+        for number in range(count):
+            run.append(number, record, "")
+        assert (run.folder / "result.json").stat().st_mtime_ns == result_before.st_mtime_ns
+        sizes.append((run.folder / "trials.jsonl").stat().st_size)
+    assert len(written) == 500
+    assert sizes[1] < 4.1 * sizes[0]
+
+
+def test_a_limit_of_file_sizes_is_not_told_as_a_full_disk(make, store, monkeypatch):
+    run = store.begin(make.result())
+
+    def fail(_: int) -> None:
+        raise OSError(27, "File too large")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ResultsError, match="ulimit -f unlimited"):
+        run.save(make.result())

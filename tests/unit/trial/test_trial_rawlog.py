@@ -122,7 +122,8 @@ def test_a_log_for_which_there_is_no_room_is_refused_in_words(tmp_path: Path) ->
     # What a full disk does to a sparse file shows when it is written; a limit shows at once, everywhere.
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
     try:
-        with pytest.raises(UsageError, match="no room for the raw logs of a trial"):
+        with pytest.raises(UsageError, match="no room for the raw logs of a trial") as caught:
             rawlog.create(tmp_path / "log", RECEIPT_BYTES, 1 << 20)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "ulimit -f unlimited" in str(caught.value)  # and not that the disk is full

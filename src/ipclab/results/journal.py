@@ -1,0 +1,53 @@
+"""The trials of a run that is not over: one line each, appended as each is finished.
+
+To write the whole result after every trial would write as much as the square of their number. A line that is
+cut off, by a kill or a full disk, is the last one, and is left out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from ipclab.results.result import Result
+from ipclab.trial.record import TrialRecord
+
+JOURNAL = "trials.jsonl"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished trial: its place among the trials of the run, when it was stored, and its record."""
+
+    number: int
+    ended_utc: str
+    trial: TrialRecord
+
+
+def append(folder: Path, entry: Entry) -> None:
+    """Add a trial to the journal of the run in this folder. Raises OSError."""
+    with (folder / JOURNAL).open("ab", buffering=0) as file:
+        file.write(msgspec.json.encode(entry) + b"\n")
+
+
+def remove(folder: Path) -> None:
+    """Delete the journal, whose trials are all in the result by now. Raises OSError."""
+    (folder / JOURNAL).unlink(missing_ok=True)
+
+
+def with_journal(result: Result, folder: Path) -> Result:
+    """Return a result with the trials that are only in the journal of its folder. Raises OSError."""
+    try:
+        lines = (folder / JOURNAL).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return result
+    trials, ended_utc = list(result.trials), result.ended_utc
+    for line in lines:
+        try:
+            entry = msgspec.json.decode(line, type=Entry)
+        except msgspec.MsgspecError:
+            break
+        if entry.number == len(trials):
+            trials.append(entry.trial)
+            ended_utc = entry.ended_utc
+    return msgspec.structs.replace(result, trials=trials, ended_utc=ended_utc)
