@@ -7,17 +7,26 @@ with. Every scenario of a library as it comes has one beside it in which the sam
 from __future__ import annotations
 
 from ipclab.trial.client import (
+    barriers,
     events,
+    executors,
     locks,
+    manager,
     memcached,
+    memory,
     pipes,
+    pool_tasks,
     pools,
     processes,
     queue,
+    queue_ends,
     rabbitmq,
+    rabbitmq_idle,
     redis,
     redis_pause,
+    redis_pool,
     redis_transaction,
+    starting,
 )
 from ipclab.trial.client.scenario import Scenario
 
@@ -27,14 +36,23 @@ SCENARIOS: dict[str, Scenario] = {
         redis,
         redis_pause,
         redis_transaction,
+        redis_pool,
         memcached,
         rabbitmq,
+        rabbitmq_idle,
         queue,
+        queue_ends,
         processes,
         locks,
         events,
+        barriers,
         pools,
+        pool_tasks,
+        executors,
         pipes,
+        manager,
+        memory,
+        starting,
     )
     for scenario in library.SCENARIOS
 }

@@ -38,12 +38,12 @@ def _publish_astray(parent: Connection, log: Path, url: str, key: str, right: bo
 def _unroutable(bench: Bench, *, right: bool) -> Seen:
     queue = bench.name("messages")
     bench.at_end(delete_queue, bench.url, queue)
-    _declare(bench, queue)
+    declare(bench, queue)
     program = bench.start("program", _publish_astray, bench.log(PROGRAM), bench.url, f"{queue}-", right)
     words = program.result()
-    found = _drain(bench, queue)
+    found = drain(bench, queue)
     finding = (
-        f"one publish to a queue that is not there {words}; the queue that is there holds {_messages(found)}"
+        f"one publish to a queue that is not there {words}; the queue that is there holds {messages(found)}"
     )
     return Seen(finding=finding, counts={"found": found})
 
@@ -76,7 +76,7 @@ def _publish_cut_off(parent: Connection, log: Path, url: str, key: str, right: b
 def _unconfirmed(bench: Bench, *, right: bool) -> Seen:
     queue = bench.name("messages")
     bench.at_end(delete_queue, bench.url, queue)
-    _declare(bench, queue)
+    declare(bench, queue)
     proxy, url = bench.proxy()
     program = bench.start("program", _publish_cut_off, bench.log(PROGRAM), url, queue, right)
     program.heard()
@@ -86,19 +86,20 @@ def _unconfirmed(bench: Bench, *, right: bool) -> Seen:
         program.ended_within(CUT_S)
         proxy.reset()
     words = program.result()
-    found = _drain(bench, queue)
+    found = drain(bench, queue)
     finding = (
-        f"over a line that was dead before it was known to be, {words}; the queue holds {_messages(found)}"
+        f"over a line that was dead before it was known to be, {words}; the queue holds {messages(found)}"
     )
     return Seen(finding=finding, counts={"found": found})
 
 
-def _declare(bench: Bench, queue: str) -> None:
+def declare(bench: Bench, queue: str) -> None:
+    """Declare a durable queue."""
     with connect(bench.url) as connection:
         connection.channel().queue_declare(queue, durable=True)
 
 
-def _drain(bench: Bench, queue: str) -> int:
+def drain(bench: Bench, queue: str) -> int:
     """Receive all that is in a queue, logged; how many."""
     found = 0
     with bench.server() as history, connect(bench.url) as connection:
@@ -112,7 +113,8 @@ def _drain(bench: Bench, queue: str) -> int:
             found += 1
 
 
-def _messages(number: int) -> str:
+def messages(number: int) -> str:
+    """Return ``1 message``, ``2 messages``."""
     return count(number, "message", "messages")
 
 

@@ -11,7 +11,7 @@ from ipclab.history.format import Guarantee, Model
 from ipclab.trial.client.bench import Bench
 
 RIGHT = "-set-right"
-Needs = Literal["nothing", "proxy", "pause"]
+Needs = Literal["nothing", "proxy", "pause", "settings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +22,15 @@ class Seen:
     ``counts``    the numbers by name.
     ``produced``  whether the condition came about that the fault needs; where not, nothing is shown.
     ``hung``      by process, where it was stuck when the watchdog ended it.
+    ``errs``      whether the fault shows though nobody hangs and the history can be: an error that a process
+                  got for a right use, or a process that stayed where it should have ended.
     """
 
     finding: str
     counts: Mapping[str, int] = field(default_factory=dict)
     produced: bool = True
     hung: Mapping[str, str] = field(default_factory=dict)
+    errs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,8 @@ class Scenario:
     ``setting``    how the library is used in this scenario.
     ``fix``        the scenario in which the same is set right; empty where this is one.
     ``needs``      ``proxy``: one stands between the program and the broker, which takes an address of plain
-                   TCP; ``pause``: the broker itself is paused, which takes one that the lab started.
+                   TCP; ``pause``: the broker itself is paused, ``settings``: a setting of it is changed for a
+                   while; both take one that the lab started.
     ``play``       carries it out; what it logs on the bench is the history.
     """
 

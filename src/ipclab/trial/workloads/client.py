@@ -27,6 +27,8 @@ from ipclab.trial.client.stack import stack_path
 from ipclab.trial.record import Safety
 from ipclab.trial.safety import Played, Stage
 
+_TO_OURS = {"pause": "pauses the server", "settings": "changes a setting of the server"}
+"""What is done only to a server that the lab started, by what a scenario needs."""
 WHOLE = 8
 """Operations up to which a history is shown as a whole where it cannot be."""
 
@@ -70,10 +72,10 @@ def _refusal(scenario: Scenario, stage: Stage) -> str:
     broker = stage.broker
     if broker is None:
         return ""
-    if scenario.needs == "pause" and not broker.ours:
+    if scenario.needs in _TO_OURS and not broker.ours:
         return (
-            f"{scenario.name} pauses the server, and the lab did not start the one at {broker.masked_url}; "
-            f"choose --provider compose or native for it"
+            f"{scenario.name} {_TO_OURS[scenario.needs]}, and the lab did not start the one at "
+            f"{broker.masked_url}; choose --provider compose or native for it"
         )
     if scenario.needs == "proxy" and not kinds.get(broker.kind).accepts_proxy(broker.url):
         scheme = urlsplit(broker.url).scheme
@@ -100,7 +102,7 @@ def _keep(stage: Stage, scenario: Scenario, bench: Bench, *, drained: bool) -> H
 def _judge(stage: Stage, scenario: Scenario, seen: Seen, history: History) -> Safety:
     found = check(history)
     finding = seen.finding if scenario.fix else f"with {scenario.setting}: {seen.finding}"
-    shown = found.verdict == "invalid" or bool(seen.hung)
+    shown = found.verdict == "invalid" or bool(seen.hung) or seen.errs
     broken = []
     if not scenario.fix and shown:
         text = f"it did not help to set it right: {finding}"

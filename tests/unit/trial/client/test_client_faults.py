@@ -24,6 +24,21 @@ from tests.support.documents import CHECKOUT, tables
 SAFETY_PAGE = CHECKOUT / "docs" / "safety.md"
 FEEDER = ("unpicklable", "mutated", "false-empty", "left-behind")
 """The scenarios of the queue whose history shows what errs; those that hang have a file of their own."""
+TOLD = {
+    "join-thread-cancelled": {"lost"},
+    "pool-imap-reads-ahead": {"lost"},
+    "registered-call": {"lost-update"},
+    "memory-unlinked-by-a-stranger": {"stale-read"},
+    "shareable-list-strips": {"phantom"},
+}
+"""Other scenarios of Python's own whose history shows what errs, and what it is."""
+RAISES = {
+    "barrier-timeout": "BrokenBarrierError",
+    "manager-ends-with-main": "FileNotFoundError",
+    "proxy-iteration": "AttributeError",
+    "spawned-argument": "FileNotFoundError",
+}
+"""Scenarios in which a right use gets an error, and which."""
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -47,6 +62,40 @@ def test_a_queue_that_is_set_right_does_not(name: str) -> None:
     assert safety.verdict == "valid"
     assert not safety.anomalies
     assert not safety.broken
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_errs_is_told_by_the_history(name: str) -> None:
+    safety = safety_of(play(name))
+
+    assert safety.shown
+    assert safety.verdict == "valid"
+    assert safety.anomalies.keys() == TOLD[name]
+
+
+@pytest.mark.parametrize("name", RAISES)
+def test_a_right_use_that_gets_an_error_is_shown(name: str) -> None:
+    safety = safety_of(play(name))
+
+    assert safety.shown
+    assert safety.verdict == "valid"
+    assert RAISES[name] in safety.finding
+
+
+@pytest.mark.parametrize("name", [*TOLD, *RAISES])
+def test_set_right_nothing_errs(name: str) -> None:
+    safety = safety_of(play(SCENARIOS[name].fix))
+
+    assert safety.shown is False, safety.finding
+    assert safety.verdict == "valid"
+    assert not safety.anomalies
+    assert "Error" not in safety.finding.partition(": ")[2] or name == "barrier-timeout"
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("name", ["registered-call", "manager-ends-with-main", "join-thread-cancelled"])
+def test_other_faults_do_not_depend_on_the_start_method_either(name: str, start_method: StartMethod) -> None:
+    assert safety_of(play(name, start_method=start_method)).shown
 
 
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])

@@ -1,0 +1,52 @@
+"""Moments at which another process is: asleep, stopped, or done with what a pipe held."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import os
+import sys
+import termios
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import psutil
+
+
+def sleeps(pid: int) -> bool:
+    """Return whether the process sleeps until something happens."""
+    return _status(pid) == psutil.STATUS_SLEEPING
+
+
+def stops(pid: int) -> bool:
+    """Return whether the process is stopped by a signal."""
+    return _status(pid) == psutil.STATUS_STOPPED
+
+
+def gone(pid: int) -> bool:
+    """Return whether the process has ended, reaped or not."""
+    return _status(pid) in ("", psutil.STATUS_ZOMBIE)
+
+
+def unread(reading: Connection) -> int:
+    """Return how many bytes a pipe holds."""
+    count = array.array("i", [0])
+    fcntl.ioctl(reading.fileno(), termios.FIONREAD, count)
+    return count[0]
+
+
+def errors_to(path: Path) -> None:
+    """Write stderr of this process to a file, which the processes that it starts then do as well."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(file, 2)
+    os.close(file)
+    # Python's own may be another one, where somebody captures it.
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+
+
+def _status(pid: int) -> str:
+    """Return the state of the process; empty where there is none."""
+    try:
+        return str(psutil.Process(pid).status())
+    except psutil.NoSuchProcess:
+        return ""

@@ -1,0 +1,221 @@
+"""Faults of pika in programs that are busy elsewhere: no heartbeat, and no acknowledgement in time."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ipclab.backends.rabbitmq.connection import connect, delete_queue, parameters
+from ipclab.errors import ChannelError
+from ipclab.history.log import ProcessLog
+from ipclab.host.interruptions import ending_blocked
+from ipclab.trial.client.bench import PROGRAM, Bench
+from ipclab.trial.client.child import PATIENCE_S, say
+from ipclab.trial.client.rabbitmq import declare, drain, messages
+from ipclab.trial.client.scenario import Seen, pair
+
+HEARTBEAT_S = 1
+PUBLISHES = 3
+LIMIT_MS, TICK_MS = 1000, 200
+"""After how long a delivery must be acknowledged, and how often the server looks."""
+NO_LIMIT_MS = 3_600_000
+_WAIT_S = 0.1
+
+
+def _connect_with_heartbeat(url: str) -> Any:
+    import pika
+
+    chosen = parameters(url)
+    chosen.heartbeat = HEARTBEAT_S
+    return pika.BlockingConnection(chosen)
+
+
+def _closed_by_server() -> bool:
+    """Whether the server has closed a connection of this process."""
+    found = psutil.Process().net_connections(kind="tcp")
+    return any(connection.status == psutil.CONN_CLOSE_WAIT for connection in found)
+
+
+def _publish_after_a_while(parent: Connection, log: Path, url: str, key: str, right: bool) -> str:
+    """Be busy until the server has closed a connection that says nothing, and publish.
+
+    Set right, another connection is that one, and this one is served meanwhile.
+    """
+    import pika.exceptions
+
+    connection = _connect_with_heartbeat(url)
+    channel = connection.channel()
+    silent = _connect_with_heartbeat(url) if right else connection
+    deadline = time.monotonic() + PATIENCE_S
+    while not _closed_by_server():
+        if time.monotonic() > deadline:
+            raise ChannelError("the server did not close a silent connection")
+        if right:
+            connection.process_data_events(_WAIT_S)
+        else:
+            time.sleep(_WAIT_S)
+    assert silent is not connection or not right
+    returned, words = 0, ""
+    with ProcessLog(log, PROGRAM) as history:
+        for number in range(1, PUBLISHES + 1):
+            history.invoke("send", number)
+            try:
+                channel.basic_publish("", key, str(number).encode())
+            except pika.exceptions.AMQPError as error:
+                history.info()
+                words = (
+                    f", then one raised {type(error).__name__}"
+                    if returned
+                    else f"; raised {type(error).__name__}"
+                )
+                break
+            history.ok()
+            returned += 1
+    if right:
+        connection.close()
+    return f"{returned} of {PUBLISHES} publishes returned{words}"
+
+
+def _heartbeat(bench: Bench, *, right: bool) -> Seen:
+    queue = bench.name("messages")
+    bench.at_end(delete_queue, bench.url, queue)
+    declare(bench, queue)
+    program = bench.start("program", _publish_after_a_while, bench.log(PROGRAM), bench.url, queue, right)
+    words = program.result()
+    found = drain(bench, queue)
+    finding = f"after the program had been busy for more than two heartbeats, {words}; "
+    finding += f"the queue holds {messages(found)}"
+    return Seen(finding=finding, counts={"found": found}, errs=found < PUBLISHES)
+
+
+def _hold(parent: Connection, log: Path, process: int, url: str, queue: str) -> str:
+    """Take a message and work on it until told to acknowledge it: what the program was told then."""
+    import pika.exceptions
+
+    with ProcessLog(log, process) as history:
+        connection = connect(url)
+        channel = connection.channel()
+        history.invoke("receive")
+        method, _, body = next(channel.consume(queue))
+        history.ok(int(body))
+        say(parent, "has it")
+        try:
+            while not parent.poll():
+                connection.process_data_events(_WAIT_S)
+                if channel.is_closed:
+                    # It raises what the server said.
+                    channel.basic_ack(method.delivery_tag)
+            channel.basic_ack(method.delivery_tag)
+            connection.process_data_events(0)
+        except pika.exceptions.AMQPError as error:
+            return f"raised {type(error).__name__}"
+        connection.close()
+    return "was acknowledged"
+
+
+@contextlib.contextmanager
+def _limited(bench: Bench) -> Iterator[None]:
+    """The server looks for late acknowledgements within; it has its own settings afterwards."""
+    before = [_setting(bench, name) for name in ("consumer_timeout", "channel_tick_interval")]
+    try:
+        _set(bench, LIMIT_MS, TICK_MS)
+        yield
+    finally:
+        with ending_blocked():
+            _set(bench, *before)
+
+
+def _setting(bench: Bench, name: str) -> int | None:
+    found = re.search(r"\{ok,\s*(\d+)\}", _evaluate(bench, f"application:get_env(rabbit, {name})."))
+    return int(found[1]) if found else None
+
+
+def _set(bench: Bench, timeout_ms: int | None, tick_ms: int | None) -> None:
+    """Set what a channel takes over when it is opened; None is the server's own."""
+    calls = [
+        f"application:unset_env(rabbit, {name})"
+        if value is None
+        else f"application:set_env(rabbit, {name}, {value})"
+        for name, value in (("consumer_timeout", timeout_ms), ("channel_tick_interval", tick_ms))
+    ]
+    _evaluate(bench, ", ".join(calls) + ".")
+
+
+def _evaluate(bench: Bench, code: str) -> str:
+    assert bench.broker is not None
+    return bench.broker.execute("rabbitmqctl", "-q", "eval", code)
+
+
+def _ack_late(bench: Bench, *, right: bool) -> Seen:
+    queue, others = bench.name("messages"), bench.name("others")
+    for name in (queue, others):
+        bench.at_end(delete_queue, bench.url, name)
+        declare(bench, name)
+    with _limited(bench), connect(bench.url) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        with bench.server() as history:
+            history.invoke("send", 1)
+            channel.basic_publish("", queue, b"1")
+            history.ok()
+        channel.basic_publish("", others, b"2")
+        # Another consumer, whose channel has the limit in any case, shows when it has passed.
+        limited = connect(bench.url)
+        bench.at_end(_close, limited)
+        taken = limited.channel()
+        next(taken.consume(others))
+        if right:
+            _set(bench, NO_LIMIT_MS, TICK_MS)
+        program = bench.start("program", _hold, bench.log(PROGRAM), PROGRAM, bench.url, queue)
+        program.heard()
+        if not right:
+            program.ended_within(PATIENCE_S)
+        bench.until(lambda: _has_closed(limited, taken), "the server to close a channel")
+        program.tell("acknowledge")
+        words = program.result()
+    left = drain(bench, queue)
+    finding = f"a message was worked on for longer than consumer_timeout, its acknowledgement {words}; "
+    return Seen(finding=finding + f"{messages(left)} came again", counts={"again": left})
+
+
+def _has_closed(connection: Any, channel: Any) -> bool:
+    connection.process_data_events(0)
+    return bool(channel.is_closed)
+
+
+def _close(connection: Any) -> None:
+    if connection.is_open:
+        connection.close()
+
+
+_pair = partial(pair, backend="rabbitmq", library="pika", model="delivery", guarantee="exactly-once")
+
+SCENARIOS = (
+    *_pair(
+        "heartbeat-missed",
+        _heartbeat,
+        asked=f"{PUBLISHES} publishes by a program that was busy for more than two heartbeats",
+        says="returned, or StreamLostError: nothing before the publish",
+        has="closed the connection meanwhile, and nothing of them",
+        default="basic_publish(exchange, key, body)",
+        right="connection.process_data_events() while it is busy, as often as every heartbeat",
+    ),
+    *_pair(
+        "acknowledged-late",
+        _ack_late,
+        needs="settings",
+        asked="the acknowledgement of a message that was worked on for longer than consumer_timeout",
+        says="ChannelClosedByBroker",
+        has="closed the channel, and the message again for another consumer",
+        default="basic_ack() after the work",
+        right="a consumer_timeout above the longest work",
+    ),
+)
