@@ -42,6 +42,7 @@ TITLES = {
     "lock-owner-killed": "a lock whose owner was killed",
     "manager-lock-owner-killed": "a manager's lock whose owner was killed",
     "manager-lock-waiter-killed": "a manager's lock for which a process waited that was killed",
+    "flock-owner-killed": "a locked file whose owner was killed after it had forked a child",
     "forked-lock": "a lock that was held when the process was forked",
     "event-waiter-killed": "an event for which a process waited that was killed",
     "barrier-timeout": "a barrier after a time-out",

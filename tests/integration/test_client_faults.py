@@ -138,7 +138,7 @@ def test_a_message_that_is_acknowledged_too_late_comes_again(played: Played) -> 
     safety, _ = played("acknowledged-late")
 
     assert safety.counts["again"] == 1
-    assert "ChannelClosedByBroker" in safety.finding
+    assert "ChannelWrongStateError" in safety.finding
 
 
 def test_a_call_without_a_time_out_is_told_by_its_name(played: Played) -> None:

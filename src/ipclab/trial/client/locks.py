@@ -13,6 +13,7 @@ from typing import Any
 
 from ipclab.backends.manager.channels import ManagerServer
 from ipclab.history.log import ProcessLog
+from ipclab.host.start_methods import context
 from ipclab.trial.client.bench import OTHER, PROGRAM, THIRD, Bench
 from ipclab.trial.client.child import Child, hung, say
 from ipclab.trial.client.scenario import Seen, pair
@@ -20,7 +21,11 @@ from ipclab.trial.client.words import came_of
 
 
 class FileLock:
-    """A lock that the kernel frees with its holder: an open file that is locked. Travels to any process."""
+    """A lock that the kernel frees with its holder: a locked file. It can be passed to any process.
+
+    The lock belongs to the process, so a child that the holder forks does not keep it. Threads of one process
+    do not exclude each other.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -28,10 +33,20 @@ class FileLock:
 
     def __enter__(self) -> None:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._lock(self._file)
+
+    def _lock(self, file: int) -> None:
+        fcntl.lockf(file, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
+
+
+class OpenFileLock(FileLock):
+    """A lock that belongs to the open file, which a forked child shares with its parent."""
+
+    def _lock(self, file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _take(parent: Connection, log: Path, process: int, lock: Any, hold: bool) -> None:
@@ -66,6 +81,49 @@ def _owner_killed(bench: Bench, lock: Any, *, right: bool) -> Seen:
 
 def _lock_owner_killed(bench: Bench, *, right: bool) -> Seen:
     return _owner_killed(bench, _file_lock(bench) if right else bench.site.context.Lock(), right=right)
+
+
+def _outlive(alive: Connection, labs: Connection) -> None:
+    """Do nothing until the lab is gone."""
+    labs.close()
+    alive.poll(None)
+
+
+def _take_and_fork(parent: Connection, log: Path, lock: Any, alive: Connection, labs: Connection) -> None:
+    """Take the lock, start a child, and never let go."""
+    with ProcessLog(log, OTHER) as history:
+        history.invoke("acquire")
+        with lock:
+            history.ok()
+            context("fork").Process(target=_outlive, args=(alive, labs), name="ipclab child").start()
+            labs.close()
+            say(parent, "has it, and a child")
+            parent.recv()
+
+
+def _owner_with_child_killed(bench: Bench, *, right: bool) -> Seen:
+    lock = (FileLock if right else OpenFileLock)(bench.folder / "lock")
+    alive, labs = bench.site.context.Pipe(duplex=False)
+    bench.at_end(alive.close)
+    bench.at_end(labs.close)
+    owner = bench.start("other", _take_and_fork, bench.log(OTHER), lock, alive, labs, forks=True)
+    owner.heard()
+    with bench.fault("kill", "other program"):
+        owner.kill()
+    # The next one must not have what keeps the child.
+    program = bench.start("program", _take_after, bench.log(PROGRAM), lock, labs)
+    program.heard()
+    stuck = hung(program, right=right)
+    finding = (
+        "the owner of a locked file had forked a child when it was killed; the next one who asked for it "
+        f"{came_of(stuck, 'program')}"
+    )
+    return Seen(finding=finding, counts={"hung": len(stuck)}, hung=stuck)
+
+
+def _take_after(parent: Connection, log: Path, lock: Any, labs: Connection) -> None:
+    labs.close()
+    _take(parent, log, PROGRAM, lock, False)
 
 
 def _manager_owner_killed(bench: Bench, *, right: bool) -> Seen:
@@ -160,7 +218,7 @@ def _forked_lock(bench: Bench, *, right: bool) -> Seen:
 
 
 _pair = partial(pair, library="", model="lock", says="nothing: it waits for ever")
-_KERNEL = "fcntl.flock(file, fcntl.LOCK_EX), close(file)"
+_KERNEL = "fcntl.lockf(file, fcntl.LOCK_EX), close(file)"
 
 SCENARIOS = (
     *_pair(
@@ -188,6 +246,15 @@ SCENARIOS = (
         asked="acquire() of a Manager's Lock, after a process that waited for it was killed",
         has="a server that took the lock for the dead",
         default="Manager().Lock()",
+        right=_KERNEL,
+    ),
+    *_pair(
+        "flock-owner-killed",
+        _owner_with_child_killed,
+        backend="value",
+        asked="fcntl.flock() of a file, whose owner was killed after it had forked a child",
+        has="an open file that the child shares, and with it the lock",
+        default="fcntl.flock(file, fcntl.LOCK_EX), close(file)",
         right=_KERNEL,
     ),
     *_pair(
