@@ -63,6 +63,10 @@ class ChannelError(IpclabError):
     """A backend failed while it was used."""
 
 
+class CannotHoldError(ChannelError):
+    """A client of shared state cannot be stopped at the moment at which others can come between."""
+
+
 class MessageTooLargeError(ChannelError):
     """A message is larger than the backend takes."""
 

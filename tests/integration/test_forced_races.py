@@ -131,7 +131,7 @@ def test_what_a_fenced_lock_guards_refuses_the_holder_that_was_stopped(
         ("counter", "value:discipline=naive", "both read before either wrote; the counter shows 1"),
         ("counter", "value:discipline=locked", "the second had to wait until the first had written"),
         ("counter", "redis:discipline=watch", "both read before either wrote, and the second noticed"),
-        ("counter", "pipe:discipline=owner", "it is one request, so that nothing can come between"),
+        ("counter", "pipe:discipline=owner", "its backend says that an increment is one step"),
         ("register", "value:discipline=naive", "a read in the middle of the write of 1 found [1, 0]"),
         ("register", "value:discipline=locked", "the reader had to wait until the write was done"),
         ("register", "redis:discipline=cached", "a read after the write of 1 found 0"),

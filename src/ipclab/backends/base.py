@@ -315,10 +315,13 @@ class Counter(SharedState):
         """Connect the client with this index (0 to ``site.producers`` - 1), in its own worker."""
 
     def held_client(self, index: int, pause: Pause) -> CounterClient | None:
-        """As ``client()``, but each increment calls ``pause()`` after it has read and before it writes.
+        """Return the same as ``client()``, but each increment calls ``pause()`` after it has read and before
+        it writes.
 
-        None where a client has nothing between the two: an increment is one request, or one step. A counter
-        that does not override this has nothing forced on it.
+        None says that there is no such moment: whoever holds the number does an increment in one step. Raises
+        CannotHoldError (``ipclab.errors``) where there is one that the client has no hand in, as in a method
+        that a server runs in a thread: then nothing is forced, and load alone can show the race. Nothing is
+        forced on a counter that does not override this either.
         """
         raise NotImplementedError(f"{self.name} does not say how its clients are held")
 

@@ -56,7 +56,8 @@ class Register(SharedState):
         """As ``client()``, but ``pause()`` is called between comparing and setting, or where nothing is
         compared between two parts of a write.
 
-        None where there is no such moment. A register that does not override this has nothing forced on it.
+        None where there is no such moment; raises CannotHoldError as ``Counter.held_client()`` does. A
+        register that does not override this has nothing forced on it.
         """
         raise NotImplementedError(f"{self.name} does not say how its clients are held")
 
@@ -105,6 +106,7 @@ class Mutex(SharedState):
     def held_client(self, index: int, pause: Pause) -> MutexClient | None:
         """As ``client()``, but ``pause()`` is called between finding the lock free and taking it.
 
-        None where that is one step. A lock that does not override this has nothing forced on it.
+        None where that is one step; raises CannotHoldError as ``Counter.held_client()`` does. A lock that
+        does not override this has nothing forced on it.
         """
         raise NotImplementedError(f"{self.name} does not say how its clients are held")

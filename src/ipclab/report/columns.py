@@ -15,6 +15,8 @@ from ipclab.results.units import NOT_APPLICABLE, NOT_TOLD, WITHHELD
 from ipclab.results.verdict import SOUND
 
 OVER_CORES = "+"
+SHOWN_BY_LOAD = "yes: load"
+ONE_STEP = "one step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +149,18 @@ def _observed(row: Row) -> str:
 
 
 def _possible(row: Row) -> str:
-    if row.race is None or not row.race.forced:
+    race = row.race
+    if race is None:
         return NOT_APPLICABLE
-    return f"{'yes' if row.race.shown else 'no'} {row.race.shown}/{row.race.forced}"
+    if race.shown:
+        return f"yes {race.shown}/{race.forced}"
+    if race.observed:
+        return SHOWN_BY_LOAD
+    if race.one_step:
+        return ONE_STEP
+    if race.forced:
+        return f"no 0/{race.forced}"
+    return NOT_TOLD if race.out_of_reach else NOT_APPLICABLE
 
 
 def _price(row: Row) -> str:

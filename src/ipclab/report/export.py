@@ -38,7 +38,7 @@ _LEDGER = (
     "unaccounted",
 )
 _UPDATES = ("attempted", "confirmed", "lost", "phantom", "lost_share", "repeats", "repeats_that_lost")
-_RACE = ("observed", "trials", "low", "high", "shown", "forced", "anomalies")
+_RACE = ("observed", "trials", "low", "high", "shown", "forced", "one_step", "out_of_reach", "anomalies")
 _PLAIN = (
     "group",
     "rank",

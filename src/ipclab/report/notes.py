@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ipclab.report.columns import OVER_CORES
+from ipclab.report.columns import ONE_STEP, OVER_CORES, SHOWN_BY_LOAD
 from ipclab.results import units
 from ipclab.results.again import again
 from ipclab.results.result import Result
@@ -27,7 +27,7 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
         *_lost(result),
         *_unaccounted(rows),
         *_beyond(rows),
-        *_columns(rows),
+        *_columns(rows, cells),
     ]
     if units.NOT_APPLICABLE in cells:
         found.append(f"{units.NOT_APPLICABLE}  does not apply, or no trial of the row got that far")
@@ -180,7 +180,7 @@ def _beyond(rows: Sequence[Row]) -> Iterator[str]:
         )
 
 
-def _columns(rows: Sequence[Row]) -> Iterator[str]:
+def _columns(rows: Sequence[Row], cells: set[str]) -> Iterator[str]:
     if len({row.confirm for row in rows if row.confirm}) > 1:
         yield (
             "confirm  what the return of send() says: buffered in the process, written to the pipe or "
@@ -202,7 +202,7 @@ def _columns(rows: Sequence[Row]) -> Iterator[str]:
     if any(row.updates and not row.race for row in rows):
         yield "lost updates  share of the confirmed ones (repeats that lost any / repeats)"
     if any(row.race for row in rows):
-        yield from _races(rows)
+        yield from _races(rows, cells)
     if any(row.safety_price for row in rows):
         what = "updates/s or operations/s" if any(row.operations_per_s for row in rows) else "updates/s"
         yield f"price of safety  {what} of the same backend's fastest unsafe discipline over the row's own"
@@ -210,11 +210,20 @@ def _columns(rows: Sequence[Row]) -> Iterator[str]:
         yield f"{OVER_CORES}  wanted more cores than the machine has: its processes took turns"
 
 
-def _races(rows: Sequence[Row]) -> Iterator[str]:
+def _races(rows: Sequence[Row], cells: set[str]) -> Iterator[str]:
     if any(row.updates for row in rows):
         yield "lost  share of the confirmed updates"
     yield "observed  repeats under load in which the race did harm [95% Wilson interval of their share]"
     yield "possible  whether it did harm when two processes were made to interleave (so many of so many)"
+    if SHOWN_BY_LOAD in cells:
+        yield f"{SHOWN_BY_LOAD}  it did harm under load, although not when it was forced"
+    if ONE_STEP in cells:
+        yield (
+            f"{ONE_STEP}  nothing could be forced: by the word of its backend an operation is one step, with "
+            f"no moment at which another could come between"
+        )
+    if any(row.race and row.race.out_of_reach for row in rows):
+        yield (f"possible {units.NOT_TOLD}  the moment at which another can come between is out of reach")
 
 
 def _negative(rows: Sequence[Row]) -> Iterator[str]:

@@ -7,22 +7,40 @@ import abc
 import functools
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ipclab.backends.base import Counter, Pause, SharedState
 from ipclab.backends.shared import Mutex, Register
 from ipclab.checks.fifo import CORRUPTED
+from ipclab.errors import CannotHoldError
 from ipclab.history.log import ProcessLog
 from ipclab.host.clock import now_ns
 
+Held = TypeVar("Held")
 READS_A_WRITE = 3
 """In a loop over a register that does not compare."""
 
 
 class Moves(abc.ABC):
-    """The operations of one racer. ``holdable`` says whether it has a moment at which it will be held."""
+    """The operations of one racer. ``holdable`` says whether it has a moment at which it will be held, and
+    ``out_of_reach`` that there is one at which it cannot be."""
 
     holdable = False
+    out_of_reach = False
+
+    def _hold(
+        self, held_client: Callable[[int, Pause], Held | None], index: int, pause: Pause | None
+    ) -> Held | None:
+        """Return the held client; None where there is none, or it is not wanted."""
+        if pause is None:
+            return None
+        try:
+            held = held_client(index, pause)
+        except CannotHoldError:
+            self.out_of_reach = True
+            return None
+        self.holdable = held is not None
+        return held
 
     @abc.abstractmethod
     def do(self, f: str, value: Any = None) -> Any:
@@ -60,8 +78,7 @@ class CounterMoves(Moves):
     """``add`` and ``read``; ``stop`` ends the owner and is not logged."""
 
     def __init__(self, counter: Counter, index: int, log: ProcessLog, pause: Pause | None) -> None:
-        held = counter.held_client(index, pause) if pause else None
-        self.holdable = held is not None
+        held = self._hold(counter.held_client, index, pause)
         self._client = held or counter.client(index)
         self._log = log
 
@@ -85,8 +102,7 @@ class RegisterMoves(LoadedMoves):
     """``read``, ``write`` and ``cas``, whose value is old and new. No value is written twice."""
 
     def __init__(self, register: Register, index: int, log: ProcessLog, pause: Pause | None) -> None:
-        held = register.held_client(index, pause) if pause else None
-        self.holdable = held is not None
+        held = self._hold(register.held_client, index, pause)
         self._client = held or register.client(index)
         self._compares = register.compares
         self._log = log
@@ -149,8 +165,7 @@ class MutexMoves(LoadedMoves):
     """
 
     def __init__(self, mutex: Mutex, index: int, log: ProcessLog, pause: Pause | None) -> None:
-        held = mutex.held_client(index, pause) if pause else None
-        self.holdable = held is not None
+        held = self._hold(mutex.held_client, index, pause)
         self._client = held or mutex.client(index)
         self._fenced = mutex.fenced
         self._log = log

@@ -29,9 +29,11 @@ from ipclab.trial.race_moves import LoadedMoves, Moves, moves
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """The racer is connected. ``holdable``: it will be held, having something to be held at."""
+    """The racer is connected. ``holdable``: it will be held, having something to be held at; or that is
+    ``out_of_reach`` for it."""
 
     holdable: bool
+    out_of_reach: bool = False
 
 
 class Do(msgspec.Struct, frozen=True):
@@ -88,7 +90,7 @@ def own(parent: Link, counter: Counter) -> None:
 def _obey(racing: Racing, log: ProcessLog, parent: Link) -> None:
     gate = _Gate(parent)
     mine = moves(racing.shared, racing.index, log, gate.pause if racing.holding else None)
-    parent.send(Ready(mine.holdable))
+    parent.send(Ready(mine.holdable, mine.out_of_reach))
     while (order := parent.recv()) is not None:
         gate.armed = racing.holding
         answer = _do(mine, order)

@@ -32,7 +32,7 @@ class Racer:
         self.name = name
         self.child = child
         self.state: State = "busy"
-        self.holdable = False
+        self.holdable = self.out_of_reach = False
         self.answer: Any = None
 
     @property
@@ -77,7 +77,7 @@ class Racer:
     def _take(self, message: object) -> None:
         self.state = "held" if isinstance(message, Held) else "done"
         if isinstance(message, Ready):
-            self.holdable = message.holdable
+            self.holdable, self.out_of_reach = message.holdable, message.out_of_reach
         elif isinstance(message, Done):
             self.answer = message.answer
 

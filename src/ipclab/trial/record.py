@@ -106,6 +106,11 @@ class BrokerFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     url: str
 
 
+Hold = Literal["", "held", "one step", "out of reach"]
+"""How a race was forced: processes were held or stopped; there was no moment to hold them at, by the word of
+the backend; there is one, and the lab cannot bring it about. Empty where nothing was to be forced."""
+
+
 class Safety(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a safety trial showed.
 
@@ -117,6 +122,7 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``counts``     the delivery ledger of the history, or what else was counted.
     ``shown``      whether the anomaly that the trial provokes came up; None where it provokes none.
     ``finding``    what came of it in one sentence.
+    ``hold``       how a race was forced.
     ``hung``       by process, the primitive that it never came back from.
     ``gave_up``    by process, the error after which it could not go on and could not connect again.
     ``first_again_s``  from when the fault was in force to the first receipt of a message sent after that, in
@@ -133,6 +139,7 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     counts: dict[str, int] = {}
     shown: bool | None = None
     finding: str = ""
+    hold: Hold = ""
     hung: dict[str, str] = {}
     gave_up: dict[str, str] = {}
     first_again_s: float | None = None

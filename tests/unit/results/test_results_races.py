@@ -90,6 +90,26 @@ def test_an_interleaving_that_is_kept_out_reads_as_no(make):
     assert exit_code(make.result(trials)) == 0
 
 
+def test_what_load_has_shown_is_possible_whatever_was_forced(make):
+    trials = [naive(make, lost=5, repeat=i) for i in range(2)]
+    for hold, shown in (("one step", False), ("held", False), ("out of reach", None)):
+        by_force = make.forced("value:discipline=naive", shown=shown, safe=False, hold=hold)
+        assert cell(make, [*trials, by_force], "possible") == "yes: load"
+
+
+def test_an_operation_that_its_backend_calls_one_step_reads_neither_as_no_nor_as_not_tried(make):
+    load = make.counter("value:discipline=locked", 1.0, safe=True)
+    found = {
+        hold: cell(
+            make,
+            [load, make.forced("value:discipline=locked", shown=shown, safe=True, hold=hold)],
+            "possible",
+        )
+        for hold, shown in (("held", False), ("one step", False), ("out of reach", None), ("", None))
+    }
+    assert found == {"held": "no 0/1", "one step": "one step", "out of reach": "?", "": "–"}
+
+
 def test_a_safe_discipline_that_is_shown_to_race_is_broken_and_the_exit_code_says_so(make):
     trials = [
         make.counter("value:discipline=locked", 1.0, safe=True),

@@ -30,6 +30,7 @@ def race(trials: Sequence[TrialRecord]) -> Race | None:
     anomalies: Counter[str] = Counter()
     for trial in under_load:
         anomalies.update(trial.safety.anomalies if trial.safety else {})
+    holds = Counter(trial.safety.hold for trial in forced(trials) if trial.safety)
     findings = (t.safety.finding or t.safety.refused for t in forced(trials) if t.safety)
     return Race(
         observed=sum(by_luck),
@@ -38,6 +39,8 @@ def race(trials: Sequence[TrialRecord]) -> Race | None:
         high=high,
         shown=sum(by_force),
         forced=len(by_force),
+        one_step=holds["one step"],
+        out_of_reach=holds["out of reach"],
         anomalies=dict(anomalies),
         findings=list(dict.fromkeys(finding for finding in findings if finding)),
     )

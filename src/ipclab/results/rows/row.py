@@ -87,7 +87,9 @@ class Race(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     ``observed`` of ``trials`` under load showed the anomaly; ``low`` and ``high`` are the ends of the Wilson
     interval at 95 % of the share that would. ``shown`` of ``forced`` trials showed it, the processes having
-    been made to interleave; ``forced`` is 0 where that was not tried. ``anomalies`` are those of the trials
+    been made to interleave; ``forced`` is 0 where that was not tried. In ``one_step`` of them there was no
+    moment to interleave at, by the backend's word; ``out_of_reach`` more could not be brought about.
+    ``anomalies`` are those of the trials
     under load, by name; ``findings`` what came of being forced.
     """
 
@@ -97,6 +99,8 @@ class Race(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     high: float
     shown: int
     forced: int
+    one_step: int = 0
+    out_of_reach: int = 0
     anomalies: dict[str, int] = {}
     findings: list[str] = []
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from ipclab.backends.base import Counter, SharedState
 from ipclab.backends.registry import shared_class
 from ipclab.backends.shared import Mutex, Register
 from ipclab.history.format import Model
 from ipclab.trial.race_verdict import declared, judge, set_up
 from ipclab.trial.racers import Racer, Racers
-from ipclab.trial.record import Safety
+from ipclab.trial.record import Hold, Safety
 from ipclab.trial.safety import Played, Stage
 
 WAIT_S = 0.1
@@ -56,10 +58,23 @@ def play(stage: Stage) -> Played:
         refused = f"{shared.name} does not say how its clients are held, so nothing can be forced on it"
         return Played(safety=Safety(model=model, verdict="valid", refused=refused), declared=declared(shared))
     with set_up(stage, shared), Racers(shared, stage.folder, patience_s=spec.grace_s) as racers:
-        told = force(_Pair(shared, racers, *racers.start(2, holding=True)))
+        pair = _Pair(shared, racers, *racers.start(2, holding=True))
+        if pair.first.out_of_reach:
+            racers.leave()
+            refused = f"what {shared.name} does between reading and writing is out of its clients' reach"
+            safety = Safety(model=model, verdict="valid", refused=refused, hold="out of reach")
+            return Played(safety=safety, declared=declared(shared))
+        told = force(pair)
         racers.leave()
         safety = judge(stage, shared, model, racers.logs, finding=told.finding, counts=told.counts)
+        safety = msgspec.structs.replace(safety, hold=_hold(pair))
     return Played(safety=safety, options=dict(shared.chosen), declared=declared(shared))
+
+
+def _hold(pair: _Pair) -> Hold:
+    """Return how the two were made to interleave. A lock's holder is stopped, whatever its steps are."""
+    one_step = not pair.first.holdable and not isinstance(pair.shared, Mutex)
+    return "one step" if one_step else "held"
 
 
 def _ways(shared: SharedState) -> tuple[type[SharedState], Model, Callable[[_Pair], _Told]]:
@@ -151,7 +166,7 @@ def _interleave(pair: _Pair, one: tuple[str, object], other: tuple[str, object])
 
 def _how(pair: _Pair, waited: bool, *, noticed: bool) -> str:
     if not pair.first.holdable:
-        return "it is one request, so that nothing can come between its reading and its writing"
+        return "its backend says that an increment is one step, with nothing between reading and writing"
     if waited:
         return "the second had to wait until the first had written"
     if noticed:
