@@ -158,7 +158,7 @@ def rabbitmq_consumer(load: Load) -> Count:
 
 
 def memcached_setup(load: Load, context: Context) -> None:
-    from ipclab.backends.memcached.channels import connect
+    from ipclab.backends.memcached.client import connect
 
     client = connect(url_of(load))
     client.set(f"{load.name}:head", "0")
@@ -167,7 +167,7 @@ def memcached_setup(load: Load, context: Context) -> None:
 
 
 def memcached_teardown(load: Load) -> None:
-    from ipclab.backends.memcached.channels import connect
+    from ipclab.backends.memcached.client import connect
 
     client = connect(url_of(load))
     last = int(client.get(f"{load.name}:tail"))
@@ -177,14 +177,15 @@ def memcached_teardown(load: Load) -> None:
 
 
 def memcached_producer(load: Load) -> Count:
-    from ipclab.backends.memcached.channels import connect
+    from ipclab.backends.memcached.client import connect
 
     client, name, tail = connect(url_of(load)), load.name, f"{load.name}:tail"
     return produce(lambda body: client.set(f"{name}:{client.incr(tail, 1)}", body), load)
 
 
 def memcached_consumer(load: Load) -> Count:
-    from ipclab.backends.memcached.channels import FIRST_PAUSE_S, connect
+    from ipclab.backends.memcached.channels import FIRST_PAUSE_S
+    from ipclab.backends.memcached.client import connect
 
     client, name, head = connect(url_of(load)), load.name, f"{load.name}:head"
     most_s = load.shared["options"].get("max_pause_us", 2000) / 1e6

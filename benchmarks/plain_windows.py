@@ -189,7 +189,7 @@ def rabbitmq_consumer(load: Load) -> Count:
 
 
 def memcached_producer(load: Load) -> Count:
-    from ipclab.backends.memcached.channels import connect
+    from ipclab.backends.memcached.client import connect
 
     client, name, tail = connect(url_of(load)), load.name, f"{load.name}:tail"
 
@@ -201,7 +201,8 @@ def memcached_producer(load: Load) -> Count:
 
 
 def memcached_consumer(load: Load) -> Count:
-    from ipclab.backends.memcached.channels import FIRST_PAUSE_S, connect
+    from ipclab.backends.memcached.channels import FIRST_PAUSE_S
+    from ipclab.backends.memcached.client import connect
 
     client, name, window = connect(url_of(load)), load.name, load.window
     head, tail = f"{load.name}:head", f"{load.name}:tail"

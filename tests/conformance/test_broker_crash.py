@@ -12,7 +12,7 @@ import pika
 import pytest
 
 from ipclab.backends.base import BrokerKind, Channel
-from ipclab.backends.memcached.channels import connect as connect_memcached
+from ipclab.backends.memcached.client import connect as connect_memcached
 from ipclab.backends.redis.client import connect as connect_redis
 from ipclab.brokers import Broker
 from tests.conformance.conftest import MODES, Bench

@@ -13,7 +13,8 @@ from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheServerError
 
 from ipclab.backends.base import BrokerKind, OptionValue, Producer, Site
-from ipclab.backends.memcached.channels import MemcachedTicketChannel, connect
+from ipclab.backends.memcached.channels import MemcachedTicketChannel
+from ipclab.backends.memcached.client import connect
 from ipclab.backends.memcached.counter import MemcachedCounter
 from ipclab.backends.memcached.shared import MemcachedMutex
 from ipclab.brokers import Broker

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pika
 import pika.exceptions
@@ -13,6 +12,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from ipclab.backends.base import BrokerKind
+from ipclab.backends.memcached import client as memcached_client
 from ipclab.backends.redis.client import connect as connect_redis
 from ipclab.brokers import KINDS, kinds
 from ipclab.brokers.kinds.base import ServerKind
@@ -59,8 +59,7 @@ def _redis(url: str) -> set[str]:
 
 
 def _memcached(url: str) -> set[str]:
-    where = urlsplit(url)
-    with socket.create_connection((where.hostname, where.port), timeout=10) as link:
+    with memcached_client.endpoint(url).connect(10) as link:
         link.sendall(b"lru_crawler metadump hash\r\n")
         lines: list[str] = []
         for line in link.makefile("rb"):

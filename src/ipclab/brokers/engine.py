@@ -44,7 +44,7 @@ def find() -> str:
     """
     if shutil.which("docker") is None:
         raise BrokerUnavailableError("the command docker is not installed")
-    host = os.environ.get("DOCKER_HOST") or _host_of_context()
+    host = _with_scheme(os.environ.get("DOCKER_HOST", "").strip()) or _host_of_context()
     _knock(host)
     plugin = commands.run(["docker", "compose", "version"], timeout_s=_ANSWER_WITHIN_S)
     if plugin.returncode != 0:
@@ -114,6 +114,11 @@ def _host_of_context() -> str:
     return shown.stdout.strip() or "unix:///var/run/docker.sock"
 
 
+def _with_scheme(host: str) -> str:
+    """Return an address of an engine as a URL: ``docker`` takes a bare ``host:port`` for one of TCP."""
+    return host if not host or "://" in host else f"tcp://{host}"
+
+
 def _knock(host: str) -> None:
     parts = urlsplit(host)
     if parts.scheme == "unix":
@@ -129,6 +134,8 @@ def _knock(host: str) -> None:
             raise BrokerUnavailableError(
                 f"no Docker engine answers at {host}: {error.strerror or error}"
             ) from None
+    elif parts.scheme == "npipe":
+        raise BrokerUnavailableError(f"the Docker engine at {host} is a named pipe, which only Windows has")
     elif parts.hostname not in _LOOPBACK:
         raise BrokerUnavailableError(
             f"the Docker engine at {host} is on another machine, where loopback ports are not ours"

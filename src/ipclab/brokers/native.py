@@ -1,7 +1,7 @@
 """Servers of this machine, started privately: own port, own data folder, own name, loopback only.
 
-They meet no other server: the port is free, Redis and RabbitMQ take a random password, RabbitMQ has an
-Erlang name registry and cookie of its own, and memcached, which knows no password, is asked for its pid.
+They meet no other server and no other user: the port is free, each takes a random password (a memcached older
+than 1.5.15 knows none and is asked for its pid), and RabbitMQ has an Erlang name registry of its own.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ BrokerUnavailableError with one line that names the masked URL.
 from __future__ import annotations
 
 import socket
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import kinds
@@ -37,10 +37,15 @@ def port_open(url: str, *, timeout_s: float = 1.0) -> bool:
     """Return whether something accepts connections at ``url``: the cheapest question, asked first."""
     parts = urlsplit(url)
     try:
-        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=timeout_s):
-            return True
+        if parts.hostname is None:
+            with socket.socket(socket.AF_UNIX) as link:
+                link.settimeout(timeout_s)
+                link.connect(unquote(parts.path))
+        else:
+            socket.create_connection((parts.hostname, parts.port or 0), timeout=timeout_s).close()
     except OSError:
         return False
+    return True
 
 
 def _knock(kind: BrokerKind, url: str, timeout_s: float) -> None:

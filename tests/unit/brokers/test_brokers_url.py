@@ -33,7 +33,7 @@ def test_host_and_port_are_enough_for_memcached() -> None:
         ("redis", "REDIS_URL", "redis://:secret@host:nonsense"),
         ("redis", "REDIS_URL", "redis://:secret@"),
         ("rabbitmq", "AMQP_URL", "redis://user:secret@host"),
-        ("memcached", "MEMCACHED_URL", "user:secret@host:11211"),
+        ("memcached", "MEMCACHED_URL", "secret@host:11211"),
         ("redis", "REDIS_URL", "default:secret@host:6379"),
         ("redis", "REDIS_URL", "redis:/user:secret@host"),
         ("redis", "REDIS_URL", "redis://:secret"),

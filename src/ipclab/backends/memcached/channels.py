@@ -3,8 +3,6 @@
 Two counters number the messages: a producer takes its tickets from ``tail`` with an atomic incr and stores
 each body in the slot of its ticket; consumers take tickets from ``head`` and read those slots. Nothing in
 memcached wakes a waiting client, so consumers poll, with pauses that double up to ``max_pause_us``.
-
-pymemcache is imported on the first connection, so that listing the backends does not load it.
 """
 
 from __future__ import annotations
@@ -13,16 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from ipclab.backends.base import Channel, Consumer, Guarantees, Option, Producer
-from ipclab.errors import BrokerUnavailableError, ChannelError, MessageTooLargeError
+from ipclab.backends.memcached.client import connect
+from ipclab.errors import ChannelError, MessageTooLargeError
 
 if TYPE_CHECKING:
     from pymemcache.client.base import Client
-
-CONNECT_TIMEOUT_S = 5.0
-REPLY_TIMEOUT_S = 10.0
 
 MAX_ITEM_BYTES = 1024 * 1024
 """The largest item of a server as it comes (``-I 1m``): key, body and header together."""
@@ -36,33 +31,6 @@ MAX_TICKET_DIGITS = 20
 FIRST_PAUSE_S = 50e-6
 
 DELETE_BATCH = 1000
-
-
-def connect(url: str) -> Client:
-    """A connected client for ``memcached://host:port`` or ``host:port``.
-
-    It waits for the answer to every command, at most REPLY_TIMEOUT_S, and sends none again. Not thread-safe,
-    not usable after a fork. Raises BrokerUnavailableError where the server cannot be reached.
-    """
-    from pymemcache.client.base import Client
-    from pymemcache.exceptions import MemcacheError
-
-    where = urlsplit(url if "://" in url else f"memcached://{url}")
-    address = (where.hostname or "127.0.0.1", where.port or 11211)
-    client = Client(
-        address,
-        connect_timeout=CONNECT_TIMEOUT_S,
-        timeout=REPLY_TIMEOUT_S,
-        no_delay=True,
-        default_noreply=False,
-    )
-    try:
-        client.version()
-    except (OSError, MemcacheError) as error:
-        raise BrokerUnavailableError(
-            f"no memcached to work with at {address[0]}:{address[1]}: {error or type(error).__name__}"
-        ) from error
-    return client
 
 
 def counter_gone(key: str) -> ChannelError:

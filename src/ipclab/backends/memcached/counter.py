@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from ipclab.backends.base import Counter, CounterClient, Option, Pause
 from ipclab.backends.held import held
-from ipclab.backends.memcached.channels import connect, counter_gone
+from ipclab.backends.memcached.channels import counter_gone
+from ipclab.backends.memcached.client import connect
 from ipclab.backends.shared import BUSY_PAUSE_S
 
 if TYPE_CHECKING:

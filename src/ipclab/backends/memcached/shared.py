@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from ipclab.backends.base import Option, Pause
 from ipclab.backends.held import held
 from ipclab.backends.key_mutex import KeyMutex, LookAndSet
-from ipclab.backends.memcached.channels import connect, counter_gone
+from ipclab.backends.memcached.channels import counter_gone
+from ipclab.backends.memcached.client import connect
 from ipclab.backends.shared import BUSY_PAUSE_S, MutexClient, Register, RegisterClient
 
 if TYPE_CHECKING:

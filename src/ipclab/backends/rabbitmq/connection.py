@@ -7,6 +7,7 @@ import logging
 import pika
 import pika.exceptions
 
+from ipclab.backends.rabbitmq.url import check
 from ipclab.errors import BrokerUnavailableError
 
 HEARTBEAT_S = 60
@@ -21,8 +22,13 @@ def parameters(url: str) -> pika.URLParameters:
 
     Within ``BLOCKED_TIMEOUT_S``, a server that is out of memory or disk makes a publisher wait; after that,
     and when the server has not been heard of for two heartbeats, the connection fails.
+
+    Raises UsageError for a URL that cannot be used.
     """
+    check(url)
     found = pika.URLParameters(url)
+    # The lab never retries, whatever a program has in its URL.
+    found.connection_attempts = 1
     if found.heartbeat is None:
         found.heartbeat = HEARTBEAT_S
     if found.blocked_connection_timeout is None:

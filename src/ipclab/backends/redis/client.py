@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ipclab.backends.base import Producer
+from ipclab.backends.redis import url as urls
 from ipclab.errors import BrokerUnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -28,33 +29,52 @@ def connect(url: str, *, reply_timeout_s: float | None = REPLY_TIMEOUT_S, name: 
     BrokerUnavailableError where the server cannot be reached or refuses the password.
     """
     import redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
 
-    pool = redis.ConnectionPool.from_url(url)
-    # Set after parsing: what the URL says in its query must not bring retries or another protocol back.
-    pool.connection_kwargs.update(
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-        decode_responses=False,
-        socket_timeout=reply_timeout_s,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        client_name=name,
-    )
     try:
-        client = redis.Redis(connection_pool=pool, single_connection_client=True)
+        client = make(
+            url,
+            retries=False,
+            protocol=2,
+            socket_timeout=reply_timeout_s,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            client_name=name,
+            single_connection_client=True,
+        )
     except redis.RedisError as error:
         where = urlsplit(url)
         raise BrokerUnavailableError(
             f"no Redis to work with at {where.hostname or where.path}:{where.port or 6379}: {error}"
         ) from error
-    client.auto_close_connection_pool = True
     return client
 
 
+def make(url: str, *, retries: bool, **settings: Any) -> Redis:
+    """Return redis-py's client as it comes, or with its retries off, for the server at ``url``.
+
+    Of the URL counts where and as whom to connect, with TLS where it says so: see ``url.settings()``. Raises
+    UsageError for a URL that cannot be used.
+    """
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    if not retries:
+        settings["retry"] = Retry(NoBackoff(), 0)
+    # Not by ``from_url()``: that passes the retries of the constructor by, in some versions.
+    return redis.Redis(**urls.settings(url), **settings)
+
+
 def require_version(client: Redis, major: int, minor: int, what: str) -> None:
-    """Raise UsageError unless the server is at least this version, which ``what`` needs."""
-    version = str(client.info("server")["redis_version"])
+    """Raise UsageError unless the server is at least this version, which ``what`` needs.
+
+    A server that does not let this user ask for its version is taken to be new enough.
+    """
+    import redis
+
+    try:
+        version = str(client.info("server")["redis_version"])
+    except redis.ResponseError:
+        return
     if tuple(int(part) for part in version.split(".")[:2]) < (major, minor):
         raise UsageError(f"{what} needs Redis {major}.{minor} or newer, and this server is {version}")
 

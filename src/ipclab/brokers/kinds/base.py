@@ -148,11 +148,16 @@ class ServerKind(abc.ABC):
         """Raise UsageError, without any part of ``url``, where it is no address of such a server."""
         try:
             parts = urlsplit(url)
-            usable = parts.scheme in self.schemes and bool(parts.hostname) and parts.port != 0
+            usable = parts.scheme in self.schemes and parts.port != 0
+            usable = usable and (bool(parts.hostname) or self.is_local(url))
         except ValueError:
             usable = False
         if not usable:
             raise self.no_url()
+
+    def is_local(self, url: str) -> bool:
+        """Return whether ``url`` names no host but a Unix socket of this machine."""
+        return False
 
     def no_url(self) -> UsageError:
         """Return the error for what is no URL of this kind; where its password is cannot be told."""

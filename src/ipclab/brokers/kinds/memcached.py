@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ipclab.brokers import programs
+from ipclab.backends.memcached import client as clients
+from ipclab.brokers import commands, programs
 from ipclab.brokers.base import Broker, Usage, mask
 from ipclab.brokers.kinds.base import (
     PROBE_TIMEOUT_S,
     ComposeService,
     Launch,
+    LoginRefusedError,
     Plan,
     ServerKind,
     Squeeze,
     one_line,
 )
-from ipclab.errors import BrokerUnavailableError, UsageError
+from ipclab.errors import BrokerUnavailableError
 from ipclab.host import ports
 from ipclab.host.interruptions import ending_blocked
 
 
 class Memcached(ServerKind):
-    """A memcached server. It knows no password, so a private one is known by its pid."""
+    """A memcached server. A private one has a random password where its version knows any (1.5.15)."""
 
     name = "memcached"
     title = "memcached"
-    schemes = ("memcached",)
+    schemes = ("memcached", clients.TLS_SCHEME)
     variables = ("MEMCACHED_URL",)
     example_url = "memcached://host:11211"
     default_port = 11211
@@ -56,15 +60,24 @@ class Memcached(ServerKind):
         if os.geteuid() == 0:
             # Linux forgets that a process is to die with its parent where the process takes another user.
             argv += ["-u", "root"]
-        return Plan(f"memcached://127.0.0.1:{port}", (Launch(tuple(argv), programs.environment(folder)),))
+        login = ""
+        if _knows_logins(program):
+            password = secrets.token_hex(16)
+            programs.write_private(folder / "logins", f"ipclab:{password}\n")
+            argv += ["-Y", str(folder / "logins")]
+            login = f"ipclab:{password}@"
+        launch = Launch(tuple(argv), programs.environment(folder))
+        return Plan(f"memcached://{login}127.0.0.1:{port}", (launch,))
 
     def canonical(self, value: str) -> str:
-        return value if "://" in value else f"memcached://{value}"
+        return value if "://" in value else f"memcached://{value.removeprefix('unix:')}"
 
     def check_url(self, url: str) -> None:
         super().check_url(url)
-        if "@" in urlsplit(url).netloc:
-            raise UsageError("the memcached client cannot log in; leave out user and password")
+        clients.check(url)
+
+    def is_local(self, url: str) -> bool:
+        return urlsplit(url).path not in ("", "/")
 
     def confirm_identity(self, url: str, pid: int) -> None:
         if int(stats(url)[b"pid"]) != pid:
@@ -92,19 +105,25 @@ def stats(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> dict[bytes, Any]:
 
 @contextlib.contextmanager
 def _client(url: str, timeout_s: float) -> Iterator[Any]:
-    from pymemcache.client.base import Client
     from pymemcache.exceptions import MemcacheError
 
-    parts = urlsplit(url)
-    client = Client(
-        (parts.hostname or "127.0.0.1", parts.port or 11211),
-        connect_timeout=timeout_s,
-        timeout=timeout_s,
-        default_noreply=False,
-    )
+    connected = clients.client(url, connect_timeout=timeout_s, timeout=timeout_s, default_noreply=False)
     try:
-        yield client
+        yield connected
+    except clients.LoginRefused as error:
+        raise LoginRefusedError(f"memcached at {mask(url)} refuses the login: {one_line(error)}") from None
     except (MemcacheError, OSError, ValueError, KeyError, IndexError) as error:
-        raise BrokerUnavailableError(f"memcached at {mask(url)} does not answer: {one_line(error)}") from None
+        reason = one_line(error)
+        if "unauthenticated" in reason:
+            raise LoginRefusedError(f"memcached at {mask(url)} wants a user and a password") from None
+        if "Unexpected end" in reason or isinstance(error, EOFError):
+            reason = "it closed the connection, as a server does that wants SASL or TLS"
+        raise BrokerUnavailableError(f"memcached at {mask(url)} does not answer: {reason}") from None
     finally:
-        client.close()
+        connected.close()
+
+
+@functools.cache
+def _knows_logins(program: str) -> bool:
+    """Return whether this program has the option for a file of logins, which earlier versions lack."""
+    return "--auth-file" in commands.run([program, "-h"], timeout_s=10.0).stdout

@@ -21,6 +21,7 @@ from ipclab.faults.proxy.link import BUFFER_BYTES, Link
 from ipclab.faults.proxy.rules import Direction, Drop, Mode, Rules, Trap
 
 _BACKLOG = 128
+Address = tuple[object, ...]
 
 
 def main(host: str, port: int, lab_pid: int, lab: Connection) -> None:
@@ -30,24 +31,24 @@ def main(host: str, port: int, lab_pid: int, lab: Connection) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses: list[tuple[int, Address]] = [(family, address) for family, _, _, _, address in found]
         listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
     except OSError as error:
         lab.send((0, error))
         return
     with listener, contextlib.suppress(ProcessLookupError):
-        asyncio.run(_Server(listener, family, address, lab).serve(lab_pid))
+        asyncio.run(_Server(listener, addresses, lab).serve(lab_pid))
 
 
 class _Server:
     """Its public methods are the commands."""
 
     def __init__(
-        self, listener: socket.socket, family: int, address: tuple[object, ...], lab: Connection
+        self, listener: socket.socket, addresses: list[tuple[int, Address]], lab: Connection
     ) -> None:
         self._listener = listener
-        self._family = family
-        self._address = address
+        self._addresses = addresses
         self._lab = lab
         self._links: dict[Link, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -135,14 +136,25 @@ class _Server:
         self._rules.forget(link)
 
     async def _dial(self) -> socket.socket:
-        server = socket.socket(self._family, socket.SOCK_STREAM)
-        try:
-            _prepare(server)
-            await asyncio.get_running_loop().sock_connect(server, self._address)
-        except BaseException:
-            server.close()
-            raise
-        return server
+        """Connect to the server by each of its addresses in turn; the one that accepts is the first later."""
+        refused: OSError | None = None
+        for place in list(self._addresses):
+            family, address = place
+            server = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                _prepare(server)
+                await asyncio.get_running_loop().sock_connect(server, address)
+            except OSError as error:
+                server.close()
+                refused = error
+            except BaseException:
+                server.close()
+                raise
+            else:
+                self._addresses.sort(key=lambda each: each != place)
+                return server
+        assert refused is not None
+        raise refused
 
     async def _cancel(self, links: list[Link]) -> None:
         tasks = [self._links[link] for link in links]

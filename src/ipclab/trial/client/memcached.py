@@ -8,9 +8,8 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from ipclab.backends.memcached.channels import connect
+from ipclab.backends.memcached.client import client, connect
 from ipclab.history.log import ProcessLog
 from ipclab.trial.client.bench import OTHER, PROGRAM, Bench
 from ipclab.trial.client.child import PATIENCE_S, say
@@ -26,11 +25,8 @@ HANG_S = 3.0
 
 
 def _client(url: str, **settings: Any) -> Any:
-    """pymemcache's client as it comes, but for these settings."""
-    from pymemcache.client.base import Client
-
-    where = urlsplit(url)
-    return Client((where.hostname, where.port or 11211), **settings)
+    """Return pymemcache's client as it comes, but for these settings, for the whole of this URL."""
+    return client(url, **settings)
 
 
 def _ask(history: ProcessLog, call: Callable[[], object]) -> str:

@@ -5,30 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ipclab.backends.redis.client import connect
+from ipclab.backends.redis.client import connect, make
 from ipclab.history.log import ProcessLog
 from ipclab.trial.client.bench import Bench
 
 DEFAULT = "redis.Redis(host, port)"
 NO_RETRY = "retry=Retry(NoBackoff(), 0)"
-LOGIN = ("host", "port", "db", "username", "password")
 
 
 def program_client(url: str, *, retries: bool, **settings: Any) -> Any:
-    """redis-py's client as it comes, or with its retries off.
-
-    Not by ``from_url()``: that passes the retries of the constructor by, in some versions.
-    """
-    import redis
-    from redis.backoff import NoBackoff
-    from redis.connection import parse_url
-    from redis.retry import Retry
-
-    if not retries:
-        settings["retry"] = Retry(NoBackoff(), 0)
-    parsed = parse_url(url)  # type: ignore[no-untyped-call]
-    login = {name: value for name, value in parsed.items() if name in LOGIN}
-    return redis.Redis(**login, **settings)
+    """Return redis-py's client as it comes, or with its retries off, for the whole of this URL."""
+    return make(url, retries=retries, **settings)
 
 
 def told(history: ProcessLog, call: Callable[[], object]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from ipclab.backends.rabbitmq import url as urls
 from ipclab.brokers.base import Broker
 from ipclab.brokers.kinds.base import ComposeService, Plan, ServerKind, Squeeze
 from ipclab.brokers.kinds.rabbitmq import pressure, private, probe
@@ -34,6 +36,17 @@ class RabbitMQ(ServerKind):
 
     def version(self, url: str, timeout_s: float) -> str:
         return probe.version(url, timeout_s)
+
+    def check_url(self, url: str) -> None:
+        super().check_url(url)
+        urls.check(url)
+
+    def address(self, url: str) -> tuple[str | None, int]:
+        parts = urlsplit(url)
+        return parts.hostname, parts.port or (5671 if parts.scheme == "amqps" else self.default_port)
+
+    def accepts_proxy(self, url: str) -> bool:
+        return super().accepts_proxy(url) and "ssl_options" not in urlsplit(url).query
 
     def find_program(self) -> str | None:
         return private.find_script() or super().find_program()

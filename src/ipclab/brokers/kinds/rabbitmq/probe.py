@@ -15,11 +15,9 @@ def version(url: str, timeout_s: float) -> str:
     from pika import exceptions
     from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
-    try:
-        parameters = pika.URLParameters(url)
-    except (ValueError, TypeError, KeyError) as error:
-        raise BrokerUnavailableError(f"{mask(url)} is not an AMQP URL: {one_line(error)}") from None
-    parameters.connection_attempts = 1
+    from ipclab.backends.rabbitmq.connection import parameters as connection_parameters
+
+    parameters = connection_parameters(url)
     parameters.socket_timeout = timeout_s
     parameters.stack_timeout = timeout_s
     parameters.blocked_connection_timeout = timeout_s

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ipclab.backends.base import Guarantees
+from ipclab.backends.redis import url as urls
 from ipclab.brokers import programs
 from ipclab.brokers.base import Broker, Usage
 from ipclab.brokers.kinds.base import ComposeService, Launch, Plan, ServerKind, SettingsCase, Squeeze
@@ -58,8 +59,11 @@ class Redis(ServerKind):
         return Plan(f"redis://:{password}@127.0.0.1:{port}/0", (launch,))
 
     def check_url(self, url: str) -> None:
-        if urlsplit(url).scheme != "unix":
-            super().check_url(url)
+        super().check_url(url)
+        urls.check(url)
+
+    def is_local(self, url: str) -> bool:
+        return urlsplit(url).scheme == "unix"
 
     def squeezed(self, broker: Broker) -> AbstractContextManager[Squeeze]:
         return pressure.squeezed(broker)

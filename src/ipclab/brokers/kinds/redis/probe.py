@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from ipclab.backends.redis.client import make
 from ipclab.brokers.base import Usage, mask
 from ipclab.brokers.kinds.base import PROBE_TIMEOUT_S, LoginRefusedError, one_line
 from ipclab.errors import BrokerUnavailableError
@@ -15,39 +16,49 @@ from ipclab.errors import BrokerUnavailableError
 def client(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> Iterator[Any]:
     """A client that tries once. What it raises comes out as BrokerUnavailableError, unless caught within."""
     import redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
 
-    try:
-        client = redis.Redis.from_url(
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-        )
-    except ValueError as error:
-        raise BrokerUnavailableError(f"{mask(url)} is not a Redis URL: {error}") from None
+    # As the workers speak: without HELLO, which some servers do not know and others echo with the password.
+    client = make(url, retries=False, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+    where = f"Redis at {mask(url)}"
     try:
         yield client
-    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
-        # What Redis says to a client without a password is about its protocol.
-        reason = "it wants a password" if "HELLO AUTH" in str(error) else one_line(error)
-        raise LoginRefusedError(f"Redis at {mask(url)} refuses the login: {reason}") from None
+    except redis.AuthenticationError as error:
+        reason = "it wants a password" if "without any password" in str(error) else one_line(error)
+        raise LoginRefusedError(f"{where} refuses the login: {reason}") from None
+    except redis.exceptions.NoPermissionError as error:
+        raise BrokerUnavailableError(f"{where} lacks a permission for this user: {one_line(error)}") from None
     except redis.ResponseError as error:
         if "AUTH" in str(error).upper():
-            raise LoginRefusedError(f"Redis at {mask(url)} refuses the login: {one_line(error)}") from None
-        reason = f"answers with an error: {one_line(error)}"
-        raise BrokerUnavailableError(f"Redis at {mask(url)} {reason}") from None
+            raise LoginRefusedError(f"{where} refuses the login: {one_line(error)}") from None
+        raise BrokerUnavailableError(f"{where} answers with an error: {one_line(error)}") from None
     except (redis.RedisError, OSError, ValueError, KeyError) as error:
-        raise BrokerUnavailableError(f"Redis at {mask(url)} does not answer: {one_line(error)}") from None
+        reason = one_line(error)
+        if "max number of clients" in reason:
+            raise BrokerUnavailableError(
+                f"{where} takes no more clients: its maxclients is reached"
+            ) from None
+        raise BrokerUnavailableError(f"{where} does not answer: {reason}") from None
     finally:
         client.close()
 
 
+UNTOLD = "unknown version"
+"""Of a server that does not let this user ask: workers ask neither, and can use it."""
+
+
 def version(url: str, timeout_s: float) -> str:
+    """Return the version of the server, once it has answered PING, which any user may send."""
+    import redis
+
     with client(url, timeout_s) as connected:
-        connected.ping()
-        server = connected.info("server")
+        with contextlib.suppress(redis.exceptions.NoPermissionError):
+            connected.ping()
+        try:
+            server = connected.info("server")
+        except redis.AuthenticationError:
+            raise
+        except redis.ResponseError:
+            return UNTOLD
         if server.get("server_name") == "valkey":
             return f"{server['valkey_version']} (valkey)"
         return str(server["redis_version"])
