@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from ipclab.backends.memcached import channels as memcached
+from ipclab.backends.memcached import client as memcached
 from ipclab.backends.rabbitmq import connection as rabbitmq_connection
 from ipclab.backends.redis import client as redis_client
 from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds_when, main, refuted

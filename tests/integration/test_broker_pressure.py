@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pika
 import pika.exceptions
 import pytest
 import redis
-from pymemcache.client.base import Client
 
 from ipclab.backends.base import BrokerKind
+from ipclab.backends.memcached import client as memcached_client
 from ipclab.backends.redis.client import connect
 from ipclab.brokers import KINDS, Broker, Fleet, acquire
 from ipclab.brokers.pressure import squeezed
@@ -133,10 +132,9 @@ def test_a_server_is_healed_when_it_was_killed_or_paused_meanwhile_and_the_block
 
 def test_memcached_has_the_room_that_it_says_and_evicts_beyond_it(native_fleet: Fleet) -> None:
     broker = native_fleet.brokers["memcached"]
-    where = urlsplit(broker.url)
     with squeezed(broker) as squeeze:
         assert squeeze.room_bytes == 64 * 2**20
-        client = Client((where.hostname or "", where.port or 0), default_noreply=False)
+        client = memcached_client.client(broker.url, default_noreply=False)
         piece, most = bytes(500_000), 2 * squeeze.room_bytes
         for number in range(most // len(piece)):
             assert client.set(f"{KEY}:{number}", piece)
