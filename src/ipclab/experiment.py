@@ -22,7 +22,10 @@ from ipclab.errors import MessageTooLargeError, UnknownNameError, UsageError
 from ipclab.faults.spec import Action, Target
 from ipclab.host import start_methods as startmethod
 from ipclab.host.start_methods import StartMethod
-from ipclab.trial.spec import SHARED_WORKLOADS, TrialSpec, Workload, check
+from ipclab.trial import workloads
+from ipclab.trial.check import check
+from ipclab.trial.spec import TrialSpec
+from ipclab.trial.workload import Option
 
 DEFAULT = "comparison"
 _FACES: tuple[Face, ...] = get_args(Face)
@@ -47,40 +50,30 @@ STANDARD_CHANNELS = (
     "memcached-ticket",
 )
 """Every channel of the lab in the modes that differ in what they promise."""
-_WORKLOADS: frozenset[Workload] = frozenset(get_args(Workload))
-_OVER_CHANNELS = _WORKLOADS - SHARED_WORKLOADS - {"client"}
-_MEASURED = _OVER_CHANNELS - {"crash", "order"}
-"""Of channels. What a crash or an order trial sends has sizes of its own, and goes one message at a time: of
-a window the history would tell when it was handed over, and not when each message was."""
-_TIMED = _MEASURED | SHARED_WORKLOADS - {"forced"}
-"""The others last as long as what they do."""
 
 
 class _Option(NamedTuple):
-    """An option of ``ipclab run``, and the workloads that have a use for it. Where a run has none of these:
+    """An option of ``ipclab run`` for which not every workload has a use. Where no workload of a run has one:
     what it lacks, and the experiment to take instead."""
 
     flag: str
-    workloads: frozenset[Workload]
     lack: str
     instead: str
 
 
-_OPTIONS: Mapping[str, _Option] = {
-    "producers": _Option(
-        "--producers", _WORKLOADS - {"forced", "client"}, "has no producers to choose", "throughput"
-    ),
-    "consumers": _Option("--consumers", _OVER_CHANNELS, "has no consumers to choose", "throughput"),
-    "window": _Option("--window", _MEASURED, "has no window", "throughput"),
-    "size_bytes": _Option("--size", _MEASURED, "has no message size to choose", "throughput"),
-    "duration_s": _Option("--duration", _TIMED, "has no length to choose", "throughput"),
-    "warmup_s": _Option("--warmup", _TIMED, "has no warm-up", "throughput"),
-    "rate_per_s": _Option("--rate", frozenset({"paced"}), "sends nothing at a given rate", "latency"),
-    "faults": _Option("--fault", frozenset({"crash"}), "has no faults", "crash"),
-    "targets": _Option("--target", frozenset({"crash"}), "has no faults", "crash"),
+_OPTIONS: Mapping[Option, _Option] = {
+    "producers": _Option("--producers", "has no producers to choose", "throughput"),
+    "consumers": _Option("--consumers", "has no consumers to choose", "throughput"),
+    "window": _Option("--window", "has no window", "throughput"),
+    "size_bytes": _Option("--size", "has no message size to choose", "throughput"),
+    "duration_s": _Option("--duration", "has no length to choose", "throughput"),
+    "warmup_s": _Option("--warmup", "has no warm-up", "throughput"),
+    "rate_per_s": _Option("--rate", "sends nothing at a given rate", "latency"),
+    "faults": _Option("--fault", "has no faults", "crash"),
+    "targets": _Option("--target", "has no faults", "crash"),
 }
-"""Those that not every workload has a use for, by their names in a request."""
-_SETTINGS = _OPTIONS.keys() & set(TrialSpec.__struct_fields__)
+"""By their names in a request. Which workloads have a use for them, the workloads say."""
+_SETTINGS: frozenset[Option] = frozenset(name for name in _OPTIONS if name in TrialSpec.__struct_fields__)
 """Those of them that are settings of a trial; the others choose among trials."""
 
 
@@ -129,14 +122,15 @@ class Request:
 
     def trial(self, **settings: Any) -> TrialSpec:
         """A trial with these settings, each overridden by what the user asked for. Not checked yet."""
-        workload = settings["workload"]
-        asked = {
+        workload = workloads.named(settings["workload"])
+        asked: dict[str, Any] = {
             name: value
             for name in _SETTINGS
-            if workload in _OPTIONS[name].workloads and (value := getattr(self, name)) is not None
+            if name in workload.options and (value := getattr(self, name)) is not None
         }
         start_method = self.start_method or startmethod.default()
-        return TrialSpec(**{"start_method": start_method, "seed": self.seed, **settings, **asked})
+        default: dict[str, Any] = {"start_method": start_method, "seed": self.seed}
+        return TrialSpec(**(default | settings | asked))
 
     def _shared(self, face: Face) -> list[Variant]:
         wanted = self._known() if self.backends else [Variant(name) for name in backend_names(face)]
@@ -234,7 +228,7 @@ class Experiment:
                 else:
                     trials.append(msgspec.structs.replace(spec, repeat=repeat))
         # To force a race takes two processes, whatever was asked for; what was asked for is the load.
-        possible = {str(spec.backend) for spec in trials if spec.workload != "forced"}
+        possible = {str(spec.backend) for spec in trials if not workloads.of(spec).beside}
         asked = {str(variant) for variant in request.backends}
         for spec, refusal in refused:
             if str(spec.backend) in asked - possible or not possible:
@@ -252,10 +246,10 @@ class Experiment:
         """Raises UsageError, or its kin, for an option that none of these trials has a use for."""
         for name, option in _OPTIONS.items():
             given = getattr(request, name) not in (None, ())
-            if not given or any(spec.workload in option.workloads for spec in trials):
+            if not given or any(name in workloads.of(spec).options for spec in trials):
                 continue
             for spec, refusal in refused:
-                if spec.workload in option.workloads:
+                if name in workloads.of(spec).options:
                     raise refusal
             raise UsageError(
                 f"with these options {self.name} {option.lack}: leave out {option.flag}, "

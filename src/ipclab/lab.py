@@ -28,9 +28,10 @@ from ipclab.report import render
 from ipclab.report.table import table
 from ipclab.results.result import SCHEMA_VERSION, Result, Unavailable
 from ipclab.results.store import Store, StoredRun
+from ipclab.trial import workloads
 from ipclab.trial.record import BrokerFacts, TrialRecord
 from ipclab.trial.runner import run_trial
-from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec
+from ipclab.trial.spec import TrialSpec
 
 
 class Observer(Protocol):
@@ -57,7 +58,7 @@ class Outcome:
 
 def broker_of(spec: TrialSpec) -> BrokerKind | None:
     """The kind of broker that this trial needs."""
-    return backend_class(spec.face, spec.backend).broker
+    return backend_class(workloads.face(spec), spec.backend).broker
 
 
 def run(
@@ -145,7 +146,7 @@ class _Run:
                 spec,
                 namespace=f"ipclab:{self._id}:{number}",
                 broker=broker,
-                history=self._stored.history(number) if spec.workload in SAFETY_WORKLOADS else None,
+                history=self._stored.history(number) if workloads.of(spec).keeps_history else None,
             )
             self._keep(record)
             if broker is not None and record.outcome != "finished" and not broker.alive():

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from ipclab.errors import MessageTooLargeError
-from ipclab.trial.spec import TrialSpec, check
+from ipclab.trial.check import check
+from ipclab.trial.spec import TrialSpec
 from tests.conformance.conftest import Bench
 from tests.support import ends
 from tests.support.ends import Remote, RemoteError

@@ -21,9 +21,10 @@ from ipclab.checks import verify
 from ipclab.checks.breach import texts
 from ipclab.experiment import Request
 from ipclab.results import verdict
+from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
-from ipclab.trial.spec import TrialSpec, Workload
+from ipclab.trial.spec import TrialSpec
 from tests.support import modes
 
 pytestmark = [pytest.mark.timeout(60, method="signal"), pytest.mark.usefixtures("nothing_left")]
@@ -34,11 +35,11 @@ MUTEXES = [variant for variant in Request().mutexes() if is_own(variant.name)]
 
 
 def race(
-    broker_of: BrokerOf, workload: Workload, variant: Variant, kept: Path | None = None, **settings: Any
+    broker_of: BrokerOf, workload: str, variant: Variant, kept: Path | None = None, **settings: Any
 ) -> TrialRecord:
     chosen = {"producers": 3, "warmup_s": 0.1, "duration_s": 0.1, "start_method": "fork", **settings}
     spec = TrialSpec(workload=workload, backend=variant, **chosen)
-    kind = shared_class(spec.face, variant).broker
+    kind = shared_class(workloads.face(spec), variant).broker
     return run_trial(
         spec,
         namespace=f"ipclab:test-{secrets.token_hex(4)}",
@@ -53,7 +54,7 @@ def race(
     ids=lambda value: str(value),
 )
 def test_a_safe_discipline_withstands_load_and_every_one_has_a_rate(
-    broker_of: BrokerOf, workload: Workload, variant: Variant, tmp_path: Path
+    broker_of: BrokerOf, workload: str, variant: Variant, tmp_path: Path
 ) -> None:
     kept = tmp_path / "history.jsonl.gz"
     record = race(broker_of, workload, variant, kept)

@@ -35,8 +35,16 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "trial.spec",
         "trial.workloads",
     ),
-    "report": ("backends.base", "faults", "results", "trial.limit", "trial.record", "trial.spec"),
-    "experiment": ("backends", "faults.spec", "host", "trial.spec", "trial.workloads"),
+    "report": (
+        "backends.base",
+        "faults",
+        "results",
+        "trial.limit",
+        "trial.record",
+        "trial.spec",
+        "trial.workloads",
+    ),
+    "experiment": ("backends", "faults.spec", "host", "trial"),
     "environment": ("brokers.kinds", "host", "results.result"),
     "lab": (
         "backends",

@@ -12,6 +12,7 @@ from ipclab import experiment
 from ipclab.backends.registry import Variant, channel_names, counter_names
 from ipclab.errors import UnknownNameError, UsageError
 from ipclab.experiment import Experiment, Request
+from ipclab.trial import workloads
 from ipclab.trial.spec import TrialSpec
 
 
@@ -123,7 +124,7 @@ def test_a_discipline_says_what_the_backend_is_used_as(backend: str, faces: list
 
 def test_the_race_takes_what_fits_a_discipline_and_forces_it_too() -> None:
     plan = experiment.load("race").plan(request("redis:discipline=watch", repeats=1))
-    assert [(t.workload, t.face, t.producers) for t in plan.trials] == [
+    assert [(t.workload, workloads.face(t), t.producers) for t in plan.trials] == [
         ("counter", "counter", 2),
         ("counter", "counter", 4),
         ("register", "register", 4),
@@ -154,8 +155,8 @@ def test_a_discipline_that_no_face_has_is_an_error_that_names_what_there_is() ->
 
 def test_the_race_forces_every_discipline_that_it_puts_under_load() -> None:
     plan = experiment.load("race").plan(request(repeats=1))
-    loaded = {(t.face, str(t.backend)) for t in plan.trials if t.workload != "forced"}
-    assert loaded == {(t.face, str(t.backend)) for t in plan.trials if t.workload == "forced"}
+    loaded = {(workloads.face(t), str(t.backend)) for t in plan.trials if t.workload != "forced"}
+    assert loaded == {(workloads.face(t), str(t.backend)) for t in plan.trials if t.workload == "forced"}
 
 
 @pytest.mark.parametrize(

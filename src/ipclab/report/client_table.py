@@ -15,7 +15,9 @@ from ipclab.results.safety.cells import client_finding, label
 from ipclab.results.safety.sightings import refusal
 from ipclab.results.safety.suffered import pieces
 from ipclab.results.verdict import Word
+from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
+from ipclab.trial.workloads import CLIENT
 
 _TITLE = "Faults of the client's side, told apart from the server's"
 _HEADS = (
@@ -31,7 +33,7 @@ def sections(trials: Sequence[TrialRecord], exhibits: Exhibits, reasons: Reasons
     """The section of all ``client`` trials; none where there are none."""
     rows: dict[tuple[str, str], list[TrialRecord]] = {}
     for trial in trials:
-        if trial.spec.workload == "client":
+        if workloads.of(trial.spec) is CLIENT:
             rows.setdefault((trial.spec.scenario, label(trial.spec)), []).append(trial)
     lines = [_line(*names, members, exhibits, reasons) for names, members in rows.items()]
     return [Section(title="Clients", heads=_HEADS, blocks=(Block(_TITLE, tuple(lines)),))] if lines else []

@@ -16,7 +16,9 @@ from ipclab.results.rows.classes import GuaranteeClass
 from ipclab.results.safety import suffered
 from ipclab.results.safety.cells import WORDS, Declarations, label, worst
 from ipclab.results.safety.suffered import Suffered
+from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
+from ipclab.trial.workloads import CRASH
 
 _Row = Mapping[tuple[Action, Target], Suffered]
 
@@ -28,7 +30,7 @@ def sections(
     empty into ``reasons``."""
     by_row: dict[str, dict[tuple[Action, Target], list[TrialRecord]]] = {}
     for trial in trials:
-        if trial.spec.workload == "crash" and trial.spec.fault is not None:
+        if workloads.of(trial.spec) is CRASH and trial.spec.fault is not None:
             fault = trial.spec.fault.action, trial.spec.fault.target
             by_row.setdefault(label(trial.spec), {}).setdefault(fault, []).append(trial)
     rows = [{fault: suffered.suffered(some) for fault, some in row.items()} for row in by_row.values()]

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from ipclab.results import units
 from ipclab.results.result import Environment, Result
-from ipclab.results.safety.cells import CELL_WORKLOADS
+from ipclab.results.safety.cells import is_in_cells
+from ipclab.trial import workloads
 from ipclab.trial.spec import TrialSpec
 
 
@@ -17,10 +18,10 @@ def heading(result: Result) -> list[str]:
         found = dict.fromkeys(f"{b.kind} {b.version} ({b.provider})" for b in result.brokers)
         lines.append(f"Brokers: {', '.join(found)}")
     specs = [trial.spec for trial in result.trials]
-    if measured := [spec for spec in specs if spec.workload not in CELL_WORKLOADS]:
+    if measured := [spec for spec in specs if not is_in_cells(spec)]:
         # A forced trial ends with its last step, so its duration says nothing.
-        lines.append(_conditions([spec for spec in measured if spec.workload != "forced"] or measured))
-    if watched := [spec for spec in specs if spec.workload in CELL_WORKLOADS]:
+        lines.append(_conditions([spec for spec in measured if not workloads.of(spec).beside] or measured))
+    if watched := [spec for spec in specs if is_in_cells(spec)]:
         lines.append(_watched(watched))
     clock = result.environment.clock
     lines.append(
@@ -43,7 +44,7 @@ def _machine(machine: Environment) -> str:
 
 
 def _conditions(specs: list[TrialSpec]) -> str:
-    messages = [spec for spec in specs if spec.face == "channel"]
+    messages = [spec for spec in specs if workloads.face(spec) == "channel"]
     parts = []
     if messages:
         parts.append(
@@ -54,7 +55,7 @@ def _conditions(specs: list[TrialSpec]) -> str:
     if rates:
         offered = _each(units.given_rate(rate) for rate in _values(rates, "rate_per_s"))
         parts.append(f"latency at {offered} ({_each(dict.fromkeys(s.arrivals for s in rates))} arrivals)")
-    if streams := [spec for spec in specs if spec.workload == "stream"]:
+    if streams := [spec for spec in specs if workloads.of(spec).bounded]:
         bounds = _each(str(n) for n in _values(streams, "backlog"))
         parts.append(f"at most {bounds} under way (not counting those that a later one overtook)")
     warmups = _each(f"{value:g}" for value in _values(specs, "warmup_s"))

@@ -13,6 +13,7 @@ from ipclab.results.rows.build import unreceived
 from ipclab.results.rows.row import Row
 from ipclab.results.stats import EXACT_UP_TO, separable
 from ipclab.results.withheld import withheld
+from ipclab.trial import workloads
 from ipclab.trial.limit import BEHIND_SHARE
 
 
@@ -152,7 +153,7 @@ def _skipped(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _lost(result: Result) -> Iterator[str]:
-    paced = [t for t in result.trials if t.spec.workload == "paced" and t.outcome == "finished"]
+    paced = [t for t in result.trials if workloads.of(t.spec).open_loop and t.outcome == "finished"]
     if lost := sum(map(unreceived, paced)):
         yield (
             f"lost: {units.of(lost, 'message')} of the open loop never came; each counts as slower than any "

@@ -19,7 +19,9 @@ from ipclab.results.safety.sightings import overtaken, refusal
 from ipclab.results.safety.suffered import Piece, pieces
 from ipclab.results.stats import wilson
 from ipclab.results.verdict import Word
+from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
+from ipclab.trial.workloads import ORDER
 
 FORCED = "forced"
 """The scenario in which the lab brings about that a message overtakes another; the others are stress."""
@@ -41,7 +43,7 @@ def sections(trials: Sequence[TrialRecord], exhibits: Exhibits, reasons: Reasons
     """The section of all ``order`` trials; none where there are none."""
     rows: dict[str, list[TrialRecord]] = {}
     for trial in trials:
-        if trial.spec.workload == "order":
+        if workloads.of(trial.spec) is ORDER:
             rows.setdefault(label(trial.spec), []).append(trial)
     declared = Declarations(trials)
     groups: dict[GuaranteeClass, list[Line]] = {}

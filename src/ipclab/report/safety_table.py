@@ -11,7 +11,7 @@ from ipclab.report.evidence import Exhibits
 from ipclab.report.layout import Evidence, Section
 from ipclab.results import units
 from ipclab.results.reasons import Reasons, WhyNot, no_reason
-from ipclab.results.safety.cells import CELL_WORKLOADS, Cell, cells
+from ipclab.results.safety.cells import Cell, cells, is_in_cells
 from ipclab.trial.record import TrialRecord
 
 
@@ -33,7 +33,7 @@ def safety_part(
     Marks begin above ``marks_taken``. ``why_not`` is asked about each fault that some other
     row suffered and this one did not.
     """
-    some = [trial for trial in trials if trial.spec.workload in CELL_WORKLOADS]
+    some = [trial for trial in trials if is_in_cells(trial.spec)]
     if not some:
         return SafetyPart()
     exhibits, reasons = Exhibits(marks_taken), Reasons()

@@ -11,6 +11,7 @@ from ipclab.results.again import again
 from ipclab.results.result import Result
 from ipclab.results.rows.build import trials_of, unended, unreceived
 from ipclab.results.rows.row import Percentiles, Row
+from ipclab.trial import workloads
 from ipclab.trial.distribution import SAMPLES_BEYOND
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import LONGEST_S, TrialSpec
@@ -65,18 +66,16 @@ def _shown(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
 
 
 def _gaps(row: Row, trials: Sequence[TrialRecord], shown: Mapping[str, Sequence[str]]) -> Iterator[_Gap]:
-    paced = [trial for trial in trials if trial.spec.workload == "paced"]
-    for latency, workload, never in (
-        ("end_to_end", "paced", sum(map(unended, paced))),
-        ("service", "paced", sum(map(unreceived, paced))),
-        ("round_trip", "ping-pong", 0),
-        ("update", "counter", 0),
-    ):
-        specs = [trial.spec for trial in trials if trial.spec.workload == workload]
-        found: Percentiles | None = getattr(row, latency)
-        if found is not None and specs:
-            missing = [name for name in shown[latency] if getattr(found, f"{name}_ns") is None]
-            yield from (_gap(found, _BEYOND.get(name, 0.0), specs, never) for name in missing)
+    paced = [trial for trial in trials if workloads.of(trial.spec).open_loop]
+    never = {"end_to_end": sum(map(unended, paced)), "service": sum(map(unreceived, paced))}
+    for workload in workloads.ALL:
+        specs = [trial.spec for trial in trials if workloads.of(trial.spec) is workload]
+        for latency in workload.latencies:
+            found: Percentiles | None = getattr(row, latency)
+            if found is not None and specs:
+                missing = [name for name in shown[latency] if getattr(found, f"{name}_ns") is None]
+                gone = never.get(latency, 0)
+                yield from (_gap(found, _BEYOND.get(name, 0.0), specs, gone) for name in missing)
 
 
 def _gap(found: Percentiles, beyond: float, specs: Sequence[TrialSpec], never: int) -> _Gap:

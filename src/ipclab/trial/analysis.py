@@ -70,7 +70,7 @@ def delivery(
     sends = [rawlog.read_stamps(sends_path(logs, f"producer-{i}")) for i in range(spec.producers)]
     returns = (
         [rawlog.read_stamps(returns_path(logs, f"producer-{i}")) for i in range(spec.producers)]
-        if spec.workload == "paced"
+        if due_ns
         else []
     )
     confirmed = [

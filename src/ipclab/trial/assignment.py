@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ipclab.backends.base import Channel, Counter
+from ipclab.host.link import Link
 from ipclab.trial.message import tail
 from ipclab.trial.spec import TrialSpec
 
@@ -15,9 +17,13 @@ Role = Literal["producer", "consumer", "pinger", "echoer", "adder", "owner", "st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """All that a worker is given. ``back`` is the channel of the echoes in a ping-pong trial."""
+    """All that a worker is given. ``play`` is what it does, a function of a module; ``role`` is its name.
+
+    ``back`` is the channel of the echoes in a ping-pong trial.
+    """
 
     role: Role
+    play: Callable[[Assignment, Link], None]
     index: int
     spec: TrialSpec
     logs: Path

@@ -19,9 +19,11 @@ from ipclab.history.format import Line
 from ipclab.host import stillness
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.stillness import Look
+from ipclab.trial.assignment import Assignment, history_path
+from ipclab.trial.logged import ROLES
+from ipclab.trial.orders import Burst, Quit, Stop
 from ipclab.trial.processes import Crew, Worker
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.worker import Assignment, Burst, Quit, Stop, history_path
 
 POLL_S = 0.005
 STOP_ROUND_S = 0.3
@@ -106,6 +108,7 @@ class Cast:
         member = self.crew.start(
             Assignment(
                 role=role,  # type: ignore[arg-type]
+                play=ROLES[role],
                 index=index,
                 spec=self.spec,
                 logs=self.logs,

@@ -22,15 +22,16 @@ from ipclab.host.clock import now_ns
 from ipclab.host.folders import trial_folder
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.resources import cores, descendants
-from ipclab.trial import safety
+from ipclab.trial import safety, workloads
 from ipclab.trial.analysis import Window
+from ipclab.trial.check import check
 from ipclab.trial.limit import behind_schedule, limit
+from ipclab.trial.measurement import Measurement, wait_for
 from ipclab.trial.meter import Meter, Sample, served
 from ipclab.trial.orders import Done, Go
 from ipclab.trial.processes import Crew
 from ipclab.trial.record import BrokerFacts, Cost, Latency, Limit, ProcessCost, TrialRecord, unfinished
-from ipclab.trial.spec import SAFETY_WORKLOADS, TrialSpec, check
-from ipclab.trial.workloads.measured import WORKLOADS, Workload, wait_for
+from ipclab.trial.spec import TrialSpec
 
 LEAD_S = 0.02
 """Between the starting signal and the start, so that every worker is waiting by then."""
@@ -54,33 +55,37 @@ def run_trial(
         start_method=spec.start_method,
         url=broker.url if broker else None,
     )
-    if spec.workload in SAFETY_WORKLOADS:
-        return safety.run(spec, site=site, broker=broker, history=history)
+    workload = workloads.of(spec)
+    if workload.scene is not None:
+        return safety.run(
+            spec, workload.scene(), workload.face(spec), site=site, broker=broker, history=history
+        )
+    assert workload.measure is not None
     trial = _Trial(spec, broker)
     with trial_folder() as folder:
-        workload = WORKLOADS[spec.workload](spec, site, folder)
-        with _set_up(trial, workload), Crew(spec.start_method) as crew:
+        measurement = workload.measure(spec, site, folder)
+        with _set_up(trial, measurement), Crew(spec.start_method) as crew:
             if not trial.failed:
-                trial.play(workload, crew)
+                trial.play(measurement, crew)
             crew.end()
-            record = trial.record(workload, crew)
+            record = trial.record(measurement, crew)
     if trial.failed and record.outcome == "finished":
         return unfinished(record, "failed", trial.failed)
     return record if record.outcome == "finished" else unfinished(record, record.outcome, record.reason)
 
 
 @contextmanager
-def _set_up(trial: _Trial, workload: Workload) -> Iterator[None]:
+def _set_up(trial: _Trial, measurement: Measurement) -> Iterator[None]:
     try:
         try:
-            workload.setup()
+            measurement.setup()
         except Exception as error:  # noqa: BLE001 - whatever a client library raises is a result
             trial.failed = f"setting up {trial.spec.backend}: {type(error).__name__}: {error}"
         yield
     finally:
         with ending_blocked():
             try:
-                workload.teardown()
+                measurement.teardown()
             except Exception as error:  # noqa: BLE001 - the broker may be gone; the record says so already
                 trial.failed = (
                     trial.failed or f"tearing down {trial.spec.backend}: {type(error).__name__}: {error}"
@@ -102,12 +107,12 @@ class _Trial:
         self.before = descendants(os.getpid())
         """What was there before the trial, such as private servers: none of it is a helper of the backend."""
 
-    def play(self, workload: Workload, crew: Crew) -> None:
+    def play(self, measurement: Measurement, crew: Crew) -> None:
         """Everything between set-up and tear-down. Ends early when a worker fails or hangs."""
-        for assignment in workload.assignments():
+        for assignment in measurement.assignments():
             crew.start(assignment)
         if self._connect(crew):
-            self._measure(workload, crew)
+            self._measure(measurement, crew)
         if crew.failures:
             self.failed = crew.failures[0].failure
         elif self.hung and not self.failed:
@@ -125,8 +130,8 @@ class _Trial:
             crew.listen(left_s)
         return True
 
-    def _measure(self, workload: Workload, crew: Crew) -> None:
-        workers, named = {w.name: w.pid for w in crew.workers}, workload.server_pids()
+    def _measure(self, measurement: Measurement, crew: Crew) -> None:
+        workers, named = {w.name: w.pid for w in crew.workers}, measurement.server_pids()
         others = descendants(os.getpid()) - self.before - {*workers.values(), *named}
         meter = Meter(workers, named, self.broker, others)
         start_ns = now_ns() + int(LEAD_S * 1e9)
@@ -140,10 +145,10 @@ class _Trial:
             if crew.failures:
                 return
             self.samples.append(meter.sample(moment_ns))
-        leaders = crew.by_role(*workload.leaders)
+        leaders = crew.by_role(*measurement.leaders)
         late = wait_for(crew, leaders, self.spec.grace_s)
         crew.listen(0)
-        if early := [w for w in crew.workers if w.done and w.role not in workload.leaders]:
+        if early := [w for w in crew.workers if w.done and w.role not in measurement.leaders]:
             # The others did its work meanwhile: what was measured is another shape than the one asked for.
             self.failed = (
                 f"{early[0].name} ended before it was told to, as if by a stop message of another trial"
@@ -157,10 +162,10 @@ class _Trial:
                 )
             return
         if not crew.failures:
-            workload.wind_up(crew)
-            self.hung = workload.hang
+            measurement.wind_up(crew)
+            self.hung = measurement.hang
 
-    def record(self, workload: Workload, crew: Crew) -> TrialRecord:
+    def record(self, measurement: Measurement, crew: Crew) -> TrialRecord:
         """The record; reads the logs, so they must still be there."""
         broker = (
             None
@@ -178,14 +183,14 @@ class _Trial:
             outcome="failed" if self.failed else "hung" if self.hung else "finished",
             reason=self.failed or self.hung,
             stuck=self.stuck,
-            options=dict(workload.options),
-            guarantees=workload.declared(),
+            options=dict(measurement.options),
+            guarantees=measurement.declared(),
             broker=broker,
         )
         if self.window is None:
             return bare
-        found = workload.findings(crew, self.window, complete=bare.outcome == "finished")
-        cost = self._cost(workload, crew, found.ledger)
+        found = measurement.findings(crew, self.window, complete=bare.outcome == "finished")
+        cost = self._cost(measurement, crew, found.ledger)
         return msgspec.structs.replace(
             bare,
             window_s=self.window.seconds,
@@ -198,7 +203,7 @@ class _Trial:
             limit=self._limit(cost, found.latency) if cost else "unknown",
         )
 
-    def _cost(self, workload: Workload, crew: Crew, ledger: Ledger | None) -> Cost | None:
+    def _cost(self, measurement: Measurement, crew: Crew, ledger: Ledger | None) -> Cost | None:
         if len(self.samples) < 2:
             return None
         first, last = self.samples
@@ -228,7 +233,7 @@ class _Trial:
             stalled_s=sum(w.done.stalled_s for w in crew.workers if w.done),
             beyond_backlog=_beyond_backlog([w.done for w in crew.workers if w.done], ledger),
             cores=cores(),
-            wanted_cores=workload.cores_wanted + found.helpers + (1 if named else 0),
+            wanted_cores=measurement.cores_wanted + found.helpers + (1 if named else 0),
         )
 
     def _read_in_time(self, last: Sample, broker_interval_s: float) -> bool:
@@ -244,7 +249,7 @@ class _Trial:
             _share(cost.broker_cpu_s, cost.broker_interval_s),
             broker_queued=_share(cost.broker_queued_s, cost.broker_interval_s),
             stalled=cost.stalled_s / (self.spec.warmup_s + self.spec.duration_s) / self.spec.producers,
-            paced=self.spec.workload == "paced" and not behind_schedule(latency),
+            paced=workloads.of(self.spec).open_loop and not behind_schedule(latency),
             cores=cost.cores,
         )
 

@@ -1,4 +1,4 @@
-"""Trials that are watched for safety: from a spec to a record, by the scene that the workload names.
+"""Trials that are watched for safety: from a spec to a record, by the scene of its workload.
 
 A scene starts its own processes, logs every operation into a history, and has it checked. What it raises
 becomes the record's reason; whatever happens, nothing that it started is left.
@@ -7,17 +7,16 @@ becomes the record's reason; whatever happens, nothing that it started is left.
 from __future__ import annotations
 
 import datetime
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ipclab.backends.base import OptionValue, Site
+from ipclab.backends.base import Face, OptionValue, Site
 from ipclab.brokers.base import Broker
 from ipclab.errors import UsageError
 from ipclab.host.folders import trial_folder
 from ipclab.trial.record import BrokerFacts, Safety, TrialRecord
-from ipclab.trial.spec import TrialSpec, Workload
+from ipclab.trial.spec import TrialSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +29,8 @@ class Stage:
     folder: Path
     broker: Broker | None
     history: Path | None
+    face: Face = "channel"
+    """What the backend is used as."""
 
     @property
     def history_name(self) -> str:
@@ -50,17 +51,11 @@ class Played:
 
 
 Scene = Callable[[Stage], Played]
-_SCENES: dict[Workload, str] = {
-    "crash": "ipclab.trial.workloads.crash:play",
-    "order": "ipclab.trial.workloads.order:play",
-    "register": "ipclab.trial.workloads.loaded_race:play",
-    "lock": "ipclab.trial.workloads.loaded_race:play",
-    "forced": "ipclab.trial.workloads.forced_race:play",
-    "client": "ipclab.trial.workloads.client:play",
-}
 
 
-def run(spec: TrialSpec, *, site: Site, broker: Broker | None, history: Path | None) -> TrialRecord:
+def run(
+    spec: TrialSpec, scene: Scene, face: Face, *, site: Site, broker: Broker | None, history: Path | None
+) -> TrialRecord:
     """Run one safety trial. Raises UsageError and its kin for a trial that cannot be."""
     began_utc = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     facts = None
@@ -69,9 +64,9 @@ def run(spec: TrialSpec, *, site: Site, broker: Broker | None, history: Path | N
             kind=broker.kind, provider=broker.provider, version=broker.version, url=broker.masked_url
         )
     with trial_folder() as folder:
-        stage = Stage(spec=spec, site=site, folder=folder, broker=broker, history=history)
+        stage = Stage(spec=spec, face=face, site=site, folder=folder, broker=broker, history=history)
         try:
-            played = _scene(spec.workload)(stage)
+            played = scene(stage)
         except UsageError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a client library raises is a result
@@ -88,9 +83,3 @@ def run(spec: TrialSpec, *, site: Site, broker: Broker | None, history: Path | N
         rate_per_s=played.rate_per_s,
         safety=played.safety,
     )
-
-
-def _scene(workload: Workload) -> Scene:
-    module, _, name = _SCENES[workload].partition(":")
-    scene: Scene = getattr(importlib.import_module(module), name)
-    return scene

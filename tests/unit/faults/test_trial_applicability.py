@@ -13,7 +13,8 @@ from ipclab.experiment import STANDARD_CHANNELS, Request
 from ipclab.faults.applicability import Kind, kind_of, reason, why_not
 from ipclab.faults.inject import CAUSES, cause
 from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS, FaultSpec
-from ipclab.trial.spec import TrialSpec, check
+from ipclab.trial.check import check
+from ipclab.trial.spec import TrialSpec
 from tests.support.crashes import fault
 
 EVERY = [

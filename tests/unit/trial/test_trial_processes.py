@@ -22,7 +22,7 @@ from ipclab.trial import rawlog
 from ipclab.trial.message import stamp, tail
 from ipclab.trial.processes import Crew
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.worker import Assignment, Go, receipts_path, sends_path
+from ipclab.trial.worker import Assignment, Go, consume, receipts_path, sends_path
 
 DEADLINE_S = 20
 METHODS: tuple[StartMethod, ...] = ("fork", "spawn", "forkserver")
@@ -60,7 +60,9 @@ def a_consumer(folder: Path, method: StartMethod) -> tuple[Channel, Assignment]:
     channel.setup()
     rawlog.create(receipts_path(folder, "consumer-0"), rawlog.RECEIPT_BYTES, 100)
     rawlog.create(sends_path(folder, "producer-0"), 8, 100)
-    return channel, Assignment(role="consumer", index=0, spec=spec, logs=folder, channel=channel)
+    return channel, Assignment(
+        role="consumer", play=consume, index=0, spec=spec, logs=folder, channel=channel
+    )
 
 
 def heard(crew: Crew, condition: Callable[[], bool]) -> bool:
@@ -102,7 +104,7 @@ def test_a_worker_whose_backend_fails_says_so_in_one_line(tmp_path: Path) -> Non
     rawlog.create(receipts_path(tmp_path, "consumer-0"), rawlog.RECEIPT_BYTES, 10)
     with Crew("fork") as crew:
         member = crew.start(
-            Assignment(role="consumer", index=0, spec=spec, logs=tmp_path, channel=never_set_up)
+            Assignment(role="consumer", play=consume, index=0, spec=spec, logs=tmp_path, channel=never_set_up)
         )
         assert heard(crew, lambda: bool(member.failure))
     assert member.failure == "consumer-0: AssertionError: setup() comes first"

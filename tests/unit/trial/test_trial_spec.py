@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ipclab.backends.registry import Variant, channel_names, counter_names
 from ipclab.errors import IpclabError, MessageTooLargeError, UnknownNameError, UsageError
-from ipclab.trial.spec import TrialSpec, check
+from ipclab.trial.check import check
+from ipclab.trial.spec import TrialSpec
 
 
 def a_trial(backend: str = "queue", workload: Any = "stream", **settings: Any) -> TrialSpec:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,8 +17,8 @@ from ipclab.results import verdict
 from ipclab.results.rows import races
 from ipclab.results.rows.classes import guarantee_class
 from ipclab.results.rows.row import Figure, Messages, Row, Updates, figure, percentiles
+from ipclab.trial import workloads
 from ipclab.trial.record import Cost, Distribution, Latency, TrialRecord
-from ipclab.trial.spec import SAFETY_WORKLOADS
 
 _Key = tuple[str, str, int, int | None, int | None, int | None, str]
 _Pace = tuple[float, str]
@@ -33,8 +34,9 @@ def rows(trials: Iterable[TrialRecord]) -> list[Row]:
     settings: dict[_Key, list[TrialRecord]] = {}
     by_force: dict[_Key, list[TrialRecord]] = {}
     for trial in trials:
-        if trial.spec.workload not in SAFETY_WORKLOADS - races.WORKLOADS:
-            part = by_force if trial.spec.workload == "forced" else settings
+        workload = workloads.of(trial.spec)
+        if workload.shown_in == "rows":
+            part = by_force if workload.beside else settings
             part.setdefault(_key(trial), []).append(trial)
     for key, trials_by_force in by_force.items():
         rows_of_it = [whole for other, whole in settings.items() if _same_discipline(key, other)]
@@ -47,7 +49,7 @@ def trials_of(found: Iterable[Row], trials: Iterable[TrialRecord]) -> list[list[
     """For each of these rows the trials that its latencies are of: finished, and forced nowhere."""
     by_key: dict[_Key, list[TrialRecord]] = {}
     for trial in trials:
-        if trial.outcome == "finished" and trial.spec.workload != "forced":
+        if trial.outcome == "finished" and not workloads.of(trial.spec).beside:
             by_key.setdefault(_key(trial), []).append(trial)
     return [[trial for trial in by_key.get(_key_of(row), []) if _is_at_pace(row, trial)] for row in found]
 
@@ -87,9 +89,10 @@ def _same_discipline(one: _Key, other: _Key) -> bool:
 
 def _key(trial: TrialRecord) -> _Key:
     spec = trial.spec
-    channel = spec.face == "channel"
+    face = workloads.face(spec)
+    channel = face == "channel"
     return (
-        spec.face,
+        face,
         _backend(trial),
         spec.producers,
         spec.consumers if channel else None,
@@ -128,11 +131,12 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
     first = trials[0]
     spec = first.spec
     declared = next((trial.guarantees for trial in trials if trial.guarantees), {})
-    channel = spec.face == "channel"
+    face = workloads.face(spec)
+    channel = face == "channel"
     done = [trial for trial in trials if trial.outcome == "finished"]
-    paced = [trial for trial in done if trial.spec.workload == "paced"]
+    paced = [trial for trial in done if workloads.of(trial.spec).open_loop]
     closed = _closed(done)
-    offered = next((trial.spec for trial in trials if trial.spec.workload == "paced"), None)
+    offered = next((trial.spec for trial in trials if workloads.of(trial.spec).open_loop), None)
     limits = Counter(trial.limit for trial in closed or paced)
     options = _options(first)
     skipped = [trial.latency.skipped_sends for trial in paced]
@@ -141,7 +145,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         name=spec.backend.name,
         mode=_mode(options, shared=not channel),
         options=options,
-        kind=spec.face,
+        kind=face,
         guarantee_class=guarantee_class(declared).title,
         producers=spec.producers,
         consumers=spec.consumers if channel else None,
@@ -152,12 +156,8 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         durability=_text(declared.get("durability")),
         polling=declared.get("polling") is True,
         trials=_trials(trials),
-        goodput_per_s=_rates(done, "stream"),
-        round_trips_per_s=_rates(done, "ping-pong"),
-        updates_per_s=_rates(done, "counter"),
-        operations_per_s=_rates(done, "register") or _rates(done, "lock"),
+        **_rates(done),
         rate_per_s=offered.rate_per_s if offered else None,
-        carried_per_s=_rates(done, "paced"),
         arrivals=offered.arrivals if offered else None,
         late_sends=sum(trial.latency.late_sends for trial in paced) if paced else None,
         skipped_sends=sum(skipped) if paced else None,
@@ -211,14 +211,21 @@ def _trials(trials: Sequence[TrialRecord]) -> dict[str, int]:
     )
 
 
-def _rates(done: Sequence[TrialRecord], workload: str) -> Figure | None:
-    return figure([t.rate_per_s for t in done if t.spec.workload == workload and t.rate_per_s is not None])
+def _rates(done: Sequence[TrialRecord]) -> dict[str, Any]:
+    """Return the rates of a row, each in the field that its workload names."""
+    found: dict[str, list[float]] = {}
+    for trial in done:
+        field = workloads.of(trial.spec).rate_field
+        if field is not None and trial.rate_per_s is not None:
+            found.setdefault(field, []).append(trial.rate_per_s)
+    return {field: figure(values) for field, values in found.items()}
 
 
 def _closed(done: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The closed-loop trials that cost and limit are told from: saturating ones, where there are any."""
-    for workload in ("stream", "counter", "ping-pong"):
-        if found := [trial for trial in done if trial.spec.workload == workload]:
+    """Return the closed-loop trials that cost and limit are told from: saturating ones if there are any."""
+    for workload in workloads.ALL:
+        found = [trial for trial in done if workload.tells_cost and workloads.of(trial.spec) is workload]
+        if found:
             return found
     return []
 
@@ -242,9 +249,7 @@ def _cpu(closed: Sequence[TrialRecord], pick: Callable[[Cost], tuple[float | Non
         used_s, interval_s = pick(trial.cost) if trial.cost else (None, 0.0)
         if used_s is None or not trial.received_per_s or not interval_s:
             continue
-        messages = trial.received_per_s * interval_s
-        if trial.spec.workload == "ping-pong":
-            messages *= 2
+        messages = trial.received_per_s * interval_s * workloads.of(trial.spec).messages_per_count
         found.append(used_s / messages * 1e6)
     return figure(found)
 

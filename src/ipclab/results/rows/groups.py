@@ -14,6 +14,7 @@ from ipclab.results.rows import classes
 from ipclab.results.rows.row import Row
 from ipclab.results.stats import ranks, separable
 from ipclab.results.verdict import SOUND
+from ipclab.trial import workloads
 
 _NAMES: dict[Face, str] = {"register": "A shared register", "lock": "A lock"}
 _KINDS: tuple[Face, ...] = get_args(Face)
@@ -58,13 +59,14 @@ def _key(row: Row) -> tuple[object, ...]:
 def _asked(row: Row) -> str:
     if row.kind != "channel":
         return row.kind
-    workloads = {name.partition(" ")[0] for name in row.trials}
-    return next((name for name in ("stream", "ping-pong", "paced") if name in workloads), "")
+    run = {name.partition(" ")[0] for name in row.trials}
+    return next((workload.name for workload in workloads.ALL if workload.name in run), "")
 
 
 def _pace(row: Row) -> float | None:
     """The offered rate, for rows that were only paced; where there is goodput, that is what is ranked."""
-    return row.rate_per_s if _asked(row) == "paced" else None
+    asked = _asked(row)
+    return row.rate_per_s if row.kind == "channel" and asked and workloads.named(asked).open_loop else None
 
 
 def _order(row: Row) -> tuple[int, int, str, int, int, int, float, str]:

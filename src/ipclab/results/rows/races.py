@@ -7,23 +7,21 @@ from collections.abc import Iterable, Sequence
 
 from ipclab.results.rows.row import Race
 from ipclab.results.stats import wilson
+from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
-from ipclab.trial.spec import Workload
-
-WORKLOADS: frozenset[Workload] = frozenset(("register", "lock", "forced"))
-"""The safety trials that rows are made of."""
 
 
 def forced(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Those in which the race was forced, or was to be."""
-    return [trial for trial in trials if trial.spec.workload == "forced"]
+    return [trial for trial in trials if workloads.of(trial.spec).beside]
 
 
 def race(trials: Sequence[TrialRecord]) -> Race | None:
     """The race of a row; None for a channel, and for a counter on which nothing was forced."""
     by_force = [shown for trial in forced(trials) if (shown := _shown(trial)) is not None]
-    under_load = [trial for trial in trials if trial.spec.workload != "forced"]
-    if trials[0].spec.face == "channel" or (trials[0].spec.face == "counter" and not forced(trials)):
+    under_load = [trial for trial in trials if not workloads.of(trial.spec).beside]
+    face = workloads.face(trials[0].spec)
+    if face == "channel" or (face == "counter" and not forced(trials)):
         return None
     by_luck = [shown for trial in under_load if (shown := _shown(trial)) is not None]
     low, high = wilson(sum(by_luck), len(by_luck))

@@ -18,8 +18,10 @@ from ipclab.results.rows.classes import Declared, GuaranteeClass, guarantee_clas
 from ipclab.results.safety.sightings import Sighting, ends, overtaken, refusal, sightings
 from ipclab.results.stats import median
 from ipclab.results.verdict import Word
+from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import TrialSpec
+from ipclab.trial.workloads import CLIENT
 
 CellVerdict = Literal["refused", "kept", "declared", "unknown", "stopped", "failed", "hung", "broken"]
 """The worst that a cell's trials saw, from good to bad.
@@ -54,7 +56,6 @@ WORDS: dict[CellVerdict, Word | None] = {
     "broken": "broken",
 }
 """The verdict of a row that has the colour which such a cell should have."""
-CELL_WORKLOADS = frozenset(("crash", "order", "client"))
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,6 +104,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     histories: list[str]
 
 
+def is_in_cells(spec: TrialSpec) -> bool:
+    """Return whether trials of this spec are shown in the safety tables."""
+    return workloads.of(spec).shown_in == "cells"
+
+
 def label(spec: TrialSpec) -> str:
     """The row of a trial: ``redis-list, appendonly=yes``, ``rabbitmq ack=manual prefetch=10``."""
     settings = (f", {name}={value}" for name, value in sorted(spec.broker_settings.items()))
@@ -132,7 +138,7 @@ class Declarations:
 
 def cells(trials: Iterable[TrialRecord]) -> list[Cell]:
     """One cell for each combination of row, fault and scenario, in the order of its first trial."""
-    everything = [trial for trial in trials if trial.spec.workload in CELL_WORKLOADS]
+    everything = [trial for trial in trials if is_in_cells(trial.spec)]
     found: dict[tuple[object, ...], list[TrialRecord]] = {}
     for trial in everything:
         key = (trial.spec.workload, label(trial.spec), trial.spec.fault, trial.spec.scenario)
@@ -208,7 +214,7 @@ def _cell(trials: Sequence[TrialRecord], class_title: str) -> Cell:
         corrupted=_most(seen, "corrupted"),
         overtaken=sum(overtaken(found) for found in carried_out),
         shown=sum(shown) if shown else None,
-        finding=client_finding(trials) if spec.workload == "client" else "",
+        finding=client_finding(trials) if workloads.of(spec) is CLIENT else "",
         hung=_unique(p for found in carried_out for p in found.hung.values()),
         gave_up=_unique(error for found in carried_out for error in ends(found).values()),
         first_again_s=again_s(trials),

@@ -52,7 +52,7 @@ class _Told:
 def play(stage: Stage) -> Played:
     """Force the race of this discipline."""
     spec = stage.spec
-    shared = shared_class(spec.face, spec.backend)(stage.site, **spec.backend.options)
+    shared = shared_class(stage.face, spec.backend)(stage.site, **spec.backend.options)
     base, model, force = _ways(shared)
     if type(shared).held_client is base.held_client:  # type: ignore[attr-defined]
         refused = f"{shared.name} does not say how its clients are held, so nothing can be forced on it"

@@ -23,8 +23,8 @@ LEAD_S = 0.005
 def play(stage: Stage) -> Played:
     """Race for what the spec names, logged for ``warmup_s`` and then measured for ``duration_s``."""
     spec = stage.spec
-    model: Model = "lock" if spec.face == "lock" else "register"
-    shared = shared_class(spec.face, spec.backend)(stage.site, **spec.backend.options)
+    model: Model = "lock" if stage.face == "lock" else "register"
+    shared = shared_class(stage.face, spec.backend)(stage.site, **spec.backend.options)
     with set_up(stage, shared), Racers(shared, stage.folder, patience_s=spec.grace_s) as racers:
         started = racers.start(spec.producers, holding=False)
         begin_ns = now_ns() + int(LEAD_S * 1e9)

@@ -1,0 +1,99 @@
+"""Whether a trial can be: what a spec must keep to, whatever its workload, and what its workload asks for."""
+
+from __future__ import annotations
+
+import math
+
+from ipclab.backends.base import Channel, Site
+from ipclab.backends.registry import channel_class, shared_class
+from ipclab.errors import MessageTooLargeError, UsageError
+from ipclab.trial import workloads
+from ipclab.trial.message import MOST_PRODUCERS, SMALLEST_BYTES
+from ipclab.trial.spec import LONGEST_S, MOST_BYTES, MOST_CONSUMERS, MOST_PACED, MOST_WINDOW, TrialSpec
+
+
+def check(spec: TrialSpec) -> None:
+    """Refuse a trial that cannot be. Raises UsageError, UnknownNameError or MessageTooLargeError."""
+    _check_numbers(spec)
+    face = workloads.face(spec)
+    if face != "channel":
+        shared_class(face, spec.backend)
+        return
+    channel = channel_class(spec.backend)
+    _check_shape(spec, channel)
+    _check_size(spec, channel)
+    if spec.window > 1 and not channel.windowed:
+        raise UsageError(
+            f"{spec.backend} has no window: --window 1 is the only one that means anything there"
+        )
+
+
+def _check_numbers(spec: TrialSpec) -> None:
+    for name in ("producers", "consumers", "window", "max_backlog", "duration_s", "drain_s", "grace_s"):
+        _check_positive(name, getattr(spec, name))
+    if not 0 <= spec.warmup_s < math.inf:
+        raise UsageError(f"warmup_s must be a number not below 0, not {spec.warmup_s}")
+    if spec.warmup_s + spec.duration_s > LONGEST_S:
+        whole_s = spec.warmup_s + spec.duration_s
+        raise UsageError(f"warm-up and window take {LONGEST_S} s at most together, not {whole_s:g} s")
+    if spec.producers > MOST_PRODUCERS:
+        raise UsageError(f"there can be {MOST_PRODUCERS} producers at most, not {spec.producers}")
+    if spec.consumers > MOST_CONSUMERS:
+        raise UsageError(f"there can be {MOST_CONSUMERS} consumers at most, not {spec.consumers}")
+    if workloads.face(spec) == "channel" and spec.size_bytes < SMALLEST_BYTES:
+        raise UsageError(
+            f"a message needs {SMALLEST_BYTES} bytes for its header, so size {spec.size_bytes} is too small"
+        )
+    if spec.window > MOST_WINDOW:
+        raise UsageError(f"a window holds {MOST_WINDOW} messages at most, not {spec.window}")
+    workloads.of(spec).check(spec)
+    _check_rate(spec)
+
+
+def _check_rate(spec: TrialSpec) -> None:
+    if workloads.of(spec).open_loop != (spec.rate_per_s is not None):
+        raise UsageError("a rate belongs to a paced trial, and a paced trial needs one")
+    if spec.rate_per_s is None:
+        return
+    _check_positive("rate_per_s", spec.rate_per_s)
+    messages = spec.rate_per_s * (spec.warmup_s + spec.duration_s)
+    if messages > MOST_PACED:
+        raise UsageError(
+            f"a paced trial has {MOST_PACED} messages at most, not {messages:.0f}: "
+            f"lower the rate or the duration"
+        )
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise UsageError(f"{name} must be a number above 0, not {value}")
+
+
+def _check_shape(spec: TrialSpec, channel: type[Channel]) -> None:
+    for role, wanted, most in (
+        ("producer", spec.producers, channel.max_producers),
+        ("consumer", spec.consumers, channel.max_consumers),
+    ):
+        if most is not None and wanted > most:
+            raise UsageError(
+                f"{channel.name} takes {most} {role}{'s' if most > 1 else ''}, so {spec.shape} is impossible"
+            )
+
+
+def _check_size(spec: TrialSpec, channel: type[Channel]) -> None:
+    largest = channel(
+        Site(namespace="ipclab:check", url=None), **spec.backend.options
+    ).guarantees.max_message_bytes
+    if largest is not None and spec.size_bytes > largest:
+        raise MessageTooLargeError(
+            f"{channel.name} carries messages of {largest} bytes at most, so {spec.size_bytes} is too large"
+        )
+    if spec.size_bytes > MOST_BYTES:
+        raise MessageTooLargeError(
+            f"a trial has messages of {MOST_BYTES} bytes at most, so {spec.size_bytes} is too large"
+        )
+    if spec.size_bytes * spec.window > MOST_BYTES:
+        raise UsageError(
+            f"a window holds {MOST_BYTES} bytes at most, so {spec.window} messages of {spec.size_bytes} "
+            f"bytes are too many"
+        )

@@ -1,0 +1,118 @@
+"""What a trial with a measured window does: which workers it needs, how it is wound up, what its logs say."""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from ipclab.backends.base import OptionValue, Site
+from ipclab.checks.counter import CounterVerdict
+from ipclab.checks.delivery import Ledger
+from ipclab.trial import rawlog
+from ipclab.trial.analysis import Window
+from ipclab.trial.assignment import Assignment, receipts_path, returns_path, sends_path
+from ipclab.trial.orders import Quit
+from ipclab.trial.processes import Crew, Worker
+from ipclab.trial.record import Latency
+from ipclab.trial.spec import TrialSpec
+
+MOST_PER_S = 1_500_000
+"""No producer sends more than this. The logs have room for it; they are sparse, so room costs nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What the logs of a trial say; what a workload does not have stays empty."""
+
+    count: int
+    """Messages, round trips or increments within the window; of messages, the good ones."""
+    received: int
+    latency: Latency
+    ledger: Ledger | None = None
+    counter: CounterVerdict | None = None
+
+
+class Measurement(abc.ABC):
+    """One measured trial. ``hang`` says in one line what did not end in time, empty while all goes well."""
+
+    leaders: ClassVar[tuple[str, ...]]
+    """The roles whose reports end the sending."""
+    cores_wanted: int
+    options: Mapping[str, OptionValue]
+    """All options of the backend, those that were left to their defaults too."""
+
+    def __init__(self, spec: TrialSpec, site: Site, logs: Path) -> None:
+        self.spec = spec
+        self.site = site
+        self.logs = logs
+        self.hang = ""
+
+    @abc.abstractmethod
+    def setup(self) -> None:
+        """Set up the backend."""
+
+    @abc.abstractmethod
+    def teardown(self) -> None:
+        """Tear down the backend."""
+
+    @abc.abstractmethod
+    def server_pids(self) -> tuple[int, ...]:
+        """Helper processes of the backend."""
+
+    @abc.abstractmethod
+    def declared(self) -> dict[str, str | int | bool | list[str] | None]:
+        """What the backend declares, for the record."""
+
+    @abc.abstractmethod
+    def assignments(self) -> list[Assignment]:
+        """One for each worker; their logs exist when it returns."""
+
+    @abc.abstractmethod
+    def wind_up(self, crew: Crew) -> None:
+        """Drain, stop and collect after the leaders have reported; sets ``hang`` where that does not end."""
+
+    @abc.abstractmethod
+    def findings(self, crew: Crew, window: Window, *, complete: bool) -> Findings:
+        """Read the logs."""
+
+    def create_logs(self, name: str, *, stamps: Sequence[str] = (), receipts: bool = False) -> None:
+        seconds = self.spec.warmup_s + self.spec.duration_s + 1
+        capacity = int(seconds * MOST_PER_S)
+        for path in (p(self.logs, name) for p, kind in _STAMPS if kind in stamps):
+            rawlog.create(path, 8, capacity)
+        if receipts:
+            record_bytes = rawlog.receipt_bytes(self.spec.size_bytes)
+            rawlog.create(receipts_path(self.logs, name), record_bytes, capacity * self.spec.producers)
+
+
+_STAMPS = ((sends_path, "sends"), (returns_path, "returns"))
+
+
+def wait_for(crew: Crew, workers: Sequence[Worker], timeout_s: float) -> list[Worker]:
+    """Listen until all of these have settled or somebody failed. Returns those that have not settled."""
+    deadline = time.monotonic() + timeout_s
+    while (open_ := [w for w in workers if not w.settled]) and not crew.failures:
+        if (left_s := deadline - time.monotonic()) <= 0:
+            break
+        crew.listen(left_s)
+    return open_
+
+
+def names(workers: Sequence[Worker]) -> str:
+    return ", ".join(w.name for w in workers)
+
+
+def dismiss(crew: Crew, measurement: Measurement) -> None:
+    """Let the leaders close their connections, and see every worker end."""
+    for member in crew.by_role(*measurement.leaders):
+        member.tell(Quit())
+    deadline = time.monotonic() + measurement.spec.grace_s
+    while (alive := [w for w in crew.workers if not w.ended]) and not crew.failures:
+        if (left_s := deadline - time.monotonic()) <= 0:
+            measurement.hang = f"{names(alive)} did not close within {measurement.spec.grace_s:g} s"
+            return
+        crew.listen(left_s)

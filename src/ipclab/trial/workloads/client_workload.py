@@ -1,0 +1,29 @@
+"""``client``: a client library errs by itself, beside the setting that mends it."""
+
+from __future__ import annotations
+
+from ipclab.backends.base import Face
+from ipclab.backends.registry import channel_names
+from ipclab.trial.safety import Scene
+from ipclab.trial.spec import TrialSpec
+from ipclab.trial.workload import Workload
+
+
+def _face(spec: TrialSpec) -> Face:
+    return "channel" if spec.backend.name in channel_names() else "counter"
+
+
+def _scene() -> Scene:
+    from ipclab.trial.workloads.client import play
+
+    return play
+
+
+CLIENT = Workload(
+    name="client",
+    summary="a client library errs by itself",
+    face=_face,
+    options=frozenset(),
+    scene=_scene,
+    shown_in="cells",
+)

@@ -1,0 +1,126 @@
+"""``counter``: processes increment one number, and the number is compared with what they did."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ipclab.backends.base import Counter, Site
+from ipclab.backends.registry import counter_class
+from ipclab.checks.counter import settle
+from ipclab.host.link import Link
+from ipclab.host.resources import own_peak_rss_bytes
+from ipclab.trial import analysis, roles
+from ipclab.trial.analysis import Window
+from ipclab.trial.assignment import Assignment, sends_path
+from ipclab.trial.measurement import Findings, Measurement, dismiss, wait_for
+from ipclab.trial.orders import Done, Stop
+from ipclab.trial.processes import Crew
+from ipclab.trial.rawlog import RawLog
+from ipclab.trial.spec import TrialSpec
+from ipclab.trial.worker import await_go, require_log_capacity
+from ipclab.trial.workload import PRODUCERS, TIMES, Workload, used_as
+
+
+def add(mine: Assignment, parent: Link) -> None:
+    """Play the role of one that increments the counter; the first of them reads the final value."""
+    assert mine.counter is not None
+    sends = RawLog(sends_path(mine.logs, mine.name))
+    client = mine.counter.client(mine.index)
+    go = await_go(parent)
+    count = roles.add(client, sends, end_ns=go.end_ns)
+    require_log_capacity(sends, go)
+    parent.send(Done(count=count, peak_rss_bytes=own_peak_rss_bytes()))
+    # The last one to be asked stays connected: it reads the final value, and ends the owner if there is one.
+    while isinstance(parent.recv(), Stop):
+        parent.send(Done(count=count, final=client.read()))
+        client.stop_owner()
+    client.close()
+
+
+def own(mine: Assignment, parent: Link) -> None:
+    """Play the role of the process that owns the counter, where the discipline has one."""
+    assert mine.counter is not None
+    await_go(parent)
+    mine.counter.serve()
+    parent.send(Done(count=0, peak_rss_bytes=own_peak_rss_bytes()))
+
+
+class Increments(Measurement):
+    """``counter``: processes increment one number, and the number is compared with what they did."""
+
+    leaders = ("adder",)
+
+    def __init__(self, spec: TrialSpec, site: Site, logs: Path) -> None:
+        super().__init__(spec, site, logs)
+        self.counter: Counter = counter_class(spec.backend)(site, **spec.backend.options)
+        self.options = self.counter.chosen
+        self.cores_wanted = spec.producers + self.counter.has_owner
+
+    def setup(self) -> None:
+        self.counter.setup()
+
+    def teardown(self) -> None:
+        self.counter.teardown()
+
+    def server_pids(self) -> tuple[int, ...]:
+        return self.counter.server_pids()
+
+    def declared(self) -> dict[str, str | int | bool | list[str] | None]:
+        return {"discipline": self.counter.discipline, "safe": self.counter.safe, "reach": self.counter.reach}
+
+    def assignments(self) -> list[Assignment]:
+        spec, made = self.spec, []
+        if self.counter.has_owner:
+            made.append(
+                Assignment(role="owner", play=own, index=0, spec=spec, logs=self.logs, counter=self.counter)
+            )
+        for i in range(spec.producers):
+            made.append(
+                Assignment(role="adder", play=add, index=i, spec=spec, logs=self.logs, counter=self.counter)
+            )
+            self.create_logs(made[-1].name, stamps=("sends",))
+        return made
+
+    def wind_up(self, crew: Crew) -> None:
+        adders = crew.by_role("adder")
+        adders[0].tell(Stop(1))
+        deadline = time.monotonic() + self.spec.grace_s
+        while (
+            len(adders[0].reports) < 2 and not crew.failures and (left_s := deadline - time.monotonic()) > 0
+        ):
+            crew.listen(left_s)
+        if len(adders[0].reports) < 2 and not crew.failures:
+            self.hang = f"adder-0 could not read the final value within {self.spec.grace_s:g} s"
+            return
+        owners = crew.by_role("owner")
+        if wait_for(crew, owners, self.spec.grace_s) and not crew.failures:
+            self.hang = f"owner-0 did not end {self.spec.grace_s:g} s after being told to"
+            return
+        dismiss(crew, self)
+
+    def findings(self, crew: Crew, window: Window, *, complete: bool) -> Findings:
+        count, latency = analysis.updates(self.spec, self.logs, window)
+        adders = crew.by_role("adder")
+        final = adders[0].reports[1].final if len(adders[0].reports) > 1 else None
+        verdict = None
+        if final is not None:
+            verdict = settle(
+                sum(analysis.attempts(self.spec, self.logs)),
+                sum(w.done.count for w in adders if w.done),
+                final,
+                safe=self.counter.safe,
+            )
+        return Findings(count=count, received=count, latency=latency, counter=verdict)
+
+
+COUNTER = Workload(
+    name="counter",
+    summary="processes increment one number",
+    face=used_as("counter"),
+    options=PRODUCERS | TIMES,
+    measure=Increments,
+    rate_field="updates_per_s",
+    latencies=("update",),
+    tells_cost=True,
+)

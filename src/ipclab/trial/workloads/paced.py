@@ -1,0 +1,63 @@
+"""``paced``: producers send at a given rate, whatever comes back; an open loop, for latencies."""
+
+from __future__ import annotations
+
+from ipclab.errors import UsageError
+from ipclab.host.link import Link
+from ipclab.host.resources import own_peak_rss_bytes
+from ipclab.trial import roles
+from ipclab.trial.assignment import Assignment, returns_path, sends_path
+from ipclab.trial.message import tail, trial_mark
+from ipclab.trial.orders import Done
+from ipclab.trial.rawlog import RawLog
+from ipclab.trial.spec import TrialSpec
+from ipclab.trial.worker import await_go, stop_on_demand
+from ipclab.trial.workload import MESSAGES, SHAPE, TIMES, Workload, used_as
+from ipclab.trial.workloads.measured import Messages
+
+
+def pace(mine: Assignment, parent: Link) -> None:
+    """Play the role of a producer that sends at the times that it was given."""
+    spec, channel = mine.spec, mine.channel
+    assert channel is not None
+    body_tail = tail(mine.content, mine.index, spec.size_bytes)
+    sends = RawLog(sends_path(mine.logs, mine.name))
+    producer = channel.producer(mine.index)
+    returns = RawLog(returns_path(mine.logs, mine.name))
+    go = await_go(parent)
+    count = roles.pace(
+        producer,
+        mine.index,
+        body_tail,
+        sends,
+        returns,
+        list(mine.due_ns),
+        trial=trial_mark(mine.content),
+        start_ns=go.start_ns,
+        end_ns=go.end_ns,
+    )
+    done = Done(count=count, skipped=len(mine.due_ns) - count, peak_rss_bytes=own_peak_rss_bytes())
+    parent.send(done)
+    stop_on_demand(producer, parent)
+
+
+def _check(spec: TrialSpec) -> None:
+    if spec.window != 1:
+        raise UsageError("latency is measured with a window of 1: a batch would wait for its last message")
+
+
+class _Paced(Messages):
+    produce = staticmethod(pace)
+
+
+PACED = Workload(
+    name="paced",
+    summary="producers send at a given rate",
+    face=used_as("channel"),
+    options=SHAPE | MESSAGES | TIMES | {"rate_per_s"},
+    check=_check,
+    measure=_Paced,
+    open_loop=True,
+    rate_field="carried_per_s",
+    latencies=("end_to_end", "service"),
+)

@@ -1,0 +1,129 @@
+"""``ping-pong``: one message goes to and fro between two processes; a closed loop, for round trips."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from ipclab.backends.base import Channel, Site
+from ipclab.backends.registry import channel_class
+from ipclab.errors import UsageError
+from ipclab.host.link import Link
+from ipclab.host.resources import own_peak_rss_bytes
+from ipclab.trial import analysis, roles
+from ipclab.trial.analysis import Window
+from ipclab.trial.assignment import Assignment, returns_path, sends_path
+from ipclab.trial.measurement import Findings, Measurement, dismiss, wait_for
+from ipclab.trial.message import tail, trial_mark
+from ipclab.trial.orders import Done, Stop
+from ipclab.trial.processes import Crew
+from ipclab.trial.rawlog import RawLog
+from ipclab.trial.spec import TrialSpec
+from ipclab.trial.worker import await_go, require_log_capacity, stop_on_demand
+from ipclab.trial.workload import MESSAGES, SHAPE, TIMES, Workload, used_as
+
+
+def ping(mine: Assignment, parent: Link) -> None:
+    """Play the role of the one that sends a message and waits for its echo."""
+    assert mine.channel is not None
+    assert mine.back is not None
+    sends = RawLog(sends_path(mine.logs, mine.name))
+    returns = RawLog(returns_path(mine.logs, mine.name))
+    producer = mine.channel.producer(0)
+    consumer = mine.back.consumer(0)
+    go = await_go(parent)
+    body_tail = tail(mine.content, 0, mine.spec.size_bytes)
+    mark = trial_mark(mine.content)
+    count = roles.ping(producer, consumer, body_tail, sends, returns, trial=mark, end_ns=go.end_ns)
+    require_log_capacity(sends, go)
+    parent.send(Done(count=count, peak_rss_bytes=own_peak_rss_bytes()))
+    stop_on_demand(producer, parent)
+    consumer.close()
+
+
+def echo(mine: Assignment, parent: Link) -> None:
+    """Play the role of the one that sends every message back."""
+    assert mine.channel is not None
+    assert mine.back is not None
+    consumer = mine.channel.consumer(0)
+    producer = mine.back.producer(0)
+    await_go(parent)
+    roles.echo(consumer, producer)
+    parent.send(Done(count=0, peak_rss_bytes=own_peak_rss_bytes()))
+    consumer.close()
+    producer.close()
+
+
+class PingPong(Measurement):
+    """``ping-pong``: two channels of the backend, one message to and fro."""
+
+    leaders = ("pinger",)
+    cores_wanted = 2
+
+    def __init__(self, spec: TrialSpec, site: Site, logs: Path) -> None:
+        super().__init__(spec, site, logs)
+        there, back = (
+            Site(**{**asdict(site), "namespace": f"{site.namespace}:{way}"}) for way in ("there", "back")
+        )
+        make = channel_class(spec.backend)
+        self.channels: tuple[Channel, Channel] = (
+            make(there, **spec.backend.options),
+            make(back, **spec.backend.options),
+        )
+        self.options = self.channels[0].chosen
+
+    def setup(self) -> None:
+        for channel in self.channels:
+            channel.setup()
+
+    def teardown(self) -> None:
+        for channel in self.channels:
+            channel.teardown()
+
+    def server_pids(self) -> tuple[int, ...]:
+        return self.channels[0].server_pids() + self.channels[1].server_pids()
+
+    def declared(self) -> dict[str, str | int | bool | list[str] | None]:
+        return self.channels[0].guarantees.described()
+
+    def assignments(self) -> list[Assignment]:
+        there, back = self.channels
+        echoer = Assignment(
+            role="echoer", play=echo, index=0, spec=self.spec, logs=self.logs, channel=there, back=back
+        )
+        pinger = Assignment(
+            role="pinger", play=ping, index=0, spec=self.spec, logs=self.logs, channel=there, back=back
+        )
+        self.create_logs(pinger.name, stamps=("sends", "returns"))
+        return [echoer, pinger]
+
+    def wind_up(self, crew: Crew) -> None:
+        (pinger,), echoers = crew.by_role("pinger"), crew.by_role("echoer")
+        pinger.tell(Stop(1))
+        if wait_for(crew, echoers, self.spec.grace_s) and not crew.failures:
+            self.hang = f"echoer-0 did not end {self.spec.grace_s:g} s after being told to"
+            return
+        dismiss(crew, self)
+
+    def findings(self, crew: Crew, window: Window, *, complete: bool) -> Findings:
+        count, latency, ledger = analysis.round_trips(self.logs, window)
+        return Findings(count=count, received=count, latency=latency, ledger=ledger)
+
+
+def _check(spec: TrialSpec) -> None:
+    if (spec.producers, spec.consumers, spec.window) != (1, 1, 1):
+        raise UsageError("a ping-pong is between two processes, one message at a time")
+
+
+PING_PONG = Workload(
+    name="ping-pong",
+    summary="one message to and fro",
+    face=used_as("channel"),
+    options=SHAPE | MESSAGES | TIMES,
+    check=_check,
+    measure=PingPong,
+    rate_field="round_trips_per_s",
+    latencies=("round_trip",),
+    tells_cost=True,
+    messages_per_count=2,
+)
