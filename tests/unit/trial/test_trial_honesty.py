@@ -14,12 +14,11 @@ from ipclab.backends.base import Guarantees, Producer
 from ipclab.backends.local.queue import SimpleQueueChannel
 from ipclab.backends.registry import Variant
 from ipclab.results.verdict import of_trial
-from ipclab.trial import message, worker
+from ipclab.trial import measurement, message, worker
 from ipclab.trial.message import STOP, Stamper, stamp, trial_mark
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.workloads import measured as workloads
 from tests.support import dishonest
 
 UNDER_WAY_S = 0.05
@@ -112,7 +111,7 @@ def test_a_consumer_that_ends_before_it_is_told_to_fails_the_trial(consumers: in
 def test_a_log_that_is_full_fails_the_trial_since_the_rate_would_be_too_small(
     backend: str, workload: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workloads, "MOST_PER_S", 100)
+    monkeypatch.setattr(measurement, "MOST_PER_S", 100)
     record = run(backend, workload, duration_s=0.5)
     assert record.outcome == "failed"
     assert "room for 150 messages was used up" in record.reason
