@@ -219,7 +219,7 @@ class _Trial:
                 )
             )
         broker_interval_s = (last.broker_at_ns - first.broker_at_ns) / 1e9
-        named = bool(self.broker or workload.server_pids())
+        named = bool(self.broker or measurement.server_pids())
         found = served(first, last, named=named)
         in_time = self._read_in_time(last, broker_interval_s)
         return Cost(
