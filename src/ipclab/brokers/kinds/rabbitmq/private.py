@@ -75,6 +75,8 @@ def plan(program: str, folder: Path) -> Plan:
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         "ERL_EPMD_PORT": str(epmd_port),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
+        # An Erlang program that cannot start writes no dump of megabytes into the current folder.
+        "ERL_CRASH_DUMP_SECONDS": "0",
         # Nobody logs in with it; it is only there so that the shell of the server never waits for a name.
         "LANG": "C.UTF-8",
     }
