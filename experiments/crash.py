@@ -1,7 +1,7 @@
 """What does each channel lose, repeat or hang in when a producer, a consumer or the broker fails?
 
-Every fault (kill, pause, restart, cut, drop-reply, fill-memory) strikes every target (producer, consumer,
-broker) at every moment (idle, busy, in mid-message). What a channel cannot suffer is left out, and the table
+Every fault of ``ipclab.faults.registry`` strikes every target (producer, consumer, broker) at every moment
+(idle, busy, working, in mid-message). What a channel cannot suffer is left out, and the table
 says why. A hang is a result: the watchdog ends it and names the primitive.
 """
 

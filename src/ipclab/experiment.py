@@ -19,7 +19,7 @@ import msgspec
 from ipclab.backends.base import Channel, Face, SharedState
 from ipclab.backends.registry import Variant, backend_class, backend_names, is_own, shared_class
 from ipclab.errors import MessageTooLargeError, UnknownNameError, UsageError
-from ipclab.faults.spec import Action, Target
+from ipclab.faults.spec import Target
 from ipclab.host import start_methods as startmethod
 from ipclab.host.start_methods import StartMethod
 from ipclab.trial import workloads
@@ -92,7 +92,7 @@ class Request:
     window: int | None = None
     start_method: StartMethod | None = None
     seed: int = 1
-    faults: tuple[Action, ...] = ()
+    faults: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
 
     def channels(self) -> list[Variant]:

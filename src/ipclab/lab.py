@@ -195,7 +195,7 @@ _CELL_S = 2.0
 
 def _estimate_s(spec: TrialSpec) -> float:
     if spec.fault is not None:
-        broker_ends = spec.fault.target == "broker" and spec.fault.action in ("kill", "restart")
+        broker_ends = spec.fault.ends_broker
         kind = broker_of(spec)
         return max(_CELL_S, kinds.get(kind).starts_again_s) if broker_ends and kind else _CELL_S
     return spec.warmup_s + spec.duration_s + 0.3

@@ -63,6 +63,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "checks",
         "claims",
         "environment",
+        "faults.spec",
         "experiment",
         "history",
         "host",

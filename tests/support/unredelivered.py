@@ -12,8 +12,10 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from ipclab.backends.base import Channel, Consumer, Guarantees, Producer
 
@@ -143,6 +145,24 @@ class SeqpacketChannel(Channel):
 class DatagramChannel(SeqpacketChannel):
     name = "datagram"
     kind = socket.SOCK_DGRAM
+    impossible_moments: ClassVar[Mapping[str, str]] = {"mid-message": "a datagram is handed over whole"}
+
+
+class TinyChannel(SeqpacketChannel):
+    """Carries no more than a header and a few bytes, and refuses more by an error of the socket's user."""
+
+    name = "tiny"
+    guarantees = replace(SeqpacketChannel.guarantees, max_message_bytes=24, delivery="at-most-once")
+
+    def producer(self, index: int) -> Producer:
+        return TinyProducer(self._ends[0])
+
+
+class TinyProducer(DatagramProducer):
+    def send(self, body: bytes) -> None:
+        if len(body) > 24:
+            raise ValueError(f"{len(body)} bytes are too many")
+        super().send(body)
 
 
 CHANNELS = {channel.name: channel for channel in (FolderChannel, SeqpacketChannel, DatagramChannel)}

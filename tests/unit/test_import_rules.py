@@ -16,8 +16,6 @@ KNOWN: frozenset[str] = frozenset(
         "claims.supervisor prints",
         "circle: claims.base -> claims.bench -> claims.child",
         "circle: trial.logged -> trial.worker",
-        "faults.applicability -> trial.spec",
-        "faults.inject -> trial.processes",
     )
 )
 """Rules that are still broken. The list only gets shorter."""

@@ -184,6 +184,10 @@ class Channel(abc.ABC):
     windowed: ClassVar[bool] = False
     """Whether a window above 1 changes how messages travel; where not, only window 1 is measured."""
 
+    impossible_moments: ClassVar[Mapping[str, str]] = {}
+    """Moments of a fault that cannot be brought about on this channel, each with the reason in one line, such
+    as ``{"mid-message": "a datagram is handed over whole"}``. The matrix leaves them out and says why."""
+
     def __init__(self, site: Site, **options: OptionValue) -> None:
         self.site = site
         self.chosen: Mapping[str, OptionValue] = {

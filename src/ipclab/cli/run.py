@@ -25,6 +25,7 @@ from ipclab.cli.options import (
 )
 from ipclab.cli.progress import LineProgress, Progress, TerminalProgress
 from ipclab.cli.streams import say
+from ipclab.faults.spec import ACTIONS, TARGETS
 
 if TYPE_CHECKING:
     from ipclab.report.formats import Format
@@ -55,14 +56,14 @@ if TYPE_CHECKING:
 @click.option(
     "--fault",
     "faults",
-    type=click.Choice(["kill", "pause", "restart", "cut", "drop-reply", "fill-memory"]),
+    type=click.Choice(ACTIONS),
     multiple=True,
     help="Of a crash: only this fault; may be given again.",
 )
 @click.option(
     "--target",
     "targets",
-    type=click.Choice(["producer", "consumer", "broker"]),
+    type=click.Choice(TARGETS),
     multiple=True,
     help="Of a crash: only faults of this one; may be given again.",
 )

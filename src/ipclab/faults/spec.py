@@ -1,37 +1,47 @@
-"""Which fault a trial suffers: what is done, to whom, and when. What doing it means is in ``faults.py``."""
+"""Which fault a trial suffers: what is done, to whom, and when."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-Action = Literal["kill", "pause", "restart", "cut", "drop-reply", "fill-memory"]
-Target = Literal["producer", "consumer", "broker"]
-Moment = Literal["idle", "busy", "working", "mid-message"]
+from ipclab.faults.base import Fault
+from ipclab.faults.registry import FAULTS, fault
+from ipclab.faults.words import EFFECTS, MOMENTS, TARGETS, Effect, Moment, Target
 
-ACTIONS: tuple[Action, ...] = ("kill", "pause", "restart", "cut", "drop-reply", "fill-memory")
-TARGETS: tuple[Target, ...] = ("producer", "consumer", "broker")
-MOMENTS: tuple[Moment, ...] = ("idle", "busy", "working", "mid-message")
+__all__ = ["ACTIONS", "EFFECTS", "MOMENTS", "TARGETS", "Effect", "FaultSpec", "Moment", "Target"]
+
+ACTIONS: tuple[str, ...] = tuple(FAULTS)
 
 
 class FaultSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One fault of a trial.
+    """One fault of a trial: the name of a fault of the registry, its target and its moment.
 
-    ``action``  ``kill``: SIGKILL, then another process (or the broker again) in its place; ``pause``:
-                SIGSTOP, later SIGCONT; ``restart``: ended in good order and started again; ``cut``: what goes
-                over the connections is swallowed for a while, then they are reset; ``drop-reply``: a request
-                reaches the broker, its reply is dropped and the connection reset; ``fill-memory``: the broker
-                is given more than its memory holds.
-    ``target``  the first producer, the first consumer, or the broker (or the backend's own server process).
-    ``moment``  ``idle``: nothing is under way (messages may rest in the broker); ``busy``: messages flow;
-                ``working``: a consumer has received a message and not acknowledged it yet;
-                ``mid-message``: of one large message a part has been carried.
+    Raises ValueError for an action that the registry does not have: a fault that is not known is never
+    carried out as another one.
     """
 
-    action: Action
+    action: str
     target: Target
     moment: Moment
 
+    def __post_init__(self) -> None:
+        if self.action not in FAULTS:
+            raise ValueError(f"no fault is called {self.action!r}; there are {', '.join(FAULTS)}")
+
     def __str__(self) -> str:
         return f"{self.action} {self.target}, {self.moment}"
+
+    @property
+    def fault(self) -> Fault:
+        """The fault itself."""
+        return fault(self.action)
+
+    @property
+    def effect(self) -> Effect:
+        """What it does to its target in general."""
+        return self.fault.effect
+
+    @property
+    def ends_broker(self) -> bool:
+        """Whether a broker ends and is started again."""
+        return self.target == "broker" and self.effect == "ends"

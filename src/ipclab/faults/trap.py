@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ipclab.host.stillness import all_stopped
 
 LEAST_SHARE = 0.05
 MOST_SHARE = 0.9
+ASK_S = 0.1
 """Stopped within these shares of the message, it surely has a part of it and surely not all."""
 
 
@@ -29,14 +30,21 @@ def bytes_read(pid: int) -> int:
     raise OSError(f"/proc/{pid}/io does not say what was read")
 
 
-def stop_while_reading(before: Mapping[int, int], size_bytes: int, within_s: float) -> int | None:
+def stop_while_reading(
+    before: Mapping[int, int], size_bytes: int, within_s: float, until: Callable[[], bool] = lambda: False
+) -> int | None:
     """Stop (SIGSTOP) whichever of these processes is in the middle of reading ``size_bytes``; its pid.
 
     ``before`` says how much each had read when nothing of the message had come. None where none was caught in
-    time, or it was too late; then all of them go on. Raises OSError where one of them is gone.
+    time, or it was too late; then all of them go on. ``until`` says that nothing more can be caught, such as
+    that the message has come; it is asked now and then. Raises OSError where one of them is gone.
     """
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
+    began = asked = time.monotonic()
+    while (now := time.monotonic()) < began + within_s:
+        if now > asked + ASK_S:
+            if until():
+                return None
+            asked = time.monotonic()
         for pid, had in before.items():
             if bytes_read(pid) - had >= size_bytes * LEAST_SHARE:
                 return pid if _stop_if(pid, had + size_bytes * MOST_SHARE) else None

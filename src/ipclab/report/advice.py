@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ipclab.faults.spec import Action, Target
+from ipclab.faults.spec import EFFECTS, Effect, Target
 from ipclab.results import units
 from ipclab.results.safety.sightings import Kind
 from ipclab.results.safety.suffered import Suffered
 
 _MOST_NAMES = 3
-_ANY_ACTION: tuple[Action, ...] = ("kill", "pause", "restart", "cut", "drop-reply", "fill-memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +56,11 @@ def _what(cells: Iterable[Suffered], kind: Kind | None) -> str:
     return ", ".join(texts)
 
 
-def _saw(target: Target, actions: Sequence[Action], kind: Kind) -> Callable[[Suffered], bool]:
+def _saw(target: Target, effects: Sequence[Effect], kind: Kind) -> Callable[[Suffered], bool]:
     """Whether the cell is of this fault and saw this thing, as declared."""
 
     def seen(cell: Suffered) -> bool:
-        fits = cell.target == target and cell.action in actions
+        fits = cell.target == target and cell.effect in effects
         return fits and any(piece.worst.standing == "declared" for piece in cell.saw(kind))
 
     return seen
@@ -97,46 +96,47 @@ def _buffered(cell: Suffered) -> bool:
 
 
 def _survived_a_kill(cell: Suffered) -> bool:
-    is_kill = cell.action == "kill" and cell.target == "broker"
+    fault = cell.spec.fault
+    is_kill = fault is not None and fault.ends_broker and fault.fault.abrupt
     if not is_kill or not _persists(cell) or not cell.confirmed:
         return False
     return cell.verdict in ("kept", "declared", "stopped") and not _lost(cell)
 
 
-_DIES: tuple[Action, ...] = ("kill", "restart")
+_DIES: tuple[Effect, ...] = ("ends",)
 _RULES = (
     _Rule(_broke, "Do not rely on {rows}: what is declared there did not hold; see the evidence."),
     _Rule(
-        _both(_saw("consumer", _ANY_ACTION, "lost"), _fans_out),
+        _both(_saw("consumer", EFFECTS, "lost"), _fans_out),
         "A subscriber does not get what was sent while it could not listen ({rows}): use a queue or a stream "
         "where that matters.",
     ),
     _Rule(
-        _both(_saw("consumer", ("kill", "restart", "cut", "drop-reply"), "lost"), _not(_fans_out)),
+        _both(_saw("consumer", ("ends", "cuts"), "lost"), _not(_fans_out)),
         "What a consumer was handed is gone with it ({rows}): use a channel that is acknowledged once the "
         "work is done, or lose what is in flight.",
     ),
     _Rule(
-        _both(_saw("consumer", ("pause",), "lost"), _not(_fans_out)),
+        _both(_saw("consumer", ("stops",), "lost"), _not(_fans_out)),
         "A consumer that stood still missed messages ({rows}): use a channel that waits for its consumers.",
     ),
     _Rule(
-        _saw("consumer", _ANY_ACTION, "twice"),
+        _saw("consumer", EFFECTS, "twice"),
         "What was not acknowledged comes a second time ({rows}): make the work harmless to repeat, or "
         "remember what is done.",
     ),
     _Rule(
-        _both(_saw("producer", _ANY_ACTION, "lost"), _buffered),
+        _both(_saw("producer", EFFECTS, "lost"), _buffered),
         "A send that has returned may still lie in the producer's own memory ({rows}): let a producer close "
         "in good order, or have sends confirmed by somebody else.",
     ),
     _Rule(
-        _both(_saw("producer", _ANY_ACTION, "lost"), _not(_buffered)),
+        _both(_saw("producer", EFFECTS, "lost"), _not(_buffered)),
         "Messages that had been sent did not outlive the fault of their producer ({rows}): confirm "
         "publishes, or lose what is in flight.",
     ),
     _Rule(
-        _saw("producer", _ANY_ACTION, "twice"),
+        _saw("producer", EFFECTS, "twice"),
         "A send whose answer did not come may have happened ({rows}): sending again makes a second copy, so "
         "number messages and drop what came before.",
     ),
@@ -156,17 +156,17 @@ _RULES = (
         "nor about one fsync policy against another.",
     ),
     _Rule(
-        _saw("broker", ("pause", "cut", "drop-reply"), "lost"),
+        _saw("broker", ("stops", "cuts"), "lost"),
         "A broker that did not answer for a while cost messages ({rows}): use a channel with confirmed sends "
         "and acknowledgements, or lose what is in flight.",
     ),
     _Rule(
-        _saw("broker", ("fill-memory",), "lost"),
+        _saw("broker", ("fills",), "lost"),
         "A full broker threw away what it had taken ({rows}): let it refuse instead of evict, and count what "
         "it refuses.",
     ),
     _Rule(
-        _saw("broker", _ANY_ACTION, "twice"),
+        _saw("broker", EFFECTS, "twice"),
         "What the broker did not know to be settled comes a second time ({rows}): make the work harmless to "
         "repeat, or number messages and drop what came before.",
     ),

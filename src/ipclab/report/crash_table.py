@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS, Action, FaultSpec, Moment, Target
+from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS, FaultSpec, Moment, Target
 from ipclab.report.advice import advice
 from ipclab.report.evidence import Exhibits
 from ipclab.report.layout import Block, Head, Line, Section
@@ -20,7 +20,7 @@ from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.workloads import CRASH
 
-_Row = Mapping[tuple[Action, Target], Suffered]
+_Row = Mapping[tuple[str, Target], Suffered]
 
 
 def sections(
@@ -28,7 +28,7 @@ def sections(
 ) -> list[Section]:
     """The sections of all ``crash`` trials. What the cells say is entered into ``exhibits``, why others are
     empty into ``reasons``."""
-    by_row: dict[str, dict[tuple[Action, Target], list[TrialRecord]]] = {}
+    by_row: dict[str, dict[tuple[str, Target], list[TrialRecord]]] = {}
     for trial in trials:
         if workloads.of(trial.spec) is CRASH and trial.spec.fault is not None:
             fault = trial.spec.fault.action, trial.spec.fault.target
@@ -76,12 +76,12 @@ class _Matrix:
             blocks=tuple(block for block in blocks if block.lines),
         )
 
-    def _block(self, title: str, rows: Sequence[_Row], target: Target, actions: Sequence[Action]) -> Block:
+    def _block(self, title: str, rows: Sequence[_Row], target: Target, actions: Sequence[str]) -> Block:
         lines = [line for row in rows if (line := self._line(row, target, actions)) is not None]
         found = [row[action, target] for row in rows for action in actions if (action, target) in row]
         return Block(title, tuple(lines), tuple(advice(found)))
 
-    def _line(self, row: _Row, target: Target, actions: Sequence[Action]) -> Line | None:
+    def _line(self, row: _Row, target: Target, actions: Sequence[str]) -> Line | None:
         """None for a row that has nothing to say about this target."""
         links: dict[str, str] = {}
         texts = [self._cell(row, (action, target), links) for action in actions]
@@ -97,7 +97,7 @@ class _Matrix:
             links=links,
         )
 
-    def _cell(self, row: _Row, fault: tuple[Action, Target], links: dict[str, str]) -> str:
+    def _cell(self, row: _Row, fault: tuple[str, Target], links: dict[str, str]) -> str:
         found = row.get(fault)
         if found is None:
             return self._missing(row, fault, self._moments[fault])
@@ -116,19 +116,17 @@ class _Matrix:
         lines += self._moments_missing(row, fault, self._moments[fault] - found.asked)
         return "\n".join(lines)
 
-    def _missing(self, row: _Row, fault: tuple[Action, Target], moments: frozenset[Moment]) -> str:
+    def _missing(self, row: _Row, fault: tuple[str, Target], moments: frozenset[Moment]) -> str:
         """The marks of a cell that has no trial; empty where no reason is known."""
         found = [reason for _, reason in self._reasons_of(row, fault, moments)]
         return " ".join(self._reasons.mark(reason) for reason in dict.fromkeys(found))
 
-    def _moments_missing(
-        self, row: _Row, fault: tuple[Action, Target], moments: frozenset[Moment]
-    ) -> list[str]:
+    def _moments_missing(self, row: _Row, fault: tuple[str, Target], moments: frozenset[Moment]) -> list[str]:
         found = self._reasons_of(row, fault, moments)
         return [f"{moment} {self._reasons.mark(reason)}" for moment, reason in found]
 
     def _reasons_of(
-        self, row: _Row, fault: tuple[Action, Target], moments: frozenset[Moment]
+        self, row: _Row, fault: tuple[str, Target], moments: frozenset[Moment]
     ) -> list[tuple[str, str]]:
         spec = next(iter(row.values())).spec
         found = []

@@ -16,6 +16,7 @@ from ipclab.results.result import Result
 from ipclab.results.rows import build as rows
 from ipclab.results.rows import groups
 from ipclab.results.rows.row import Row
+from ipclab.trial.spec import TrialSpec
 
 _TITLES: dict[Face, str] = {
     "channel": "Messages",
@@ -31,7 +32,12 @@ def ranked_rows(result: Result) -> list[Row]:
     return [row for group in groups.groups(rows.rows(result.trials)) for row in group.rows]
 
 
-def table(result: Result, why_not: WhyNot = applicability.why_not) -> Table:
+def _why_not(spec: TrialSpec) -> str:
+    """Return why the fault of a trial does not apply to its backend; empty where it does."""
+    return applicability.why_not(spec.fault, spec.backend)
+
+
+def table(result: Result, why_not: WhyNot = _why_not) -> Table:
     """The table of a result, finished or not. Raises ResultsError for an unreadable histogram.
 
     ``why_not`` says of a fault that a backend did not suffer why it does not apply.

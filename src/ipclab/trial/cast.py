@@ -136,6 +136,10 @@ class Cast:
             if member.tell(Burst(count=count, size_bytes=size_bytes, gap_s=gap_s)):
                 self._expected[member.name] += 1
 
+    def size(self, wanted_bytes: int) -> int:
+        """Return the size of a message that is to have so many bytes: at most what the channel carries."""
+        return min(wanted_bytes, self.channel.guarantees.max_message_bytes or wanted_bytes)
+
     def idle(self, member: Worker) -> bool:
         """Whether it has done all that it was told, or never will."""
         return member.gone or len(member.reports) >= self._expected[member.name]

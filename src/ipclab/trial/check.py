@@ -84,6 +84,14 @@ def _check_size(spec: TrialSpec, channel: type[Channel]) -> None:
     largest = channel(
         Site(namespace="ipclab:check", url=None), **spec.backend.options
     ).guarantees.max_message_bytes
+    if "size_bytes" not in workloads.of(spec).options:
+        # It chooses the sizes of its messages itself, by what the channel carries.
+        if largest is not None and largest < SMALLEST_BYTES:
+            raise MessageTooLargeError(
+                f"{channel.name} carries messages of {largest} bytes at most, and the lab's header alone has "
+                f"{SMALLEST_BYTES}"
+            )
+        return
     if largest is not None and spec.size_bytes > largest:
         raise MessageTooLargeError(
             f"{channel.name} carries messages of {largest} bytes at most, so {spec.size_bytes} is too large"

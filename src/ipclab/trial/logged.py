@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import signal
 import struct
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
 from typing import Any, Generic, TypeVar
 
@@ -71,15 +72,35 @@ class _Line(Generic[_End]):
                 return
 
 
+@contextlib.contextmanager
+def _ends_in_order(line: _Line[Any]) -> Iterator[None]:
+    """Within it, SIGTERM ends the worker as it ends a program that closes what it has open.
+
+    The handler raises SystemExit wherever the worker is, so that ``with`` and ``finally`` do their work, and
+    its end of the channel is closed. What was under way stays open in the history.
+    """
+
+    def leave(_number: int, _frame: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    except SystemExit:
+        with contextlib.suppress(Exception):
+            line.end.close()
+        raise
+
+
 def _produce(mine: Assignment, parent: Link) -> None:
     channel = mine.channel
     assert channel is not None
     place = mine.index if mine.place is None else mine.place
     line = _Line[Producer](lambda: channel.producer(place), mine.patience_s)
-    parent.send(Ready())
     send, flush = line.end.sender(), line.end.flush
     sequences = count()
-    with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log:
+    with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log, _ends_in_order(line):
+        parent.send(Ready())
         while isinstance(order := parent.recv(), Burst):
             body_tail = tail(mine.content, mine.index, order.size_bytes)
             confirmed = 0
@@ -111,10 +132,10 @@ def _consume(mine: Assignment, parent: Link) -> None:
     line = _Line[Consumer](lambda: channel.consumer(place), mine.patience_s)
     owes = channel.guarantees.delivery == "at-least-once"
     gate = Gate(parent)
-    parent.send(Ready())
     receive = _receive_any(line.end)
     going, unsettled = True, False
-    with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log:
+    with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log, _ends_in_order(line):
+        parent.send(Ready())
         while going:
             log.invoke("receive")
             try:

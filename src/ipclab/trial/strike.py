@@ -15,14 +15,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from typing import assert_never
 
-from ipclab.faults import inject as faults
 from ipclab.faults import trap
-from ipclab.faults.inject import InForce, Server
+from ipclab.faults.base import FAULT_S, Scene, Victim
 from ipclab.faults.proxy.handle import Proxy
-from ipclab.faults.spec import FaultSpec
+from ipclab.faults.server import Server
+from ipclab.faults.spec import FaultSpec, Moment, Target
 from ipclab.history.log import FaultLog
 from ipclab.host.clock import now_ns
 from ipclab.trial.cast import Cast
@@ -46,8 +46,6 @@ FILL_SHARE = 1.5
 FILL_BLOCKED = 50
 """Messages of each producer to a broker that takes none."""
 FILL_WITHIN_S = 60.0
-FAULT_S = 1.2
-"""How long a pause or a cut lasts: longer than it takes a stream's message to be claimed by another."""
 HOLD_S = 1.0
 """How long a message may take to come to the consumer that is to be held with it, until another is sent."""
 ATTEMPTS = 8
@@ -55,7 +53,7 @@ ATTEMPTS = 8
 WAIT_S = 10.0
 
 
-class Strike:
+class Strike(Scene):
     """One fault of one trial.
 
     ``struck_ns`` says when it was in force (0 where it never was), ``flows_from_ns`` from when on only the
@@ -68,12 +66,17 @@ class Strike:
     ) -> None:
         self._fault = fault
         self._cast = cast
-        self._server = server
+        self.server = server
         self._proxy = proxy
-        self._log = log
+        self.log = log
+        self.target: Target = fault.target
+        self.moment: Moment = fault.moment
+        self.victim: Victim | None = None
+        self.on_line: Sequence[Victim] = ()
         self._reading: Worker | None = None
         self._gated: list[Worker] = []
         self._senders: list[Worker] = []
+        self._receivers: list[Worker] = []
         self._stopped_reader: int | None = None
         self._at_rest = False
         self.struck_ns = self.flows_from_ns = 0
@@ -91,7 +94,7 @@ class Strike:
         with contextlib.ExitStack() as still:
             still.callback(self._release)
             comes = self._fault.moment != "working" or self._hold(producers, consumers)
-            if self._fault.target == "broker" and self._fault.action in ("kill", "restart"):
+            if self._fault.ends_broker:
                 comes = comes and self._lay_up(producers, consumers, still)
             else:
                 comes = comes and self._keep_busy(producers)
@@ -116,12 +119,12 @@ class Strike:
             return False
         since_ns = now_ns()
         victim.tell(Withhold())
-        cast.burst(producers[:1], 1, SMALL_BYTES)
+        cast.burst(producers[:1], 1, cast.size(SMALL_BYTES))
         return cast.outlast(lambda: cast.holds(victim, since_ns), WAIT_S)
 
     def _ends_a_debtor(self) -> bool:
         """Return whether the fault ends a consumer that owes others what it did not finish."""
-        ends = self._fault.target == "consumer" and self._fault.action == "kill"
+        ends = self._fault.target == "consumer" and self._fault.effect == "ends"
         return ends and not self._cast.fan_out and self._cast.channel.guarantees.delivery == "at-least-once"
 
     def _withhold(self, victim: Worker) -> bool:
@@ -145,7 +148,7 @@ class Strike:
             self._gated.append(consumer)
         wanted = consumers[:1] if self._proxy is not None and self._fault.target == "consumer" else consumers
         for _ in range(ATTEMPTS):
-            cast.burst(producers[:1], 1, SMALL_BYTES)
+            cast.burst(producers[:1], 1, cast.size(SMALL_BYTES))
             if cast.outlast(lambda: any(cast.holds(c, since_ns) for c in wanted), HOLD_S):
                 self._reading = next(c for c in wanted if cast.holds(c, since_ns))
                 return True
@@ -159,11 +162,11 @@ class Strike:
 
     def _keep_busy(self, producers: Sequence[Worker]) -> bool:
         cast = self._cast
-        flows = self._fault.moment == "busy" and self._fault.action != "fill-memory"
+        flows = self._fault.moment == "busy" and self._fault.effect != "fills"
         if not flows:
             return True
         before = cast.receipts()
-        cast.burst(producers, BUSY, SMALL_BYTES, GAP_S)
+        cast.burst(producers, BUSY, cast.size(SMALL_BYTES), GAP_S)
         return cast.wait(lambda: cast.receipts() - before >= UNDER_WAY, WAIT_S)
 
     def _lay_up(
@@ -177,108 +180,83 @@ class Strike:
         self._at_rest = True
         if self._fault.moment == "busy":
             return cast.wait(lambda: cast.missing() >= AT_REST, WAIT_S)
-        cast.burst(producers, AT_REST, SMALL_BYTES)
+        cast.burst(producers, AT_REST, cast.size(SMALL_BYTES))
         return cast.wait(lambda: cast.done(producers), WAIT_S)
 
     def _apply(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
         """Strike, and heal. Whether the fault surely took effect."""
-        target = self._fault.target
-        if target == "broker":
-            return self._on_broker(producers, consumers)
-        return self._on_worker(producers[0] if target == "producer" else self._reading or consumers[0])
+        match self._fault.target:
+            case "producer":
+                self.victim = producers[0]
+            case "consumer":
+                self.victim = self._reading or consumers[0]
+            case "broker":
+                self.victim = None
+            case _:
+                assert_never(self._fault.target)
+        self.on_line = [*producers, *consumers] if self.victim is None else [self.victim]
+        self._senders, self._receivers = list(producers), list(consumers)
+        return self._fault.fault.strike(self)
 
-    def _on_worker(self, victim: Worker) -> bool:
-        action = self._fault.action
-        if action == "kill":
-            return self._kill(victim)
-        if action == "pause":
-            return self._for_a_while(faults.paused_worker(self._log, victim))
-        if action == "cut":
-            return self._cut(victim.name, [victim])
-        return self._drop_reply(victim)
+    # What the fault may ask for meanwhile: see ``ipclab.faults.base.Scene``.
 
-    def _on_broker(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
-        action, server = self._fault.action, self._server
-        if action == "pause":
-            return self._for_a_while(faults.paused_server(self._log, server))
-        if action == "cut":
-            return self._cut("broker", [*producers, *consumers])
-        if action == "fill-memory":
-            return self._fill_memory(producers, consumers)
-        end = faults.killed_server if action == "kill" else faults.restarted_server
-        with end(self._log, server) as in_force:
-            self._takes_effect()
-            return in_force()
+    @property
+    def proxy(self) -> Proxy:
+        """The proxy before the broker; only for a fault that is ``on_the_line``."""
+        assert self._proxy is not None
+        return self._proxy
 
-    def _for_a_while(self, fault: AbstractContextManager[InForce]) -> bool:
-        """Whether it was in force from the beginning to the end."""
-        with fault as in_force:
-            began = in_force()
-            self._takes_effect()
-            self._cast.pass_time(FAULT_S)
-            return began and in_force()
+    def takes_effect(self) -> None:
+        """Note the time, and let go what was held in the middle of a message."""
+        self.struck_ns = self.flows_from_ns = now_ns()
+        self._let_go()
 
-    def _kill(self, victim: Worker) -> bool:
+    def pass_time(self, seconds: float) -> None:
+        """Let the trial go on for so long."""
+        self._cast.pass_time(seconds)
+
+    def wait(self, until: Callable[[], bool], within_s: float) -> bool:
+        """Let the trial go on until the condition holds; return whether it did in time."""
+        return self._cast.wait(until, within_s)
+
+    def replace(self, victim: Victim) -> None:
+        """Put a new process into the place of a worker that the fault has ended."""
         self.victims.add(victim.name)
-        killed = faults.kill_worker(self._log, victim)
-        self._takes_effect()
         if victim.role == "consumer" and self._cast.fan_out:
             # Nobody takes a subscriber's place: what it would have got is owed to it alone, and it is gone.
             self.left_out.add(victim.name)
-            return killed
+            return
         spec = self._cast.spec
         self._cast.start(victim.role, spec.producers if victim.role == "producer" else spec.consumers)
-        return killed
 
-    def _cut(self, who: str, victims: Sequence[Worker]) -> bool:
-        assert self._proxy is not None
-        with faults.cut(self._log, self._proxy, who, victims) as in_force:
-            self._takes_effect()
-            struck = in_force()
-            self._cast.pass_time(FAULT_S)
-        return struck
+    def let_work(self) -> None:
+        """Let the consumers that the lab holds acknowledge, and messages flow."""
+        self._release()
+        cast = self._cast
+        cast.burst(self._senders, BUSY, cast.size(SMALL_BYTES), GAP_S)
 
-    def _drop_reply(self, victim: Worker) -> bool:
-        proxy = self._proxy
-        assert proxy is not None
-        self._log.begin("drop-reply", victim.name)
-        if victim.role == "producer":
-            proxy.drop_reply()
-        else:
-            proxy.drop_delivery()
-        if self._fault.moment == "working":
-            # The reply is to what is asked for next: the acknowledgement, or the message after it.
-            self._release()
-            self._cast.burst(self._senders, BUSY, SMALL_BYTES, GAP_S)
-        dropped = self._cast.wait(lambda: proxy.dropped(0.0), WAIT_S)
-        self._takes_effect()
-        self._log.end("drop-reply", victim.name)
-        return dropped
-
-    def _fill_memory(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
-        """While the consumers stand still, as slow ones would, so that the messages stay in the broker.
-
-        It took effect where more was sent than there is room for, or where an alarm says that there is none.
-        """
-        cast, broker = self._cast, self._server.broker
-        assert broker is not None
+    @contextlib.contextmanager
+    def consumers_stand_still(self) -> Iterator[None]:
+        """Make the consumers stand still, as slow ones would."""
         with contextlib.ExitStack() as stopped:
-            for consumer in consumers:
+            for consumer in self._receivers:
                 stopped.enter_context(_standing_still(consumer))
-            with faults.full_memory(self._log, broker) as room_bytes:
-                self._takes_effect()
-                before = len(cast.began_ns)
-                if room_bytes is None:
-                    cast.burst(producers, FILL_BLOCKED, SMALL_BYTES)
-                    cast.pass_time(FAULT_S)
-                else:
-                    count = int(room_bytes * FILL_SHARE / FILL_BYTES / len(producers)) + 1
-                    cast.burst(producers, count, FILL_BYTES)
-                    cast.wait(lambda: cast.done(producers), FILL_WITHIN_S)
-                sent_bytes = (len(cast.began_ns) - before) * FILL_BYTES
-        # Until now it was us who kept the consumers from receiving anything.
+            yield
+        # Until now it was the lab that kept the consumers from receiving anything.
         self.flows_from_ns = now_ns()
-        return room_bytes is None or sent_bytes > room_bytes
+
+    def fill(self, room_bytes: int | None) -> int:
+        """Have the producers send more than fits into the room, or try where there is none."""
+        cast, size_bytes = self._cast, self._cast.size(FILL_BYTES)
+        before = len(cast.began_ns)
+        if room_bytes is None:
+            cast.burst(self._senders, FILL_BLOCKED, cast.size(SMALL_BYTES))
+            cast.pass_time(FAULT_S)
+        else:
+            count = int(room_bytes * FILL_SHARE / size_bytes / len(self._senders)) + 1
+            cast.burst(self._senders, count, size_bytes)
+            cast.wait(lambda: cast.done(self._senders), FILL_WITHIN_S)
+        return (len(cast.began_ns) - before) * size_bytes
 
     def _in_mid_message(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool | None:
         """None where the moment does not come. Of several consumers any may be the one who gets the large
@@ -300,10 +278,15 @@ class Strike:
         """Whether the large message has gone all the way, and so has not been caught."""
         return self._cast.idle(sender) and (self._at_rest or not self._cast.missing())
 
+    def _came_by(self, sender: Worker) -> bool:
+        self._cast.look()
+        self._cast.crew.listen(0.0)
+        return self._passed_by(sender)
+
     def _catch_on_the_line(self, sender: Worker) -> bool:
         cast, proxy = self._cast, self._proxy
         assert proxy is not None
-        size_bytes = min(LARGE_BYTES, cast.channel.guarantees.max_message_bytes or LARGE_BYTES)
+        size_bytes = cast.size(LARGE_BYTES)
         proxy.hold_after("down" if self._fault.target == "consumer" else "up", size_bytes // 2)
         cast.burst([sender], 1, size_bytes)
         cast.wait(lambda: proxy.held(0.0) or self._passed_by(sender), WAIT_S)
@@ -311,32 +294,31 @@ class Strike:
 
     def _catch_reading(self, sender: Worker, consumers: Sequence[Worker]) -> bool:
         """Stop whoever reads: the server of the backend, where it has one, or else one of the consumers."""
-        of_consumer = self._fault.target == "consumer" or not self._server.pids
-        readers = [w.pid for w in consumers] if of_consumer else list(self._server.pids)
+        of_consumer = self._fault.target == "consumer" or not self.server.pids
+        readers = [w.pid for w in consumers] if of_consumer else list(self.server.pids)
+        size_bytes = self._cast.size(LARGE_LOCAL_BYTES)
         before = {pid: trap.bytes_read(pid) for pid in readers}
-        self._cast.burst([sender], 1, LARGE_LOCAL_BYTES)
-        self._stopped_reader = trap.stop_while_reading(before, LARGE_LOCAL_BYTES, WAIT_S)
+        self._cast.burst([sender], 1, size_bytes)
+        self._stopped_reader = trap.stop_while_reading(
+            before, size_bytes, WAIT_S, until=lambda: self._came_by(sender)
+        )
         self._reading = next((w for w in consumers if w.pid == self._stopped_reader), None)
         return self._stopped_reader is not None
-
-    def _takes_effect(self) -> None:
-        self.struck_ns = self.flows_from_ns = now_ns()
-        self._let_go()
 
     def _let_go(self) -> None:
         """What was held in the middle of the message may go on; the victim of the fault cannot."""
         if self._stopped_reader is not None:
             stopped, self._stopped_reader = self._stopped_reader, None
-            victim_pauses = self._fault.action == "pause" and self._is_victim(stopped)
+            victim_pauses = self._fault.effect == "stops" and self._is_victim(stopped)
             if not victim_pauses:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(stopped, signal.SIGCONT)
-        elif self._proxy is not None and self._fault.moment == "mid-message" and self._fault.action != "cut":
+        elif self._proxy is not None and self._fault.moment == "mid-message" and self._fault.effect != "cuts":
             self._proxy.pass_all()
 
     def _is_victim(self, pid: int) -> bool:
         if self._fault.target == "broker":
-            return pid in self._server.pids
+            return pid in self.server.pids
         return self._fault.target == "consumer" and self._reading is not None and self._reading.pid == pid
 
 

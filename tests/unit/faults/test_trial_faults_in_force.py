@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ipclab.faults import inject as faults
-from ipclab.faults.inject import Server
+from ipclab.faults.actions import cut, kill, pause, terminate
 from ipclab.faults.proxy.handle import Proxy
+from ipclab.faults.server import Server
 from ipclab.history.log import FaultLog
 from ipclab.host import stillness
 from ipclab.trial.cast import Cast
@@ -50,7 +50,7 @@ def entries(tmp_path: Path) -> list[str]:
 
 
 def test_a_worker_is_killed_by_us_or_was_gone_already(worker: Worker, log: FaultLog) -> None:
-    assert faults.kill_worker(log, worker)
+    assert kill.kill_worker(log, worker)
     assert stillness.gone(worker.pid)
 
 
@@ -58,11 +58,26 @@ def test_a_worker_that_something_else_had_ended_was_not_killed(worker: Worker, l
     os.kill(worker.pid, signal.SIGTERM)
     worker.process.join()
 
-    assert not faults.kill_worker(log, worker)
+    assert not kill.kill_worker(log, worker)
+
+
+def test_a_worker_that_is_told_to_end_closes_and_ends(worker: Worker, log: FaultLog, tmp_path: Path) -> None:
+    assert terminate.ask_to_end(log, worker)
+    assert worker.child.wait_for_end(WITHIN_S)
+
+    assert entries(tmp_path) == ["info"]
+    worker.child.hear()
+    assert worker.child.fault == "SystemExit: 143"
+
+
+def test_a_worker_that_was_gone_could_not_be_told_to_end(worker: Worker, log: FaultLog) -> None:
+    worker.child.kill()
+
+    assert not terminate.ask_to_end(log, worker)
 
 
 def test_a_paused_worker_is_stopped_until_it_is_let_go(worker: Worker, log: FaultLog, tmp_path: Path) -> None:
-    with faults.paused_worker(log, worker) as in_force:
+    with pause.paused_worker(log, worker) as in_force:
         assert in_force()
         assert stillness.stopped(worker.pid)
 
@@ -74,7 +89,7 @@ def test_a_pause_that_somebody_ended_is_not_in_force(
     worker: Worker, log: FaultLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stillness.all_stopped, "__defaults__", (0.1,))
-    with faults.paused_worker(log, worker) as in_force:
+    with pause.paused_worker(log, worker) as in_force:
         os.kill(worker.pid, signal.SIGCONT)
         assert not in_force()
 
@@ -83,7 +98,7 @@ def test_a_pause_that_somebody_ended_is_not_in_force(
 def test_whatever_is_raised_meanwhile_it_goes_on(
     raised: type[BaseException], worker: Worker, log: FaultLog, tmp_path: Path
 ) -> None:
-    with pytest.raises(raised), faults.paused_worker(log, worker):
+    with pytest.raises(raised), pause.paused_worker(log, worker):
         raise raised
 
     assert not stillness.stopped(worker.pid)
@@ -94,11 +109,11 @@ def test_a_server_of_the_backend_s_own_is_frozen_and_ends(
     worker: Worker, log: FaultLog, tmp_path: Path
 ) -> None:
     server = Server(None, [worker.pid])
-    with faults.paused_server(log, server) as in_force:
+    with pause.paused_server(log, server) as in_force:
         assert in_force()
     assert not stillness.stopped(worker.pid)
 
-    with faults.killed_server(log, server) as in_force:
+    with kill.killed_server(log, server) as in_force:
         assert in_force()
 
     # It does not come again, so that its end has no end.
@@ -111,12 +126,12 @@ def test_a_server_that_outlives_its_kill_has_not_ended(
     monkeypatch.setattr(stillness.all_gone, "__defaults__", (0.1,))
     monkeypatch.setattr(Server, "kill", lambda _self: None)
 
-    with faults.killed_server(log, Server(None, [worker.pid])) as in_force:
+    with kill.killed_server(log, Server(None, [worker.pid])) as in_force:
         assert not in_force()
 
 
 def test_a_line_is_cut_only_where_there_is_one(worker: Worker, log: FaultLog, proxy: Proxy) -> None:
-    with faults.cut(log, proxy, worker.name, [worker]) as in_force:
+    with cut.swallowed(log, proxy, worker.name, [worker]) as in_force:
         assert not in_force()
 
 
@@ -126,6 +141,6 @@ def test_who_is_connected_through_the_proxy_is_cut_off(
     client = connect(proxy)
 
     assert client
-    assert faults._is_connected(os.getpid(), proxy.port)
-    assert not faults._is_connected(os.getpid(), proxy.port + 1)
-    assert not faults._is_connected(worker.pid, proxy.port)
+    assert cut.is_connected(os.getpid(), proxy.port)
+    assert not cut.is_connected(os.getpid(), proxy.port + 1)
+    assert not cut.is_connected(worker.pid, proxy.port)

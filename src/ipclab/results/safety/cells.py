@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from ipclab.backends.registry import Variant
-from ipclab.faults.spec import Action, Moment, Target
+from ipclab.faults.spec import Moment, Target
 from ipclab.results.rows.classes import Declared, GuaranteeClass, guarantee_class
 from ipclab.results.safety.sightings import Sighting, ends, overtaken, refusal, sightings
 from ipclab.results.stats import median
@@ -79,7 +79,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     backend: str
     settings: dict[str, str]
     guarantee_class: str
-    action: Action | None = None
+    action: str | None = None
     target: Target | None = None
     moment: Moment | None = None
     scenario: str = ""

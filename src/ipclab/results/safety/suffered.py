@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from ipclab.faults.spec import MOMENTS, Action, Moment, Target
+from ipclab.faults.spec import MOMENTS, Effect, Moment, Target
 from ipclab.results import units
 from ipclab.results.safety.cells import CellVerdict, again_s, label, verdict, worst
 from ipclab.results.safety.sightings import Kind, Sighting, refusal, sightings
@@ -34,13 +34,19 @@ class Suffered:
     row: str
     spec: TrialSpec
     declared: Mapping[str, str | int | bool | list[str] | None]
-    action: Action
+    action: str
     target: Target
     asked: frozenset[Moment]
     trials: tuple[TrialRecord, ...]
     refused: tuple[str, ...]
     pieces: tuple[Piece, ...]
     verdict: CellVerdict
+
+    @property
+    def effect(self) -> Effect:
+        """What the fault does to its target in general."""
+        assert self.spec.fault is not None
+        return self.spec.fault.effect
 
     @property
     def again_s(self) -> float | None:

@@ -21,8 +21,8 @@ from ipclab.backends.registry import channel_class
 from ipclab.brokers import kinds
 from ipclab.brokers.settings import applied
 from ipclab.errors import IpclabError
-from ipclab.faults.inject import Server, cause
 from ipclab.faults.proxy.handle import Proxy, url_through
+from ipclab.faults.server import Server
 from ipclab.faults.spec import FaultSpec
 from ipclab.history.log import FaultLog
 from ipclab.trial import judge
@@ -77,7 +77,7 @@ def _site(stage: Stage) -> Site:
 
 
 def _refusal(stage: Stage, fault: FaultSpec) -> str:
-    harmed = (fault.target == "broker" and fault.action != "cut") or stage.spec.broker_settings
+    harmed = (fault.target == "broker" and fault.fault.harms_broker) or stage.spec.broker_settings
     if harmed and stage.broker is not None and not stage.broker.ours:
         return (
             f"{stage.broker.kind} at {stage.broker.masked_url} was not started by the lab, so it is neither "
@@ -94,7 +94,7 @@ def _refusal(stage: Stage, fault: FaultSpec) -> str:
 
 
 def _needs_proxy(stage: Stage, fault: FaultSpec) -> bool:
-    on_the_line = fault.action in ("cut", "drop-reply") or fault.moment == "mid-message"
+    on_the_line = fault.fault.on_the_line or fault.moment == "mid-message"
     return stage.broker is not None and on_the_line
 
 
@@ -141,7 +141,7 @@ class _Scene:
         early = 1 if waits_longest and not cast.fan_out else self._spec.consumers
         consumers = [self._start("consumer", i) for i in range(early)]
         self._see_connected([*producers, *consumers])
-        cast.burst(producers, WARM_UP, SMALL_BYTES)
+        cast.burst(producers, WARM_UP, cast.size(SMALL_BYTES))
         if not cast.outlast(lambda: cast.done(producers) and not cast.missing(), WAIT_S):
             if not cast.receipts():
                 raise IpclabError(f"not even the warm-up arrived: {self._complaints()}")
@@ -158,7 +158,7 @@ class _Scene:
         consumers += late
         self._see_idle_at_rest(consumers)
         # One that is ended in good order writes down what it has gathered.
-        if self._fault.target == "broker" and self._fault.action == "kill":
+        if self._fault.ends_broker and self._fault.fault.abrupt:
             cast.pass_time(max(0.0, self._settled_at_s - time.monotonic()))
         self._strike.at_its_moment(producers, consumers)
         self._finish()
@@ -172,7 +172,7 @@ class _Scene:
         if self._proxy is None:
             return None
         by_broker = self._fault.target == "broker" and (
-            self._fault.action == "cut" or (role == "producer" and index == 0)
+            self._fault.fault.on_the_line or (role == "producer" and index == 0)
         )
         if not by_broker and (self._fault.target != role or index):
             return None
@@ -204,7 +204,7 @@ class _Scene:
         cast.outlast(lambda: cast.done(producers), patience_s)
         stuck = [w for w in producers if not cast.idle(w)]
         going = [w for w in producers if cast.idle(w) and not w.gone]
-        cast.burst(going, AFTER, SMALL_BYTES, GAP_S)
+        cast.burst(going, AFTER, cast.size(SMALL_BYTES), GAP_S)
         cast.outlast(lambda: cast.done(going), patience_s)
         stuck += [w for w in going if not cast.idle(w)]
         stuck += cast.dismiss([w for w in going if cast.idle(w)], patience_s)
@@ -225,11 +225,13 @@ class _Scene:
 
     def _cause(self) -> LossCause | None:
         # Without a fault nobody died, and only those lose anything that do not keep up.
-        return cause(self._fault, self._guarantees) if self._strike.struck_ns else "overload"
+        if not self._strike.struck_ns:
+            return "overload"
+        return self._fault.fault.excuses(self._fault.target, self._guarantees)
 
     def _at_most(self) -> int | None:
         """What the victim can have held, where it is a consumer."""
-        loses = self._fault.target == "consumer" and self._fault.action != "pause"
+        loses = self._fault.target == "consumer" and self._fault.effect != "stops"
         return self._channel.most_in_flight if loses else None
 
     def _judge(self) -> Safety:

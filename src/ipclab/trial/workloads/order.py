@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from ipclab.backends.registry import channel_class
 from ipclab.errors import IpclabError
-from ipclab.faults.inject import Server
+from ipclab.faults.server import Server
 from ipclab.trial import judge
 from ipclab.trial.cast import Cast, set_up, tear_down
 from ipclab.trial.primitive import primitive
@@ -54,7 +54,7 @@ def play(stage: Stage) -> Played:
         if spec.scenario == "forced":
             _take_turns(cast, producers)
         else:
-            cast.burst(producers, STRESSED, SMALL_BYTES)
+            cast.burst(producers, STRESSED, cast.size(SMALL_BYTES))
             cast.outlast(lambda: cast.done(producers), WAIT_S)
         stuck = [w for w in producers if not cast.idle(w)]
         stuck += cast.dismiss([w for w in producers if cast.idle(w)], spec.grace_s)
@@ -69,9 +69,9 @@ def play(stage: Stage) -> Played:
 
 def _take_turns(cast: Cast, producers: list[Worker]) -> None:
     """Each turn is over before the next one begins, so that a message can only be overtaken in its own."""
-    large_bytes = min(LARGE_BYTES, cast.channel.guarantees.max_message_bytes or LARGE_BYTES)
+    large_bytes, small_bytes = cast.size(LARGE_BYTES), cast.size(SMALL_BYTES)
     for _ in range(TURNS):
-        for producer, size_bytes in zip(producers, (large_bytes, SMALL_BYTES), strict=False):
+        for producer, size_bytes in zip(producers, (large_bytes, small_bytes), strict=False):
             cast.burst([producer], 1, size_bytes)
             cast.outlast(lambda: cast.done(producers), WAIT_S)
         cast.outlast(lambda: not cast.missing(), WAIT_S)
