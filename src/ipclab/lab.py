@@ -86,7 +86,10 @@ def run(
     began = _now()
     clock_test = clock.self_test(start_method)
     wanted = sorted({kind for spec in plan.trials if (kind := broker_of(spec))})
-    with brokers.acquire(wanted, provider=provider, install=install, on_event=observer.note) as fleet:
+    struck = {kind for spec in plan.trials if (kind := broker_of(spec)) and _is_hard_on_its_broker(spec)}
+    with brokers.acquire(
+        wanted, provider=provider, install=install, on_event=observer.note, exclusive=struck
+    ) as fleet:
         asked = {backend_class(face, v).broker for v in request.backends for face in faces(v)}
         for kind, reason in fleet.missing.items():
             if kind in asked or provider is not None:
@@ -172,6 +175,18 @@ class _Run:
         )
         self._stored.save(self._result)
         self._observer.note(reason)
+
+
+def _is_hard_on_its_broker(spec: TrialSpec) -> bool:
+    """Return whether this trial breaks its broker, or sets it otherwise, for all who use it."""
+    if spec.workload == "client":
+        from ipclab.trial.client import SCENARIOS
+
+        return spec.scenario in SCENARIOS and SCENARIOS[spec.scenario].needs == "pause"
+    on_broker = spec.fault is not None and (
+        spec.fault.target == "broker" or spec.fault.action == "fill-memory"
+    )
+    return on_broker or bool(spec.broker_settings)
 
 
 def _unavailable(plan: Plan, fleet: Fleet) -> list[Unavailable]:

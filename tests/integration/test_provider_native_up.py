@@ -75,3 +75,35 @@ def test_down_tells_of_the_servers_of_a_killed_run_that_it_ends(own_state: Path)
     assert ended.kind == "redis"
     assert "left behind by the run with pid" in ended.where
     assert list(own_state.iterdir()) == []
+
+
+def test_a_run_that_breaks_its_server_takes_none_that_another_run_uses(own_state: Path) -> None:
+    require_server("redis")
+    lasting = up(["redis"], provider="native", install=False).brokers["redis"]
+    try:
+        with acquire(["redis"], provider="native", install=False) as using:
+            assert using.brokers["redis"].url == lasting.url
+            with acquire(["redis"], provider="native", install=False, exclusive=["redis"]) as breaking:
+                assert breaking.brokers["redis"].url != lasting.url
+                assert "another run uses it" in breaking.passed_over["redis"]
+    finally:
+        down()
+    assert list(own_state.iterdir()) == []
+
+
+def test_a_server_that_a_run_breaks_is_passed_over_by_others_and_kept_by_up(own_state: Path) -> None:
+    require_server("redis")
+    lasting = up(["redis"], provider="native", install=False).brokers["redis"]
+    try:
+        with acquire(["redis"], provider="native", install=False, exclusive=["redis"]) as breaking:
+            broker = breaking.brokers["redis"]
+            assert broker.url == lasting.url
+            with acquire(["redis"], provider="native", install=False) as other:
+                assert other.brokers["redis"].url != lasting.url
+            broker.kill()
+            up(["memcached"], provider="native", install=False)
+            broker.restart()
+            assert answers(broker)
+    finally:
+        down()
+    assert list(own_state.iterdir()) == []

@@ -60,6 +60,11 @@ class Broker(abc.ABC):
         self.started_at_s = started_at_s
 
     @property
+    def lease_name(self) -> str:
+        """The name under which runs take a lease on this server (see ``leases``)."""
+        return f"{self.provider}-{self.kind}"
+
+    @property
     def masked_url(self) -> str:
         """``url`` with its password, if it has one, replaced by ``***``."""
         return mask(self.url)

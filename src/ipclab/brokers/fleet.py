@@ -9,7 +9,7 @@ the reason.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +18,7 @@ from ipclab.backends.base import BrokerKind
 from ipclab.brokers import compose, engine, keeper, kinds, native, processes, settings, state, url
 from ipclab.brokers import install as packages
 from ipclab.brokers.base import Broker, ProviderName
+from ipclab.brokers.leases import Lease
 from ipclab.errors import BrokerUnavailableError
 from ipclab.host.interruptions import ending_blocked
 
@@ -50,6 +51,7 @@ class Fleet:
         """What ``up`` has added to a compose project that stays; it is not in a record."""
         self._folders: list[Path] = []
         """The records of what was started for this fleet."""
+        self._leases: list[Lease] = []
         self._keeper: processes.ProcessId | None = None
         self._pid = os.getpid()
 
@@ -79,6 +81,8 @@ class Fleet:
                 for folder in reversed(self._folders)
                 if not state.end_folder(folder, within_s=within_s)
             ]
+            while self._leases:
+                self._leases.pop().release()
             if self._keeper is not None and not self._folders:
                 processes.end([self._keeper])
                 self._keeper = None
@@ -99,9 +103,12 @@ def acquire(
     provider: Provider = None,
     install: bool | None = None,
     on_event: OnEvent = _silent,
+    exclusive: Collection[BrokerKind] = (),
 ) -> Fleet:
     """Find or start these brokers for a run, and end with ``Fleet.close()`` what was started for it.
 
+    Those in ``exclusive`` are for this run alone: it will break them, or set them otherwise. A server of
+    ``up`` that other runs use is then passed over, and other runs pass it over until the fleet is closed.
     ``provider`` forces one, for all or by kind. ``install``: whether Debian's packages may be installed
     (None: if root). ``on_event`` is told in a line what happens, since it can take a minute.
 
@@ -111,7 +118,7 @@ def acquire(
     fleet = Fleet()
     try:
         state.sweep()
-        _Search(fleet, provider, install, on_event, lasting=False).gather(names)
+        _Search(fleet, provider, install, on_event, lasting=False, exclusive=exclusive).gather(names)
     except BaseException:
         fleet.close(within_s=HURRIED_S)
         raise
@@ -130,12 +137,8 @@ def up(
     try:
         state.sweep()
         for folder, record in state.records():
-            if (
-                isinstance(record, state.NativeRecord)
-                and record.owner is None
-                and not state.is_running(record)
-            ):
-                state.end(folder, record)
+            if isinstance(record, state.NativeRecord) and record.owner is None:
+                _replace_if_ended(folder, record)
         _Search(fleet, provider, install, on_event, lasting=True).gather(names or kinds.usable())
     except BaseException:
         fleet.close(within_s=HURRIED_S)
@@ -146,17 +149,40 @@ def up(
     return fleet
 
 
+def _replace_if_ended(folder: Path, record: state.NativeRecord) -> None:
+    """End what is left of a lasting server that has ended, unless a run has ended it to start it again."""
+    if not state.is_running(record) and (lease := Lease.take(folder.name, exclusive=True)) is not None:
+        state.end(folder, record)
+        lease.release()
+
+
+def _other_settings(broker: Broker) -> str:
+    try:
+        changed = settings.changed(broker)
+    except BrokerUnavailableError as error:
+        return str(error)
+    return f"another run has set {changed}; 'ipclab down' ends it" if changed else ""
+
+
 class _Search:
     """Goes through the providers in their order, for all brokers that are still wanted at once."""
 
     def __init__(
-        self, fleet: Fleet, provider: Provider, may_install: bool | None, on_event: OnEvent, *, lasting: bool
+        self,
+        fleet: Fleet,
+        provider: Provider,
+        may_install: bool | None,
+        on_event: OnEvent,
+        *,
+        lasting: bool,
+        exclusive: Collection[BrokerKind] = (),
     ) -> None:
         self._fleet = fleet
         self._provider = provider
         self._may_install = may_install
         self._on_event = on_event
         self._lasting = lasting
+        self._exclusive = exclusive
         self._reasons: dict[BrokerKind, list[str]] = {}
 
     def gather(self, names: Sequence[BrokerKind]) -> None:
@@ -207,16 +233,32 @@ class _Search:
             self._on_event(f"using {kinds.get(kind).title} {broker.version} at {broker.masked_url}")
 
     def _as_started(self, found: Mapping[BrokerKind, Broker]) -> dict[BrokerKind, Broker]:
-        """Those that nobody has set otherwise: a run that was killed in such a trial, or is in one just now,
-        would have its settings measured. For ``up``, which measures nothing, they are all there."""
-        kept = dict(found)
+        """Return those that this run may use, and that nobody has set otherwise.
+
+        A run that was killed in such a trial would have its settings measured. For ``up``, which measures
+        nothing, they are all there.
+        """
+        if self._lasting:
+            return dict(found)
+        kept = {}
         for kind, broker in found.items():
-            if not self._lasting and (changed := settings.changed(broker)):
-                del kept[kind]
-                reason = f"another run has set {changed}; 'ipclab down' ends it"
+            if reason := self._lease(kind, broker) or _other_settings(broker):
                 self._reasons[kind].append(f"{broker.provider}: {reason}")
                 self._on_event(f"not using {kinds.get(kind).title} at {broker.masked_url}: {reason}")
+            else:
+                kept[kind] = broker
         return kept
+
+    def _lease(self, kind: BrokerKind, broker: Broker) -> str:
+        """Take a lease on a server of ``up``, and return why it cannot be had; empty where it is."""
+        with ending_blocked():
+            lease = Lease.take(broker.lease_name, exclusive=kind in self._exclusive)
+            if lease is not None:
+                self._fleet._leases.append(lease)
+                return ""
+        if kind in self._exclusive:
+            return "another run uses it, which this one would harm"
+        return "another run breaks it, or sets it otherwise, just now"
 
     def _fail(self, provider: ProviderName, failed: Mapping[BrokerKind, str]) -> None:
         """Keep the reasons and go on, unless this provider was asked for by name."""

@@ -44,6 +44,10 @@ class NativeBroker(Broker):
         self._folder = folder
         self._record = record
 
+    @property
+    def lease_name(self) -> str:
+        return self._folder.name
+
     def usage(self) -> Usage | None:
         return processes.usage(self._record.processes[-1:])
 
