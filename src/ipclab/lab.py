@@ -19,7 +19,7 @@ import msgspec
 from ipclab import brokers, environment
 from ipclab.backends.base import BrokerKind
 from ipclab.backends.registry import backend_class
-from ipclab.brokers import Broker, Fleet, ProviderName, kinds
+from ipclab.brokers import Broker, Fleet, ProviderName, kinds, marks
 from ipclab.errors import BrokerUnavailableError
 from ipclab.experiment import Experiment, Plan, Request, faces
 from ipclab.host import clock, folders
@@ -107,6 +107,9 @@ def run(
             unavailable=_unavailable(plan, fleet),
             trials=[],
         )
+        for broker in fleet.brokers.values():
+            for removed in marks.sweep(broker.kind, broker.url) if broker.outlives_run else ():
+                observer.note(str(removed))
         return _Run(fleet, store, observer, result).carry_out(plan)
 
 
@@ -117,6 +120,11 @@ class _Run:
         self._observer = observer
         self._result = result
         self._id = f"{secrets.token_hex(4)}-{os.getpid()}"
+        self._marks = {
+            kind: marks.Marks(broker, f"ipclab:{self._id}", result.began_utc)
+            for kind, broker in fleet.brokers.items()
+            if broker.outlives_run
+        }
         self._lost: dict[BrokerKind, str] = {}
         self._trials: list[TrialRecord] = []
         self._ended = result.began_utc
@@ -129,8 +137,10 @@ class _Run:
             self._play(trials)
         except BaseException:
             with ending_blocked():
+                self._clean()
                 self._stored.save(self._so_far())
             raise
+        self._clean()
         self._result = msgspec.structs.replace(self._so_far(), complete=not self._lost, ended_utc=_now())
         self._stored.finish(self._result, render.markdown(table(self._result)))
         return Outcome(self._result, self._stored.folder, self._lost)
@@ -145,15 +155,26 @@ class _Run:
             self._observer.starting(number + 1, len(trials), spec, left_s)
             left_s -= _estimate_s(spec)
             broker = self._fleet.brokers[kind] if kind else None
+            mark = self._marks.get(kind) if kind else None
+            if mark is not None:
+                mark.begin(number)
             record = run_trial(
                 spec,
                 namespace=f"ipclab:{self._id}:{number}",
                 broker=broker,
                 history=self._stored.history(number) if workloads.of(spec).keeps_history else None,
             )
+            if mark is not None and record.outcome == "finished":
+                mark.cleaned(number)
             self._keep(record)
             if broker is not None and record.outcome != "finished" and not broker.alive():
                 self._lose(broker, record, trials[number + 1 :])
+
+    def _clean(self) -> None:
+        """Remove what unfinished trials have left on servers that outlive the run, or say what stays."""
+        for kind, mark in self._marks.items():
+            if mark.left and (problem := mark.clean(self._fleet.brokers[kind].url)):
+                self._observer.note(problem)
 
     def _keep(self, record: TrialRecord) -> None:
         self._ended = _now()

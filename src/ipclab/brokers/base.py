@@ -60,6 +60,11 @@ class Broker(abc.ABC):
         self.started_at_s = started_at_s
 
     @property
+    def outlives_run(self) -> bool:
+        """Whether the server goes on after the run, with all that is left on it."""
+        return True
+
+    @property
     def lease_name(self) -> str:
         """The name under which runs take a lease on this server (see ``leases``)."""
         return f"{self.provider}-{self.kind}"

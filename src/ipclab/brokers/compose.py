@@ -54,6 +54,10 @@ class ComposeBroker(Broker):
         self._id: str = str(container.id)
         self._process = _process_here(container)
 
+    @property
+    def outlives_run(self) -> bool:
+        return self.project == PROJECT
+
     @contextlib.contextmanager
     def _container(self) -> Iterator[Container]:
         with engine.client(self._host) as client:

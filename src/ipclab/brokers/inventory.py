@@ -7,7 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import compose, engine, kinds, native, state, url
+from ipclab.brokers import compose, engine, kinds, marks, native, state, url
 from ipclab.brokers.base import Broker, ProviderName, mask
 from ipclab.errors import BrokerUnavailableError, IpclabError
 
@@ -50,6 +50,7 @@ def down() -> list[Status]:
                 left.append(
                     f"{record.kind} in {folder} (of another PID namespace or machine, or it does not end)"
                 )
+    marks.forget("native")
     _take_down_lasting_project(any(found.provider == "compose" for found in lasting))
     if left:
         raise IpclabError(f"not ended: {', '.join(left)}")
@@ -70,6 +71,7 @@ def _take_down_lasting_project(runs: bool) -> None:
         return
     if not engine.take_down(compose.PROJECT):
         raise IpclabError(f"docker compose could not take down the project {compose.PROJECT}")
+    marks.forget("compose")
 
 
 def _swept(record: state.Record) -> list[Status]:

@@ -45,6 +45,10 @@ class NativeBroker(Broker):
         self._record = record
 
     @property
+    def outlives_run(self) -> bool:
+        return self._record.owner is None
+
+    @property
     def lease_name(self) -> str:
         return self._folder.name
 

@@ -42,15 +42,40 @@ def up(kinds: tuple[Any, ...], provider: Any, install: bool | None) -> int:
 
 
 @click.command()
-def down() -> None:
+@click.option(
+    "--url",
+    "at_urls",
+    is_flag=True,
+    help="Instead, remove what runs that are gone left on the servers that REDIS_URL and its like name.",
+)
+def down(at_urls: bool) -> None:
     """End the brokers that 'ipclab up' started, and the compose project, with their data."""
     from ipclab import brokers
 
+    if at_urls:
+        _remove_names()
+        return
     ended = brokers.down()
     for found in ended:
         say(f"ended {found.kind} ({found.provider}, {found.where})")
     if not ended:
         say("nothing of ipclab's was running")
+
+
+def _remove_names() -> None:
+    from ipclab.brokers import kinds, marks, url
+    from ipclab.errors import BrokerUnavailableError, UsageError
+
+    found = [broker for kind in kinds.names() if (broker := url.connect(kind)) is not None]
+    if not found:
+        raise UsageError("no variable names a server: set REDIS_URL, RABBITMQ_URL or MEMCACHED_URL")
+    done = [removed for broker in found for removed in marks.sweep(broker.kind, broker.url)]
+    for removed in done:
+        say(str(removed))
+    if not done:
+        say(f"no run that is gone left anything on {', '.join(broker.masked_url for broker in found)}")
+    if problems := [removed.problem for removed in done if removed.problem]:
+        raise BrokerUnavailableError("; ".join(problems))
 
 
 @click.command()

@@ -11,7 +11,7 @@ written; every other member has a default that is true of a plain TCP server.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,6 +219,15 @@ class ServerKind(abc.ABC):
     def under(self, guarantees: Guarantees, settings: Mapping[str, str]) -> Guarantees:
         """Return what a backend declares on a server with these settings. Pure."""
         return guarantees
+
+    def remove(self, url: str, namespaces: Sequence[str]) -> int:
+        """Delete from the server at ``url`` all that the lab made under these namespaces, and return how many
+        names that were. Nothing there is fine, and no other name is touched.
+
+        Raises BrokerUnavailableError where the server does not answer, or where the kind has no way to do it.
+        """
+        begin = ", ".join(namespaces)
+        raise self.unavailable(url, f"is of a kind whose names the lab cannot remove: delete {begin}")
 
     def unavailable(self, url: str, what: str) -> BrokerUnavailableError:
         """Return the error in one line: ``Redis at redis://… does not answer: …``."""

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +27,10 @@ from ipclab.brokers.kinds.base import (
 from ipclab.errors import BrokerUnavailableError
 from ipclab.host import ports
 from ipclab.host.interruptions import ending_blocked
+
+_KEYS = ("head", "tail", "counter", "register", "value", "lock", "lock:fence", "lock:guarded")
+"""What the lab calls its keys within a namespace, besides the numbered slots of a channel."""
+_DELETED_AT_ONCE = 1000
 
 
 class Memcached(ServerKind):
@@ -53,6 +57,10 @@ class Memcached(ServerKind):
         found = stats(url, timeout_s)
         # memcached counts the bytes of its items, and does not tell what the process holds.
         return Usage(float(found[b"rusage_user"]) + float(found[b"rusage_system"]), None)
+
+    def remove(self, url: str, namespaces: Sequence[str]) -> int:
+        with _client(url, PROBE_TIMEOUT_S) as client:
+            return sum(_remove(client, namespace) for namespace in namespaces)
 
     def plan(self, program: str, folder: Path) -> Plan:
         port = ports.free_port()
@@ -101,6 +109,19 @@ def stats(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> dict[bytes, Any]:
     with _client(url, timeout_s) as client:
         found: dict[bytes, Any] = client.stats()
         return found
+
+
+def _remove(client: Any, namespace: str) -> int:
+    """Delete what the lab makes under a namespace: memcached cannot be asked which keys there are."""
+    removed = 0
+    for prefix in (namespace, f"{namespace}:there", f"{namespace}:back"):
+        last = int(client.get(f"{prefix}:tail", b"0"))
+        for first in range(1, last + 1, _DELETED_AT_ONCE):
+            slots = range(first, min(first + _DELETED_AT_ONCE, last + 1))
+            # Not counted: most have been received, and an answer for each would take long.
+            client.delete_many([f"{prefix}:{slot}" for slot in slots], noreply=True)
+        removed += sum(client.delete(f"{prefix}:{name}", noreply=False) for name in _KEYS)
+    return removed
 
 
 @contextlib.contextmanager

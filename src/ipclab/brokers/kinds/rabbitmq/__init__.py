@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 from ipclab.backends.rabbitmq import url as urls
 from ipclab.brokers.base import Broker
 from ipclab.brokers.kinds.base import ComposeService, Plan, ServerKind, Squeeze
-from ipclab.brokers.kinds.rabbitmq import pressure, private, probe
+from ipclab.brokers.kinds.rabbitmq import leftovers, pressure, private, probe
 
 
 class RabbitMQ(ServerKind):
@@ -47,6 +48,9 @@ class RabbitMQ(ServerKind):
 
     def accepts_proxy(self, url: str) -> bool:
         return super().accepts_proxy(url) and "ssl_options" not in urlsplit(url).query
+
+    def remove(self, url: str, namespaces: Sequence[str]) -> int:
+        return leftovers.remove(url, namespaces)
 
     def find_program(self) -> str | None:
         return private.find_script() or super().find_program()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from ipclab.backends.redis import url as urls
 from ipclab.brokers import programs
 from ipclab.brokers.base import Broker, Usage
 from ipclab.brokers.kinds.base import ComposeService, Launch, Plan, ServerKind, SettingsCase, Squeeze
-from ipclab.brokers.kinds.redis import pressure, probe, trial_settings
+from ipclab.brokers.kinds.redis import leftovers, pressure, probe, trial_settings
 from ipclab.host import ports
 
 
@@ -42,6 +42,9 @@ class Redis(ServerKind):
 
     def usage(self, url: str, timeout_s: float) -> Usage | None:
         return probe.usage(url, timeout_s)
+
+    def remove(self, url: str, namespaces: Sequence[str]) -> int:
+        return leftovers.remove(url, namespaces)
 
     def plan(self, program: str, folder: Path) -> Plan:
         port, password = ports.free_port(), secrets.token_hex(16)
