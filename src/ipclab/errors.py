@@ -12,6 +12,8 @@ exits with ``exit_code``; nothing else in the package decides an exit code for a
     ├── BrokerUnavailableError   4   a broker cannot be found, started or reached
     ├── ClockError               3   the clocks of two processes do not agree
     └── ChannelError             1   a backend failed while it was used
+        ├── CannotHoldError      1   a client cannot be stopped at the moment at which others can come between
+        ├── ContractError        1   a backend answered or declared something that the contract does not allow
         └── MessageTooLargeError 2   a message above the backend's largest
 """
 
@@ -65,6 +67,10 @@ class ChannelError(IpclabError):
 
 class CannotHoldError(ChannelError):
     """A client of shared state cannot be stopped at the moment at which others can come between."""
+
+
+class ContractError(ChannelError):
+    """A backend answered or declared something that ``ipclab.backends.base`` does not allow."""
 
 
 class MessageTooLargeError(ChannelError):

@@ -17,7 +17,15 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from ipclab.backends.base import Channel, Face, SharedState
-from ipclab.backends.registry import Variant, backend_class, backend_names, is_own, shared_class
+from ipclab.backends.registry import (
+    Variant,
+    backend_class,
+    backend_names,
+    broken_plugins,
+    is_own,
+    refuse_broken,
+    shared_class,
+)
 from ipclab.errors import MessageTooLargeError, UnknownNameError, UsageError
 from ipclab.faults.spec import Target
 from ipclab.host import start_methods as startmethod
@@ -140,6 +148,7 @@ class Request:
         known = {name for face in _FACES for name in backend_names(face)}
         for variant in self.backends:
             if variant.name not in known:
+                refuse_broken(variant.name)
                 raise UnknownNameError("backend", variant.name, known)
         return self.backends
 
@@ -240,6 +249,8 @@ class Experiment:
             raise UsageError(f"the experiment {self.name} has nothing to do with these options")
         self._check_uses(request, trials, refused)
         left_out = dict.fromkeys((str(spec.backend), str(refusal)) for spec, refusal in refused)
+        if not request.backends:
+            left_out |= {(plugin.name, plugin.sentence): None for plugin in broken_plugins()}
         return Plan(trials, list(left_out))
 
     def _check_uses(self, request: Request, trials: list[TrialSpec], refused: list[_Refused]) -> None:

@@ -118,7 +118,15 @@ class _AcknowledgingConsumer(_TroubledConsumer):
 def troubled(trouble: str = "", **more: Any) -> TroubledChannel:
     """One that is set up."""
     channel = TroubledChannel(
-        Site(namespace="ipclab:unit", producers=4, consumers=4, start_method="fork"), trouble, **more
+        Site(
+            namespace="ipclab:unit",
+            producers=4,
+            consumers=4,
+            window=10 if trouble == "batches" else 1,
+            start_method="fork",
+        ),
+        trouble,
+        **more,
     )
     channel.setup()
     return channel

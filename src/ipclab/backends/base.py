@@ -23,7 +23,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from ipclab.host.start_methods import Context, StartMethod, context
 
@@ -57,7 +57,7 @@ class Guarantees:
     ``reach``       who can take part: one ``process tree``, one ``host``, or the ``network``.
     ``max_message_bytes``  the largest body that is carried, None for no limit below memory.
     ``fan_out``     every consumer gets every message (a queue hands each message to one consumer).
-    ``polling``     a waiting consumer polls with a back-off, which its latency and CPU show.
+    ``polling``     a waiting consumer polls, which its latency and CPU show.
     """
 
     delivery: Literal["at-most-once", "at-least-once"]
@@ -71,20 +71,68 @@ class Guarantees:
     polling: bool = False
     may_corrupt: frozenset[LossCause] = frozenset()
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that is not among those listed above."""
+        for field, allowed in _DECLARATIONS.items():
+            _one_of(field, getattr(self, field), allowed)
+        for field in ("may_lose", "may_corrupt"):
+            causes = getattr(self, field)
+            if not isinstance(causes, frozenset | set):
+                raise ValueError(f"{field} is a frozenset of causes, not {causes!r}")
+            for cause in causes:
+                _one_of(field, cause, get_args(LossCause))
+            object.__setattr__(self, field, frozenset(causes))
+        largest = self.max_message_bytes
+        if largest is not None and (type(largest) is not int or largest < 1):
+            raise ValueError(f"max_message_bytes is None or a whole number above 0, not {largest!r}")
+
     def described(self) -> dict[str, str | int | bool | list[str] | None]:
         """All of it in values that can be stored."""
         sets = {"may_lose": sorted(self.may_lose), "may_corrupt": sorted(self.may_corrupt)}
         return {**asdict(self), **sets}
 
 
+_DECLARATIONS: Mapping[str, tuple[object, ...]] = {
+    "delivery": ("at-most-once", "at-least-once"),
+    "order": ("per-producer", "none"),
+    "durability": ("none", "disk", "quorum"),
+    "confirm": ("buffered", "written", "broker"),
+    "reach": get_args(Reach),
+    "fan_out": (False, True),
+    "polling": (False, True),
+}
+"""The fields of ``Guarantees`` that take one of a few values."""
+
+
+def _one_of(field: str, value: object, allowed: tuple[object, ...]) -> None:
+    """Raise ValueError for a value that is none of these, or equal to one of them and of another type."""
+    if not any(type(value) is type(one) and value == one for one in allowed):
+        raise ValueError(f"{field} is one of {', '.join(map(str, allowed))}, not {value!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One parameter of a backend: a choice from ``choices``, or a positive integer where there are none."""
+    """One parameter of a backend: a choice from ``choices``, or a positive integer where there are none.
+
+    Raises ValueError for a name that ``--backend`` cannot take, and for a default that is not allowed.
+    """
 
     name: str
     default: OptionValue
     help: str
     choices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and self.name.isidentifier()):
+            raise ValueError(f"the name of an option is an identifier, not {self.name!r}")
+        if not (isinstance(self.choices, tuple) and all(type(choice) is str for choice in self.choices)):
+            raise ValueError(f"choices of the option {self.name} is a tuple of strings, not {self.choices!r}")
+        if self.choices:
+            _one_of(f"default of the option {self.name}", self.default, self.choices)
+        elif type(self.default) is not int or self.default < 1:
+            raise ValueError(
+                f"default of the option {self.name} is a whole number above 0, not {self.default!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,23 +1,22 @@
 """Which backends there are: the lab's own, and those of installed packages.
 
 A package adds a backend with one entry point in the group ``ipclab.backends`` that names a subclass of
-``Channel``, ``Counter``, ``Register`` or ``Mutex``. Modules are imported when a backend is asked for: naming
-one costs nothing.
+``Channel``, ``Counter``, ``Register`` or ``Mutex`` (``plugins.py`` loads those). The lab's own modules are
+imported when a backend is asked for: naming one costs nothing.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.metadata
+import importlib
 from collections.abc import Mapping
 
 import msgspec
 
 from ipclab.backends.base import Channel, Counter, Face, Option, OptionValue, SharedState
+from ipclab.backends.plugins import Broken, Plugins, load
 from ipclab.backends.shared import Mutex, Register
 from ipclab.errors import UnknownNameError, UsageError
-
-ENTRY_POINT_GROUP = "ipclab.backends"
 
 _CHANNELS = {
     "manager-dict": "ipclab.backends.manager.channels:ManagerDictChannel",
@@ -164,9 +163,17 @@ def backend_names(face: Face) -> list[str]:
     return names[face]()
 
 
+def refuse_broken(name: str) -> None:
+    """Raise UsageError, with the reason, where a backend of this name is broken."""
+    for plugin in broken_plugins():
+        if name in (plugin.name, plugin.declared):
+            raise UsageError(plugin.sentence)
+
+
 def _load(known: Mapping[str, str | type], what: str, variant: Variant) -> type:
     target = known.get(variant.name)
     if target is None:
+        refuse_broken(variant.name)
         raise UnknownNameError(what, variant.name, known)
     if isinstance(target, str):
         target = _import(target)
@@ -215,29 +222,15 @@ def _mutexes() -> dict[str, str | type]:
     return {**_MUTEXES, **_third_party(Mutex)}
 
 
-def _third_party(base: type) -> dict[str, str | type]:
-    found: dict[str, str | type] = {}
-    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        try:
-            loaded = point.load()
-        except Exception as error:
-            cause = " ".join(str(error).split()) or type(error).__name__
-            raise UsageError(
-                f"the backend {point.name} ({point.value}) cannot be imported: {cause}; "
-                f"repair or uninstall its package"
-            ) from error
-        if not (isinstance(loaded, type) and issubclass(loaded, Channel | Counter | Register | Mutex)):
-            raise UsageError(
-                f"the backend {point.name} ({point.value}) is no Channel, Counter, Register or Mutex class"
-            )
-        if issubclass(loaded, base):
-            if is_own(loaded.name):
-                raise UsageError(
-                    f"the backend {point.value} takes the name {loaded.name}, which is ipclab's own"
-                )
-            if found.setdefault(loaded.name, loaded) is not loaded:
-                raise UsageError(
-                    f"two packages have a backend called {loaded.name}, {point.value} and another; "
-                    f"uninstall one"
-                )
-    return found
+def broken_plugins() -> tuple[Broken, ...]:
+    """The backends of other packages that cannot be used, each with the reason; they are in no other list."""
+    return _plugins().broken
+
+
+def _third_party(base: type) -> dict[str, type]:
+    # ``declared`` has seen to it that each has a name.
+    return {found.name: found for found in _plugins().found if issubclass(found, base)}  # type: ignore[attr-defined]
+
+
+def _plugins() -> Plugins:
+    return load(is_own)

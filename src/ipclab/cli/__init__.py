@@ -18,7 +18,7 @@ import click
 
 from ipclab import __version__
 from ipclab.cli.endings import Endings, end_what_is_left
-from ipclab.cli.streams import prepare, say, tell
+from ipclab.cli.streams import data_apart, prepare, say, tell
 from ipclab.host.interruptions import EndedBySignal
 
 COMMANDS = {
@@ -118,7 +118,7 @@ def _run(arguments: list[str], debug: bool) -> int:
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
     except SystemExit as stop:
-        code = int(stop.code or 0)
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         # Click ends with 1 when nobody reads its help, which is no error. Commands return their code.
         return 0 if code == 1 else code
     except (Exception, KeyboardInterrupt, EndedBySignal) as error:  # noqa: BLE001 - told in one line, whatever it is
@@ -184,11 +184,19 @@ def _unseen_by_click(callback: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(callback)
     def call(*args: Any, **settings: Any) -> Any:
         try:
-            return callback(*args, **settings)
+            with data_apart():
+                return callback(*args, **settings)
         except BrokenPipeError as error:
             raise OSError(str(error)) from error
         except KeyboardInterrupt as error:
             tell("\n")
             raise click.Abort from error
+        except SystemExit as stop:
+            from ipclab.errors import ChannelError
+
+            raise ChannelError(
+                f"code of a backend or a library called sys.exit({stop.code!r}), which ended the command; "
+                f"'ipclab --debug …' shows where"
+            ) from stop
 
     return call

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ipclab.cli.options import provider_options, write
-from ipclab.cli.streams import put, say, tell
+from ipclab.cli.streams import out, put, say, tell
 from ipclab.errors import ResultsError
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ def _rendered(run: Run, format_: str, language: Language, *, to_file: bool) -> s
         return msgspec.json.format(msgspec.json.encode(run)).decode()
     if format_ == "md":
         return markdown(run, language)
-    on_terminal = not to_file and sys.stdout.isatty()
+    on_terminal = not to_file and out().isatty()
     width = max(shutil.get_terminal_size().columns, 80) if on_terminal else PLAIN_WIDTH
-    return table(run, language, width=width, colour=on_terminal and wants_colour(sys.stdout))
+    return table(run, language, width=width, colour=on_terminal and wants_colour(out()))
 
 
 def _only(run: Run, names: Collection[str]) -> Run:

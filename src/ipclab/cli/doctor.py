@@ -15,6 +15,7 @@ def doctor() -> int:
     Exit code 3 where the clocks of two processes do not agree.
     """
     from ipclab import environment
+    from ipclab.backends.registry import broken_plugins
     from ipclab.brokers import kind_names
     from ipclab.brokers.outlook import outlook
     from ipclab.host import clock
@@ -35,6 +36,7 @@ def doctor() -> int:
         *[[f"library {name}", version] for name, version in found.libraries.items()],
         *[[kind, outlook(kind)] for kind in kind_names()],
     ]
+    rows += [[f"backend {b.name}", f"broken: {b.target} {b.reason}"] for b in broken_plugins()]
     put(table(["", "here"], rows))
     return 0
 

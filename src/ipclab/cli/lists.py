@@ -86,6 +86,9 @@ def backends() -> None:
     put(table(["option of", "name", "values", "default", "meaning"], rows))
     put()
     put(table(["broker", "here"], [[kind, outlook(kind)] for kind in kind_names()]))
+    if broken := registry.broken_plugins():
+        put()
+        put(table(["broken", "entry point", "why"], [[b.name, b.target, b.reason] for b in broken]))
 
 
 def _shared(face: Face, name: str) -> list[str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ipclab.cli.streams import put
+from ipclab.cli.streams import out, put
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant
@@ -106,9 +105,9 @@ def emit(result: Result, format_: Format, output: Path | None) -> None:
     from ipclab.report.formats import formatted
     from ipclab.report.render import WIDTH, wants_colour
 
-    on_terminal = output is None and sys.stdout.isatty()
+    on_terminal = output is None and out().isatty()
     width = shutil.get_terminal_size().columns if on_terminal else WIDTH
-    text = formatted(result, format_, width=width, colour=on_terminal and wants_colour(sys.stdout))
+    text = formatted(result, format_, width=width, colour=on_terminal and wants_colour(out()))
     if output is not None:
         write(output, text)
     else:

@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import IO, Any, TextIO, cast
 
 import click
@@ -32,19 +33,64 @@ def prepare() -> None:
             stream.reconfigure(errors="replace")
 
 
+_apart: TextIO | None = None
+"""Where data goes while code of others may write to stdout; see ``data_apart``."""
+
+
+def out() -> TextIO:
+    """Return the stream that ``put`` writes to, for the questions whether it is a terminal and how wide."""
+    return _apart or sys.stdout
+
+
+@contextlib.contextmanager
+def data_apart() -> Iterator[None]:
+    """Keep stdout for ``put`` alone: what a backend, its threads and its processes print goes to stderr.
+
+    File descriptor 1 leads to stderr meanwhile, so that this holds for programs and for libraries in C too,
+    and for every worker, however it is started. Not to be nested, and for the main thread only.
+    """
+    global _apart
+    stdout = sys.stdout
+    try:
+        number = stdout.fileno()
+        stdout.flush()
+        kept = os.dup(number)
+    except (OSError, ValueError):
+        # Something stands in its place that is no file: only what Python prints can be led away.
+        _apart, sys.stdout = stdout, sys.stderr
+        try:
+            yield
+        finally:
+            _apart, sys.stdout = None, stdout
+        return
+    os.dup2(sys.stderr.fileno(), number)
+    _apart = open(kept, "w", encoding=stdout.encoding, errors=stdout.errors)  # noqa: SIM115 - closed below
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        # Closing hands over what is left in a buffer, which fails where the reader has gone.
+        with contextlib.suppress(OSError):
+            _apart.flush()
+        os.dup2(kept, number)
+        with contextlib.suppress(OSError):
+            _apart.close()
+        _apart, sys.stdout = None, stdout
+
+
 def put(data: str | bytes = "", *, nl: bool = True) -> None:
     """Write data to stdout, bytes as they are. Where its reader has gone, it and all that follows is dropped.
 
     Raises ResultsError where it cannot be written for another reason.
     """
     try:
-        click.echo(data, nl=nl)
+        click.echo(data, file=out(), nl=nl)
     except BrokenPipeError:
-        _drop(sys.stdout)
+        _drop(out())
     except OSError as error:
         from ipclab.errors import ResultsError
 
-        _drop(sys.stdout)
+        _drop(out())
         raise ResultsError(f"cannot write to stdout: {error.strerror}") from error
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
-import sys
 from collections.abc import Sequence
+
+from ipclab.cli.streams import out
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -15,7 +16,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     from rich.table import Table
     from rich.text import Text
 
-    on_terminal = sys.stdout.isatty()
+    on_terminal = out().isatty()
     width = max(shutil.get_terminal_size().columns, 80) if on_terminal else 120
     console = Console(file=io.StringIO(), width=width, force_terminal=on_terminal, highlight=False)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)

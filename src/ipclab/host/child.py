@@ -31,6 +31,7 @@ import msgspec
 from ipclab.host.interruptions import ENDING, die_with_parent
 from ipclab.host.link import Link
 from ipclab.host.start_methods import StartMethod
+from ipclab.host.text import line_of
 
 END_SIGNAL = signal.SIGUSR1
 """Makes a child write the stacks of its threads into its ``stack_path`` and end."""
@@ -106,17 +107,11 @@ def run(link: Link, manner: Manner, function: Callable[..., Any], args: tuple[An
         link.send(Returned(function(link, *args)))
     except BaseException as error:  # noqa: BLE001 - whatever ends the function is its outcome
         with contextlib.suppress(OSError):
-            link.send(Failed(one_line(error), traceback.format_exc()))
+            link.send(Failed(line_of(error), traceback.format_exc()))
         # A feeder thread or a client that is stuck must not keep a child that has given up.
         _leave(1)
     if manner.leaves_at_once:
         _leave(0)
-
-
-def one_line(error: BaseException) -> str:
-    """Return ``Type: message`` on one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def reset_signals() -> None:

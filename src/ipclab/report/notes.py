@@ -188,9 +188,7 @@ def _columns(rows: Sequence[Row], cells: set[str]) -> Iterator[str]:
             "socket, or that the broker answered; a weaker one is a lighter task"
         )
     if polling := sorted({row.name for row in rows if row.polling}):
-        yield (
-            f"a waiting consumer of {', '.join(polling)} polls with a back-off: its latency and CPU show it"
-        )
+        yield (f"a waiting consumer of {', '.join(polling)} polls: its latency and CPU show it")
     if len({row.window for row in rows if row.window}) > 1:
         yield "window  messages sent before they are confirmed together; a larger one is a lighter task"
     if any(row.worker_cpu_us_per_message for row in rows):

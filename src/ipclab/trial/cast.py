@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import signal
 import time
@@ -19,6 +18,7 @@ from ipclab.history.format import Line
 from ipclab.host import stillness
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.stillness import Look
+from ipclab.host.told import reraise_own_end
 from ipclab.trial.assignment import Assignment, history_path
 from ipclab.trial.logged import ROLES
 from ipclab.trial.orders import Burst, Quit, Stop
@@ -326,5 +326,8 @@ def set_up(channel: Channel) -> None:
 
 def tear_down(channel: Channel) -> None:
     """Delete what the channel has made; an error is of no interest, as its server may be gone for good."""
-    with ending_blocked(), contextlib.suppress(Exception):
-        channel.teardown()
+    with ending_blocked():
+        try:
+            channel.teardown()
+        except BaseException as error:  # noqa: BLE001 - a backend may raise anything, SystemExit too
+            reraise_own_end(error)

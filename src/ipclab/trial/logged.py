@@ -21,7 +21,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
 from typing import Any, Generic, TypeVar
 
+from ipclab.backends import checked
 from ipclab.backends.base import Consumer, Producer
+from ipclab.errors import ContractError
 from ipclab.history.log import ProcessLog
 from ipclab.host.link import Link
 from ipclab.trial.assignment import Assignment, history_path
@@ -55,7 +57,8 @@ class _Line(Generic[_End]):
     def again(self, error: Exception) -> None:
         """Connect again after ``error``. Raises it, or that of the last attempt, where it is in vain."""
         self._errors += 1
-        if self._errors >= MOST_ERRORS:
+        # To connect again mends no backend that breaks the contract.
+        if self._errors >= MOST_ERRORS or isinstance(error, ContractError):
             raise error
         # Dropped, not closed: to close might flush, and so repeat, what is left in its buffers.
         del self.end
@@ -96,7 +99,7 @@ def _produce(mine: Assignment, parent: Link) -> None:
     channel = mine.channel
     assert channel is not None
     place = mine.index if mine.place is None else mine.place
-    line = _Line[Producer](lambda: channel.producer(place), mine.patience_s)
+    line = _Line[Producer](lambda: checked.producer(channel, place), mine.patience_s)
     send, flush = line.end.sender(), line.end.flush
     sequences = count()
     with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log, _ends_in_order(line):
@@ -129,7 +132,7 @@ def _consume(mine: Assignment, parent: Link) -> None:
     channel = mine.channel
     assert channel is not None
     place = mine.index if mine.place is None else mine.place
-    line = _Line[Consumer](lambda: channel.consumer(place), mine.patience_s)
+    line = _Line[Consumer](lambda: checked.consumer(channel, place), mine.patience_s)
     owes = channel.guarantees.delivery == "at-least-once"
     gate = Gate(parent)
     receive = _receive_any(line.end)
@@ -230,7 +233,7 @@ def _send_stops(mine: Assignment, parent: Link) -> None:
     parent.send(Ready())
     order = parent.recv()
     assert isinstance(order, Stop)
-    producer = channel.producer(place)
+    producer = checked.producer(channel, place)
     for _ in range(order.count):
         producer.send(STOP)
     producer.flush()

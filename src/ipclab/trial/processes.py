@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from ipclab.backends import checked
 from ipclab.host import supervisor
 from ipclab.host.child import Manner
 from ipclab.host.link import Link
@@ -100,13 +101,14 @@ class Crew:
     def start(self, assignment: Assignment) -> Worker:
         """Start the worker for this assignment. Raises ChannelError where it cannot be started."""
         manner = Manner(name=assignment.name, folder=assignment.logs, start_method=self._start_method)
-        supervisor.start(
-            self._start_method,
-            manner,
-            worker.main,
-            (assignment,),
-            entered=lambda child: self.workers.append(Worker(assignment, child)),
-        )
+        with checked.sending(assignment.channel or assignment.counter, self._start_method):
+            supervisor.start(
+                self._start_method,
+                manner,
+                worker.main,
+                (assignment,),
+                entered=lambda child: self.workers.append(Worker(assignment, child)),
+            )
         return self.workers[-1]
 
     def listen(self, timeout_s: float, among: Sequence[Worker] | None = None) -> None:

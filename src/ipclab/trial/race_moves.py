@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ipclab.backends import checked
 from ipclab.backends.base import Counter, Pause, SharedState
 from ipclab.backends.shared import Mutex, Register
 from ipclab.checks.fifo import CORRUPTED
@@ -79,7 +80,7 @@ class CounterMoves(Moves):
 
     def __init__(self, counter: Counter, index: int, log: ProcessLog, pause: Pause | None) -> None:
         held = self._hold(counter.held_client, index, pause)
-        self._client = held or counter.client(index)
+        self._client = checked.counter_client(counter, held or counter.client(index))
         self._log = log
 
     def do(self, f: str, value: Any = None) -> Any:
@@ -103,7 +104,7 @@ class RegisterMoves(LoadedMoves):
 
     def __init__(self, register: Register, index: int, log: ProcessLog, pause: Pause | None) -> None:
         held = self._hold(register.held_client, index, pause)
-        self._client = held or register.client(index)
+        self._client = checked.register_client(register, held or register.client(index))
         self._compares = register.compares
         self._log = log
         self._index, self._step = index, register.site.producers
@@ -166,7 +167,7 @@ class MutexMoves(LoadedMoves):
 
     def __init__(self, mutex: Mutex, index: int, log: ProcessLog, pause: Pause | None) -> None:
         held = self._hold(mutex.held_client, index, pause)
-        self._client = held or mutex.client(index)
+        self._client = checked.mutex_client(mutex, held or mutex.client(index))
         self._fenced = mutex.fenced
         self._log = log
         self._token: int | None = None

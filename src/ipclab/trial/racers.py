@@ -10,6 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
+from ipclab.backends import checked
 from ipclab.backends.base import Counter, SharedState
 from ipclab.errors import ChannelError
 from ipclab.history.log import FaultLog
@@ -186,7 +187,8 @@ class Racers:
     def _start(self, name: str, role: Callable[..., None], what: object) -> Racer:
         method = self._shared.site.start_method
         manner = Manner(name=name.replace(" ", "-"), folder=self._folder, start_method=method)
-        supervisor.start(
-            method, manner, role, (what,), entered=lambda child: self._all.append(Racer(name, child))
-        )
+        with checked.sending(self._shared, method):
+            supervisor.start(
+                method, manner, role, (what,), entered=lambda child: self._all.append(Racer(name, child))
+            )
         return self._all[-1]

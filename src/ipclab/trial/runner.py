@@ -18,10 +18,13 @@ import msgspec
 from ipclab.backends.base import Site
 from ipclab.brokers.base import Broker
 from ipclab.checks.delivery import Ledger
+from ipclab.errors import ChannelError
 from ipclab.host.clock import now_ns
 from ipclab.host.folders import trial_folder
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.resources import cores, descendants
+from ipclab.host.text import line_of
+from ipclab.host.told import reraise_own_end
 from ipclab.trial import safety, workloads
 from ipclab.trial.analysis import Window
 from ipclab.trial.check import check
@@ -66,7 +69,10 @@ def run_trial(
         measurement = workload.measure(spec, site, folder)
         with _set_up(trial, measurement), Crew(spec.start_method) as crew:
             if not trial.failed:
-                trial.play(measurement, crew)
+                try:
+                    trial.play(measurement, crew)
+                except ChannelError as error:
+                    trial.failed = str(error)
             crew.end()
             record = trial.record(measurement, crew)
     if trial.failed and record.outcome == "finished":
@@ -79,17 +85,17 @@ def _set_up(trial: _Trial, measurement: Measurement) -> Iterator[None]:
     try:
         try:
             measurement.setup()
-        except Exception as error:  # noqa: BLE001 - whatever a client library raises is a result
-            trial.failed = f"setting up {trial.spec.backend}: {type(error).__name__}: {error}"
+        except BaseException as error:  # noqa: BLE001 - whatever a backend raises is a result, SystemExit too
+            reraise_own_end(error)
+            trial.failed = f"setting up {trial.spec.backend}: {line_of(error)}"
         yield
     finally:
         with ending_blocked():
             try:
                 measurement.teardown()
-            except Exception as error:  # noqa: BLE001 - the broker may be gone; the record says so already
-                trial.failed = (
-                    trial.failed or f"tearing down {trial.spec.backend}: {type(error).__name__}: {error}"
-                )
+            except BaseException as error:  # noqa: BLE001 - the broker may be gone; the record says so
+                reraise_own_end(error)
+                trial.failed = trial.failed or f"tearing down {trial.spec.backend}: {line_of(error)}"
 
 
 class _Trial:

@@ -15,6 +15,8 @@ from ipclab.backends.base import Face, OptionValue, Site
 from ipclab.brokers.base import Broker
 from ipclab.errors import UsageError
 from ipclab.host.folders import trial_folder
+from ipclab.host.text import line_of
+from ipclab.host.told import reraise_own_end
 from ipclab.trial.record import BrokerFacts, Safety, TrialRecord
 from ipclab.trial.spec import TrialSpec
 
@@ -69,8 +71,9 @@ def run(
             played = scene(stage)
         except UsageError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a client library raises is a result
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        except BaseException as error:  # noqa: BLE001 - whatever a backend raises is a result, SystemExit too
+            reraise_own_end(error)
+            reason = line_of(error)
             return TrialRecord(spec=spec, began_utc=began_utc, outcome="failed", reason=reason, broker=facts)
     return TrialRecord(
         spec=spec,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 
+from ipclab.backends import checked
 from ipclab.backends.base import Producer
 from ipclab.errors import ChannelError
 from ipclab.host.clock import now_ns
@@ -85,7 +86,7 @@ def stop_on_demand(producer: Producer, parent: Link) -> None:
 def send_stops(mine: Assignment, parent: Link) -> None:
     """Play the role of a producer that sends stop messages only."""
     assert mine.channel is not None
-    producer = mine.channel.producer(mine.index)
+    producer = checked.producer(mine.channel, mine.index)
     parent.send(Ready())
     stop_on_demand(producer, parent)
 
@@ -95,7 +96,7 @@ def consume(mine: Assignment, parent: Link) -> None:
     spec, channel = mine.spec, mine.channel
     assert channel is not None
     receipts = RawLog(receipts_path(mine.logs, mine.name))
-    consumer = channel.consumer(mine.index)
+    consumer = checked.consumer(channel, mine.index)
     own_tails = tails(spec, mine.content)
     await_go(parent)
     roles.consume(consumer, own_tails, receipts)

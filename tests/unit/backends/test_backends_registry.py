@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ipclab.backends import registry
 from ipclab.backends.base import Channel, Counter
+from ipclab.backends.declared import check_class
 from ipclab.backends.registry import Variant, channel_class, channel_names, counter_class, counter_names
 from ipclab.errors import UnknownNameError, UsageError
 
@@ -127,6 +128,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     """Puts a package with one entry point where Python finds it, until the end of the test."""
 
     def forget() -> None:
+        registry.load.cache_clear()
         registry._channels.cache_clear()
         registry._counters.cache_clear()
         importlib.invalidate_caches()
@@ -164,33 +166,39 @@ def test_a_backend_of_another_package_is_listed_last_and_can_be_used(install: In
         ("ipclab_other_backend:VALUE", "is no Channel, Counter, Register or Mutex class"),
     ],
 )
-def test_a_package_whose_entry_point_is_no_backend_is_named(install: Install, target: str, line: str) -> None:
+def test_a_package_whose_entry_point_is_no_backend_is_listed_as_broken_and_nothing_else_is_harmed(
+    install: Install, target: str, line: str
+) -> None:
     install(target)
-    with pytest.raises(UsageError, match=line) as caught:
-        channel_names()
-    assert target in str(caught.value)
-    assert "\n" not in str(caught.value)
+    (broken,) = registry.broken_plugins()
+    assert line in broken.sentence
+    assert target in broken.sentence
+    assert "\n" not in broken.sentence
+    assert channel_class(Variant("pipe")).name == "pipe"
 
 
 @pytest.mark.parametrize(
-    "module", ["raise RuntimeError('two\\nlines')", "def broken(:", "import no_such_thing"]
+    "module",
+    ["raise RuntimeError('two\\nlines')", "def broken(:", "import no_such_thing", "raise SystemExit(0)"],
 )
 def test_a_package_that_breaks_on_import_is_named_in_one_line(install: Install, module: str) -> None:
     install("ipclab_other_backend:Other", module=module)
+    assert "other" not in channel_names()
     with pytest.raises(
         UsageError, match=r"the backend other .* cannot be imported: .*repair or uninstall"
     ) as caught:
-        counter_names()
+        channel_class(Variant("other"))
     assert "\n" not in str(caught.value)
 
 
 def test_a_backend_that_takes_a_name_of_the_labs_own_is_refused(install: Install) -> None:
     install("ipclab_other_backend:Other", name="pipe")
-    with pytest.raises(UsageError, match="takes the name pipe, which is ipclab's own"):
-        channel_names()
+    (broken,) = registry.broken_plugins()
+    assert "takes the name pipe, which is ipclab's own" in broken.reason
+    assert channel_class(Variant("pipe")).__module__.startswith("ipclab.")
 
 
-def test_two_packages_with_one_name_are_refused(install: Install, tmp_path: Path) -> None:
+def test_of_two_packages_with_one_name_the_second_is_refused(install: Install, tmp_path: Path) -> None:
     second = tmp_path / "ipclab_second-1.0.dist-info"
     second.mkdir()
     (second / "METADATA").write_text("Metadata-Version: 2.1\nName: ipclab-second\nVersion: 1.0\n")
@@ -199,5 +207,78 @@ def test_two_packages_with_one_name_are_refused(install: Install, tmp_path: Path
         "ipclab_other_backend:Other",
         module=MODULE + "\n\nclass Second(SimpleQueueChannel):\n    name = 'other'\n",
     )
-    with pytest.raises(UsageError, match=r"two packages .* other"):
-        channel_names()
+    (broken,) = registry.broken_plugins()
+    assert "takes the name other, as another package does" in broken.reason
+    assert channel_names().count("other") == 1
+
+
+DECLARING = """
+from dataclasses import replace
+
+from ipclab.backends.base import Guarantees, Option
+from ipclab.backends.local.queue import SimpleQueueChannel
+
+
+class Other(SimpleQueueChannel):
+    name = "other"
+    {line}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("guarantees = replace(GOOD, order='total')", "order is one of per-producer, none, not 'total'"),
+        ("guarantees = replace(GOOD, delivery='exactly-once')", "delivery is one of"),
+        ("guarantees = replace(GOOD, may_lose={'overlaod'})", "may_lose is one of"),
+        ("guarantees = replace(GOOD, may_lose='overload')", "may_lose is a frozenset"),
+        ("guarantees = replace(GOOD, max_message_bytes=0)", "max_message_bytes is None or"),
+        ("guarantees = replace(GOOD, max_message_bytes=1e6)", "max_message_bytes is None or"),
+        ("guarantees = replace(GOOD, polling=1)", "polling is one of False, True"),
+        ("guarantees = {'delivery': 'at-most-once'}", "guarantees is a Guarantees object"),
+        ("guarantees = property(lambda self: 1 / 0)", "its declaration raises ZeroDivisionError"),
+        ("name = 'a:b'", "its name is letters"),
+        ("name = 5", "its name is letters"),
+        ("name = 'a\\x1b[31mb'", "its name is letters"),
+        ("broker = 5", "broker is None or the name of a kind"),
+        ("max_producers = 0", "max_producers is None or"),
+        ("max_consumers = True", "max_consumers is None or"),
+        ("windowed = 'yes'", "windowed is True or False"),
+        ("summary = None", "summary is one line"),
+        ("options = [Option('a', 1, 'x')]", "options is a tuple of Option"),
+        ("options = (Option('a', 1, 'x'), Option('a', 2, 'x'))", "two options are called a"),
+        ("options = (Option('a,b', 1, 'x'),)", "the name of an option"),
+        ("options = (Option('a', 'no', 'x', ('yes',)),)", "default of the option a is one of yes"),
+        ("options = (Option('a', True, 'x'),)", "default of the option a is a whole number"),
+        ("most_in_flight = 0", "most_in_flight is None or"),
+        ("redelivers_after_s = float('nan')", "redelivers_after_s is a number of seconds"),
+        ("def __init__(self, site, **options): raise SystemExit(3)", "it called sys.exit(3)"),
+    ],
+)
+def test_a_wrong_declaration_is_told_and_the_backend_is_left_out(
+    install: Install, line: str, said: str
+) -> None:
+    good = (
+        "GOOD = Guarantees(delivery='at-most-once', may_lose=frozenset(), order='none', durability='none', "
+        "confirm='written', reach='host')"
+    )
+    install("ipclab_other_backend:Other", module=DECLARING.replace("{line}", f"{good}\n    {line}"))
+    (broken,) = registry.broken_plugins()
+    assert said in broken.sentence
+    assert "\n" not in broken.sentence
+    assert "other" not in channel_names()
+
+
+FACES = [
+    *((registry.channel_class, name) for name in channel_names()),
+    *((registry.counter_class, name) for name in counter_names()),
+    *((registry.register_class, name) for name in registry.register_names()),
+    *((registry.mutex_class, name) for name in registry.mutex_names()),
+]
+
+
+@pytest.mark.parametrize(("find", "name"), FACES)
+def test_the_labs_own_backends_declare_only_what_the_contract_allows(
+    find: Callable[[Variant], type], name: str
+) -> None:
+    check_class(find(Variant(name)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 
-from ipclab.backends.registry import ENTRY_POINT_GROUP
+from ipclab.backends.plugins import ENTRY_POINT_GROUP
 from ipclab.brokers.kinds.registry import ENTRY_POINT_GROUP as KINDS_GROUP
 from tests.support.documents import CHECKOUT, blocks
 

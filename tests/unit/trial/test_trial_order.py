@@ -63,15 +63,18 @@ class _Late(Consumer):
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
         self._held: list[bytes] = []
+        self._next: list[bytes] = []
 
     def receive(self) -> Sequence[bytes]:
-        while True:
-            for body in self._consumer.receive():
-                if body == STOP:
-                    return [*self._held, STOP]
-                if self._held:
-                    return [body, self._held.pop()]
+        while not self._next:
+            (body,) = self._consumer.receive()
+            if body == STOP:
+                self._next = [*self._held, STOP]
+            elif self._held:
+                self._next = [body, self._held.pop()]
+            else:
                 self._held.append(body)
+        return [self._next.pop(0)]
 
 
 class FillingAndSwappingChannel(FillingChannel):

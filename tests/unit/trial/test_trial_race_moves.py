@@ -46,7 +46,9 @@ def log(tmp_path: Path) -> Any:
 
 
 def register(clock: Clock, log: ProcessLog, *, compares: bool) -> RegisterMoves:
-    about = SimpleNamespace(client=clock.client, compares=compares, site=SimpleNamespace(producers=1))
+    about = SimpleNamespace(
+        name="value", client=clock.client, compares=compares, site=SimpleNamespace(producers=1)
+    )
     return RegisterMoves(about, 0, log, None)  # type: ignore[arg-type]
 
 
@@ -83,5 +85,5 @@ def test_holds_of_a_lock_count_where_they_ended_within_the_window(
 ) -> None:
     # With a token, half of a hold is the write that it guards.
     clock.step_ns = 10 if fenced else 20
-    mutex = SimpleNamespace(client=clock.client, fenced=fenced)
+    mutex = SimpleNamespace(name="value", client=clock.client, held_client=None, fenced=fenced)
     assert MutexMoves(mutex, 0, log, None).measure(end_ns) == ended  # type: ignore[arg-type]

@@ -116,7 +116,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``worker_peak_rss_bytes``  the largest worker's; ``broker_rss_bytes`` the broker's largest.
     ``helpers``   the most helper processes of a trial that the backend does not name; what they use counts
                   as the broker's.
-    ``polling``   a waiting consumer polls with a back-off, as the backend declares.
+    ``polling``   a waiting consumer polls, as the backend declares.
     ``limit``     the most common among ``limits``, the counts of what limited the closed-loop trials.
     ``beyond_backlog``  the most messages more than the bound on the backlog that may have been under way.
     ``over_cores``  the trials wanted more cores than there are, so their processes took turns.

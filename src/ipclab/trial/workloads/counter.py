@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from ipclab.backends import checked
 from ipclab.backends.base import Counter, Site
+from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import counter_class
 from ipclab.checks.counter import settle
 from ipclab.host.link import Link
@@ -26,7 +28,7 @@ def add(mine: Assignment, parent: Link) -> None:
     """Play the role of one that increments the counter; the first of them reads the final value."""
     assert mine.counter is not None
     sends = RawLog(sends_path(mine.logs, mine.name))
-    client = mine.counter.client(mine.index)
+    client = checked.counter_client(mine.counter, mine.counter.client(mine.index))
     go = await_go(parent)
     count = roles.add(client, sends, end_ns=go.end_ns)
     require_log_capacity(sends, go)
@@ -64,7 +66,7 @@ class Increments(Measurement):
         self.counter.teardown()
 
     def server_pids(self) -> tuple[int, ...]:
-        return self.counter.server_pids()
+        return server_pids(self.counter)
 
     def declared(self) -> dict[str, str | int | bool | list[str] | None]:
         return {"discipline": self.counter.discipline, "safe": self.counter.safe, "reach": self.counter.reach}

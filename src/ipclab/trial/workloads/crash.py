@@ -17,6 +17,7 @@ from collections.abc import Iterator, Set
 from dataclasses import replace
 
 from ipclab.backends.base import Channel, Guarantees, LossCause, Site
+from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import channel_class
 from ipclab.brokers import kinds
 from ipclab.brokers.settings import applied
@@ -61,7 +62,7 @@ def play(stage: Stage) -> Played:
         set_up(channel)
         settled_at_s = time.monotonic() + channel.settles_after_s
         proxy = stack.enter_context(_proxy(stage)) if _needs_proxy(stage, fault) else None
-        server = Server(stage.broker, channel.server_pids())
+        server = Server(stage.broker, server_pids(channel))
         cast = stack.enter_context(Cast(stage.spec, channel, stage.folder, server.processes))
         log = stack.enter_context(contextlib.closing(FaultLog(stage.folder / "faults.history")))
         strike = Strike(fault, cast, server, proxy, log)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ipclab.backends.base import Channel, Site
+from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import channel_class
 from ipclab.host.link import Link
 from ipclab.trial import analysis
@@ -61,7 +62,7 @@ class Messages(Measurement):
         self.channel.teardown()
 
     def server_pids(self) -> tuple[int, ...]:
-        return self.channel.server_pids()
+        return server_pids(self.channel)
 
     def declared(self) -> dict[str, str | int | bool | list[str] | None]:
         return self.guarantees.described()

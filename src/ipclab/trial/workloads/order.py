@@ -15,6 +15,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import channel_class
 from ipclab.errors import IpclabError
 from ipclab.faults.server import Server
@@ -44,7 +45,7 @@ def play(stage: Stage) -> Played:
     with contextlib.ExitStack() as stack:
         stack.callback(tear_down, channel)
         set_up(channel)
-        server = Server(stage.broker, channel.server_pids())
+        server = Server(stage.broker, server_pids(channel))
         cast = stack.enter_context(Cast(spec, channel, stage.folder, server.processes))
         producers = [cast.start("producer", i) for i in range(spec.producers)]
         consumers = [cast.start("consumer", i) for i in range(spec.consumers)]

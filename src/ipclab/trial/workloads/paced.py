@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipclab.backends import checked
 from ipclab.errors import UsageError
 from ipclab.host.link import Link
 from ipclab.host.resources import own_peak_rss_bytes
@@ -22,7 +23,7 @@ def pace(mine: Assignment, parent: Link) -> None:
     assert channel is not None
     body_tail = tail(mine.content, mine.index, spec.size_bytes)
     sends = RawLog(sends_path(mine.logs, mine.name))
-    producer = channel.producer(mine.index)
+    producer = checked.producer(channel, mine.index)
     returns = RawLog(returns_path(mine.logs, mine.name))
     go = await_go(parent)
     count = roles.pace(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from ipclab.backends import checked
 from ipclab.backends.base import Channel, Site
+from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import channel_class
 from ipclab.errors import UsageError
 from ipclab.host.link import Link
@@ -29,8 +31,8 @@ def ping(mine: Assignment, parent: Link) -> None:
     assert mine.back is not None
     sends = RawLog(sends_path(mine.logs, mine.name))
     returns = RawLog(returns_path(mine.logs, mine.name))
-    producer = mine.channel.producer(0)
-    consumer = mine.back.consumer(0)
+    producer = checked.producer(mine.channel, 0)
+    consumer = checked.consumer(mine.back, 0)
     go = await_go(parent)
     body_tail = tail(mine.content, 0, mine.spec.size_bytes)
     mark = trial_mark(mine.content)
@@ -45,8 +47,8 @@ def echo(mine: Assignment, parent: Link) -> None:
     """Play the role of the one that sends every message back."""
     assert mine.channel is not None
     assert mine.back is not None
-    consumer = mine.channel.consumer(0)
-    producer = mine.back.producer(0)
+    consumer = checked.consumer(mine.channel, 0)
+    producer = checked.producer(mine.back, 0)
     await_go(parent)
     roles.echo(consumer, producer)
     parent.send(Done(count=0, peak_rss_bytes=own_peak_rss_bytes()))
@@ -81,7 +83,7 @@ class PingPong(Measurement):
             channel.teardown()
 
     def server_pids(self) -> tuple[int, ...]:
-        return self.channels[0].server_pids() + self.channels[1].server_pids()
+        return server_pids(self.channels[0]) + server_pids(self.channels[1])
 
     def declared(self) -> dict[str, str | int | bool | list[str] | None]:
         return self.channels[0].guarantees.described()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipclab.backends import checked
 from ipclab.host.link import Link
 from ipclab.host.resources import own_peak_rss_bytes
 from ipclab.trial import roles
@@ -21,7 +22,7 @@ def saturate(mine: Assignment, parent: Link) -> None:
     assert channel is not None
     body_tail = tail(mine.content, mine.index, spec.size_bytes)
     sends = RawLog(sends_path(mine.logs, mine.name))
-    producer = channel.producer(mine.index)
+    producer = checked.producer(channel, mine.index)
     backlog = Backlog(
         sent=[RawLog(sends_path(mine.logs, f"producer-{i}"), watch=True) for i in range(spec.producers)],
         received=[ReceiptWatch(receipts_path(mine.logs, f"consumer-{i}")) for i in range(spec.consumers)],

@@ -1,0 +1,138 @@
+"""Checks what the class of a backend declares, before anything of it is used.
+
+Called once for each class that another package brings, when it is loaded. The lab's own classes are held to
+the same by the tests.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Iterator
+from typing import get_args
+
+from ipclab.backends.base import Channel, Counter, Guarantees, Option, Reach, SharedState, Site
+from ipclab.backends.shared import Mutex, Register
+from ipclab.errors import ContractError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+FACES = (Channel, Counter, Register, Mutex)
+"""The base classes that a backend can have."""
+_SITE = Site(namespace="ipclab:check")
+SHOWN = 60
+"""Characters of a wrong value that an error shows."""
+
+
+def described(value: object) -> str:
+    """Return a wrong value with its type in a few words: ``numpy.int64 np.int64(5)``. Never raises."""
+    kind = type(value)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    if value is None:
+        return "None"
+    try:
+        text = " ".join(repr(value)[: 4 * SHOWN].split())
+    except Exception:  # noqa: BLE001 - it is a foreign __repr__
+        return f"a {name}"
+    return f"{name} {text if len(text) <= SHOWN else text[:SHOWN] + '…'}"
+
+
+def check_class(kind: type[Channel] | type[SharedState]) -> None:
+    """Raise ContractError, in one line, where this class declares what the contract does not allow.
+
+    The class is made once with its default options and once with each other choice, at no server, since
+    what it guarantees may depend on them.
+    """
+    for wrong in _wrong_in_class(kind):
+        raise ContractError(wrong)
+    for options in _modes(kind.options):
+        try:
+            made = kind(_SITE, **options)
+        except Exception as error:
+            raise ContractError(f"it cannot be made: {type(error).__name__}: {error}") from error
+        for wrong in _wrong_in_instance(made):
+            raise ContractError(wrong)
+
+
+def _wrong_in_class(kind: type[Channel] | type[SharedState]) -> Iterator[str]:
+    name = getattr(kind, "name", None)
+    if type(name) is not str or not _NAME.fullmatch(name):
+        yield f"its name is letters, digits and . _ -, not {described(name)}"
+    if missing := sorted(getattr(kind, "__abstractmethods__", ())):
+        yield f"{name} does not implement {', '.join(missing)}"
+    if inspect.isabstract(kind) or not issubclass(kind, FACES):
+        yield f"{name} is no Channel, Counter, Register or Mutex"
+    if type(getattr(kind, "summary", None)) is not str:
+        yield f"{name}: summary is one line of text"
+    if kind.broker is not None and not (type(kind.broker) is str and _NAME.fullmatch(kind.broker)):
+        yield f"{name}: broker is None or the name of a kind of server, not {described(kind.broker)}"
+    yield from _wrong_options(kind)
+    if issubclass(kind, Channel):
+        for field in ("max_producers", "max_consumers"):
+            most = getattr(kind, field)
+            if most is not None and (type(most) is not int or most < 1):
+                yield f"{name}: {field} is None or a whole number above 0, not {described(most)}"
+    for field in ("has_server", "windowed", "has_owner"):
+        if type(getattr(kind, field, False)) is not bool:
+            yield f"{name}: {field} is True or False, not {described(getattr(kind, field))}"
+
+
+def _wrong_options(kind: type[Channel] | type[SharedState]) -> Iterator[str]:
+    options = kind.options
+    if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
+        yield f"{kind.name}: options is a tuple of Option objects, not {described(options)}"
+        return
+    names = [option.name for option in options]
+    if twice := {name for name in names if names.count(name) > 1}:
+        yield f"{kind.name}: two options are called {sorted(twice)[0]}"
+    if issubclass(kind, SharedState) and not any(o.name == "discipline" and o.choices for o in options):
+        yield f"{kind.name}: it needs an option 'discipline' with choices"
+
+
+def _modes(options: tuple[Option, ...]) -> Iterator[dict[str, str | int]]:
+    yield {}
+    for option in options:
+        for choice in option.choices:
+            if choice != option.default:
+                yield {option.name: choice}
+
+
+def _wrong_in_instance(made: Channel | SharedState) -> Iterator[str]:
+    try:
+        yield from _wrong_in_channel(made) if isinstance(made, Channel) else _wrong_in_shared(made)
+    except ContractError as error:
+        yield str(error)
+    except Exception as error:  # noqa: BLE001 - a property of a backend may raise anything
+        yield f"{made.name}: its declaration raises {type(error).__name__}: {error}"
+
+
+def _wrong_in_channel(channel: Channel) -> Iterator[str]:
+    guarantees = channel.guarantees
+    if type(guarantees) is not Guarantees:
+        yield f"{channel.name}: guarantees is a Guarantees object, not {described(guarantees)}"
+    for field in ("settles_after_s", "redelivers_after_s"):
+        seconds = getattr(channel, field)
+        if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
+            yield f"{channel.name}: {field} is a number of seconds, not {described(seconds)}"
+    held = channel.most_in_flight
+    if held is not None and (type(held) is not int or held < 1):
+        yield f"{channel.name}: most_in_flight is None or a whole number above 0, not {described(held)}"
+
+
+def _wrong_in_shared(shared: SharedState) -> Iterator[str]:
+    if shared.reach not in get_args(Reach):
+        yield f"{shared.name}: reach is one of {', '.join(get_args(Reach))}, not {described(shared.reach)}"
+    for field in ("safe", "compares", "expires", "fenced"):
+        value = getattr(shared, field, False)
+        if type(value) is not bool:
+            yield f"{shared.name}: {field} is True or False, not {described(value)}"
+
+
+def server_pids(backend: Channel | SharedState) -> tuple[int, ...]:
+    """Return ``backend.server_pids()``. Raises ContractError where that is no sequence of process ids."""
+    found = backend.server_pids()
+    if not isinstance(found, tuple | list) or any(type(pid) is not int or pid < 1 for pid in found):
+        raise ContractError(
+            f"{backend.name}: server_pids() is a tuple of process ids, but it returned {described(found)}"
+        )
+    return tuple(found)

@@ -1,0 +1,92 @@
+"""Loads the backends that other packages bring, and keeps a broken one from spoiling the rest.
+
+A package that cannot be imported, or whose class declares what the contract does not allow, is listed as
+broken with the reason. Everything else works as if it were not installed.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ipclab.backends.declared import FACES, check_class
+from ipclab.errors import ContractError
+from ipclab.host.text import line_of
+from ipclab.host.told import reraise_own_end
+
+ENTRY_POINT_GROUP = "ipclab.backends"
+_MEND = "; repair or uninstall its package"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A backend that cannot be used: its entry point, the name of its class where known, and the reason.
+
+    The reason follows the name in a sentence: ``cannot be imported: …``.
+    """
+
+    name: str
+    target: str
+    reason: str
+    declared: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong and what to do, in one line."""
+        return f"the backend {self.name} ({self.target}) {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """The classes of other packages, and those that are broken."""
+
+    found: tuple[type, ...]
+    broken: tuple[Broken, ...]
+
+
+@functools.cache
+def load(is_own: Callable[[str], bool]) -> Plugins:
+    """Import every backend of another package, once in this process. ``is_own`` knows the lab's own names."""
+    found: list[type] = []
+    broken: list[Broken] = []
+    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            loaded: Any = point.load()
+        except BaseException as error:  # noqa: BLE001 - an import may raise anything, SystemExit too
+            reraise_own_end(error)
+            broken.append(Broken(point.name, point.value, f"cannot be imported: {line_of(error)}{_MEND}"))
+            continue
+        reason = _reason(loaded, is_own, found)
+        if reason:
+            declared = getattr(loaded, "name", "")
+            declared = declared if isinstance(declared, str) else ""
+            broken.append(Broken(point.name, point.value, reason, declared))
+        else:
+            found.append(loaded)
+    return Plugins(tuple(found), tuple(broken))
+
+
+def _reason(loaded: Any, is_own: Callable[[str], bool], found: list[type]) -> str:
+    """Return why this cannot be used, empty where it can be."""
+    if not (isinstance(loaded, type) and issubclass(loaded, FACES)):
+        return "is no Channel, Counter, Register or Mutex class"
+    try:
+        check_class(loaded)
+    except ContractError as error:
+        return f"breaks the contract of a backend: {' '.join(str(error).split())}{_MEND}"
+    except BaseException as error:  # noqa: BLE001 - a constructor may raise anything, SystemExit too
+        reraise_own_end(error)
+        return f"cannot be made: {line_of(error)}{_MEND}"
+    if is_own(loaded.name):
+        return f"takes the name {loaded.name}, which is ipclab's own"
+    if any(other is not loaded and _collide(other, loaded) for other in found):
+        return f"takes the name {loaded.name}, as another package does; uninstall one"
+    return ""
+
+
+def _collide(one: Any, other: Any) -> bool:
+    """Return whether both have one name and are used as the same: one name may be a channel and a counter."""
+    return one.name == other.name and any(issubclass(one, f) and issubclass(other, f) for f in FACES)
