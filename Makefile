@@ -29,6 +29,7 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test  ## what the lab itself costs
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/floor.py
 	$(BIN)/python benchmarks/ledger.py
 	$(BIN)/python benchmarks/checks.py
 	$(BIN)/python benchmarks/overhead.py

@@ -16,6 +16,9 @@ from ipclab.results.withheld import withheld
 from ipclab.trial import workloads
 from ipclab.trial.limit import BEHIND_SHARE
 
+LARGE_BYTES = 16 * 1024
+"""From this size on, what the lab's own loops take is stated beside the CPU of the workers."""
+
 
 def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]:
     """One line for each thing that is in the table and does not explain itself."""
@@ -193,6 +196,11 @@ def _columns(rows: Sequence[Row], cells: set[str]) -> Iterator[str]:
         yield "window  messages sent before they are confirmed together; a larger one is a lighter task"
     if any(row.worker_cpu_us_per_message for row in rows):
         yield "CPU  µs a message (a round trip is two) or an update: all workers together, and the broker"
+    if any(row.size_bytes and row.size_bytes >= LARGE_BYTES for row in rows if row.worker_cpu_us_per_message):
+        yield (
+            f"CPU  from {units.size(LARGE_BYTES)} on a good part of it can be the lab's own: it writes each "
+            f"message once and compares each byte (python benchmarks/floor.py tells how long that takes here)"
+        )
     if helped := [f"{row.name} {row.mode}".rstrip() for row in rows if row.helpers]:
         yield (
             f"CPU  what helper processes used that the backend does not name in server_pids() counts as the "

@@ -73,11 +73,17 @@ def tails_by_first_byte(tails: list[bytes]) -> tuple[bytes, ...]:
 class Stamper:
     """Makes the bodies of one producer, many at a time, since that costs a fiftieth of doing it for each."""
 
-    def __init__(self, producer: int, body_tail: bytes, most: int, trial: int = 0) -> None:
-        """``most`` is the largest number of bodies that will be asked for at once, ``trial`` their mark."""
-        size_bytes = HEADER_BYTES + len(body_tail)
+    def __init__(
+        self, producer: int, body_tail: bytes, most: int, trial: int = 0, *, headers_only: bool = False
+    ) -> None:
+        """``most`` is the largest number of bodies that will be asked for at once, ``trial`` their mark.
+
+        With ``headers_only`` the tail, which the headers tell of all the same, is left to be put behind each.
+        """
+        size_bytes = HEADER_BYTES + (0 if headers_only else len(body_tail))
         block = np.zeros((most, size_bytes), np.uint8)
-        block[:, HEADER_BYTES:] = np.frombuffer(body_tail, np.uint8)
+        if not headers_only:
+            block[:, HEADER_BYTES:] = np.frombuffer(body_tail, np.uint8)
         self._bodies = block.view(f"V{size_bytes}").reshape(most)
         self._headers = np.ndarray(most, HEADER, block, strides=(size_bytes,))
         self._headers["producer"], self._headers["trial"] = producer, trial

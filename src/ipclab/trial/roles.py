@@ -7,8 +7,9 @@ and at the time. The next bodies are stamped once they run out, many at a time.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, count, islice
+from itertools import chain, count, islice, repeat
 
 from ipclab.backends.base import Consumer, CounterClient, Producer
 from ipclab.host.clock import now_ns
@@ -21,8 +22,9 @@ BLOCK_NS = 4_000_000
 LARGEST_BLOCK = 1024
 STAMPED = 500
 STAMPED_PACED = 256
-STAMPED_BYTES = 1 << 20
-"""Bodies are stamped ahead, at most so many and so many bytes at a time; fewer where a pause would show."""
+"""Bodies are stamped ahead, at most so many at a time; fewer where a pause would show."""
+LARGE_TAIL_BYTES = 2048
+"""Above this size, putting a body together by itself is cheaper than copying many at once."""
 SMALL_TAIL_BYTES = 4096
 """Up to this size, comparing a copy of a body's tail is cheaper than comparing it in its place."""
 BLOCKS_IN_BACKLOG = 4
@@ -113,10 +115,15 @@ def pace(
 
 
 def _bodies(index: int, body_tail: bytes, most: int, trial: int) -> Iterator[bytes]:
-    """All the bodies of a producer, without end, at most ``most`` of them stamped ahead."""
-    most = max(1, min(most, STAMPED_BYTES // (HEADER_BYTES + len(body_tail))))
-    stamper = Stamper(index, body_tail, most, trial)
-    return chain.from_iterable(stamper.stamp(first, most) for first in count(0, most))
+    """Return all the bodies of a producer, without end, at most ``most`` of them stamped ahead.
+
+    A large body is put together when it is asked for: it is then in the processor's cache when it is sent,
+    and the memory of the one before can be used again.
+    """
+    large = len(body_tail) > LARGE_TAIL_BYTES
+    stamper = Stamper(index, body_tail, most, trial, headers_only=large)
+    stamped = chain.from_iterable(stamper.stamp(first, most) for first in count(0, most))
+    return map(operator.add, stamped, repeat(body_tail)) if large else stamped
 
 
 def consume(consumer: Consumer, tails: list[bytes], receipts: RawLog) -> None:

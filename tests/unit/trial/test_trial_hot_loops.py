@@ -5,6 +5,7 @@ Both compare tails on arrival, or keep them where the log has room for them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -229,6 +230,13 @@ def test_a_producer_waits_for_room_no_longer_than_until_the_end(tmp_path: Path) 
     backlog = backlog_of(tmp_path, sent=300, received=100, noted=64, newest=99)
     backlog.wait(now_ns() + 1_000_000)
     assert (backlog.written_off, backlog.probes, backlog.size()) == (0, 0, 200)
+
+
+@pytest.mark.parametrize("size", [16, 64, 1024, 2064, 2065, 65_536])
+def test_bodies_that_are_put_together_when_they_are_sent_are_those_that_are_stamped_whole(size: int) -> None:
+    own_tail = tail(1, 3, size)
+    found = list(itertools.islice(roles._bodies(3, own_tail, 7, 0x1234), 20))
+    assert found == Stamper(3, own_tail, 20, 0x1234).stamp(0, 20)
 
 
 def test_a_slow_send_is_not_called_again_after_the_end(tmp_path: Path) -> None:
