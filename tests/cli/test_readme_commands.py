@@ -32,8 +32,8 @@ CALLS = [
     if page != README_ZH
     for call in ipclab_calls(page.read_text())
 ]
-EXAMPLE = "sqlite"
-"""The backend of docs/writing-a-backend.md, which is not installed here."""
+EXAMPLES = {"sqlite", "tiny-queue"}
+"""The backends of docs/writing-a-backend.md, which are not installed here."""
 
 
 def command(name: str) -> click.Command:
@@ -55,7 +55,7 @@ def test_a_command_of_the_documents_can_be_given_like_that(call: list[str]) -> N
         assert parsed["name"] in experiment.names()
     for variant in parsed.get("backends", ()):
         assert isinstance(variant, Variant)
-        assert variant.name in {*channel_names(), *counter_names(), EXAMPLE, "NAME"}
+        assert variant.name in {*channel_names(), *counter_names(), *EXAMPLES, "NAME"}
 
 
 def test_every_command_is_in_the_readme() -> None:

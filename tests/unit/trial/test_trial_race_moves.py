@@ -47,7 +47,11 @@ def log(tmp_path: Path) -> Any:
 
 def register(clock: Clock, log: ProcessLog, *, compares: bool) -> RegisterMoves:
     about = SimpleNamespace(
-        name="value", client=clock.client, compares=compares, site=SimpleNamespace(producers=1)
+        name="value",
+        client=clock.client,
+        held_client=None,
+        compares=compares,
+        site=SimpleNamespace(producers=1),
     )
     return RegisterMoves(about, 0, log, None)  # type: ignore[arg-type]
 
