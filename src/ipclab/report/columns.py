@@ -63,7 +63,7 @@ def _measured(rows: Sequence[Row]) -> list[Column]:
 
 def _rank(row: Row) -> str:
     if row.rank is not None:
-        return row.rank
+        return row.rank if row.resolves is None else f"{row.rank} {units.percent(row.resolves)}"
     return WITHHELD if row.verdict in SOUND and row.peers else NOT_APPLICABLE
 
 
@@ -84,6 +84,19 @@ def _time(pick: Callable[[Row], Percentiles | None], name: str) -> Callable[[Row
             return NOT_APPLICABLE
         value_ns = getattr(found, f"{name}_ns")
         return WITHHELD if value_ns is None else units.duration(value_ns, _widest(found))
+
+    return cell
+
+
+def _p99(pick: Callable[[Row], Percentiles | None]) -> Callable[[Row], str]:
+    """The lowest and the highest of the repeats, since one number would hide how far they lie apart."""
+    pooled = _time(pick, "p99")
+
+    def cell(row: Row) -> str:
+        found = pick(row)
+        if found is None or found.p99_ns is None or (ends := found.p99_range_ns) is None:
+            return pooled(row)
+        return units.durations(*ends)
 
     return cell
 
@@ -196,7 +209,7 @@ def _end_to_end(row: Row) -> Percentiles | None:
 
 _SHORT_LATENCY = [
     Column("p50", _time(_end_to_end, "p50")),
-    Column("p99", _time(_end_to_end, "p99")),
+    Column("p99", _p99(_end_to_end)),
     Column("p99.9", _time(_end_to_end, "p999")),
 ]
 _LONG_LATENCY = [
@@ -208,7 +221,7 @@ _LONG_LATENCY = [
     ),
     Column("p50", _time(_end_to_end, "p50")),
     Column("p90", _time(_end_to_end, "p90")),
-    Column("p99", _time(_end_to_end, "p99")),
+    Column("p99", _p99(_end_to_end)),
     Column("p99.9", _time(_end_to_end, "p999")),
     Column("max", _time(_end_to_end, "max")),
     Column("service\np50", _time(lambda row: row.service, "p50"), full="service p50"),

@@ -84,6 +84,7 @@ def _ranks(result: Result, rows: Sequence[Row]) -> Iterator[str]:
         yield (
             f"#  rank by {_ranked_by(rows)}: one more than the number of rows of the group that were shown "
             f"to be better ({_test(rows)} p < 0.05 and medians 5% apart); = shares its rank"
+            f"{_resolved(rows)}"
         )
     if any(row.rank is None and row.peers for row in rows):
         least = next(n for n in range(2, 20) if separable(n, n))
@@ -91,6 +92,12 @@ def _ranks(result: Result, rows: Sequence[Row]) -> Iterator[str]:
             f"#  {units.WITHHELD} too few repeats to tell any two rows apart; {least} are needed: "
             f"{again(result, repeats=str(least))}"
         )
+
+
+def _resolved(rows: Sequence[Row]) -> str:
+    if all(row.resolves is None for row in rows):
+        return ""
+    return ", and beside it the smallest difference that these repeats could have shown"
 
 
 def _test(rows: Sequence[Row]) -> str:
@@ -116,6 +123,9 @@ def _figures(rows: Sequence[Row]) -> Iterator[str]:
         yield "±  half the range of the repeats, relative to their median"
     if any(row.end_to_end for row in rows):
         yield "p50, p99 …  from the intended send time to the receipt, in an open loop; all repeats together"
+    ranges = (row.end_to_end.p99_range_ns for row in rows if row.end_to_end and row.end_to_end.p99_ns)
+    if any(units.durations(*ends) != units.duration(ends[1]) for ends in ranges if ends):
+        yield "p99 from … to …  the lowest and the highest p99 of a repeat"
     if any(row.service for row in rows) and not any(row.goodput_per_s for row in rows):
         yield "service  from the actual send to the receipt; late: sent over 1 ms after the intended time"
     if any(row.round_trip or row.update for row in rows):

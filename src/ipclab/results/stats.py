@@ -17,6 +17,8 @@ LEAST_EFFECT = 0.05
 
 EXACT_UP_TO = 50
 """Repeats on either side. With more, the exact test takes minutes and the normal approximation is as good."""
+_HALVINGS = 8
+"""Of the search for the smallest difference; it is told in two digits."""
 _Z_95 = statistics.NormalDist().inv_cdf(0.975)
 """The normal distribution has 95 % of its mass within so many standard deviations."""
 
@@ -93,6 +95,32 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
     if p is None or p >= SIGNIFICANT_P or not _apart(median(a), median(b)):
         return Comparison("not separated", p, effect)
     return Comparison("faster" if median(a) > median(b) else "slower", p, effect)
+
+
+def resolvable(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Return the smallest difference between two samples like these that ``compare()`` would have claimed.
+
+    As a share: 0.12 where one with the spread of ``a`` must be 12 % faster than one with that of ``b``, or
+    the other way round, whichever is more. None where no difference would do, with too few repeats.
+    """
+    if not separable(len(a), len(b)) or not min(median(a), median(b)) > 0:
+        return None
+    return max(_least(a, b), _least(b, a))
+
+
+def _least(a: Sequence[float], b: Sequence[float]) -> float:
+    level = [value * median(b) / median(a) for value in a]
+    low, high = LEAST_EFFECT, max(b) / min(level) if min(level) > 0 else math.inf
+    high = max(high, 2 * low)
+    if math.isinf(high):
+        return math.inf
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if compare([value * (1 + middle) for value in level], b).outcome == "faster":
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def ranks(samples: Sequence[Sequence[float]]) -> list[str]:

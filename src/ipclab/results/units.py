@@ -51,6 +51,18 @@ def duration(ns: float, spread: float | None = None) -> str:
     return _scaled(ns, digits(spread), _TIMES, "")
 
 
+def durations(low_ns: float, high_ns: float) -> str:
+    """Return a range of times, in one unit where they are not far apart: ``0.21–5.6 ms``, ``12 µs``."""
+    low, high = duration(low_ns), duration(high_ns)
+    (first, unit), (last, other) = low.split(" "), high.split(" ")
+    if unit != other:
+        factor = {name: value for value, name in _TIMES}[other]
+        if low_ns < factor / 100:
+            return f"{low}–{high}"
+        first = number(low_ns / factor, 2)
+    return high if first == last else f"{first}–{last} {other}"
+
+
 def percent(share: float) -> str:
     """A share: ``33%``, ``0.4%``. What is not zero never reads as zero."""
     if 0 < share < 0.0001:

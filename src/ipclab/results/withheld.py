@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ipclab.results import units
 from ipclab.results.again import again
@@ -28,9 +28,12 @@ def withheld(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     if any(gap.among for gap in found):
         yield f"{units.WITHHELD}  withheld, as it lies among what was skipped or lost, beyond all that came"
     if short := [gap for gap in found if not gap.among]:
+        separate = (
+            ", in as many separate excursions" if any(gap.excursions is not None for gap in short) else ""
+        )
         yield (
             f"{units.WITHHELD}  withheld, as {SAMPLES_BEYOND} samples must lie beyond a percentile (p99: "
-            f"1 000 in all, p99.9: 10 000){_cure(result, short)}"
+            f"1 000 in all, p99.9: 10 000){separate}{_cure(result, short)}"
         )
 
 
@@ -45,11 +48,13 @@ class _Gap:
     samples: int
     duration_s: float
     warmup_s: float
+    excursions: int | None = None
+    """How many there were, where samples were enough and these were not."""
 
     @property
     def needs_s(self) -> float:
         """How long trials would have to be; infinite where nothing can be told from what there is."""
-        beyond = self.beyond * self.samples
+        beyond = self.beyond * self.samples if self.excursions is None else self.excursions
         return self.duration_s * SAMPLES_BEYOND / beyond if beyond else math.inf
 
 
@@ -75,7 +80,10 @@ def _gaps(row: Row, trials: Sequence[TrialRecord], shown: Mapping[str, Sequence[
             if found is not None and specs:
                 missing = [name for name in shown[latency] if getattr(found, f"{name}_ns") is None]
                 gone = never.get(latency, 0)
-                yield from (_gap(found, _BEYOND.get(name, 0.0), specs, gone) for name in missing)
+                for name in missing:
+                    gap = _gap(found, _BEYOND.get(name, 0.0), specs, gone)
+                    many = found.excursions.get(name, SAMPLES_BEYOND)
+                    yield gap if gap.among or many >= SAMPLES_BEYOND else replace(gap, excursions=many)
 
 
 def _gap(found: Percentiles, beyond: float, specs: Sequence[TrialSpec], never: int) -> _Gap:

@@ -173,23 +173,26 @@ def _paced_latency(
     confirmed: list[int],
 ) -> Latency:
     send, confirm, end_to_end, service, late, skipped = [], [], [], [], 0, 0
+    sent_at, received_at = [], []
     for i, (sent, returned) in enumerate(zip(sends, returns, strict=True)):
         due = due_ns[i]
         measured = window.holds(due)
         answered = measured[: len(returned)]
         send.append((returned - sent[: len(returned)])[answered])
+        sent_at.append(due[: len(returned)][answered])
         confirm.append((returned - due[: len(returned)])[answered])
         late += int(((sent - due[: len(sent)])[measured[: len(sent)]] > LATE_NS).sum())
         skipped += int(measured[len(sent) :].sum())
         for came, times_ns in firsts.of(i, confirmed[i]):
             inside = measured[came]
+            received_at.append(due[came][inside])
             end_to_end.append((times_ns - due[came])[inside])
             service.append((times_ns - sent[came])[inside])
     return Latency(
-        send=distribution(np.concatenate(send)),
-        confirm=distribution(np.concatenate(confirm)),
-        end_to_end=distribution(np.concatenate(end_to_end)),
-        service=distribution(np.concatenate(service)),
+        send=distribution(np.concatenate(send), np.concatenate(sent_at)),
+        confirm=distribution(np.concatenate(confirm), np.concatenate(sent_at)),
+        end_to_end=distribution(np.concatenate(end_to_end), np.concatenate(received_at)),
+        service=distribution(np.concatenate(service), np.concatenate(received_at)),
         late_sends=late,
         skipped_sends=skipped,
     )
@@ -209,7 +212,7 @@ def round_trips(logs: Path, window: Window) -> tuple[int, Latency, Ledger]:
     sequences = np.arange(len(ended))
     check.add(0, np.zeros(len(ended), np.int64), sequences, np.ones(len(ended), np.bool_))
     ledger = check.settle(may_lose=True, may_duplicate=False, ordered=True)
-    return len(trips), Latency(round_trip=distribution(trips)), ledger
+    return len(trips), Latency(round_trip=distribution(trips, ended[measured])), ledger
 
 
 def updates(spec: TrialSpec, logs: Path, window: Window) -> tuple[int, Latency]:
@@ -217,12 +220,14 @@ def updates(spec: TrialSpec, logs: Path, window: Window) -> tuple[int, Latency]:
 
     The clock was read before each increment, so the next reading is the end of the one before.
     """
-    took = []
+    took, at = [], []
     for i in range(spec.producers):
         stamps = rawlog.read_stamps(sends_path(logs, f"adder-{i}"))
-        took.append(np.diff(stamps)[window.holds(stamps[1:])])
+        measured = window.holds(stamps[1:])
+        took.append(np.diff(stamps)[measured])
+        at.append(stamps[1:][measured])
     everything = np.concatenate(took)
-    return len(everything), Latency(update=distribution(everything))
+    return len(everything), Latency(update=distribution(everything, np.concatenate(at)))
 
 
 def attempts(spec: TrialSpec, logs: Path) -> list[int]:

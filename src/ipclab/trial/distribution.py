@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,32 +13,45 @@ from hdrh.histogram import HdrHistogram
 from ipclab.trial.record import Distribution
 
 SAMPLES_BEYOND = 10
-"""A percentile is withheld unless so many samples lie beyond it."""
+"""A percentile is withheld unless so many samples lie beyond it; p99 and p99.9 also unless these belong to as
+many separate excursions. Ten samples of one pause are one event, and do not tell how often it happens."""
+SAMPLES_OF_A_REPEAT = 3
+"""Beyond a percentile of one repeat among several, of which only the range is told."""
+_STEPS_AN_OCTAVE = 8
+"""Excursions are counted above durations that lie 9 % apart."""
 _LOWEST_NS, _HIGHEST_NS, _DIGITS = 1, 3_600_000_000_000, 3
 _SUB_BUCKET_BITS = 11
 """An HdrHistogram of 3 digits tells 2048 values apart in each power of two."""
 
 
-def distribution(samples_ns: npt.NDArray[np.int64]) -> Distribution | None:
-    """The distribution of these samples; None where there are none. Negative ones are counted apart."""
+def distribution(
+    samples_ns: npt.NDArray[np.int64], at_ns: npt.NDArray[np.int64] | None = None
+) -> Distribution | None:
+    """Return the distribution of these samples; None where there are none. Negative ones are counted apart.
+
+    ``at_ns`` is when each of them was due or began. Without it, excursions cannot be told apart, and samples
+    alone decide which percentiles are withheld.
+    """
     if not len(samples_ns):
         return None
     valid = samples_ns[samples_ns >= 0]
+    runs = None if at_ns is None else _excursions(samples_ns[np.argsort(at_ns, kind="stable")])
     return Distribution(
         count=len(samples_ns),
         negative=len(samples_ns) - len(valid),
         min_ns=int(samples_ns.min()),
         p50_ns=_percentile(valid, 0.5),
         p90_ns=_percentile(valid, 0.9),
-        p99_ns=_percentile(valid, 0.99),
-        p999_ns=_percentile(valid, 0.999),
+        p99_ns=_with_excursions(_percentile(valid, 0.99), [runs]),
+        p999_ns=_with_excursions(_percentile(valid, 0.999), [runs]),
         max_ns=int(samples_ns.max()),
         histogram=_encode(valid),
+        excursions=runs,
     )
 
 
 def merge(distributions: Iterable[Distribution], *, never: int = 0) -> Distribution | None:
-    """One distribution of all samples, read off the merged histograms (3 significant digits).
+    """Return one distribution of all samples, read off the merged histograms (3 significant digits).
 
     ``never`` is how many more there would have been that took longer than any that was seen, such as messages
     that were due and never sent. They push the percentiles up; one that lies among them is None.
@@ -45,17 +59,18 @@ def merge(distributions: Iterable[Distribution], *, never: int = 0) -> Distribut
     parts = list(distributions)
     if not parts:
         return None
-    merged = HdrHistogram(_LOWEST_NS, _HIGHEST_NS, _DIGITS)
-    for part in parts:
-        merged.decode_and_add(part.histogram)
-    count = merged.get_total_count()
+    merged = _merged(parts)
+    runs = [part.excursions for part in parts]
+
+    longest_ns = max(part.max_ns for part in parts)
 
     def at(fraction: float) -> int | None:
-        # A whole place, since the histogram would round it to the nearest and not up.
-        place = math.ceil(fraction * (count + never) - 1e-6)
-        if not _enough(count + never, fraction) or place > count:
-            return None
-        return int(merged.get_value_at_percentile(100 * place / count))
+        return _place(merged, fraction, never, SAMPLES_BEYOND)
+
+    def reached(percentile_ns: int | None) -> int | None:
+        # The histogram answers with the upper end of a bucket, which may lie above the longest of all.
+        shown = None if percentile_ns is None else _with_excursions(min(percentile_ns, longest_ns), runs)
+        return None if shown is None else percentile_ns
 
     return Distribution(
         count=sum(part.count for part in parts),
@@ -63,15 +78,90 @@ def merge(distributions: Iterable[Distribution], *, never: int = 0) -> Distribut
         min_ns=min(part.min_ns for part in parts),
         p50_ns=at(0.5),
         p90_ns=at(0.9),
-        p99_ns=at(0.99),
-        p999_ns=at(0.999),
-        max_ns=max(part.max_ns for part in parts),
+        p99_ns=reached(at(0.99)),
+        p999_ns=reached(at(0.999)),
+        max_ns=longest_ns,
         histogram=merged.encode().decode(),
     )
 
 
-def _enough(count: int, fraction: float) -> bool:
-    return count * (1 - fraction) >= SAMPLES_BEYOND - 1e-6
+def roughly(part: Distribution, fraction: float, *, never: int = 0) -> int | None:
+    """Return a percentile of one repeat, to tell how far the repeats of it lie apart.
+
+    It needs ``SAMPLES_OF_A_REPEAT`` samples beyond it, too few for a figure of its own. ``never`` as in
+    ``merge()``.
+    """
+    found = _place(_merged([part]), fraction, never, SAMPLES_OF_A_REPEAT)
+    return None if found is None else min(found, part.max_ns)
+
+
+def excursions(parts: Iterable[Distribution], from_ns: int) -> int | None:
+    """Return how many separate runs of samples took this long or longer; None where that is not known."""
+    total = 0
+    for part in parts:
+        if part.excursions is None:
+            return None
+        total += _reaching(part.excursions, from_ns)
+    return total
+
+
+def _merged(parts: Iterable[Distribution]) -> HdrHistogram:
+    merged = HdrHistogram(_LOWEST_NS, _HIGHEST_NS, _DIGITS)
+    for part in parts:
+        merged.decode_and_add(part.histogram)
+    return merged
+
+
+def _place(histogram: HdrHistogram, fraction: float, never: int, beyond: int) -> int | None:
+    count = histogram.get_total_count()
+    # A whole place, since the histogram would round it to the nearest and not up.
+    place = math.ceil(fraction * (count + never) - 1e-6)
+    if not _enough(count + never, fraction, beyond) or place > count:
+        return None
+    return int(histogram.get_value_at_percentile(100 * place / count))
+
+
+def _with_excursions(percentile_ns: int | None, runs: Sequence[list[tuple[int, int]] | None]) -> int | None:
+    """Return the percentile where enough separate excursions reached it, or their number is not known."""
+    if percentile_ns is None or any(part is None for part in runs):
+        return percentile_ns
+    many = sum(_reaching(part or [], percentile_ns) for part in runs)
+    return percentile_ns if many >= SAMPLES_BEYOND else None
+
+
+def _reaching(runs: Sequence[tuple[int, int]], from_ns: int) -> int:
+    """Return how many runs reached the longest known duration that is not longer than this one."""
+    if not runs:
+        return 0
+    place = bisect.bisect_right(runs, from_ns, key=lambda pair: pair[0])
+    return runs[max(place - 1, 0)][1]
+
+
+def _excursions(samples_ns: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return for durations from p90 on how many separate runs of samples, in this order, reached each.
+
+    Where half of all samples reach it, there is nothing that they stand out from: then each counts.
+    """
+    exact = {int(np.quantile(samples_ns, q, method="inverted_cdf")) for q in (0.9, 0.99, 0.999)}
+    low, high = max(min(exact), 1), max(int(samples_ns.max()), 1)
+    steps = range(math.ceil(math.log2(low) * _STEPS_AN_OCTAVE), math.ceil(math.log2(high) * _STEPS_AN_OCTAVE))
+    places = np.flatnonzero(samples_ns >= low)
+    values = samples_ns[places]
+    found: list[tuple[int, int]] = []
+    for from_ns in sorted(
+        {max(value, 1) for value in exact} | {int(2 ** (s / _STEPS_AN_OCTAVE)) for s in steps}
+    ):
+        reaching = places[values >= from_ns]
+        many = len(reaching)
+        if 2 * many < len(samples_ns):
+            many = int((np.diff(reaching) > 1).sum()) + bool(many)
+        if not found or found[-1][1] != many:
+            found.append((from_ns, many))
+    return [*found, (high + 1, 0)]
+
+
+def _enough(count: int, fraction: float, beyond: int = SAMPLES_BEYOND) -> bool:
+    return count * (1 - fraction) >= beyond - 1e-6
 
 
 def _percentile(samples_ns: npt.NDArray[np.int64], fraction: float) -> int | None:

@@ -22,8 +22,10 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A latency distribution in nanoseconds. Percentiles without enough samples behind them are None.
 
     ``histogram`` is an HdrHistogram in its V2 compressed base64 encoding (1 ns to 1 h, 3 digits): it can be
-    merged with others, which percentiles cannot. ``negative`` counts samples below zero; they are in
-    ``min_ns`` but not in the histogram.
+    merged with others, which percentiles cannot. ``excursions`` says for durations from p90 on, ascending,
+    how many separate runs of samples, in the order of their time, took at least that long: pairs of both;
+    None where the order is not known. ``negative`` counts samples below zero; they are in ``min_ns`` but not
+    in the histogram.
     """
 
     count: int
@@ -35,6 +37,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     p999_ns: int | None
     max_ns: int
     histogram: str
+    excursions: list[tuple[int, int]] | None = None
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -26,7 +26,7 @@ def json_type(hint: object) -> str:
         return " or ".join([*names, *(["null"] if type(None) in parts else [])])
     if origin is typing.Literal:
         return "string"
-    if origin is list:
+    if origin in (list, tuple):
         return f"array of {json_type(parts[0])}"
     if origin is dict:
         return f"object of {json_type(parts[1])}"

@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipclab.results.stats import compare, median, ranks, separable, spread, wilson
+from ipclab.results.stats import compare, median, ranks, resolvable, separable, spread, wilson
 
 positive = st.floats(min_value=1, max_value=1e7, allow_nan=False)
 samples = st.lists(st.lists(positive, min_size=1, max_size=6), min_size=1, max_size=6)
@@ -177,3 +177,31 @@ def test_an_interval_holds_the_share_that_was_seen_and_mirrors_its_complement(of
 def test_what_is_no_share_has_no_interval(seen: int, of: int) -> None:
     with pytest.raises(ValueError, match="is no share"):
         wilson(seen, of)
+
+
+def test_the_smallest_difference_that_can_be_shown_is_shown_and_a_smaller_one_is_not() -> None:
+    a, b = [95.0, 99.0, 101.0, 104.0, 110.0], [90.0, 97.0, 100.0, 103.0, 115.0]
+    share = resolvable(a, b)
+    assert share is not None
+    assert 0.05 < share < 0.5
+    level = [value * median(b) / median(a) for value in a]
+    assert compare([value * (1 + share * 1.05) for value in level], b).outcome == "faster"
+    either = [
+        compare([value * (1 + share * 0.9) for value in one], other).outcome
+        for one, other in ((level, b), ([value * median(a) / median(b) for value in b], a))
+    ]
+    assert "not separated" in either
+
+
+def test_repeats_that_agree_resolve_five_percent_and_wide_ones_less() -> None:
+    narrow = [100.0, 100.1, 100.2, 100.3, 100.4]
+    assert resolvable(narrow, narrow) == pytest.approx(0.05, abs=0.005)
+    wide = [50.0, 80.0, 100.0, 140.0, 200.0]
+    found = resolvable(wide, wide)
+    assert found is not None
+    assert found > 1
+
+
+def test_too_few_repeats_resolve_nothing() -> None:
+    assert resolvable([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]) is None
+    assert resolvable([0.0] * 5, [1.0] * 5) is None

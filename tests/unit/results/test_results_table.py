@@ -18,6 +18,7 @@ from ipclab.report import export, render
 from ipclab.report.formats import FORMATS, formatted
 from ipclab.report.table import table
 from ipclab.results import units
+from ipclab.results.rows.build import rows
 from ipclab.trial.distribution import distribution
 from ipclab.trial.record import Latency
 
@@ -448,3 +449,49 @@ def test_a_rate_never_shows_a_thousand_of_a_smaller_unit(per_s):
 )
 def test_sizes_are_in_binary_units(bytes_, shown):
     assert units.size(bytes_) == shown
+
+
+def cells_of(result: Any, header: str) -> list[str]:
+    """What stands in this column, line by line."""
+    (section,) = table(result).sections
+    place = [head.text for head in section.heads].index(header)
+    return [line.cells[place] for block in section.blocks for line in block.lines]
+
+
+def test_the_p99_of_repeats_that_lie_far_apart_is_a_range(make):
+    trials = [
+        make.paced("pipe", [200_000] * 680 + [late] * 20, repeat=i)
+        for i, late in enumerate((210_000, 900_000, 5_580_000))
+    ]
+    assert cells_of(make.result(trials), "p99") == ["0.21–5.6 ms"]
+    assert any(note.startswith("p99 from … to …") for note in table(make.result(trials)).footnotes)
+    (row,) = rows(trials)
+    assert row.end_to_end.p99_range_ns[0] < row.end_to_end.p99_ns <= row.end_to_end.p99_range_ns[1]
+
+
+def test_the_p99_of_a_single_repeat_is_one_number(make):
+    trials = [make.paced("pipe", [200_000] * 1980 + [900_000] * 20)]
+    assert cells_of(make.result(trials), "p99") == ["900 µs"]
+
+
+def test_beside_a_shared_rank_stands_what_the_repeats_could_have_shown(make):
+    trials = [
+        make.stream(name, rate, repeat=i)
+        for name, rates in (("pipe", (90, 100, 110, 120, 95)), ("queue", (92, 99, 108, 121, 97)))
+        for i, rate in enumerate(rates)
+    ]
+    found = cells_of(make.result(trials), "#")
+    assert all(re.fullmatch(r"1= \d+%", cell) for cell in found)
+    assert len(set(found)) == 1
+    assert "the smallest difference that these repeats could have shown" in " ".join(
+        table(make.result(trials)).footnotes
+    )
+
+
+def test_a_p99_that_is_withheld_for_want_of_excursions_says_so(make):
+    values = np.full(2000, 200_000)
+    values[500:530] = 20_000_000
+    found = distribution(values, np.arange(2000))
+    latency = Latency(end_to_end=found, service=found)
+    note = short_of_samples(make.result([make.paced("pipe", [1], latency=latency)]))
+    assert "in as many separate excursions" in note

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipclab.trial.distribution import distribution, merge
+from ipclab.trial.distribution import distribution, excursions, merge, roughly
 from ipclab.trial.record import Distribution
 
 THOUSANDTHS = {"p50_ns": 500, "p90_ns": 900, "p99_ns": 990, "p999_ns": 999}
@@ -162,3 +163,76 @@ def test_the_histogram_is_what_recording_each_sample_gives(values: list[int]) ->
     assert kept.get_total_count() == plain.get_total_count()
     for percentile in (1, 25, 50, 75, 99, 100):
         assert kept.get_value_at_percentile(percentile) == plain.get_value_at_percentile(percentile)
+
+
+def in_order(values: npt.NDArray[np.int64]) -> Distribution:
+    found = distribution(values, np.arange(len(values)))
+    assert found is not None
+    return found
+
+
+def with_late(places: list[int], count: int = 2000) -> npt.NDArray[np.int64]:
+    """Samples of about 1 ms, of which those at these places took 20 ms."""
+    values = 1_000_000 + np.arange(count, dtype=np.int64) % 97
+    values[places] = 20_000_000
+    return values
+
+
+def test_one_long_pause_is_one_excursion_however_many_samples_it_makes_late() -> None:
+    paused = in_order(with_late(list(range(500, 530))))
+    assert (paused.p99_ns, paused.p90_ns is not None) == (None, True)
+    assert excursions([paused], 20_000_000) == 1
+
+
+def test_as_many_late_samples_that_lie_apart_have_a_p99() -> None:
+    apart = in_order(with_late(list(range(0, 2000, 66))))
+    assert apart.p99_ns == 20_000_000
+    assert excursions([apart], 20_000_000) == 31
+
+
+def test_the_order_is_that_of_their_time_and_not_that_of_the_processes() -> None:
+    places = list(range(0, 2000, 66))
+    values = with_late(places)
+    at_ns = np.arange(2000)
+    late_first = np.argsort(-values, kind="stable")
+    found = distribution(values[late_first], at_ns[late_first])
+    assert found is not None
+    assert found.p99_ns == 20_000_000
+
+
+def test_a_merged_p99_counts_the_excursions_of_all_repeats() -> None:
+    few = [in_order(with_late([100 * i + 7 for i in range(6)], 700)) for _ in range(3)]
+    merged = merge(few)
+    assert merged is not None
+    assert merged.p99_ns is not None
+    late_once = [with_late(list(range(10, 38)), 700), with_late([], 700), with_late([], 700)]
+    once = merge([in_order(values) for values in late_once])
+    assert once is not None
+    assert (once.p99_ns, once.p50_ns is not None) == (None, True)
+
+
+def test_samples_that_are_all_alike_have_nothing_to_stand_out_from_and_all_percentiles() -> None:
+    found = in_order(np.full(20_000, 5_000))
+    assert (found.p50_ns, found.p99_ns, found.p999_ns) == (5_000, 5_000, 5_000)
+    merged = merge([found, found])
+    assert merged is not None
+    assert merged.p999_ns is not None
+
+
+def test_independent_samples_of_a_narrow_distribution_keep_their_p99() -> None:
+    values = 100_000 + np.random.default_rng(3).integers(0, 8_000, 4000)
+    found = in_order(values)
+    assert found.p99_ns is not None
+    assert excursions([found], found.p99_ns) >= 30
+
+
+def test_without_an_order_samples_alone_decide() -> None:
+    assert of(list(range(1000))).p99_ns is not None
+    assert excursions([of(list(range(1000)))], 5) is None
+
+
+def test_what_tells_the_range_of_repeats_needs_fewer_samples() -> None:
+    part = of(list(range(1, 301)))
+    assert (part.p99_ns, roughly(part, 0.99)) == (None, 297)
+    assert roughly(of(list(range(1, 299))), 0.99) is None
+    assert roughly(part, 0.99, never=100) is None

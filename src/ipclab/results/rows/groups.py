@@ -12,7 +12,7 @@ from ipclab.backends.base import Face
 from ipclab.results import units
 from ipclab.results.rows import classes
 from ipclab.results.rows.row import Row
-from ipclab.results.stats import ranks, separable
+from ipclab.results.stats import ranks, resolvable, separable
 from ipclab.results.verdict import SOUND
 from ipclab.trial import workloads
 
@@ -93,11 +93,23 @@ def _group(members: Sequence[Row], everything: Sequence[Row]) -> Group:
     rankable = any(separable(len(a), len(b)) for i, a in enumerate(samples) for b in samples[:i])
     given = ranks(samples) if rankable else [None] * len(samples)
     placed = [
-        replace(row, group=title, rank=rank, peers=len(candidates) - 1)
-        for row, rank in zip(candidates, given, strict=True)
+        replace(row, group=title, rank=rank, peers=len(candidates) - 1, resolves=_resolves(i, given, samples))
+        for i, (row, rank) in enumerate(zip(candidates, given, strict=True))
     ]
     others = [replace(row, group=title) for row in in_order if row not in candidates]
     return Group(title=title, kind=members[0].kind, rows=(*placed, *others))
+
+
+def _resolves(place: int, given: Sequence[str | None], samples: Sequence[Sequence[float]]) -> float | None:
+    """Return the smallest difference to the others of the same rank that would have been shown."""
+    if given[place] is None:
+        return None
+    mine, others = (
+        samples[place],
+        [other for i, other in enumerate(samples) if i != place and given[i] == given[place]],
+    )
+    found = [share for other in others if (share := resolvable(mine, other)) is not None]
+    return max(found) if found and len(found) == len(others) else None
 
 
 def _title(row: Row, peers: Sequence[Row]) -> str:

@@ -14,7 +14,7 @@ from ipclab.backends.base import Face, OptionValue
 from ipclab.errors import ResultsError
 from ipclab.results.stats import median, spread
 from ipclab.results.verdict import Word
-from ipclab.trial.distribution import merge
+from ipclab.trial.distribution import excursions, merge, roughly
 from ipclab.trial.record import Distribution, Limit
 
 
@@ -32,10 +32,12 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     A percentile without enough samples behind it is None. Sends that were skipped count as longer than any
     sample in ``end_to_end`` and ``send_to_confirm``, and so do in ``end_to_end`` and ``service`` the
     confirmed messages that never came; a percentile that lies among them is None, and so is ``max_ns`` where
-    there are any. ``spread``
-    has the relative half range of the repeats' own percentiles, for those that every repeat has.
-    ``p50_by_repeat_ns`` is empty where a repeat has none. ``negative`` counts samples below zero, which are
-    in ``count`` and in ``min_ns`` only.
+    there are any. ``spread`` has the relative half range of the repeats' own percentiles, for those that
+    every repeat has.
+    ``p50_by_repeat_ns`` is empty where a repeat has none. ``p99_by_repeat_ns`` says how far the repeats lie
+    apart, and so needs only 3 samples beyond it in each; it is empty where one has fewer. ``excursions`` is
+    how often the samples rose to the percentile, for those that are known. ``negative`` counts samples below
+    zero, which are in ``count`` and in ``min_ns`` only.
     """
 
     count: int
@@ -48,6 +50,14 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_ns: int | None
     spread: dict[str, float]
     p50_by_repeat_ns: list[int]
+    p99_by_repeat_ns: list[int] = []
+    excursions: dict[str, int] = {}
+
+    @property
+    def p99_range_ns(self) -> tuple[int, int] | None:
+        """The lowest and the highest p99 of a repeat; None with fewer than two."""
+        found = self.p99_by_repeat_ns
+        return (min(found), max(found)) if len(found) > 1 else None
 
 
 class Messages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,6 +135,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                   fastest unsafe one over its own.
     ``peers``     how many rows of ``group`` it could be ranked against; ``rank`` is None without any, and
                   where there are too few repeats to tell any two of them apart.
+    ``resolves``  for a row that shares its rank: the smallest difference to any of those that would have been
+                  shown, as a share; None where no difference would have been.
     ``load``      what a register is raced with; rows with another load are no rivals.
     ``race``      of shared state for which a race was forced too.
     ``trials``    how many trials of each workload there were, by outcome too where not finished.
@@ -138,6 +150,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     guarantee_class: str
     group: str = ""
     rank: str | None = None
+    resolves: float | None = None
     peers: int = 0
     producers: int
     consumers: int | None
@@ -243,7 +256,32 @@ def percentiles(parts: Sequence[Distribution | None], *, never: Sequence[int] = 
         max_ns=None if missing else merged.max_ns,
         spread=_spreads(each),
         p50_by_repeat_ns=_by_repeat(each, "p50_ns"),
+        p99_by_repeat_ns=_rough_p99(parts, never),
+        excursions=_excursions(seen, missing),
     )
+
+
+def _rough_p99(parts: Sequence[Distribution | None], never: Sequence[int]) -> list[int]:
+    found = [
+        roughly(part, 0.99, never=missing) if part else None
+        for part, missing in zip(parts, never or [0] * len(parts), strict=True)
+    ]
+    known = [value for value in found if value is not None]
+    return known if len(known) == len(found) else []
+
+
+def _excursions(seen: Sequence[Distribution], never: int) -> dict[str, int]:
+    """Return how many excursions went above p99 and p99.9, whether those are shown or not."""
+    # Without the order of the samples, nothing is withheld for want of excursions.
+    unordered = merge([msgspec.structs.replace(part, excursions=None) for part in seen], never=never)
+    found: dict[str, int] = {}
+    for name in ("p99", "p999") if unordered else ():
+        value_ns = getattr(unordered, f"{name}_ns")
+        if unordered is None or value_ns is None:
+            continue
+        if (many := excursions(seen, min(value_ns, unordered.max_ns))) is not None:
+            found[name] = many
+    return found
 
 
 def _with(part: Distribution | None, never: int) -> Distribution | None:
