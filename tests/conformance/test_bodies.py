@@ -32,7 +32,9 @@ def test_any_bytes_arrive_as_they_were_sent(bench: Bench, mode: Mode) -> None:
     channel = bench.channel(mode)
     consumer, producer = bench.consumer(channel), bench.producer(channel)
 
-    for what, sent in BODIES.items():
+    most = channel.guarantees.max_message_bytes
+    for what, full in BODIES.items():
+        sent = [body[:most] for body in full]
         producer.begin(ends.send, sent, mode.window)
         assert sorted(consumer.call(ends.receive, len(sent))) == sorted(sent), what
         producer.result()

@@ -58,7 +58,6 @@ HANGS = {
         "SimpleQueue.get (in Connection._recv)",
     },
     ("simple-queue", "kill consumer, idle"): {"SimpleQueue.get (read lock)"},
-    ("pipe", "kill consumer, mid-message"): {"Connection.recv_bytes (in Connection._recv)"},
     ("pipe-locked", "kill consumer, idle"): {"Lock.acquire (in LockedPipeConsumer._receive_one)"},
     ("pipe-locked", "kill producer, mid-message"): {"Lock.acquire (in LockedPipeProducer.send)"},
 }
@@ -76,6 +75,22 @@ def test_who_waits_for_what_a_dead_process_holds_hangs_in_it(
     assert all("most recent call first" in stack for stack in record.stuck.values())
     (fault,) = read(tmp_path / "history.jsonl.gz").faults
     assert fault.f == "kill"
+
+
+@pytest.mark.parametrize("moment", ["idle", "busy", "working", "mid-message"])
+@pytest.mark.parametrize("action", ["kill", "terminate"])
+def test_whoever_is_left_at_a_pipe_is_told_that_the_other_is_gone_as_in_a_plain_program(
+    action: str, moment: str
+) -> None:
+    no_writer = safety_of(play("pipe", f"{action} producer, {moment}", **QUICK))
+    no_reader = safety_of(play("pipe", f"{action} consumer, {moment}", **QUICK))
+
+    assert (no_writer.hung, no_writer.finding, no_writer.verdict) == ({}, "", "valid")
+    assert no_writer.gave_up == {"consumer-0": "EOFError"}
+    assert no_writer.counts["lost"] == no_writer.counts["corrupted"] == 0
+    assert (no_reader.hung, no_reader.finding, no_reader.verdict) == ({}, "", "valid")
+    assert no_reader.gave_up.keys() == {"producer-0"}
+    assert "BrokenPipeError" in no_reader.gave_up["producer-0"]
 
 
 def test_a_message_for_a_getter_that_was_killed_in_a_manager_s_queue_vanishes(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import struct
 
+from ipclab.trial.message import SMALLEST_BYTES
+
 _HEADER = struct.Struct(">HI")
 
 
-def body(producer: int, sequence: int, size_bytes: int = 64) -> bytes:
-    """The message of this producer with this number."""
+def body(producer: int, sequence: int, size_bytes: int = SMALLEST_BYTES) -> bytes:
+    """The message of this producer with this number; by default one that every channel carries."""
     filler = random.Random(f"{producer}/{sequence}").randbytes(size_bytes - _HEADER.size)
     return _HEADER.pack(producer, sequence) + filler
 

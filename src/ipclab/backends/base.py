@@ -232,6 +232,9 @@ class Channel(abc.ABC):
     windowed: ClassVar[bool] = False
     """Whether a window above 1 changes how messages travel; where not, only window 1 is measured."""
 
+    replaceable: ClassVar[bool] = True
+    """Whether a new process can take the place of a worker that has ended. It cannot where the ends of the
+    channel exist only in the processes that hold them."""
     impossible_moments: ClassVar[Mapping[str, str]] = {}
     """Moments of a fault that cannot be brought about on this channel, each with the reason in one line, such
     as ``{"mid-message": "a datagram is handed over whole"}``. The matrix leaves them out and says why."""
@@ -260,6 +263,13 @@ class Channel(abc.ABC):
         """Connect the consumer with this index (0 to ``site.consumers`` - 1), in its own worker.
 
         When it returns, the consumer misses nothing that is sent from then on.
+        """
+
+    def keep_end(self, role: Literal["producer", "consumer"] | None) -> None:  # noqa: B027 - most have none
+        """Close, in the calling process, the ends that a process of this role does not use.
+
+        A worker calls it before it connects. The parent calls it with None, which closes all ends, when every
+        worker is started, and only for a channel that is not ``replaceable``.
         """
 
     @abc.abstractmethod

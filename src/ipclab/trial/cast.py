@@ -272,6 +272,18 @@ class Cast:
                 break
         return going()
 
+    def stop_by(self, producers: Sequence[Worker], within_s: float) -> list[Worker]:
+        """Have these producers, which alone hold their end of the channel, stop all consumers, and end.
+
+        Return those of all of them that do not end in time.
+        """
+        consumers = [m for m in self.crew.by_role("consumer") if not m.gone]
+        for producer in producers:
+            producer.tell(Stop(len(consumers)))
+        stuck = self.dismiss(producers, within_s)
+        self.outlast(lambda: all(m.gone for m in consumers), within_s)
+        return stuck + [m for m in consumers if not m.gone]
+
     def stacks(self, stuck: Iterable[Worker]) -> dict[str, str]:
         """End these, and tell the stack of each; but for those that came back by themselves after all."""
         self.look()

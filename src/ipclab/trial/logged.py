@@ -29,7 +29,7 @@ from ipclab.host.link import Link
 from ipclab.trial.assignment import Assignment, history_path
 from ipclab.trial.gate import Gate
 from ipclab.trial.message import HEADER_BYTES, STOP, stamp, tail
-from ipclab.trial.orders import Burst, Done, Ready, Stop
+from ipclab.trial.orders import Burst, Done, Quit, Ready, Stop
 
 SEQUENCES = 1_000_000
 """A message's value in the history is its producer's number times this, plus its sequence."""
@@ -99,12 +99,17 @@ def _produce(mine: Assignment, parent: Link) -> None:
     channel = mine.channel
     assert channel is not None
     place = mine.index if mine.place is None else mine.place
+    channel.keep_end("producer")
     line = _Line[Producer](lambda: checked.producer(channel, place), mine.patience_s)
     send, flush = line.end.sender(), line.end.flush
     sequences = count()
     with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log, _ends_in_order(line):
         parent.send(Ready())
-        while isinstance(order := parent.recv(), Burst):
+        while not isinstance(order := parent.recv(), Quit):
+            if isinstance(order, Stop):
+                _send_stops_to(order, line.end)
+                continue
+            assert isinstance(order, Burst)
             body_tail = tail(mine.content, mine.index, order.size_bytes)
             confirmed = 0
             for sequence in islice(sequences, order.count):
@@ -128,10 +133,19 @@ def _produce(mine: Assignment, parent: Link) -> None:
     line.end.close()
 
 
+def _send_stops_to(order: Stop, producer: Producer) -> None:
+    """Send stop messages; where the consumers are gone nobody needs one."""
+    with contextlib.suppress(Exception):
+        for _ in range(order.count):
+            producer.send(STOP)
+        producer.flush()
+
+
 def _consume(mine: Assignment, parent: Link) -> None:
     channel = mine.channel
     assert channel is not None
     place = mine.index if mine.place is None else mine.place
+    channel.keep_end("consumer")
     line = _Line[Consumer](lambda: checked.consumer(channel, place), mine.patience_s)
     owes = channel.guarantees.delivery == "at-least-once"
     gate = Gate(parent)

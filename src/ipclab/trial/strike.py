@@ -226,6 +226,8 @@ class Strike(Scene):
             # Nobody takes a subscriber's place: what it would have got is owed to it alone, and it is gone.
             self.left_out.add(victim.name)
             return
+        if not self._cast.channel.replaceable:
+            return
         spec = self._cast.spec
         self._cast.start(victim.role, spec.producers if victim.role == "producer" else spec.consumers)
 

@@ -69,7 +69,7 @@ def test_a_scenario_is_one_that_the_command_plays(command: str, shows: str) -> N
 
 @pytest.mark.parametrize(("command", "shows"), [p for p in SHOWN if "run crash" in p.values[0]])
 def test_a_cell_is_one_that_the_command_plays(command: str, shows: str) -> None:
-    found = re.match(r"cell ([\w-]+), (\w+)(?:, (?:in )?(idle|busy|mid-message))?", shows)
+    found = re.match(r"cell ([\w-]+), (\w+)(?:, (?:in )?(idle|busy|working|mid-message))?", shows)
     assert found is not None
     action, target, moment = found.groups()
     played = [spec.fault for spec in trials(command) if spec.fault is not None]

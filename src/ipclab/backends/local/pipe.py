@@ -2,18 +2,20 @@
 
 A ``Connection`` writes a message of more than 16 KiB as two writes, and even a shorter one is only whole up
 to the pipe's atomic size, so two writers (or two readers) of one end corrupt each other's messages unless a
-lock stands before each end. ``pipe`` has none and takes one of each.
+lock stands before each end. ``pipe`` has none and takes one of each. Its two ends are in two processes and
+nowhere else, as in a program that closes what it does not use: so whoever is left is told that the other is
+gone, by EOFError or BrokenPipeError. The ends of ``pipe-locked`` stay open in the process that made them, so
+that it can start another worker.
 
 ``acquire()`` and ``release()`` do what ``with lock`` does: that goes through two more calls in Python.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Lock
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from ipclab.backends.base import Channel, Consumer, Guarantees, Producer
 
@@ -90,15 +92,15 @@ class PipeChannel(Channel):
     summary = "multiprocessing.Pipe, one writer and one reader"
     max_producers: ClassVar[int | None] = 1
     max_consumers: ClassVar[int | None] = 1
+    replaceable: ClassVar[bool] = False
     _ends: tuple[Connection, Connection] | None = None
 
     @property
     def guarantees(self) -> Guarantees:
         return Guarantees(
             delivery="at-most-once",
-            may_lose=frozenset({"consumer crash", "producer crash"}),
-            # Whoever reads on after a torn message takes what follows for its rest.
-            may_corrupt=frozenset({"consumer crash", "producer crash"}),
+            # What was written stays in the pipe for as long as somebody can read it.
+            may_lose=frozenset({"consumer crash"}),
             order="per-producer",
             durability="none",
             confirm="written",
@@ -115,6 +117,13 @@ class PipeChannel(Channel):
     def consumer(self, index: int) -> Consumer:
         return PipeConsumer(self._open_ends[0])
 
+    def keep_end(self, role: Literal["producer", "consumer"] | None) -> None:
+        reader, writer = self._open_ends
+        if role != "consumer":
+            reader.close()
+        if role != "producer":
+            writer.close()
+
     def teardown(self) -> None:
         if self._ends is not None:
             for end in self._ends:
@@ -128,20 +137,17 @@ class PipeChannel(Channel):
 
 
 class LockedPipeChannel(PipeChannel):
-    """A Pipe with a lock around each end, for any number of writers and readers."""
+    """A Pipe with a lock around each end, for any number of writers and readers.
+
+    A process that is killed in the middle of a message keeps the lock: nobody goes on from there.
+    """
 
     name = "pipe-locked"
     summary = "multiprocessing.Pipe with a lock around each end, n to m"
     max_producers = None
     max_consumers = None
+    replaceable = True
     _locks: tuple[Lock, Lock] | None = None
-
-    @property
-    def guarantees(self) -> Guarantees:
-        # A process that is killed in the middle of a message keeps the lock: nobody goes on from there.
-        return dataclasses.replace(
-            super().guarantees, may_lose=frozenset({"consumer crash"}), may_corrupt=frozenset()
-        )
 
     def setup(self) -> None:
         super().setup()

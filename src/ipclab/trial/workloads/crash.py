@@ -157,6 +157,9 @@ class _Scene:
         late = [self._start("consumer", i) for i in range(early, self._spec.consumers)]
         self._see_connected(late)
         consumers += late
+        if not self._channel.replaceable:
+            # From here on only the workers hold the ends, so that each is told when the other is gone.
+            self._channel.keep_end(None)
         self._see_idle_at_rest(consumers)
         # One that is ended in good order writes down what it has gathered.
         if self._fault.ends_broker and self._fault.fault.abrupt:
@@ -208,10 +211,15 @@ class _Scene:
         cast.burst(going, AFTER, cast.size(SMALL_BYTES), GAP_S)
         cast.outlast(lambda: cast.done(going), patience_s)
         stuck += [w for w in going if not cast.idle(w)]
-        stuck += cast.dismiss([w for w in going if cast.idle(w)], patience_s)
-        cast.drain(self._quiet_s(), 3 * patience_s)
-        consumers = [w for w in cast.crew.by_role("consumer") if not w.gone]
-        stuck += cast.stop(consumers, patience_s, place=self._spec.producers + 1)
+        idle = [w for w in going if cast.idle(w)]
+        if self._channel.replaceable:
+            stuck += cast.dismiss(idle, patience_s)
+            cast.drain(self._quiet_s(), 3 * patience_s)
+            consumers = [w for w in cast.crew.by_role("consumer") if not w.gone]
+            stuck += cast.stop(consumers, patience_s, place=self._spec.producers + 1)
+        else:
+            cast.drain(self._quiet_s(), 3 * patience_s)
+            stuck += cast.stop_by(idle, patience_s)
         self.stacks = cast.stacks(stuck)
         cast.crew.end()
         cast.look()
