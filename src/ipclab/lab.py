@@ -16,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from ipclab import brokers, environment
+from ipclab import brokers, environment, readiness
 from ipclab.backends.base import BrokerKind
 from ipclab.backends.registry import backend_class
 from ipclab.brokers import Broker, Fleet, ProviderName, kinds, marks
@@ -28,8 +28,8 @@ from ipclab.report import render
 from ipclab.report.table import table
 from ipclab.results.result import SCHEMA_VERSION, Result, Unavailable
 from ipclab.results.store import Store, StoredRun
-from ipclab.trial import workloads
-from ipclab.trial.record import BrokerFacts, TrialRecord
+from ipclab.trial import serving, workloads
+from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
 
@@ -69,6 +69,7 @@ def run(
     observer: Observer,
     provider: ProviderName | None = None,
     install: bool | None = None,
+    may_evict: bool = False,
     options: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run an experiment and store its result, trial by trial.
@@ -77,6 +78,9 @@ def run(
     BrokerUnavailableError where a broker that the user asked for by a backend's name, by a URL or by a
     provider cannot be had, ClockError where latencies cannot be told. On KeyboardInterrupt the brokers that
     were started are ended, the stored result is left marked partial, and the exception goes on.
+
+    ``may_evict`` allows a run to fill a server of somebody else until it drops items; without it such a run
+    raises UsageError.
     """
     plan = experiment.plan(request)
     store.check()
@@ -94,6 +98,7 @@ def run(
         for kind, reason in fleet.missing.items():
             if kind in asked or provider is not None:
                 raise BrokerUnavailableError(reason)
+        plan, refused = readiness.prepare(plan, fleet, set(map(str, request.backends)), may_evict=may_evict)
         result = Result(
             ipclab_result=SCHEMA_VERSION,
             experiment=experiment.name,
@@ -103,8 +108,8 @@ def run(
             complete=False,
             options=dict(options or {}),
             environment=environment.describe(start_method, clock_test),
-            brokers=[_facts(broker) for broker in fleet.brokers.values()],
-            unavailable=_unavailable(plan, fleet),
+            brokers=[f for broker in fleet.brokers.values() if (f := serving.facts(broker, settings=True))],
+            unavailable=[*_unavailable(plan, fleet), *refused],
             trials=[],
         )
         for broker in fleet.brokers.values():
@@ -218,12 +223,6 @@ def _unavailable(plan: Plan, fleet: Fleet) -> list[Unavailable]:
     }
     pairs = [*plan.left_out, *missing.items()]
     return [Unavailable(backend=backend, reason=reason) for backend, reason in pairs]
-
-
-def _facts(broker: Broker) -> BrokerFacts:
-    return BrokerFacts(
-        kind=broker.kind, provider=broker.provider, version=broker.version, url=broker.masked_url
-    )
 
 
 _CELL_S = 2.0

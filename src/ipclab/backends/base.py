@@ -276,6 +276,13 @@ class Channel(abc.ABC):
     def teardown(self) -> None:
         """Delete what ``setup()`` and the workers made, and only that. Also called after a failed setup."""
 
+    def lacks(self) -> str:
+        """Return in one line what the server at ``site.url`` denies to this user; empty where nothing.
+
+        Asked once before a run, outside any trial; changes nothing on the server.
+        """
+        return ""
+
     def server_pids(self) -> tuple[int, ...]:
         """Helper processes that ``setup()`` started and whose cost counts as the broker's."""
         return ()
@@ -359,6 +366,13 @@ class SharedState(abc.ABC):
     @abc.abstractmethod
     def teardown(self) -> None:
         """Delete what ``setup()`` made, and only that."""
+
+    def lacks(self) -> str:
+        """Return in one line what the server at ``site.url`` denies to this user; empty where nothing.
+
+        Asked once before a run, outside any trial; changes nothing on the server.
+        """
+        return ""
 
     def server_pids(self) -> tuple[int, ...]:
         """Helper processes that ``setup()`` started and whose cost counts as the broker's."""

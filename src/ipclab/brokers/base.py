@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -58,6 +59,8 @@ class Broker(abc.ABC):
         self.ours = ours
         self.where = where
         self.started_at_s = started_at_s
+        self.settings: Mapping[str, str] = {}
+        """What the server says that it is set to, once it was asked: see ``ServerKind.describe``."""
 
     @property
     def outlives_run(self) -> bool:

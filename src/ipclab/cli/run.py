@@ -68,6 +68,11 @@ if TYPE_CHECKING:
     help="Of a crash: only faults of this one; may be given again.",
 )
 @click.option("--seed", type=SEED, default=1, show_default=True, help="Of message contents and schedules.")
+@click.option(
+    "--may-evict",
+    is_flag=True,
+    help="Allow a run to fill a server that is not the lab's until it drops items of others.",
+)
 @provider_options
 @output_options
 @RESULTS
@@ -89,6 +94,7 @@ def run(name: str, output: Path | None, format_: Format, results: Path, **asked:
 
     experiment = load(name)
     provider, install = asked.pop("provider"), asked.pop("install")
+    may_evict = asked.pop("may_evict")
     options = {key: _text(value) for key, value in asked.items() if value not in (None, ())}
     request = Request(**asked)
     if output is not None:
@@ -101,6 +107,7 @@ def run(name: str, output: Path | None, format_: Format, results: Path, **asked:
             observer=progress,
             provider=provider,
             install=install,
+            may_evict=may_evict,
             options=options,
         )
     emit(outcome.result, format_, output)

@@ -18,6 +18,7 @@ from ipclab.trial.limit import BEHIND_SHARE
 
 LARGE_BYTES = 16 * 1024
 """From this size on, what the lab's own loops take is stated beside the CPU of the workers."""
+_LIMITS = ("maxmemory", "maxmemory-policy", "maxbytes")
 
 
 def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]:
@@ -29,6 +30,7 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
         *_behind(rows),
         *_skipped(rows),
         *_lost(result),
+        *_dropped(result),
         *_unaccounted(rows),
         *_beyond(rows),
         *_columns(rows, cells),
@@ -171,6 +173,22 @@ def _lost(result: Result) -> Iterator[str]:
         yield (
             f"lost: {units.of(lost, 'message')} of the open loop never came; each counts as slower than any "
             f"that did, and a percentile among them is withheld"
+        )
+
+
+def _dropped(result: Result) -> Iterator[str]:
+    """What the servers threw away by their own settings: to run longer would only lose more."""
+    by_kind: dict[str, Counter[str]] = {}
+    for trial in result.trials:
+        if trial.broker is not None and trial.dropped:
+            by_kind.setdefault(trial.broker.kind, Counter()).update(trial.dropped)
+    for kind, counted in by_kind.items():
+        settings = next((broker.settings for broker in result.brokers if broker.kind == kind), {})
+        why = [f"{name}={settings[name]}" for name in _LIMITS if name in settings]
+        told = ", ".join(f"{name} {units.count(many)}" for name, many in sorted(counted.items()))
+        yield (
+            f"dropped: {kind} itself threw items away while trials ran ({told}), as it is set to when it is "
+            f"full{': ' if why else ''}{', '.join(why)}; what was lost then was lost by that setting"
         )
 
 

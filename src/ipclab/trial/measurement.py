@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import abc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ipclab.backends.base import OptionValue, Site
+from ipclab.backends.base import Guarantees, OptionValue, Site
 from ipclab.checks.counter import CounterVerdict
 from ipclab.checks.delivery import Ledger
 from ipclab.trial import rawlog
@@ -50,6 +50,12 @@ class Measurement(abc.ABC):
         self.site = site
         self.logs = logs
         self.hang = ""
+
+    def hold_to(self, change: Callable[[Guarantees], Guarantees]) -> None:  # noqa: B027 - see below
+        """Judge the backend by what ``change`` makes of its declaration, as on a server with such settings.
+
+        Called before ``assignments()``, and again before ``findings()``. Shared state declares no loss.
+        """
 
     @abc.abstractmethod
     def setup(self) -> None:

@@ -101,12 +101,14 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class BrokerFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a trial's broker came from. ``url`` is masked."""
+    """Where a trial's broker came from. ``url`` is masked; ``settings`` is what the server says that it is
+    set to, and is kept once for a run and not with every trial."""
 
     kind: str
     provider: str
     version: str
     url: str
+    settings: dict[str, str] = {}
 
 
 Hold = Literal["", "held", "one step", "out of reach"]
@@ -169,6 +171,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ``options``  all options of the backend, defaults included: ``spec`` has those that were set.
     ``rate_per_s``  within the window: goodput of messages, round trips, or confirmed increments.
     ``safety``   of a trial that was watched for safety.
+    ``dropped``  how many items the server itself dropped meanwhile, by its own counters: evicted for want of
+                 memory, or expired. Empty where none was dropped, or none can be told.
     """
 
     spec: TrialSpec
@@ -188,3 +192,4 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cost: Cost | None = None
     limit: Limit = "unknown"
     safety: Safety | None = None
+    dropped: dict[str, int] = {}

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -25,7 +26,7 @@ from ipclab.host.interruptions import ending_blocked
 from ipclab.host.resources import cores, descendants
 from ipclab.host.text import line_of
 from ipclab.host.told import reraise_own_end
-from ipclab.trial import safety, workloads
+from ipclab.trial import safety, serving, workloads
 from ipclab.trial.analysis import Window
 from ipclab.trial.check import check
 from ipclab.trial.limit import behind_schedule, limit
@@ -33,7 +34,7 @@ from ipclab.trial.measurement import Measurement, wait_for
 from ipclab.trial.meter import Meter, Sample, served
 from ipclab.trial.orders import Done, Go
 from ipclab.trial.processes import Crew
-from ipclab.trial.record import BrokerFacts, Cost, Latency, Limit, ProcessCost, TrialRecord, unfinished
+from ipclab.trial.record import Cost, Latency, Limit, ProcessCost, TrialRecord, unfinished
 from ipclab.trial.spec import TrialSpec
 
 LEAD_S = 0.02
@@ -67,6 +68,7 @@ def run_trial(
     trial = _Trial(spec, broker)
     with trial_folder() as folder:
         measurement = workload.measure(spec, site, folder)
+        measurement.hold_to(partial(serving.under, broker=broker))
         with _set_up(trial, measurement), Crew(spec.start_method) as crew:
             if not trial.failed:
                 try:
@@ -110,6 +112,7 @@ class _Trial:
         self.stuck: dict[str, str] = {}
         self.window: Window | None = None
         self.samples: list[Sample] = []
+        self.losses = serving.Losses(broker)
         self.before = descendants(os.getpid())
         """What was there before the trial, such as private servers: none of it is a helper of the backend."""
 
@@ -173,16 +176,8 @@ class _Trial:
 
     def record(self, measurement: Measurement, crew: Crew) -> TrialRecord:
         """The record; reads the logs, so they must still be there."""
-        broker = (
-            None
-            if self.broker is None
-            else BrokerFacts(
-                kind=self.broker.kind,
-                provider=self.broker.provider,
-                version=self.broker.version,
-                url=self.broker.masked_url,
-            )
-        )
+        dropped = self.losses.so_far()
+        measurement.hold_to(partial(serving.under, broker=self.broker, dropped=dropped))
         bare = TrialRecord(
             spec=self.spec,
             began_utc=self.began_utc,
@@ -191,7 +186,8 @@ class _Trial:
             stuck=self.stuck,
             options=dict(measurement.options),
             guarantees=measurement.declared(),
-            broker=broker,
+            broker=serving.facts(self.broker),
+            dropped=dropped,
         )
         if self.window is None:
             return bare

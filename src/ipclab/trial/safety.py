@@ -17,7 +17,8 @@ from ipclab.errors import UsageError
 from ipclab.host.folders import trial_folder
 from ipclab.host.text import line_of
 from ipclab.host.told import reraise_own_end
-from ipclab.trial.record import BrokerFacts, Safety, TrialRecord
+from ipclab.trial import serving
+from ipclab.trial.record import Safety, TrialRecord
 from ipclab.trial.spec import TrialSpec
 
 
@@ -60,11 +61,7 @@ def run(
 ) -> TrialRecord:
     """Run one safety trial. Raises UsageError and its kin for a trial that cannot be."""
     began_utc = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    facts = None
-    if broker is not None:
-        facts = BrokerFacts(
-            kind=broker.kind, provider=broker.provider, version=broker.version, url=broker.masked_url
-        )
+    facts, losses = serving.facts(broker), serving.Losses(broker)
     with trial_folder() as folder:
         stage = Stage(spec=spec, face=face, site=site, folder=folder, broker=broker, history=history)
         try:
@@ -85,4 +82,5 @@ def run(
         broker=facts,
         rate_per_s=played.rate_per_s,
         safety=played.safety,
+        dropped=losses.so_far(),
     )

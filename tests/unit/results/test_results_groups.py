@@ -93,7 +93,7 @@ def test_safe_and_unsafe_disciplines_are_apart_and_come_after_the_channels(make)
         ),
         (
             {"delivery": "at-least-once", "may_lose": ["broker crash"], "durability": "disk"},
-            "At least once, while the broker lives",
+            "At least once, survives an orderly restart of the broker but no crash",
         ),
         (
             {"delivery": "at-least-once", "may_lose": ["broker crash", "producer crash"]},

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ipclab.backends.base import Channel, Consumer, Guarantees, Option, Producer
+from ipclab.backends.redis import rights
 from ipclab.backends.redis.client import Pipeline, Sender, WindowSender, connect, require_version
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class RedisChannel(Channel):
 
     broker = "redis"
     windowed = True
+    needs: ClassVar[tuple[rights.Command, ...]]
+    """What a user must be allowed to do."""
 
     @property
     def key(self) -> str:
@@ -44,6 +47,9 @@ class RedisChannel(Channel):
     def keys(self) -> tuple[str, ...]:
         """All the keys that this channel may leave on the server."""
         return (self.key,)
+
+    def lacks(self) -> str:
+        return rights.lacking(self.site.broker_url, self.name, self.needs)
 
     def setup(self) -> None:
         with connect(self.site.broker_url) as client:
@@ -92,6 +98,7 @@ class _WindowPopper(_Popper):
 class RedisListChannel(RedisChannel):
     """RPUSH and BLPOP. A message that was popped lives in the consumer alone, and dies with it."""
 
+    needs = rights.LIST
     name = "redis-list"
     summary = "a Redis list: RPUSH and BLPOP, nothing kept for a consumer that dies"
 
@@ -183,6 +190,7 @@ class _Mover(Consumer):
 class RedisReliableListChannel(RedisChannel):
     """BLMOVE to a list of the consumer's own, LREM to acknowledge; see ``_Mover`` for what a crash does."""
 
+    needs = rights.RELIABLE
     name = "redis-list-reliable"
     summary = "a Redis list: BLMOVE to the consumer's own list, LREM to acknowledge, put back after a crash"
 
@@ -270,6 +278,7 @@ class _GroupReader(Consumer):
 class RedisStreamChannel(RedisChannel):
     """XADD, a consumer group, XACK with XDEL; see ``_GroupReader`` for what a crash does."""
 
+    needs = rights.STREAM
     name = "redis-stream"
     summary = "a Redis stream read by a consumer group: acknowledged, claimed again after a crash"
     options = (
@@ -350,6 +359,7 @@ class RedisPubSubChannel(RedisChannel):
     The answer to PUBLISH says only how many output buffers the message was put into.
     """
 
+    needs = rights.PUBSUB
     name = "redis-pubsub"
     summary = "Redis publish and subscribe: every consumer gets every message, slow ones are cut off"
 

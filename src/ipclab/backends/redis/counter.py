@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ipclab.backends.base import Counter, CounterClient, Option, Pause
 from ipclab.backends.held import held
+from ipclab.backends.redis import rights
 from ipclab.backends.redis.client import connect
 from ipclab.backends.shared import BUSY_PAUSE_S
 from ipclab.errors import ChannelError
@@ -44,6 +45,9 @@ class RedisCounter(Counter):
         ),
         Option("lock_ttl_ms", 5000, "discipline=lock: after this long a lock frees itself"),
     )
+
+    def lacks(self) -> str:
+        return rights.lacking_shared(self.site.broker_url, self.discipline)
 
     @property
     def safe(self) -> bool:

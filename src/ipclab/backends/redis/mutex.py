@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ipclab.backends.base import Option, Pause
 from ipclab.backends.held import held
 from ipclab.backends.key_mutex import KeyMutex, LookAndSet
+from ipclab.backends.redis import rights
 from ipclab.backends.redis.client import connect
 from ipclab.backends.redis.counter import RELEASE_LUA
 from ipclab.backends.shared import BUSY_PAUSE_S, MutexClient
@@ -44,6 +45,9 @@ class RedisMutex(KeyMutex):
         Option("discipline", "fenced", "how a client takes the lock", ("get-set", "set-nx", "fenced")),
         Option("ttl_ms", 200, "set-nx and fenced: after this long a lock frees itself"),
     )
+
+    def lacks(self) -> str:
+        return rights.lacking_shared(self.site.broker_url, self.discipline)
 
     @property
     def keys(self) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ipclab.backends.base import Option, Pause
 from ipclab.backends.held import held
+from ipclab.backends.redis import rights
 from ipclab.backends.redis.client import connect
 from ipclab.backends.shared import Register, RegisterClient
 from ipclab.errors import ChannelError
@@ -44,6 +45,9 @@ class RedisRegister(Register):
         ),
         Option("cache_reads", 10, "discipline=cached: how many reads a copy serves"),
     )
+
+    def lacks(self) -> str:
+        return rights.lacking_shared(self.site.broker_url, self.discipline)
 
     @property
     def safe(self) -> bool:

@@ -23,6 +23,7 @@ import msgspec
 from ipclab.backends.base import Guarantees
 from ipclab.brokers import programs
 from ipclab.brokers.base import Broker, Usage, mask
+from ipclab.brokers.kinds.state import Room, ServerState
 from ipclab.errors import BrokerUnavailableError, UsageError
 
 PROBE_TIMEOUT_S = 5.0
@@ -188,6 +189,27 @@ class ServerKind(abc.ABC):
 
         A kind whose private servers have a password of their own needs no such question.
         """
+
+    def describe(self, broker: Broker) -> ServerState:
+        """Return what the server is set to and whether a run can use it. Changes nothing on the server.
+
+        Raises BrokerUnavailableError where it does not answer.
+        """
+        return ServerState()
+
+    def room(self, url: str, item_bytes: int) -> Room | None:
+        """Return how much the server takes of items of this size before it evicts or refuses.
+
+        None where it has no limit, or cannot say. Raises BrokerUnavailableError where it does not answer.
+        """
+        return None
+
+    def losses(self, url: str) -> dict[str, int]:
+        """Return how many items the server has dropped on its own so far, by its own counters.
+
+        Raises BrokerUnavailableError where it does not answer.
+        """
+        return {}
 
     def names(self, url: str) -> Set[str] | None:
         """Return the names of all that is kept on the server at ``url``; None where it cannot list them.

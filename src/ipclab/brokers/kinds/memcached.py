@@ -24,6 +24,7 @@ from ipclab.brokers.kinds.base import (
     Squeeze,
     one_line,
 )
+from ipclab.brokers.kinds.state import Room, ServerState
 from ipclab.errors import BrokerUnavailableError
 from ipclab.host import ports
 from ipclab.host.interruptions import ending_blocked
@@ -31,6 +32,7 @@ from ipclab.host.interruptions import ending_blocked
 _KEYS = ("head", "tail", "counter", "register", "value", "lock", "lock:fence", "lock:guarded")
 """What the lab calls its keys within a namespace, besides the numbered slots of a channel."""
 _DELETED_AT_ONCE = 1000
+_LOSSES = ("evictions",)
 
 
 class Memcached(ServerKind):
@@ -91,6 +93,29 @@ class Memcached(ServerKind):
         if int(stats(url)[b"pid"]) != pid:
             raise self.unavailable(url, "is another one: address in use")
 
+    def describe(self, broker: Broker) -> ServerState:
+        with _client(broker.url, PROBE_TIMEOUT_S) as client:
+            found, set_to = client.stats(), client.stats("settings")
+        free = int(set_to[b"maxconns"]) - int(found[b"curr_connections"])
+        names = ("maxbytes", "item_size_max", "evictions", "maxconns", "idle_timeout", "cas_enabled")
+        settings = {name: _text(set_to[name.encode()]) for name in names if name.encode() in set_to}
+        return ServerState(settings=settings, free_connections=free)
+
+    def room(self, url: str, item_bytes: int) -> Room | None:
+        with _client(url, PROBE_TIMEOUT_S) as client:
+            found, slabs = client.stats(), client.stats("slabs")
+        items = int(found[b"curr_items"])
+        return Room(
+            free_bytes=_free_bytes(found, slabs, item_bytes),
+            items=items,
+            item_bytes=int(found[b"bytes"]) // items if items else 1,
+            evicts=True,
+        )
+
+    def losses(self, url: str) -> dict[str, int]:
+        found = stats(url)
+        return {name: int(found[name.encode()]) for name in _LOSSES if name.encode() in found}
+
     @contextlib.contextmanager
     def squeezed(self, broker: Broker) -> Iterator[Squeeze]:
         """Change nothing: memcached evicts from its first day on, and its limit cannot be moved under its
@@ -142,6 +167,29 @@ def _client(url: str, timeout_s: float) -> Iterator[Any]:
         raise BrokerUnavailableError(f"memcached at {mask(url)} does not answer: {reason}") from None
     finally:
         connected.close()
+
+
+def _free_bytes(found: dict[bytes, Any], slabs: dict[bytes, Any], item_bytes: int) -> int:
+    """Return what is free for items of this size: pages that no class has yet, and free places in theirs.
+
+    A page belongs to one class of sizes, so that a server evicts small items while big places are free.
+    """
+    pages = int(found[b"limit_maxbytes"]) - int(slabs.get(b"total_malloced", 0))
+    sizes = {
+        int(name.partition(b":")[0]): int(value)
+        for name, value in slabs.items()
+        if name.endswith(b":chunk_size")
+    }
+    fits = [number for number, size in sizes.items() if size >= item_bytes]
+    if not fits:
+        return max(pages, 0)
+    number = min(fits, key=sizes.__getitem__)
+    free_chunks = int(slabs.get(b"%d:free_chunks" % number, 0))
+    return max(pages, 0) + free_chunks * sizes[number]
+
+
+def _text(value: Any) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
 
 
 @functools.cache

@@ -21,17 +21,18 @@ class GuaranteeClass:
 
 
 SURVIVES = GuaranteeClass(0, "At least once, survives a broker restart")
-WHILE_BROKER = GuaranteeClass(2, "At least once, while the broker lives")
-WHILE_ALL = GuaranteeClass(4, "At least once, while broker, producers and consumers live")
-AT_LEAST_OVERLOAD = GuaranteeClass(6, "At least once, but overload may cost messages")
-AT_MOST = GuaranteeClass(8, "At most once: a crash may cost messages")
-AT_MOST_OVERLOAD = GuaranteeClass(10, "At most once: a crash or overload may cost messages")
-FAN_OUT = GuaranteeClass(12, "Fan-out, at least once: every consumer gets every message")
-FAN_OUT_AT_MOST = GuaranteeClass(14, "Fan-out, at most once: every consumer that keeps up gets every message")
-SAFE = GuaranteeClass(16, "Shared state: safe disciplines")
-UNSAFE = GuaranteeClass(18, "Shared state: unsafe disciplines")
-UNDECLARED = GuaranteeClass(20, "Nothing declared")
-_ORDERED = (SURVIVES, WHILE_BROKER, WHILE_ALL, AT_LEAST_OVERLOAD, AT_MOST, AT_MOST_OVERLOAD)
+ORDERLY = GuaranteeClass(2, "At least once, survives an orderly restart of the broker but no crash")
+WHILE_BROKER = GuaranteeClass(4, "At least once, while the broker lives")
+WHILE_ALL = GuaranteeClass(6, "At least once, while broker, producers and consumers live")
+AT_LEAST_OVERLOAD = GuaranteeClass(8, "At least once, but overload may cost messages")
+AT_MOST = GuaranteeClass(10, "At most once: a crash may cost messages")
+AT_MOST_OVERLOAD = GuaranteeClass(12, "At most once: a crash or overload may cost messages")
+FAN_OUT = GuaranteeClass(14, "Fan-out, at least once: every consumer gets every message")
+FAN_OUT_AT_MOST = GuaranteeClass(16, "Fan-out, at most once: every consumer that keeps up gets every message")
+SAFE = GuaranteeClass(18, "Shared state: safe disciplines")
+UNSAFE = GuaranteeClass(20, "Shared state: unsafe disciplines")
+UNDECLARED = GuaranteeClass(22, "Nothing declared")
+_ORDERED = (SURVIVES, ORDERLY, WHILE_BROKER, WHILE_ALL, AT_LEAST_OVERLOAD, AT_MOST, AT_MOST_OVERLOAD)
 
 
 def _in_any_order(kept: GuaranteeClass) -> GuaranteeClass:
@@ -71,5 +72,6 @@ def _of_queue(declared: Declared, *, at_least_once: bool) -> GuaranteeClass:
         return AT_LEAST_OVERLOAD
     if may_lose - {"broker crash"}:
         return WHILE_ALL
-    survives = declared.get("durability") != "none" and not may_lose
-    return SURVIVES if survives else WHILE_BROKER
+    if declared.get("durability") == "none":
+        return WHILE_BROKER
+    return ORDERLY if may_lose else SURVIVES

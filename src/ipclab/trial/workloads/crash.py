@@ -26,7 +26,7 @@ from ipclab.faults.proxy.handle import Proxy, url_through
 from ipclab.faults.server import Server
 from ipclab.faults.spec import FaultSpec
 from ipclab.history.log import FaultLog
-from ipclab.trial import judge
+from ipclab.trial import judge, serving
 from ipclab.trial.cast import Cast, set_up, tear_down
 from ipclab.trial.primitive import primitive
 from ipclab.trial.processes import Worker
@@ -48,9 +48,7 @@ def play(stage: Stage) -> Played:
     fault = stage.spec.fault
     assert fault is not None
     channel = channel_class(stage.spec.backend)(_site(stage), **stage.spec.backend.options)
-    guarantees = channel.guarantees
-    if stage.broker is not None:
-        guarantees = kinds.get(stage.broker.kind).under(guarantees, stage.spec.broker_settings)
+    guarantees = serving.under(channel.guarantees, stage.broker, stage.spec.broker_settings)
     options, declared = dict(channel.chosen), guarantees.described()
     if refusal := _refusal(stage, fault):
         refused = Safety(model="delivery", verdict="valid", refused=refusal)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ipclab.backends.base import Channel, Site
+from ipclab.backends.base import Channel, Guarantees, Site
 from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import channel_class
 from ipclab.host.link import Link
@@ -54,6 +54,9 @@ class Messages(Measurement):
                 )
                 for i in range(spec.producers)
             }
+
+    def hold_to(self, change: Callable[[Guarantees], Guarantees]) -> None:
+        self.guarantees = change(self.channel.guarantees)
 
     def setup(self) -> None:
         self.channel.setup()

@@ -19,7 +19,7 @@ from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import channel_class
 from ipclab.errors import IpclabError
 from ipclab.faults.server import Server
-from ipclab.trial import judge
+from ipclab.trial import judge, serving
 from ipclab.trial.cast import Cast, set_up, tear_down
 from ipclab.trial.primitive import primitive
 from ipclab.trial.processes import Worker
@@ -64,7 +64,7 @@ def play(stage: Stage) -> Played:
         stacks = cast.stacks(stuck)
         cast.crew.end()
         safety = _judge(stage, cast, stacks)
-    declared = channel.guarantees.described()
+    declared = serving.under(channel.guarantees, stage.broker).described()
     return Played(safety=safety, stuck=stacks, options=dict(channel.chosen), declared=declared)
 
 
@@ -79,7 +79,7 @@ def _take_turns(cast: Cast, producers: list[Worker]) -> None:
 
 
 def _judge(stage: Stage, cast: Cast, stacks: dict[str, str]) -> Safety:
-    guarantees = cast.channel.guarantees
+    guarantees = serving.under(cast.channel.guarantees, stage.broker)
     # Where nobody was left to receive, what did not come may lie there still.
     drained = not stacks and any(w.done for w in cast.crew.by_role("consumer"))
     head = judge.header(stage, guarantees, "delivery", drained=drained)

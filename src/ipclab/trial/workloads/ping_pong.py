@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from ipclab.backends import checked
-from ipclab.backends.base import Channel, Site
+from ipclab.backends.base import Channel, Guarantees, Site
 from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import channel_class
 from ipclab.errors import UsageError
@@ -73,6 +74,7 @@ class PingPong(Measurement):
             make(back, **spec.backend.options),
         )
         self.options = self.channels[0].chosen
+        self.guarantees = self.channels[0].guarantees
 
     def setup(self) -> None:
         for channel in self.channels:
@@ -82,11 +84,14 @@ class PingPong(Measurement):
         for channel in self.channels:
             channel.teardown()
 
+    def hold_to(self, change: Callable[[Guarantees], Guarantees]) -> None:
+        self.guarantees = change(self.channels[0].guarantees)
+
     def server_pids(self) -> tuple[int, ...]:
         return server_pids(self.channels[0]) + server_pids(self.channels[1])
 
     def declared(self) -> dict[str, str | int | bool | list[str] | None]:
-        return self.channels[0].guarantees.described()
+        return self.guarantees.described()
 
     def assignments(self) -> list[Assignment]:
         there, back = self.channels

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ipclab.backends.base import Guarantees
 from ipclab.backends.rabbitmq import url as urls
 from ipclab.brokers.base import Broker
 from ipclab.brokers.kinds.base import ComposeService, Plan, ServerKind, Squeeze
-from ipclab.brokers.kinds.rabbitmq import leftovers, pressure, private, probe
+from ipclab.brokers.kinds.rabbitmq import facts, leftovers, pressure, private, probe
+from ipclab.brokers.kinds.state import ServerState
 
 
 class RabbitMQ(ServerKind):
@@ -57,6 +59,12 @@ class RabbitMQ(ServerKind):
 
     def plan(self, program: str, folder: Path) -> Plan:
         return private.plan(program, folder)
+
+    def describe(self, broker: Broker) -> ServerState:
+        return facts.describe(broker)
+
+    def under(self, guarantees: Guarantees, settings: Mapping[str, str]) -> Guarantees:
+        return facts.under(guarantees, settings)
 
     def squeezed(self, broker: Broker) -> AbstractContextManager[Squeeze]:
         return pressure.squeezed(broker)

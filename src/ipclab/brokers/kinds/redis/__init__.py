@@ -13,7 +13,8 @@ from ipclab.backends.redis import url as urls
 from ipclab.brokers import programs
 from ipclab.brokers.base import Broker, Usage
 from ipclab.brokers.kinds.base import ComposeService, Launch, Plan, ServerKind, SettingsCase, Squeeze
-from ipclab.brokers.kinds.redis import leftovers, pressure, probe, trial_settings
+from ipclab.brokers.kinds.redis import facts, leftovers, pressure, probe, trial_settings
+from ipclab.brokers.kinds.state import Room, ServerState
 from ipclab.host import ports
 
 
@@ -67,6 +68,15 @@ class Redis(ServerKind):
 
     def is_local(self, url: str) -> bool:
         return urlsplit(url).scheme == "unix"
+
+    def describe(self, broker: Broker) -> ServerState:
+        return facts.describe(broker.url)
+
+    def room(self, url: str, item_bytes: int) -> Room | None:
+        return facts.room(url)
+
+    def losses(self, url: str) -> dict[str, int]:
+        return facts.losses(url)
 
     def squeezed(self, broker: Broker) -> AbstractContextManager[Squeeze]:
         return pressure.squeezed(broker)

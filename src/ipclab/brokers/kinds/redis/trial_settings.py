@@ -84,17 +84,18 @@ def check(settings: Mapping[str, str]) -> None:
 def under(guarantees: Guarantees, settings: Mapping[str, str]) -> Guarantees:
     """Return what is declared on a Redis with these settings.
 
-    ``appendonly: yes`` writes every command to a file: what was confirmed outlives the end of the process
-    with ``appendfsync: always``, which says nothing of the disk. It keeps what the server keeps: nothing of
-    a fan-out, which it keeps for nobody, and of what is delivered at most once not what was on its way to a
-    consumer. A ``maxmemory-policy`` that evicts any key drops messages when memory is short; the channels'
-    keys have no time to live, so that the policies for such keys evict none of them.
+    ``appendonly: yes`` writes every command to a file, so that what was confirmed outlives a restart in good
+    order. With ``appendfsync: always`` it outlives the end of the process too, which says nothing of the
+    disk; with any other a write may come after its answer while an earlier one is being synced. The file
+    keeps what the server keeps: nothing of a fan-out, which it keeps for nobody, and of what is delivered at
+    most once not what was on its way to a consumer. A ``maxmemory-policy`` that evicts any key drops messages
+    when memory is short; the channels' keys have no time to live, so that the policies for such keys evict
+    none of them.
     """
     may_lose, durability = set(guarantees.may_lose), guarantees.durability
-    logged = settings.get("appendonly") == "yes" and settings.get("appendfsync") == "always"
-    if logged and not guarantees.fan_out:
+    if settings.get("appendonly") == "yes" and not guarantees.fan_out:
         durability = "disk"
-        if guarantees.delivery == "at-least-once":
+        if settings.get("appendfsync") == "always" and guarantees.delivery == "at-least-once":
             may_lose.discard("broker crash")
     if settings.get("maxmemory-policy", "noeviction").startswith("allkeys"):
         may_lose.add("overload")

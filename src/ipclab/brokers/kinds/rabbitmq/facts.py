@@ -1,0 +1,128 @@
+"""What a RabbitMQ says of itself: alarms, rights, policies and limits, and whether a run can use it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from ipclab.backends.base import Guarantees
+from ipclab.brokers.base import Broker
+from ipclab.brokers.kinds.rabbitmq import probe
+from ipclab.brokers.kinds.state import ServerState
+from ipclab.errors import IpclabError
+
+UNTOLD = "not told over AMQP"
+MANAGEMENT_PORT = 15672
+_MANAGEMENT_WITHIN_S = 2.0
+_BLOCKED_WITHIN_S = 1.0
+_DROPPING = ("max-length", "max-length-bytes", "message-ttl", "expires", "overflow")
+"""Keys of a policy by which the server drops messages that it has confirmed, or whole queues."""
+_LIKE_OURS = "ipclab:0:0:queue"
+
+
+def describe(broker: Broker) -> ServerState:
+    """Return what the server is set to. Raises BrokerUnavailableError where it does not answer."""
+    with probe.connection(broker.url, _BLOCKED_WITHIN_S) as connection:
+        properties = connection._impl.server_properties
+        settings = {
+            "product": _text(properties.get("product", "")),
+            "cluster_name": _text(properties.get("cluster_name", "")),
+            "channel_max": str(connection._impl.params.channel_max),
+            "frame_max": str(connection._impl.params.frame_max),
+        }
+        unusable = _unusable(connection)
+    settings["blocked"] = "yes" if "alarm" in unusable else "no"
+    told = _by_program(broker) if broker.ours else _by_management(broker.url)
+    settings |= dict.fromkeys(("policies", "default_queue_type", "consumer_timeout", "limits"), UNTOLD) | told
+    return ServerState(settings=settings, unusable=unusable)
+
+
+def under(guarantees: Guarantees, settings: Mapping[str, str]) -> Guarantees:
+    """Return what is declared on a server with these policies: one that drops messages loses by overload."""
+    if any(f"{key}=" in settings.get("policies", "") for key in _DROPPING):
+        return replace(guarantees, may_lose=guarantees.may_lose | {"overload"})
+    return guarantees
+
+
+def _unusable(connection: Any) -> str:
+    """Return why a run cannot use the server. Makes and deletes one queue, and publishes to nobody."""
+    from pika import exceptions
+
+    queue = f"ipclab:probe-{secrets.token_hex(4)}"
+    try:
+        channel = connection.channel()
+        channel.queue_declare(queue, exclusive=True, auto_delete=True)
+        channel.confirm_delivery()
+        # Confirmed at once as nobody gets it, unless an alarm makes publishers wait.
+        channel.basic_publish("", f"{queue}-nobody", b"")
+        channel.queue_delete(queue)
+    except exceptions.ConnectionBlockedTimeout:
+        return "blocks its publishers by an alarm of memory or disk: free some, then run again"
+    except exceptions.ChannelClosedByBroker as error:
+        if error.reply_code == 403:
+            return (
+                "lacks a permission for this user, who must be allowed to configure, write and read "
+                f"ipclab:.* and to write amq.default: {error.reply_text}"
+            )
+        return f"refuses a queue: {error.reply_text}"
+    return ""
+
+
+def _by_program(broker: Broker) -> dict[str, str]:
+    """Return what the server's own program tells, of a server of the lab."""
+    try:
+        policies = json.loads(broker.execute("rabbitmqctl", "-q", "list_policies", "--formatter", "json"))
+    except (IpclabError, ValueError):
+        return {}
+    return {"policies": _matching(policies, "definition")}
+
+
+def _by_management(url: str) -> dict[str, str]:
+    """Return what the management API tells, where it listens on its usual port and the login is sent in clear
+    already."""
+    parts = urlsplit(url)
+    if parts.scheme != "amqp" or parts.hostname is None:
+        return {}
+    vhost = unquote(parts.path[1:]) or "/"
+    found: dict[str, str] = {}
+    try:
+        policies = _get(parts, f"policies/{quote(vhost, safe='')}")
+        found["policies"] = _matching(policies, "definition")
+        shown = _get(parts, f"vhosts/{quote(vhost, safe='')}")
+        found["default_queue_type"] = _text(shown.get("default_queue_type", "classic"))
+        limits = _get(parts, f"vhost-limits/{quote(vhost, safe='')}")
+        found["limits"] = json.dumps([limit.get("value", {}) for limit in limits])
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return found
+    return found
+
+
+def _get(parts: Any, path: str) -> Any:
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    request = urllib.request.Request(f"http://{host}:{MANAGEMENT_PORT}/api/{path}")
+    login = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"
+    request.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=_MANAGEMENT_WITHIN_S) as answer:
+        return json.loads(answer.read(1_000_000))
+
+
+def _matching(policies: Any, key: str) -> str:
+    """Return what the policies say that match a queue of the lab, ``max-length=10``; the strongest last."""
+    said: dict[str, Any] = {}
+    for policy in sorted(policies, key=lambda policy: policy.get("priority", 0)):
+        if re.search(policy["pattern"], _LIKE_OURS):
+            definition = policy[key]
+            said |= json.loads(definition) if isinstance(definition, str) else definition
+    return ", ".join(f"{name}={value}" for name, value in sorted(said.items())) or "none"
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

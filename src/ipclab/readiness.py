@@ -1,0 +1,112 @@
+"""Whether the servers of a run can be used for it, asked before anything is measured.
+
+A server that cannot be used is refused in one line that names the cause. A run harms no server of somebody
+else: its data are sized to the free memory, and it stops where the server would drop items of others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
+
+import msgspec
+
+from ipclab.backends.base import BrokerKind, Site
+from ipclab.backends.registry import backend_class
+from ipclab.brokers import Broker, Fleet, kinds
+from ipclab.errors import BrokerUnavailableError, UsageError
+from ipclab.experiment import Plan
+from ipclab.results.result import Unavailable
+from ipclab.trial import workloads
+from ipclab.trial.spec import MOST_BACKLOG_BYTES, TrialSpec
+
+OVERHEAD_BYTES = 100
+"""What a message takes on a server beside its body, about."""
+LEAST_BACKLOG = 64
+"""Messages under way below which a stream measures turns and not carrying."""
+SPARE_CONNECTIONS = 4
+"""Of the lab itself beside the workers: set-up, probe, and a worker that connects anew."""
+
+
+def prepare(plan: Plan, fleet: Fleet, asked: Set[str], *, may_evict: bool) -> tuple[Plan, list[Unavailable]]:
+    """Ask every server of the fleet what it is set to; return the plan fitted to them, and what was refused.
+
+    Raises BrokerUnavailableError for a server that cannot be used, UsageError for one that would drop items
+    of others, and for a missing permission of a backend in ``asked``.
+    """
+    trials = list(plan.trials)
+    for broker in fleet.brokers.values():
+        mine = [spec for spec in trials if _broker_of(spec) == broker.kind]
+        _ask(broker, mine)
+        if not broker.ours:
+            fitted = iter(_fit(broker, mine, may_evict=may_evict))
+            trials = [next(fitted) if _broker_of(spec) == broker.kind else spec for spec in trials]
+    refused = _refused(trials, fleet.brokers)
+    for each in refused:
+        if each.backend in asked:
+            raise UsageError(f"{each.backend}: {each.reason}")
+    names = {each.backend for each in refused}
+    kept = [spec for spec in trials if str(spec.backend) not in names]
+    return replace(plan, trials=kept), refused
+
+
+def _broker_of(spec: TrialSpec) -> BrokerKind | None:
+    return backend_class(workloads.face(spec), spec.backend).broker
+
+
+def _ask(broker: Broker, trials: Sequence[TrialSpec]) -> None:
+    kind = kinds.get(broker.kind)
+    state = kind.describe(broker)
+    broker.settings = state.settings
+    where = f"{kind.title} at {broker.masked_url}"
+    if state.unusable:
+        raise BrokerUnavailableError(f"{where} {state.unusable}")
+    wanted = max((spec.producers + spec.consumers for spec in trials), default=0) + SPARE_CONNECTIONS
+    if state.free_connections is not None and state.free_connections < wanted:
+        raise BrokerUnavailableError(
+            f"{where} takes {state.free_connections} more clients, and this run needs {wanted}: "
+            "raise its maxclients or its like, or choose fewer --producers and --consumers"
+        )
+
+
+def _fit(broker: Broker, trials: Sequence[TrialSpec], *, may_evict: bool) -> list[TrialSpec]:
+    """Return the trials with no more messages under way than fill half of what is free on the server."""
+    return [_fit_one(broker, spec, may_evict=may_evict) for spec in trials]
+
+
+def _fit_one(broker: Broker, spec: TrialSpec, *, may_evict: bool) -> TrialSpec:
+    kind = kinds.get(broker.kind)
+    item_bytes = spec.size_bytes + OVERHEAD_BYTES
+    room = kind.room(broker.url, item_bytes)
+    if room is None or may_evict:
+        return spec
+    most = min(spec.max_backlog, max(MOST_BACKLOG_BYTES // max(spec.size_bytes, 1), 1))
+    fits = room.free_bytes // 2 // item_bytes
+    if fits >= most:
+        return spec
+    least = min(LEAST_BACKLOG, most)
+    if fits < least:
+        where = f"{kind.title} at {broker.masked_url} has {room.free_bytes} bytes free"
+        what = f"a trial of {spec.backend} with {spec.size_bytes} bytes a message"
+        if room.evicts:
+            many = room.evicted_by(most * item_bytes)
+            raise UsageError(
+                f"{where}, and {what} would make it drop about {many} of its {room.items} items: "
+                "free some, or allow that with --may-evict"
+            )
+        raise UsageError(f"{where}, too few for {what}: raise its maxmemory, or choose a smaller --size")
+    return msgspec.structs.replace(spec, max_backlog=fits)
+
+
+def _refused(trials: Sequence[TrialSpec], brokers: Mapping[BrokerKind, Broker]) -> list[Unavailable]:
+    """Return the backends that their server refuses to carry for this user, each with the reason."""
+    found: dict[str, str] = {}
+    for spec in trials:
+        face, name = workloads.face(spec), str(spec.backend)
+        of = backend_class(face, spec.backend)
+        broker = brokers.get(of.broker) if of.broker else None
+        if broker is None or broker.ours or name in found:
+            continue
+        site = Site(namespace="ipclab:probe", window=spec.window, url=broker.url)
+        found[name] = of(site, **spec.backend.options).lacks()
+    return [Unavailable(backend=name, reason=reason) for name, reason in found.items() if reason]

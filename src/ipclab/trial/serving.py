@@ -1,0 +1,64 @@
+"""What a trial must know of its broker: where it came from, how it is set, and what it dropped meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ipclab.backends.base import Guarantees
+from ipclab.brokers import kinds
+from ipclab.brokers.base import Broker
+from ipclab.errors import BrokerUnavailableError
+from ipclab.trial.record import BrokerFacts
+
+
+def facts(broker: Broker | None, *, settings: bool = False) -> BrokerFacts | None:
+    """Return what is stored of a broker; with its settings for a run, without them for a trial."""
+    if broker is None:
+        return None
+    return BrokerFacts(
+        kind=broker.kind,
+        provider=broker.provider,
+        version=broker.version,
+        url=broker.masked_url,
+        settings=dict(broker.settings) if settings else {},
+    )
+
+
+def under(
+    guarantees: Guarantees,
+    broker: Broker | None,
+    settings: Mapping[str, str] | None = None,
+    dropped: Mapping[str, int] | None = None,
+) -> Guarantees:
+    """Return what a backend declares on this broker, as it is set.
+
+    ``settings`` are those that the trial sets beside the broker's own. A broker that has ``dropped`` items on
+    its own loses by overload, whatever it said of itself.
+    """
+    if broker is None:
+        return guarantees
+    found = kinds.get(broker.kind).under(guarantees, {**broker.settings, **(settings or {})})
+    return replace(found, may_lose=found.may_lose | {"overload"}) if dropped else found
+
+
+class Losses:
+    """What a broker drops on its own from now on, by its own counters; another user's items count too."""
+
+    def __init__(self, broker: Broker | None) -> None:
+        self._broker = broker
+        self._before = self._read()
+
+    def so_far(self) -> dict[str, int]:
+        """Return by counter how many items were dropped since; empty for none, or where it cannot be told."""
+        now = self._read()
+        grown = {name: now[name] - self._before.get(name, 0) for name in now if name in self._before}
+        return {name: many for name, many in grown.items() if many > 0}
+
+    def _read(self) -> dict[str, int]:
+        if self._broker is None:
+            return {}
+        try:
+            return kinds.get(self._broker.kind).losses(self._broker.url)
+        except BrokerUnavailableError:
+            return {}
