@@ -35,17 +35,19 @@ class _EarlyConsumer(Consumer):
 
     def __init__(self, inner: Consumer) -> None:
         self._inner = inner
-        self._made_up = -1
+        self._made_up: bytes | None = None
+        self._swallow = -1
 
     def receive(self) -> Sequence[bytes]:
+        if self._made_up is not None:
+            made_up, self._made_up = self._made_up, None
+            return [made_up]
         (body,) = self._inner.receive()
-        if body == STOP:
-            return [body]
-        if sequence_of(body) == self._made_up:
+        if body != STOP and sequence_of(body) == self._swallow:
             return self.receive()
-        if sequence_of(body) % EVERY == 0:
-            self._made_up = sequence_of(body) + 1
-            return [body, with_sequence(body, self._made_up)]
+        if body != STOP and sequence_of(body) % EVERY == 0:
+            self._swallow = sequence_of(body) + 1
+            self._made_up = with_sequence(body, self._swallow)
         return [body]
 
 
@@ -91,6 +93,23 @@ class StrippingChannel(SimpleQueueChannel):
 
     def producer(self, index: int) -> Producer:
         return _StrippingProducer(super().producer(index))
+
+
+class _PaddingProducer(Producer):
+    def __init__(self, inner: Producer) -> None:
+        self._inner = inner
+
+    def send(self, body: bytes) -> None:
+        self._inner.send(body.ljust(64, b"#"))
+
+
+class PaddingChannel(SimpleQueueChannel):
+    """Fills up bodies below 64 bytes with something that nobody strips."""
+
+    name = "padding"
+
+    def producer(self, index: int) -> Producer:
+        return _PaddingProducer(super().producer(index))
 
 
 class _PolledConsumer(Consumer):
@@ -161,4 +180,12 @@ class HelpedChannel(SimpleQueueChannel):
         return {**self.__dict__, "_helper": None}
 
 
-CHANNELS = (HelpedChannel, LossyChannel, EarlyChannel, StaleChannel, StrippingChannel, PolledChannel)
+CHANNELS = (
+    EarlyChannel,
+    HelpedChannel,
+    LossyChannel,
+    PaddingChannel,
+    PolledChannel,
+    StaleChannel,
+    StrippingChannel,
+)

@@ -12,6 +12,8 @@ from ipclab.backends.base import Consumer, Guarantees, Producer, Site
 from ipclab.backends.local.queue import SimpleQueueChannel
 from ipclab.trial.message import STOP
 
+POLL_S = 1.5
+"""A consumer that polls rests so long before each look, and so looks as if it stood still."""
 BURNT_S = 1.2
 """Of processor time, of which a slow call needs so much."""
 
@@ -98,6 +100,8 @@ class _TroubledConsumer(Consumer):
             raise OSError("cut off")
         if self._trouble == "receive hangs after first" and self._count > 1:
             signal.pause()
+        if self._trouble == "polls":
+            time.sleep(POLL_S)
         if self._trouble == "receive is slow":
             burn()
         bodies = list(self._inner.receive())

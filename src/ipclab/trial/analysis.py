@@ -59,13 +59,16 @@ def delivery(
     due_ns: dict[int, npt.NDArray[np.int64]],
     complete: bool,
     content: str,
+    before_stop: Sequence[int] = (),
 ) -> Delivery:
     """Account for every message.
 
     ``finished`` has the count of every worker that reported; a producer that did not has confirmed what its
     log shows it went on from. ``due_ns`` are the intended send times on the trial's clock, by producer
     (paced). ``complete`` is False where the trial was cut short, so that missing messages prove nothing.
-    ``content`` is what the bytes of the trial's messages were made from (``ipclab.trial.worker.content``).
+    ``before_stop`` is how many receipts each consumer had when all messages had come and stop messages were
+    sent; a damaged body behind those is one of these, and no message. ``content`` is what the bytes of the
+    trial's messages were made from (``ipclab.trial.worker.content``).
     """
     sends = [rawlog.read_stamps(sends_path(logs, f"producer-{i}")) for i in range(spec.producers)]
     returns = (
@@ -82,7 +85,7 @@ def delivery(
     )
     originals = Originals(tails(spec, content), trial_mark(content))
     intacts = []
-    for consumer, receipts in _receipts(spec, logs):
+    for consumer, receipts in _messages(spec, logs, originals, before_stop):
         header, intact = np.ascontiguousarray(receipts["header"]), originals.are_intact(receipts)
         early = _came_early(receipts, intact, sends)
         check.add(consumer, header["producer"], header["sequence"], intact, early)
@@ -94,7 +97,8 @@ def delivery(
     )
     good = received = 0
     firsts = _FirstReceipts(sends, spec.consumers if guarantees.fan_out else 1) if returns else None
-    for (consumer, receipts), (intact, in_time) in zip(_receipts(spec, logs), intacts, strict=True):
+    again = _messages(spec, logs, originals, before_stop)
+    for (consumer, receipts), (intact, in_time) in zip(again, intacts, strict=True):
         inside = window.holds(receipts["time_ns"]) & in_time
         received += int(inside.sum())
         header = receipts["header"]
@@ -134,6 +138,21 @@ def _receipts(spec: TrialSpec, logs: Path) -> Iterator[tuple[int, npt.NDArray[np
     """Consumer and receipts, at most a chunk of them at a time."""
     for consumer in range(spec.consumers):
         for receipts in rawlog.receipt_chunks(receipts_path(logs, f"consumer-{consumer}"), CHUNK):
+            yield consumer, receipts
+
+
+def _messages(
+    spec: TrialSpec, logs: Path, originals: Originals, before_stop: Sequence[int]
+) -> Iterator[tuple[int, npt.NDArray[np.void]]]:
+    """Yield consumers and receipts without the stop messages that a channel has damaged."""
+    seen = [0] * spec.consumers
+    for consumer, receipts in _receipts(spec, logs):
+        first, seen[consumer] = seen[consumer], seen[consumer] + len(receipts)
+        if before_stop and seen[consumer] > before_stop[consumer]:
+            is_message = originals.are_intact(receipts)
+            is_message[: max(before_stop[consumer] - first, 0)] = True
+            yield consumer, receipts[is_message]
+        else:
             yield consumer, receipts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from ipclab.host.interruptions import ending_blocked
 from ipclab.host.stillness import Look
 from ipclab.host.told import reraise_own_end
 from ipclab.trial.assignment import Assignment, history_path
+from ipclab.trial.drain import PATIENCE
 from ipclab.trial.logged import ROLES
 from ipclab.trial.orders import Burst, Quit, Stop
 from ipclab.trial.processes import Crew, Worker
@@ -229,18 +231,32 @@ class Cast:
         return sum(len(got) for got in self.received_ns.values())
 
     def drain(self, quiet_s: float, within_s: float) -> None:
-        """Wait until every confirmed message has come, none has for ``quiet_s`` although nobody is busy, or
-        nobody is left to ask."""
-        deadline = time.monotonic() + within_s
+        """Wait until every confirmed message has come, the rest is given up, or nobody is left to ask.
+
+        The rest is given up when none has come for ``quiet_s`` although nobody is busy, nor for ``PATIENCE``
+        times as long as half of all messages took, ``within_s`` at most. As long as messages come, time does
+        not count.
+        """
         consumers = self.crew.by_role("consumer")
 
         def come_or_gone() -> bool:
             return not self.missing() or all(m.gone for m in consumers)
 
-        while not come_or_gone() and time.monotonic() < deadline:
+        while not come_or_gone():
             count = self.receipts()
-            if not self.outlast(lambda: come_or_gone() or self.receipts() != count, quiet_s):  # noqa: B023
+            patience_s = max(quiet_s, min(PATIENCE * self._usual_s(), within_s))
+            if not self.outlast(lambda: come_or_gone() or self.receipts() != count, patience_s):  # noqa: B023
                 return
+
+    def _usual_s(self) -> float:
+        """Return how long half of the messages that have come were under way; 0 where none has."""
+        took_ns = [
+            received_ns - self.sent_ns[value]
+            for got in self.received_ns.values()
+            for value, received_ns in got.items()
+            if value in self.sent_ns
+        ]
+        return statistics.median(took_ns) / 1e9 if took_ns else 0.0
 
     def dismiss(self, members: Sequence[Worker], within_s: float) -> list[Worker]:
         """Let these producers close and end; those that do not in time."""

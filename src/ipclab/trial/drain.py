@@ -49,6 +49,10 @@ class Arrivals:
         """How many receipts there are by now."""
         return sum(watch.count() for watch in self._watches)
 
+    def by_consumer(self) -> list[int]:
+        """Return how many receipts each consumer has by now."""
+        return [watch.count() for watch in self._watches]
+
     def missing(self) -> int:
         """How many messages have not arrived, as far as is known; 0 only when none is missing."""
         receipts = self.receipts()
@@ -97,17 +101,21 @@ class Arrivals:
 
 
 class Progress:
-    """Whether receipts keep coming. Not a deadline: it starts anew with every receipt."""
+    """Whether messages keep coming. Not a deadline: it starts anew with every receipt."""
 
     def __init__(self, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
         self._receipts = arrivals.receipts()
         self._moved_s = time.monotonic()
 
-    def still_s(self) -> float:
-        """Return for how long there has been no receipt."""
+    def still_s(self, stops: int = 0) -> float:
+        """Return for how long there has been no receipt.
+
+        A channel that changes bodies may turn stop messages into receipts, so of ``stops`` that were sent so
+        many receipts say nothing.
+        """
         now_s = time.monotonic()
-        if (receipts := self._arrivals.receipts()) != self._receipts:
+        if (receipts := self._arrivals.receipts() - stops) > self._receipts:
             self._receipts, self._moved_s = receipts, now_s
         return now_s - self._moved_s
 

@@ -238,6 +238,18 @@ def test_draining_ends_when_all_has_come(make: Make) -> None:
     assert cast.missing() == 0
 
 
+def test_draining_waits_for_what_is_late_as_long_as_messages_usually_take(make: Make) -> None:
+    cast = make(troubled("polls"))
+    producer, _ = pair(cast)
+    cast.burst([producer], 3, 64)
+    assert cast.wait(lambda: cast.idle(producer) and cast.receipts() > 0, WITHIN_S)
+
+    # The consumer is at rest for longer than that, and has lost nothing.
+    cast.drain(SOON_S, WITHIN_S)
+
+    assert cast.missing() == 0
+
+
 def test_draining_ends_when_nothing_comes_and_all_are_at_rest(make: Make) -> None:
     cast = make(troubled("receive hangs after first"))
     producer, _ = pair(cast)

@@ -171,6 +171,14 @@ def test_the_stop_message_is_no_corrupted_message_where_a_channel_strips_nul_byt
     assert record.ledger.received > 0
 
 
+def test_a_channel_that_changes_the_stop_message_is_said_not_to_carry_these_bytes() -> None:
+    record = run("padding", grace_s=1.0)
+    assert record.outcome == "hung"
+    assert "cannot carry these bytes" in record.reason
+    assert record.ledger is not None
+    assert (record.ledger.corrupted, record.ledger.unexpected, record.ledger.broken) == (0, 0, [])
+
+
 def test_a_channel_that_strips_bytes_of_a_message_has_damaged_it() -> None:
     record = run("stripping", size_bytes=16)
     assert record.ledger is not None

@@ -17,7 +17,7 @@ from ipclab.trial.analysis import Window
 from ipclab.trial.assignment import Assignment, content, tails
 from ipclab.trial.drain import Arrivals, Progress, drain
 from ipclab.trial.measurement import Findings, Measurement, dismiss, names, wait_for
-from ipclab.trial.message import Originals, trial_mark
+from ipclab.trial.message import STOP, Originals, trial_mark
 from ipclab.trial.orders import Stop
 from ipclab.trial.pacing import schedule
 from ipclab.trial.processes import Crew
@@ -40,6 +40,8 @@ class Messages(Measurement):
         self.options = self.channel.chosen
         self.guarantees = self.channel.guarantees
         self.cores_wanted = spec.producers + spec.consumers
+        self._before_stop: list[int] = []
+        """How many receipts each consumer had when all had come and stop messages were sent."""
         self.due_ns: dict[int, list[int]] = {}
         if spec.rate_per_s is not None:
             whole_ns = int((spec.warmup_s + spec.duration_s) * 1e9)
@@ -105,7 +107,8 @@ class Messages(Measurement):
         with closing(Arrivals(self.logs, sent, originals, self.spec.consumers, fan_out=fan_out)) as arrivals:
             self._drain(crew, arrivals)
             if not crew.failures:
-                self._stop(crew, Progress(arrivals))
+                self._before_stop = [] if arrivals.missing() else arrivals.by_consumer()
+                self._stop(crew, arrivals)
 
     def _drain(self, crew: Crew, arrivals: Arrivals) -> None:
         def listen(seconds: float) -> bool:
@@ -120,19 +123,25 @@ class Messages(Measurement):
             most_s=self.spec.grace_s,
         )
 
-    def _stop(self, crew: Crew, progress: Progress) -> None:
+    def _stop(self, crew: Crew, arrivals: Arrivals) -> None:
         """Send stop messages until every consumer has taken one, then let the producers go.
 
         A consumer to which messages still come is not told to have hung: the stop is behind them.
         """
         consumers = crew.by_role("consumer")
         stopper = crew.by_role("producer")[0]
-        going = consumers
-        while going and not crew.failures and progress.still_s() < self.spec.grace_s:
+        going, stops, progress = consumers, 0, Progress(arrivals)
+        while going and not crew.failures and progress.still_s(stops) < self.spec.grace_s:
             stopper.tell(Stop(len(going)))
+            stops += len(going)
             going = wait_for(crew, consumers, STOP_ROUND_S)
         if going and not crew.failures:
             self.hang = f"{names(going)} did not end {self.spec.grace_s:g} s after being told to"
+            if self._before_stop and sum(arrivals.by_consumer()) > sum(self._before_stop):
+                self.hang += (
+                    ": the channel cannot carry these bytes, as other ones came in place of the stop message "
+                    f"{STOP!r}"
+                )
             return
         dismiss(crew, self)
 
@@ -147,6 +156,7 @@ class Messages(Measurement):
             due_ns={i: np.asarray(due, np.int64) + start_ns for i, due in self.due_ns.items()},
             complete=complete,
             content=content(self.spec, self.site.namespace),
+            before_stop=self._before_stop,
         )
         return Findings(
             count=found.good, received=found.received_in_window, latency=found.latency, ledger=found.ledger
