@@ -95,6 +95,31 @@ class StrippingChannel(SimpleQueueChannel):
         return _StrippingProducer(super().producer(index))
 
 
+class _FloodingConsumer(Consumer):
+    def __init__(self, inner: Consumer) -> None:
+        self._inner = inner
+        self._count = 0
+        self._first = b""
+
+    def receive(self) -> Sequence[bytes]:
+        self._count += 1
+        if self._count > EVERY:
+            time.sleep(0.001)
+            return [self._first]
+        bodies = self._inner.receive()
+        self._first = self._first or bodies[0]
+        return bodies
+
+
+class FloodingChannel(SimpleQueueChannel):
+    """Delivers its first message again and again, and nothing else any more."""
+
+    name = "flooding"
+
+    def consumer(self, index: int) -> Consumer:
+        return _FloodingConsumer(super().consumer(index))
+
+
 class _PaddingProducer(Producer):
     def __init__(self, inner: Producer) -> None:
         self._inner = inner
@@ -182,6 +207,7 @@ class HelpedChannel(SimpleQueueChannel):
 
 CHANNELS = (
     EarlyChannel,
+    FloodingChannel,
     HelpedChannel,
     LossyChannel,
     PaddingChannel,

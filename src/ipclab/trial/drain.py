@@ -106,7 +106,8 @@ class Progress:
     def __init__(self, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
         self._receipts = arrivals.receipts()
-        self._moved_s = time.monotonic()
+        self._moved_s = self._counted_s = time.monotonic()
+        self._left = arrivals.owed + 1
 
     def still_s(self, stops: int = 0) -> float:
         """Return for how long there has been no receipt.
@@ -118,6 +119,14 @@ class Progress:
         if (receipts := self._arrivals.receipts() - stops) > self._receipts:
             self._receipts, self._moved_s = receipts, now_s
         return now_s - self._moved_s
+
+    def only_repeats(self, within_s: float) -> bool:
+        """Return whether only repetitions came in the last ``within_s``; False before they are over."""
+        now_s = time.monotonic()
+        if now_s - self._counted_s < within_s:
+            return False
+        before, self._left, self._counted_s = self._left, self._arrivals.recount(), now_s
+        return self._left >= before
 
 
 def drain(
@@ -131,8 +140,7 @@ def drain(
     some time and says whether to go on.
     """
     progress, patience_s = Progress(arrivals), quiet_s
-    began_s = counted_s = time.monotonic()
-    left = arrivals.owed
+    began_s = time.monotonic()
     while arrivals.missing():
         still_s, now_s = progress.still_s(), time.monotonic()
         if still_s > patience_s:
@@ -141,9 +149,5 @@ def drain(
             if wanted_s <= patience_s:
                 return
             patience_s = wanted_s
-        elif now_s - counted_s > most_s:
-            before, left, counted_s = left, arrivals.recount(), now_s
-            if left >= before:
-                return
-        if not listen(POLL_S):
+        if progress.only_repeats(most_s) or not listen(POLL_S):
             return

@@ -208,6 +208,14 @@ def test_a_queue_that_is_polled_is_slow_and_loses_nothing() -> None:
     assert record.cost.beyond_backlog <= 10
 
 
+def test_repetitions_without_end_are_no_progress() -> None:
+    record = run("flooding", "paced", rate_per_s=1000.0, duration_s=0.2, drain_s=0.1, grace_s=0.5)
+    assert record.outcome == "hung"
+    assert "consumer-0 did not end" in record.reason
+    assert record.ledger is not None
+    assert record.ledger.duplicated > 0
+
+
 def test_messages_that_are_lost_do_not_keep_a_stream_from_going_on() -> None:
     record = run("lossy", duration_s=1.0, max_backlog=20)
     assert record.outcome == "finished", record.reason

@@ -131,12 +131,15 @@ class Messages(Measurement):
         consumers = crew.by_role("consumer")
         stopper = crew.by_role("producer")[0]
         going, stops, progress = consumers, 0, Progress(arrivals)
-        while going and not crew.failures and progress.still_s(stops) < self.spec.grace_s:
+        grace_s = self.spec.grace_s
+        while going and not crew.failures and progress.still_s(stops) < grace_s:
+            if progress.only_repeats(grace_s):
+                break
             stopper.tell(Stop(len(going)))
             stops += len(going)
             going = wait_for(crew, consumers, STOP_ROUND_S)
         if going and not crew.failures:
-            self.hang = f"{names(going)} did not end {self.spec.grace_s:g} s after being told to"
+            self.hang = f"{names(going)} did not end {grace_s:g} s after being told to"
             if self._before_stop and sum(arrivals.by_consumer()) > sum(self._before_stop):
                 self.hang += (
                     ": the channel cannot carry these bytes, as other ones came in place of the stop message "
