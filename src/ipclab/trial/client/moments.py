@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
 import os
-import sys
 import termios
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -41,7 +41,7 @@ def errors_to(path: Path) -> None:
     os.dup2(file, 2)
     os.close(file)
     # Python's own may be another one, where somebody captures it.
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    contextlib.redirect_stderr(os.fdopen(2, "w", buffering=1, closefd=False)).__enter__()
 
 
 def _status(pid: int) -> str:
