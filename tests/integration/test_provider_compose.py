@@ -317,3 +317,43 @@ def test_an_interruption_while_containers_start_leaves_nothing(docker_engine: st
     assert lab.returncode != 0
     assert left_of(docker_engine, project) == []
     assert list(own_state.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_container_of_the_lab_refuses_who_has_no_password(fleet: Fleet, kind: BrokerKind) -> None:
+    broker = fleet.brokers[kind]
+    scheme, _, rest = broker.url.partition("://")
+    login, _, address = rest.rpartition("@")
+    password = login.partition(":")[2]
+    assert len(password) == 32
+    assert password not in broker.masked_url
+    stranger = "guest:guest@" if kind == "rabbitmq" else ""
+    with pytest.raises(BrokerUnavailableError):
+        probe.version(kind, f"{scheme}://{stranger}{address}")
+    assert probe.version(kind, broker.url) == broker.version
+    assert password not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+
+
+def test_a_volume_of_a_stranger_with_the_name_of_ours_outlives_down(no_lasting_project: str) -> None:
+    subprocess.run(["docker", "volume", "create", "ipclab_redis-data"], check=True, capture_output=True)
+    try:
+        with pytest.raises(BrokerUnavailableError, match="another compose project"):
+            up(["redis"], provider="compose")
+        moved = os.environ | {"IPCLAB_REDIS_PORT": str(ports.free_port())}
+        by_hand = [
+            "docker",
+            "compose",
+            "--file",
+            str(engine.compose_file()),
+            "up",
+            "--detach",
+            "--wait",
+            "redis",
+        ]
+        subprocess.run(by_hand, env=moved, check=True, capture_output=True, timeout=DEADLINE_S)
+        down()
+        assert containers(no_lasting_project, "ipclab-redis") == set()
+        with engine.client(no_lasting_project) as client:
+            assert client.volumes.get("ipclab_redis-data")
+    finally:
+        subprocess.run(["docker", "volume", "rm", "ipclab_redis-data"], check=False, capture_output=True)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 import psutil
 
@@ -156,9 +158,11 @@ def start(
     failed: dict[BrokerKind, str] = {}
     ready: dict[BrokerKind, ComposeBroker] = {}
     try:
-        reason = _up(project, wanted)
+        reason = _up(host, project, wanted)
         if reason is not None:
-            failed = {kind: reason if len(wanted) == 1 else (_up(project, [kind]) or "") for kind in wanted}
+            failed = {
+                kind: reason if len(wanted) == 1 else (_up(host, project, [kind]) or "") for kind in wanted
+            }
             failed = {kind: why for kind, why in failed.items() if why}
         containers = _containers(host, project)
         for kind in wanted:
@@ -208,11 +212,12 @@ def remove(project: str, kinds: Sequence[BrokerKind]) -> None:
         engine.take_down(project)
 
 
-def _up(project: str, wanted: Sequence[BrokerKind]) -> str | None:
+def _up(host: str, project: str, wanted: Sequence[BrokerKind]) -> str | None:
     """Start services on free ports; None, or why it failed. A port taken meanwhile is replaced."""
     reason = ""
+    passwords = _passwords(host, project, wanted)
     for _ in range(_ATTEMPTS):
-        env = dict(os.environ)
+        env = os.environ | passwords
         for variable in (name for kind in wanted for name in _service(kind).variables):
             if not env.get(variable):
                 env[variable] = str(ports.free_port())
@@ -255,7 +260,32 @@ def _url(kind: BrokerKind, container: Container) -> str:
     address = published["HostIp"]
     if address in {"", "0.0.0.0", "::"}:
         address = "127.0.0.1"
-    return _service(kind).url.format(f"{address}:{published['HostPort']}")
+    service = _service(kind)
+    password = _password(kind, container)
+    login = service.login.format(quote(password, safe="")) if password else ""
+    return service.url.format(login=login, at=f"{address}:{published['HostPort']}")
+
+
+def _password(kind: BrokerKind, container: Container) -> str:
+    """Return the password that a container was started with; empty for none."""
+    given = dict(line.split("=", 1) for line in container.attrs["Config"]["Env"] if "=" in line)
+    return str(given.get(_service(kind).password_inside, ""))
+
+
+def _passwords(host: str, project: str, wanted: Sequence[BrokerKind]) -> dict[str, str]:
+    """Return the variables with the passwords for these services, but for those that the user has set.
+
+    One that has a container keeps its password, since RabbitMQ keeps it in its volume.
+    """
+    labels = [f"{engine.PROJECT_LABEL}={project}", engine.OURS]
+    with engine.client(host) as client:
+        stopped = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
+    before = {str(c.labels.get("com.docker.compose.service")): c for c in stopped}
+    return {
+        variable: _password(kind, before[kind]) if kind in before else secrets.token_hex(16)
+        for kind in wanted
+        if not os.environ.get(variable := _service(kind).password_variable)
+    }
 
 
 def _started_at_s(container: Container) -> float:

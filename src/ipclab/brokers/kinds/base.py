@@ -53,12 +53,18 @@ class ComposeService:
     """The service of a kind in ``compose.yaml``, which has the name of the kind.
 
     ``port`` is the container's, as the engine names it; ``variables`` are the environment variables that
-    choose the ports on this machine; ``url`` is an address with ``{}`` in the place of host and port.
+    choose the ports on this machine; ``url`` is an address with ``{login}`` and ``{at}`` in the place of the
+    login and of host and port. ``password_variable`` chooses the password when the service is started,
+    ``password_inside`` has it in the environment of the container, and ``login`` is the login with ``{}`` in
+    its place.
     """
 
     port: str
     variables: tuple[str, ...]
     url: str
+    password_variable: str
+    password_inside: str
+    login: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,14 @@ class Memcached(ServerKind):
     program = "memcached"
     package = "memcached"
     libraries = ("pymemcache",)
-    service = ComposeService(port="11211/tcp", variables=("IPCLAB_MEMCACHED_PORT",), url="memcached://{}")
+    service = ComposeService(
+        port="11211/tcp",
+        variables=("IPCLAB_MEMCACHED_PORT",),
+        url="memcached://{login}{at}",
+        password_variable="IPCLAB_MEMCACHED_PASSWORD",
+        password_inside="IPCLAB_PASSWORD",
+        login="ipclab:{}@",
+    )
     has_memory_limit = True
 
     def version(self, url: str, timeout_s: float) -> str:

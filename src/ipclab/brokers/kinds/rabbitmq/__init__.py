@@ -31,7 +31,10 @@ class RabbitMQ(ServerKind):
     service = ComposeService(
         port="5672/tcp",
         variables=("IPCLAB_RABBITMQ_PORT", "IPCLAB_RABBITMQ_MANAGEMENT_PORT"),
-        url="amqp://guest:guest@{}/%2F",
+        url="amqp://{login}{at}/%2F",
+        password_variable="IPCLAB_RABBITMQ_PASSWORD",
+        password_inside="RABBITMQ_DEFAULT_PASS",
+        login="guest:{}@",
     )
     has_memory_limit = True
     call_grace_s = 30.0

@@ -31,7 +31,14 @@ class Redis(ServerKind):
     package = "redis-server"
     formula = "redis"
     libraries = ("redis", "hiredis")
-    service = ComposeService(port="6379/tcp", variables=("IPCLAB_REDIS_PORT",), url="redis://{}/0")
+    service = ComposeService(
+        port="6379/tcp",
+        variables=("IPCLAB_REDIS_PORT",),
+        url="redis://{login}{at}/0",
+        password_variable="IPCLAB_REDIS_PASSWORD",
+        password_inside="IPCLAB_PASSWORD",
+        login=":{}@",
+    )
     has_memory_limit = True
     settings_cases = (
         SettingsCase({"appendonly": "yes", "appendfsync": "always"}, ("kill", "restart")),
