@@ -193,6 +193,7 @@ def _prints(path: Path) -> bool:
             return True
         if (
             isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Load)  # to put another stream in its place prints nothing
             and node.attr in ("stdout", "stderr")
             and isinstance(node.value, ast.Name)
             and node.value.id == "sys"
