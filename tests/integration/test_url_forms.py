@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pika.exceptions
 import pytest
 
 from ipclab.backends.memcached import client as memcached_client
+from ipclab.backends.rabbitmq import connection as rabbitmq_connection
 from ipclab.backends.redis import client as redis_client
 from ipclab.brokers import kinds, probe
+from ipclab.brokers.outlook import outlook
 from ipclab.brokers.url import UrlBroker
 from ipclab.errors import BrokerUnavailableError, UsageError
 from ipclab.faults.proxy.handle import Proxy, url_through
+from tests.conftest import BrokerOf
 from tests.support import own_servers
 from tests.support.clients import play
 from tests.support.own_servers import wait_until_it_answers
@@ -230,3 +234,31 @@ def test_the_port_of_amqps_is_its_own() -> None:
     assert kinds.get("rabbitmq").address("amqp://host/") == ("host", 5672)
     assert not kinds.get("rabbitmq").accepts_proxy("amqps://host/")
     assert not kinds.get("rabbitmq").accepts_proxy("amqp://host/?ssl_options={}")
+
+
+def test_a_virtual_host_with_a_slash_in_its_name_is_reached(private_broker_of: BrokerOf) -> None:
+    broker = private_broker_of("rabbitmq")
+    broker.execute("rabbitmqctl", "-q", "add_vhost", "one/two")
+    broker.execute("rabbitmqctl", "-q", "set_permissions", "-p", "one/two", "ipclab", ".*", ".*", ".*")
+    url = broker.url.replace("/%2F", "/one%2Ftwo")
+    assert probe.version("rabbitmq", url) == broker.version
+    with rabbitmq_connection.connect(url) as connection:
+        connection.channel().queue_declare("ipclab:there", exclusive=True)
+        with (
+            rabbitmq_connection.connect(broker.url) as other,
+            pytest.raises(pika.exceptions.ChannelClosedByBroker),
+        ):
+            other.channel().queue_declare("ipclab:there", passive=True)
+
+
+def test_doctor_says_no_to_a_server_that_no_run_can_use(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with own_servers.redis(folder, "--replicaof", "127.0.0.1", "1") as port:
+        url = f"redis://127.0.0.1:{port}/0"
+        wait_until_it_answers("redis", url)
+        monkeypatch.setenv("REDIS_URL", url)
+        said = outlook("redis")
+    assert said.startswith("no: Redis at ")
+    assert "REDIS_URL" in said
+    assert "read-only replica" in said

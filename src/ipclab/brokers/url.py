@@ -86,7 +86,8 @@ def find(kind: BrokerKind, environ: Mapping[str, str] | None = None) -> tuple[st
 def connect(kind: BrokerKind) -> UrlBroker | None:
     """The server that the environment names, once it has answered; None where it names none.
 
-    Raises BrokerUnavailableError where it does not answer or refuses the login, UsageError for a bad URL.
+    Raises BrokerUnavailableError where it does not answer, refuses the login or says of itself that no run
+    can use it, such as a read-only replica; UsageError for a bad URL.
     """
     found = find(kind)
     if found is None:
@@ -97,4 +98,12 @@ def connect(kind: BrokerKind) -> UrlBroker | None:
     except BrokerUnavailableError as error:
         advice = "correct" if isinstance(error, probe.LoginRefusedError) else "start it, or correct or unset"
         raise BrokerUnavailableError(f"{error}; {advice} {variable}") from None
-    return UrlBroker(kind, url, version, variable)
+    broker = UrlBroker(kind, url, version, variable)
+    of = kinds.get(kind)
+    state = of.describe(broker)
+    if state.unusable:
+        raise BrokerUnavailableError(
+            f"{of.title} at {broker.masked_url}, which {variable} names, {state.unusable}"
+        )
+    broker.settings = state.settings
+    return broker
