@@ -19,16 +19,18 @@ import msgspec
 from ipclab import brokers, environment, readiness
 from ipclab.backends.base import BrokerKind
 from ipclab.backends.registry import backend_class
-from ipclab.brokers import Broker, Fleet, ProviderName, kinds, marks
+from ipclab.brokers import Broker, Fleet, ProviderName, kinds, marks, url
 from ipclab.errors import BrokerUnavailableError
 from ipclab.experiment import Experiment, Plan, Request, faces
 from ipclab.host import clock, folders
 from ipclab.host.interruptions import ending_blocked
+from ipclab.host.text import clean
 from ipclab.report import render
 from ipclab.report.table import table
 from ipclab.results.result import SCHEMA_VERSION, Result, Unavailable
 from ipclab.results.store import Store, StoredRun
 from ipclab.trial import serving, workloads
+from ipclab.trial.clean import cleaned, cleaned_broker
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
@@ -61,6 +63,7 @@ def broker_of(spec: TrialSpec) -> BrokerKind | None:
     return backend_class(workloads.face(spec), spec.backend).broker
 
 
+@url.kept_from_children()
 def run(
     experiment: Experiment,
     request: Request,
@@ -108,8 +111,12 @@ def run(
             complete=False,
             options=dict(options or {}),
             environment=environment.describe(start_method, clock_test),
-            brokers=[f for broker in fleet.brokers.values() if (f := serving.facts(broker, settings=True))],
-            unavailable=[*_unavailable(plan, fleet), *refused],
+            brokers=[
+                cleaned_broker(f)
+                for broker in fleet.brokers.values()
+                if (f := serving.facts(broker, settings=True))
+            ],
+            unavailable=_cleaned([*_unavailable(plan, fleet), *refused]),
             trials=[],
         )
         for broker in fleet.brokers.values():
@@ -183,6 +190,7 @@ class _Run:
 
     def _keep(self, record: TrialRecord) -> None:
         self._ended = _now()
+        record = cleaned(record)
         self._stored.append(len(self._trials), record, self._ended)
         self._trials.append(record)
         self._observer.finished(record)
@@ -223,6 +231,10 @@ def _unavailable(plan: Plan, fleet: Fleet) -> list[Unavailable]:
     }
     pairs = [*plan.left_out, *missing.items()]
     return [Unavailable(backend=backend, reason=reason) for backend, reason in pairs]
+
+
+def _cleaned(gone: list[Unavailable]) -> list[Unavailable]:
+    return [msgspec.structs.replace(one, reason=clean(one.reason)) for one in gone]
 
 
 _CELL_S = 2.0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import abc
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ipclab.backends.base import BrokerKind
+from ipclab.host.text import keep_secret, shown_url
 
 ProviderName = Literal["url", "compose", "native"]
 PROVIDERS: tuple[ProviderName, ...] = ("url", "compose", "native")
@@ -53,6 +53,7 @@ class Broker(abc.ABC):
         where: str = "",
         started_at_s: float | None = None,
     ) -> None:
+        keep_secret(url)
         self.kind = kind
         self.url = url
         self.version = version
@@ -74,7 +75,7 @@ class Broker(abc.ABC):
 
     @property
     def masked_url(self) -> str:
-        """``url`` with its password, if it has one, replaced by ``***``."""
+        """What of ``url`` may be shown."""
         return mask(self.url)
 
     @abc.abstractmethod
@@ -131,14 +132,10 @@ class Broker(abc.ABC):
         """End the server if it is ours, and delete what it kept; otherwise only let go of it."""
 
 
-_USER_AND_PASSWORD = re.compile(r"(?<=://)([^:/?#]*):(.*)@", re.DOTALL)
-_PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])([^=&#]*password=)[^&#]*")
-
-
 def mask(url: str) -> str:
-    """``url`` with its password, if it has one, replaced by ``***``.
+    """Return what of ``url`` may be shown: scheme, host, port, and database, virtual host or socket.
 
-    Never raises, and takes too much rather than too little from a URL that breaks the rules: a password
-    with a bare ``/``, ``#`` or ``@`` in it is hidden too.
+    From now on its secrets are masked in every text too (``ipclab.host.text``). Never raises.
     """
-    return _PASSWORD_IN_QUERY.sub(r"\1***", _USER_AND_PASSWORD.sub(r"\1:***@", url))
+    keep_secret(url)
+    return shown_url(url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import engine, install, kinds, url
 from ipclab.errors import BrokerUnavailableError, UsageError
+from ipclab.host.text import clean
 
 
 def outlook(kind: BrokerKind) -> str:
@@ -13,15 +14,15 @@ def outlook(kind: BrokerKind) -> str:
         of = kinds.get(kind)
         broker = url.connect(kind)
     except (BrokerUnavailableError, UsageError) as error:
-        return f"no: {error}"
+        return clean(f"no: {error}")
     if broker is not None:
-        return f"yes, url: {broker.masked_url} ({broker.version})"
+        return f"yes, url: {broker.masked_url} ({clean(broker.version)})"
     no_engine = "compose.yaml has no service for it"
     if of.service is not None:
         try:
             engine.find()
         except BrokerUnavailableError as error:
-            no_engine = str(error)
+            no_engine = clean(str(error))
         else:
             return "yes, compose: a container"
     if (program := of.find_program()) is not None:

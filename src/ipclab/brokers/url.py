@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import kinds, probe
 from ipclab.brokers.base import EXECUTE_WITHIN_S, Broker, Usage
 from ipclab.errors import BrokerUnavailableError, UsageError
+from ipclab.host.text import keep_secret
 
 _ALIVE_WITHIN_S = 2.0
 
@@ -64,16 +66,37 @@ class UrlBroker(Broker):
         )
 
 
+_apart: dict[str, str] = {}
+"""The variables that name servers, while they are kept from processes that the lab starts."""
+
+
+@contextlib.contextmanager
+def kept_from_children() -> Iterator[None]:
+    """Take the variables that name servers out of the environment: no process that is started needs them.
+
+    A worker is given the one URL that it uses. ``find()`` still knows them all. Not thread-safe.
+    """
+    taken = {name: os.environ.pop(name) for name in kinds.variables() if name in os.environ}
+    _apart.update(taken)
+    try:
+        yield
+    finally:
+        for name, value in taken.items():
+            del _apart[name]
+            os.environ[name] = value
+
+
 def find(kind: BrokerKind, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
     """The variable that is set for this broker and its URL, in the form that clients take; None if unset.
 
     ``host:port`` will do for memcached. Raises UsageError, without the password, for what is no such URL.
     """
-    environ = os.environ if environ is None else environ
+    environ = {**os.environ, **_apart} if environ is None else environ
     of = kinds.get(kind)
     for variable in of.variables:
         value = environ.get(variable, "").strip()
         if value:
+            keep_secret(value)
             url = of.canonical(value)
             try:
                 of.check_url(url)

@@ -16,6 +16,7 @@ from ipclab.claims.timeline import Event
 from ipclab.errors import ResultsError
 from ipclab.host import start_methods as startmethod
 from ipclab.host.resources import cores
+from ipclab.host.text import clean
 
 SCHEMA_VERSION = 1
 
@@ -80,9 +81,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 def settle(name: str, claim: Claim[Any], measured: Measured) -> Outcome:
     """Derive the verdict from what was measured."""
-    parts: dict[str, Any] = {"state": "failed", "reason": measured.failure}
+    parts: dict[str, Any] = {"state": "failed", "reason": clean(measured.failure)}
     if measured.not_run:
-        parts = {"state": "not run", "reason": measured.not_run}
+        parts = {"state": "not run", "reason": clean(measured.not_run)}
     elif measured.evidence is not None:
         evidence = msgspec.convert(measured.evidence, claim.evidence)
         parts = {

@@ -20,6 +20,7 @@ from ipclab import __version__
 from ipclab.cli.endings import Endings, end_what_is_left
 from ipclab.cli.streams import data_apart, prepare, say, tell
 from ipclab.host.interruptions import EndedBySignal
+from ipclab.host.text import clean
 
 COMMANDS = {
     "run": "ipclab.cli.run:run",
@@ -123,7 +124,7 @@ def _run(arguments: list[str], debug: bool) -> int:
         return 0 if code == 1 else code
     except (Exception, KeyboardInterrupt, EndedBySignal) as error:  # noqa: BLE001 - told in one line, whatever it is
         if debug:
-            tell(traceback.format_exc())
+            tell(clean(traceback.format_exc(), lines=True))
         return _explain(error)
     return int(code or 0)
 

@@ -9,6 +9,7 @@ import click
 
 from ipclab.cli.options import SECONDS, write
 from ipclab.cli.streams import put
+from ipclab.host.text import escaped
 
 if TYPE_CHECKING:
     from ipclab.checks import Verdict
@@ -52,7 +53,7 @@ def check(
     chosen = cast("Model | None", model)
     history = read(file, chosen)
     verdict = verify(history, chosen, guarantee=cast("Guarantee | None", guarantee), budget_s=budget)
-    put(_as_json(verdict) if format_ == "json" else _as_text(history, verdict))
+    put(_as_json(verdict) if format_ == "json" else escaped(_as_text(history, verdict), lines=True))
     if html is not None:
         from ipclab.checks.page import page
 

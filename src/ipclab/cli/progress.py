@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ipclab.cli.streams import say, unfailing
+from ipclab.host.text import clean
 from ipclab.results.units import of
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import TrialSpec
@@ -72,7 +73,7 @@ class TerminalProgress:
         self._bar.stop()
 
     def note(self, line: str) -> None:
-        self._console.print(f"ipclab: {line}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(f"ipclab: {clean(line)}", highlight=False, markup=False, soft_wrap=True)
         self._bar.refresh()
 
     def starting(self, number: int, total: int, spec: TrialSpec, seconds_left: float) -> None:

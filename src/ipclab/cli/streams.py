@@ -95,8 +95,10 @@ def put(data: str | bytes = "", *, nl: bool = True) -> None:
 
 
 def say(line: str) -> None:
-    """Say a line on stderr, if anybody listens. Never raises OSError."""
-    tell(f"ipclab: {line}\n")
+    """Say a clean line on stderr, if anybody listens. Never raises OSError."""
+    from ipclab.host.text import clean
+
+    tell(f"ipclab: {clean(line)}\n")
 
 
 def tell(text: str) -> None:

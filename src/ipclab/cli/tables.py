@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 
 from ipclab.cli.streams import out
+from ipclab.host.text import escaped
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -23,7 +24,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     for number, title in enumerate(header):
         drawn.add_column(title, overflow="fold", no_wrap=number == 0)
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(escaped(cell, lines=True)) for cell in row))
     console.print(drawn)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())

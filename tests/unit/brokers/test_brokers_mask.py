@@ -11,16 +11,15 @@ from ipclab.brokers import mask
     ("url", "shown"),
     [
         ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
-        ("redis://:secret@host:6379/0", "redis://:***@host:6379/0"),
-        ("amqp://guest:guest@host/%2F", "amqp://guest:***@host/%2F"),
-        ("rediss://user:a/b#c@d@host:1/0", "rediss://user:***@host:1/0"),
-        ("redis://host/0?password=secret&db=1", "redis://host/0?password=***&db=1"),
-        ("rediss://host/0?db=1&ssl_password=secret", "rediss://host/0?db=1&ssl_password=***"),
+        ("redis://:secret@host:6379/0", "redis://host:6379/0"),
+        ("amqp://guest:guest@host/%2F", "amqp://host/%2F"),
+        ("rediss://user:a/b#c@d@host:1/0", "rediss://***"),
+        ("redis://host/0?password=secret&db=1", "redis://host/0?db=1"),
         ("memcached://host:11211", "memcached://host:11211"),
-        ("nothing like a URL", "nothing like a URL"),
+        ("nothing like a URL", "***"),
     ],
 )
-def test_a_password_is_hidden_and_the_rest_is_shown(url: str, shown: str) -> None:
+def test_only_what_is_known_to_be_harmless_is_shown(url: str, shown: str) -> None:
     assert mask(url) == shown
 
 

@@ -25,6 +25,7 @@ from ipclab.brokers import programs
 from ipclab.brokers.base import Broker, Usage, mask
 from ipclab.brokers.kinds.state import Room, ServerState
 from ipclab.errors import BrokerUnavailableError, UsageError
+from ipclab.host.text import clean
 
 PROBE_TIMEOUT_S = 5.0
 
@@ -264,4 +265,4 @@ class ServerKind(abc.ABC):
 
 def one_line(error: BaseException) -> str:
     """Return an exception as one line; pika's often have no text but hold their cause as an argument."""
-    return (" ".join(str(error).split()) or " ".join(repr(error).split())).removesuffix(".")
+    return clean((" ".join(str(error).split()) or " ".join(repr(error).split())).removesuffix("."))

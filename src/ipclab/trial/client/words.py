@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ipclab.host.text import line_of
+
 
 def times(count: int) -> str:
     """``twice``, ``3 times``."""
@@ -17,8 +19,7 @@ def count(number: int, one: str, more: str) -> str:
 
 def one_line(error: BaseException) -> str:
     """An error's type and message: ``ConnectionError: Connection closed by server.``"""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return line_of(error)
 
 
 def came_of(hung: Mapping[str, str], name: str) -> str:
