@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,11 @@ Refused = Callable[..., str]
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
+        ("run --size 64 --size 1KiB", "--size is given twice"),
+        ("run --repeats 1 --repeats 2", "--repeats is given twice"),
+        ("run --install --no-install", "is given twice"),
+        ("run latency -b pipe --rate 1e308", "messages at most, not"),
+        ("run latency -b pipe --duration 1e-300", "a window takes 0.001 s at least"),
         ("rnu", "no command is called 'rnu'; did you mean run"),
         ("run latencey", "no experiment is called 'latencey'; did you mean latency"),
         ("run --backend redis-steam", "no backend is called 'redis-steam'; did you mean redis-stream"),
@@ -182,3 +190,73 @@ def test_a_url_that_is_none_is_refused_without_its_password(ipclab: Ipclab, vari
     assert ended.code == 2
     assert variable in ended.line
     assert PASSWORD not in ended.line
+
+
+def a_fifo(folder: Path) -> str:
+    os.mkfifo(folder / "fifo")
+    return "fifo"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "round_trip", "-b", "pipe", "-o", "fifo"),
+        ("claims", "data_isolation", "-o", "fifo"),
+        ("show", "./fifo"),
+        ("check", "fifo"),
+        ("check", "history.jsonl", "--html", "fifo"),
+        ("claims", "--from", "fifo"),
+    ],
+    ids=" ".join,
+)
+def test_a_fifo_is_refused_at_once(ipclab: Ipclab, here: Path, command: tuple[str, ...]) -> None:
+    a_fifo(here)
+    (here / "history.jsonl").write_text('{"ipclab_history": 1, "model": "register"}\n')
+    ended = ipclab(*command)
+    assert ended.code == 2
+    assert "FIFO" in ended.line or command[0] == "show"
+
+
+def test_a_packed_history_without_a_line_end_is_refused_within_bounds(ipclab: Ipclab, here: Path) -> None:
+    with gzip.open(here / "bomb.gz", "wb", compresslevel=9) as file:
+        for _ in range(400):
+            file.write(bytes(1 << 20))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    ended = ipclab("check", "bomb.gz")
+    assert ended.code == 2
+    assert "line 1: it is longer than" in ended.line
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < max(before, 300 << 10)
+
+
+def test_a_packed_history_of_many_lines_is_refused_within_bounds(ipclab: Ipclab, here: Path) -> None:
+    with gzip.open(here / "bomb.gz", "wb", compresslevel=9) as file:
+        file.write(b'{"ipclab_history": 1, "model": "register"}\n')
+        line = b'{"process":1,"type":"invoke","f":"write","value":1,"time":1' + b" " * 1_000_000 + b"}\n"
+        file.write(line)
+        file.write(line.replace(b"invoke", b"ok") * 2)
+        for _ in range(400):
+            file.write(line.replace(b"invoke", b"info"))
+    ended = ipclab("check", "bomb.gz")
+    assert ended.code == 2
+
+
+def test_a_result_with_an_endless_text_or_of_endless_size_is_refused(ipclab: Ipclab, here: Path) -> None:
+    (here / "long.json").write_text('{"ipclab_result": 1, "question": "' + "x" * 13_000_000 + '"}')
+    with (here / "large.json").open("wb") as file:
+        file.truncate(1 << 40)
+    for name, said in (("long.json", "has a text of 13000000 characters"), ("large.json", "larger than")):
+        ended = ipclab("show", f"./{name}")
+        assert ended.code == 2
+        assert said in ended.line
+
+
+def test_a_run_that_is_refused_leaves_no_empty_output(ipclab: Ipclab, here: Path) -> None:
+    ended = ipclab("run", "latency", "-b", "pipe", "--size", "1", "-o", "out.md")
+    assert ended.code == 2
+    assert not (here / "out.md").exists()
+
+
+def test_output_to_stdout_by_its_name_arrives_there(ipclab: Ipclab) -> None:
+    quick = ("--duration", "0.05", "--warmup", "0", "--repeats", "1", "--size", "64")
+    ended = ipclab("run", "round_trip", "-b", "pipe", *quick, "--format", "md", "-o", "/dev/stdout")
+    assert "Verdict: 1 row kept" in ended.out

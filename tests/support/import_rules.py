@@ -18,7 +18,7 @@ _PRINTERS = ("print",)
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "errors": (),
     "host": (),
-    "history": (),
+    "history": ("host.files",),
     "checks": ("history",),
     "backends": ("host",),
     "brokers": ("backends", "host"),
@@ -30,6 +30,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "checks.breach",
         "faults.spec",
         "host.clock",
+        "host.files",
+        "host.text",
         "trial.distribution",
         "trial.record",
         "trial.spec",

@@ -15,10 +15,13 @@ from ipclab.claims.base import Claim, Row, Section, Text, Verdict, VerdictKind
 from ipclab.claims.timeline import Event
 from ipclab.errors import ResultsError
 from ipclab.host import start_methods as startmethod
+from ipclab.host.files import read_bytes
 from ipclab.host.resources import cores
 from ipclab.host.text import clean
 
 SCHEMA_VERSION = 1
+MOST_BYTES = 64 << 20
+"""The largest kept run of claims that is read."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,7 +150,7 @@ def exit_code(outcomes: list[Outcome]) -> int:
 def read(path: Path) -> Run:
     """A run that was kept. Raises ResultsError where it cannot be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Run)
+        return msgspec.json.decode(read_bytes(path, MOST_BYTES), type=Run)
     except OSError as error:
         raise ResultsError(f"cannot read {path}: {error.strerror}") from error
     except msgspec.DecodeError as error:

@@ -66,6 +66,7 @@ class _LazyGroup(click.Group):
         guarded = copy.copy(command)
         assert command.callback is not None
         guarded.callback = _unseen_by_click(command.callback)
+        guarded.make_parser = functools.partial(_parser_of_single_options, command)  # type: ignore[method-assign]
         return guarded
 
     def resolve_command(
@@ -111,6 +112,25 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         endings.over()
         code = _explain(late)
     sys.exit(code)
+
+
+def _parser_of_single_options(command: click.Command, ctx: click.Context) -> Any:
+    """Return the command's parser, which refuses an option that is given twice with different values.
+
+    Click takes the last one without a word, so what the user asked for first would be lost.
+    """
+    parser: Any = command.make_parser(ctx)
+    for option in {*parser._short_opt.values(), *parser._long_opt.values()}:
+        if option.action in ("store", "store_const"):
+            option.process = functools.partial(_store_once, option, option.process)
+    return parser
+
+
+def _store_once(option: Any, process: Callable[[Any, Any], None], value: Any, state: Any) -> None:
+    before = state.opts.get(option.dest, option)
+    process(value, state)
+    if before is not option and before != state.opts[option.dest]:
+        raise click.UsageError(f"{option.obj.opts[0]} is given twice: give it once")
 
 
 def _run(arguments: list[str], debug: bool) -> int:

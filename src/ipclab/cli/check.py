@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from ipclab.cli.options import SECONDS, write
+from ipclab.cli.options import SECONDS, writable, write
 from ipclab.cli.streams import put
 from ipclab.host.text import escaped
 
@@ -51,8 +51,9 @@ def check(
     from ipclab.history import read
 
     chosen = cast("Model | None", model)
-    history = read(file, chosen)
-    verdict = verify(history, chosen, guarantee=cast("Guarantee | None", guarantee), budget_s=budget)
+    with writable(html):
+        history = read(file, chosen)
+        verdict = verify(history, chosen, guarantee=cast("Guarantee | None", guarantee), budget_s=budget)
     put(_as_json(verdict) if format_ == "json" else escaped(_as_text(history, verdict), lines=True))
     if html is not None:
         from ipclab.checks.page import page

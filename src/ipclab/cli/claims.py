@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ipclab.cli.options import provider_options, write
+from ipclab.cli.options import provider_options, writable, write
 from ipclab.cli.streams import out, put, say, tell
-from ipclab.errors import ResultsError
 
 if TYPE_CHECKING:
     from ipclab.claims.base import Claim
@@ -79,14 +78,12 @@ def claims(
     from ipclab.claims.outcome import exit_code, read
 
     chosen = catalogue.find(wanted)
-    for path in (output, docs / "claims.md" if docs else None):
-        if path is not None:
-            _check_writable(path)
-    if kept:
-        runs = [read(path) for path in kept]
-        runs = [_only(run, chosen.keys()) for run in runs] if wanted else runs
-    else:
-        runs = [_run(chosen, provider, install, live, language)]
+    with writable(output, docs / "claims.md" if docs else None):
+        if kept:
+            runs = [read(path) for path in kept]
+            runs = [_only(run, chosen.keys()) for run in runs] if wanted else runs
+        else:
+            runs = [_run(chosen, provider, install, live, language)]
     if docs is not None:
         from ipclab.claims.page import pages
 
@@ -143,14 +140,6 @@ def _complaint(outcome: Outcome) -> str:
         f"but {outcome.recorded!r} is recorded for {sys.platform}; "
         f"'ipclab claims {outcome.name} --live' shows why"
     )
-
-
-def _check_writable(path: Path) -> None:
-    """Find out before the first experiment whether the output can be written."""
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise ResultsError(f"cannot write {path}: {error.strerror}; name another place") from error
 
 
 class _Quiet:

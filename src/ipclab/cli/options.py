@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,11 +116,47 @@ def emit(result: Result, format_: Format, output: Path | None) -> None:
         put(text.encode() if format_ == "json" else text, nl=False)
 
 
+@contextmanager
+def writable(*paths: Path | None) -> Iterator[None]:
+    """Find out before anything takes long whether these can be written; leave none that nobody wrote to.
+
+    Raises ResultsError.
+    """
+    from ipclab.errors import ResultsError
+    from ipclab.host.files import require_writable
+
+    made: list[Path] = []
+    try:
+        for path in paths:
+            if path is None or str(path) in _STDOUT:
+                continue
+            try:
+                if not require_writable(path):
+                    made.append(path)
+            except OSError as error:
+                raise ResultsError(f"cannot write {path}: {error.strerror}; name another file") from error
+        yield
+    finally:
+        for path in made:
+            with suppress(OSError):
+                if path.stat().st_size == 0:
+                    path.unlink()
+
+
+_STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
 def write(path: Path, text: str) -> None:
     """Write a file in UTF-8, whatever the locale says. Raises ResultsError."""
     from ipclab.errors import ResultsError
+    from ipclab.host.files import require_writable
 
+    if str(path) in _STDOUT:
+        # While code of others may print, its descriptor leads to stderr.
+        put(text, nl=False)
+        return
     try:
+        require_writable(path)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ResultsError(f"cannot write {path}: {error.strerror}; name another file") from error

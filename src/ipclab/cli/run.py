@@ -22,6 +22,7 @@ from ipclab.cli.options import (
     emit,
     output_options,
     provider_options,
+    writable,
 )
 from ipclab.cli.progress import LineProgress, Progress, TerminalProgress
 from ipclab.cli.streams import say
@@ -97,9 +98,7 @@ def run(name: str, output: Path | None, format_: Format, results: Path, **asked:
     may_evict = asked.pop("may_evict")
     options = {key: _text(value) for key, value in asked.items() if value not in (None, ())}
     request = Request(**asked)
-    if output is not None:
-        _check_output(output)
-    with _progress() as progress:
+    with writable(output), _progress() as progress:
         outcome = lab.run(
             experiment,
             request,
@@ -119,16 +118,6 @@ def run(name: str, output: Path | None, format_: Format, results: Path, **asked:
 
 def _text(value: object) -> str:
     return ", ".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
-
-
-def _check_output(output: Path) -> None:
-    """Find out before the first trial whether the output can be written."""
-    from ipclab.errors import ResultsError
-
-    try:
-        output.open("a").close()
-    except OSError as error:
-        raise ResultsError(f"cannot write {output}: {error.strerror}; name another file with -o") from error
 
 
 @contextlib.contextmanager

@@ -5,16 +5,22 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from ipclab.errors import UsageError
 from ipclab.history.columns import CODE_OF, FOREVER, OPEN, Columns, Fault, History
 from ipclab.history.format import ANSWERS, CODES, FAULT, FUNCTIONS, VERSION, Header, Line, Model, Name
+from ipclab.host.files import opened
 
 _GZIP = b"\x1f\x8b"
+MOST_LINE_BYTES = 1 << 20
+"""The longest line of a history."""
+MOST_BYTES = 256 << 20
+"""The most bytes of a history, when they are unpacked; about 2 million operations."""
 _VALUE_NEEDED = frozenset(("enqueue", "send"))
 
 
@@ -24,14 +30,32 @@ def read(path: Path, model: Model | None = None) -> History:
     Raises UsageError where the file cannot be read or a line is malformed, with the number of the line.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             zipped = file.read(2) == _GZIP
-        with gzip.open(path) if zipped else path.open("rb") as file:
-            return parse(file, model, str(path))
+            file.seek(0)
+            text = gzip.GzipFile(fileobj=file) if zipped else file
+            return parse(_lines(text, str(path)), model, str(path))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UsageError(f"{path}: the gzip data is damaged or cut off ({error}); copy it again") from error
     except OSError as error:
         raise UsageError(f"cannot read the history {path}: {error.strerror}") from error
+
+
+def _lines(file: BinaryIO | gzip.GzipFile, name: str) -> Iterator[bytes]:
+    """Yield the lines of a file, within bounds. Raises UsageError beyond them."""
+    total = 0
+    for number in count(1):
+        line = file.readline(MOST_LINE_BYTES + 1)
+        if len(line) > MOST_LINE_BYTES:
+            raise UsageError(
+                f"{name} line {number}: it is longer than {MOST_LINE_BYTES} bytes; this is no history"
+            )
+        total += len(line)
+        if total > MOST_BYTES:
+            raise UsageError(f"{name}: it holds more than {MOST_BYTES >> 20} MiB; check a part of it")
+        if not line:
+            return
+        yield line
 
 
 def parse(lines: Iterable[bytes], model: Model | None = None, name: str = "history") -> History:

@@ -7,9 +7,14 @@ from typing import Any
 import msgspec
 
 from ipclab.errors import ResultsError
+from ipclab.host.text import escaped
 from ipclab.results import version_1
 from ipclab.results.result import SCHEMA_VERSION, Result
 
+MOST_BYTES = 256 << 20
+"""The largest result file that is read."""
+MOST_TEXT = 1 << 18
+"""Characters of the longest text in a result; the stacks and timelines of the lab are far below."""
 _DERIVED = ("rows", "cells")
 """What ``--format json`` prints beside a result. It is derived anew from the trials."""
 
@@ -23,8 +28,9 @@ def parse(data: bytes, name: str) -> Result:
     try:
         whole = msgspec.json.decode(data)
         version = msgspec.convert(whole, _Version).ipclab_result
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ResultsError(f"{name} is not a result of ipclab, or is damaged: {error}") from error
+    whole = _escaped(whole, name)
     fields: dict[str, Any] = {key: value for key, value in whole.items() if key not in _DERIVED}
     if version == version_1.VERSION:
         fields = version_1.upgrade(fields)
@@ -37,6 +43,24 @@ def parse(data: bytes, name: str) -> Result:
         return msgspec.convert(fields, Result)
     except msgspec.MsgspecError as error:
         raise ResultsError(f"{name} does not fit the result schema: {error}") from error
+
+
+def _escaped(value: Any, name: str) -> Any:
+    """Return what was read with control characters escaped in every text, as anybody may have written it.
+
+    Raises ResultsError for a text that is longer than any of the lab's own.
+    """
+    if isinstance(value, str):
+        if len(value) > MOST_TEXT:
+            raise ResultsError(
+                f"{name} has a text of {len(value)} characters; no result has one of {MOST_TEXT}"
+            )
+        return escaped(value, lines=True)
+    if isinstance(value, list):
+        return [_escaped(one, name) for one in value]
+    if isinstance(value, dict):
+        return {_escaped(key, name): _escaped(one, name) for key, one in value.items()}
+    return value
 
 
 class _Version(msgspec.Struct):

@@ -18,8 +18,9 @@ from pathlib import Path
 import msgspec
 
 from ipclab.errors import ResultsError, UnknownNameError
+from ipclab.host.files import read_bytes
 from ipclab.results import journal
-from ipclab.results.reader import parse
+from ipclab.results.reader import MOST_BYTES, parse
 from ipclab.results.result import Result
 from ipclab.trial.record import TrialRecord
 
@@ -172,7 +173,7 @@ def read(path: Path) -> Result:
     ResultsError in one line where the
     file cannot be read, is no result, or is of an unknown version of the schema."""
     with _reported(path, "read"):
-        data = path.read_bytes()
+        data = read_bytes(path, MOST_BYTES)
     result = parse(data, str(path))
     if path.name != RESULT:
         return result

@@ -9,7 +9,15 @@ from ipclab.backends.registry import channel_class, shared_class
 from ipclab.errors import MessageTooLargeError, UsageError
 from ipclab.trial import workloads
 from ipclab.trial.message import MOST_PRODUCERS, SMALLEST_BYTES
-from ipclab.trial.spec import LONGEST_S, MOST_BYTES, MOST_CONSUMERS, MOST_PACED, MOST_WINDOW, TrialSpec
+from ipclab.trial.spec import (
+    LONGEST_S,
+    MOST_BYTES,
+    MOST_CONSUMERS,
+    MOST_PACED,
+    MOST_WINDOW,
+    SHORTEST_S,
+    TrialSpec,
+)
 
 
 def check(spec: TrialSpec) -> None:
@@ -33,6 +41,8 @@ def _check_numbers(spec: TrialSpec) -> None:
         _check_positive(name, getattr(spec, name))
     if not 0 <= spec.warmup_s < math.inf:
         raise UsageError(f"warmup_s must be a number not below 0, not {spec.warmup_s}")
+    if spec.duration_s < SHORTEST_S:
+        raise UsageError(f"a window takes {SHORTEST_S} s at least, not {spec.duration_s:g} s")
     if spec.warmup_s + spec.duration_s > LONGEST_S:
         whole_s = spec.warmup_s + spec.duration_s
         raise UsageError(f"warm-up and window take {LONGEST_S} s at most together, not {whole_s:g} s")
@@ -59,7 +69,7 @@ def _check_rate(spec: TrialSpec) -> None:
     messages = spec.rate_per_s * (spec.warmup_s + spec.duration_s)
     if messages > MOST_PACED:
         raise UsageError(
-            f"a paced trial has {MOST_PACED} messages at most, not {messages:.0f}: "
+            f"a paced trial has {MOST_PACED} messages at most, not {messages:g}: "
             f"lower the rate or the duration"
         )
 

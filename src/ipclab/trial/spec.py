@@ -13,6 +13,8 @@ from ipclab.host.start_methods import StartMethod
 MOST_BACKLOG_BYTES = 16 * 2**20
 """A server with little memory (memcached has 64 MB by default) must not be made to evict by the lab."""
 MOST_CONSUMERS = 255
+SHORTEST_S = 0.001
+"""Below this a window holds nothing that can be counted."""
 LONGEST_S = 3600
 """Of warm-up and window together; the histograms end there too."""
 MOST_PACED = 10_000_000
