@@ -44,6 +44,10 @@ class UnknownNameError(UsageError):
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
         super().__init__(f"no {what} is called {name!r}; {hint}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it travel to another process by its message."""
+        return _with_message, (type(self), str(self))
+
 
 class ResultsError(UsageError):
     """The results folder cannot be written, or a stored result cannot be read."""
@@ -77,3 +81,9 @@ class MessageTooLargeError(ChannelError):
     """A message is larger than the backend takes."""
 
     exit_code = 2
+
+
+def _with_message(kind: type[IpclabError], message: str) -> IpclabError:
+    error = kind.__new__(kind)
+    error.args = (message,)
+    return error

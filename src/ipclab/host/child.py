@@ -105,9 +105,12 @@ def run(link: Link, manner: Manner, function: Callable[..., Any], args: tuple[An
     try:
         link.send(Began())
         link.send(Returned(function(link, *args)))
-    except BaseException as error:  # noqa: BLE001 - whatever ends the function is its outcome
+    except BaseException as error:
         with contextlib.suppress(OSError):
             link.send(Failed(line_of(error), traceback.format_exc()))
+        if isinstance(error, SystemExit):
+            # The process ends as a program does that calls sys.exit(): what is buffered is handed over first.
+            raise
         # A feeder thread or a client that is stuck must not keep a child that has given up.
         _leave(1)
     if manner.leaves_at_once:
@@ -165,6 +168,20 @@ def end_with_starter(start_method: StartMethod = "fork") -> None:
     gone = not parent.is_alive() if start_method == "forkserver" else os.getppid() != parent.pid
     if gone:
         _leave(1)
+
+
+def forget_forkserver() -> None:
+    """Have a forked process start a forkserver of its own where it needs one.
+
+    That of its parent is not its child, so it cannot be asked whether it lives; and it lives as long as
+    anybody holds its pipe.
+    """
+    from multiprocessing import forkserver
+
+    inherited: Any = forkserver._forkserver
+    if inherited._forkserver_alive_fd is not None:
+        os.close(inherited._forkserver_alive_fd)
+    inherited._forkserver_alive_fd = inherited._forkserver_pid = inherited._forkserver_address = None
 
 
 def _answer_with_stacks(manner: Manner) -> None:

@@ -64,7 +64,8 @@ class Mark:
         if frame.file != self.file or frame.function != self.function:
             return False
         innermost = _function_at(self.file, frame.line)
-        return innermost is None or innermost.first_line <= self.first_line <= innermost.last_line
+        # Without a source, the name is all there is.
+        return _tree(self.file) is None or (innermost is not None and innermost.first_line == self.first_line)
 
 
 def threads(dump: str) -> list[list[Frame]]:

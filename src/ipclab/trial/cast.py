@@ -24,6 +24,7 @@ from ipclab.trial.assignment import Assignment, history_path
 from ipclab.trial.drain import PATIENCE
 from ipclab.trial.logged import ROLES
 from ipclab.trial.orders import Burst, Quit, Stop
+from ipclab.trial.phases import watched
 from ipclab.trial.processes import Crew, Worker
 from ipclab.trial.spec import TrialSpec
 
@@ -347,7 +348,8 @@ def set_up(channel: Channel) -> None:
     else what the client library raises.
     """
     try:
-        channel.setup()
+        with watched("setup()"):
+            channel.setup()
     except UsageError as error:
         raise ChannelError(str(error)) from error
 
@@ -356,6 +358,7 @@ def tear_down(channel: Channel) -> None:
     """Delete what the channel has made; an error is of no interest, as its server may be gone for good."""
     with ending_blocked():
         try:
-            channel.teardown()
+            with watched("teardown()"):
+                channel.teardown()
         except BaseException as error:  # noqa: BLE001 - a backend may raise anything, SystemExit too
             reraise_own_end(error)

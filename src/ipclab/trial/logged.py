@@ -26,6 +26,7 @@ from ipclab.backends.base import Consumer, Producer
 from ipclab.errors import ContractError
 from ipclab.history.log import ProcessLog
 from ipclab.host.link import Link
+from ipclab.host.stacks import Mark
 from ipclab.trial.assignment import Assignment, history_path
 from ipclab.trial.gate import Gate
 from ipclab.trial.message import HEADER_BYTES, STOP, stamp, tail
@@ -73,6 +74,10 @@ class _Line(Generic[_End]):
                 time.sleep(AGAIN_S)
             else:
                 return
+
+
+RECONNECTING = Mark.of(_Line.again)
+"""Where a worker stands that pauses before it connects again."""
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from ipclab.checks.breach import Breach
 from ipclab.history.format import VERSION, Header, Model
 from ipclab.history.log import ProcessLog
 from ipclab.host.interruptions import ending_blocked
+from ipclab.trial.phases import watched
 from ipclab.trial.record import Safety
 from ipclab.trial.safety import Stage
 
@@ -72,12 +73,13 @@ def set_up(stage: Stage, shared: SharedState) -> Iterator[None]:
         with ProcessLog(stage.folder / "setup.log", "setup") as log:
             if isinstance(shared, Register):
                 log.invoke("write", 0)
-            shared.setup()
+            with watched("setup()"):
+                shared.setup()
             if isinstance(shared, Register):
                 log.ok()
         yield
     finally:
-        with ending_blocked():
+        with ending_blocked(), watched("teardown()"):
             shared.teardown()
 
 

@@ -20,7 +20,7 @@ from ipclab.host.clock import now_ns
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.supervisor import Child
 from ipclab.trial import racer
-from ipclab.trial.primitive import primitive
+from ipclab.trial.primitive import adapters, primitive
 from ipclab.trial.racer import Do, Done, GoOn, Held, Racing, Ready, Run
 
 State = Literal["idle", "busy", "held", "done"]
@@ -182,7 +182,7 @@ class Racers:
 
     def _place(self, one: Racer) -> str:
         """End a racer that hangs, and return where it stood: `` from Lock.acquire``."""
-        return f": it hung in {primitive(one.child.end_with_stack())}"
+        return f": it hung in {primitive(one.child.end_with_stack(), adapters(type(self._shared)))}"
 
     def _start(self, name: str, role: Callable[..., None], what: object) -> Racer:
         method = self._shared.site.start_method

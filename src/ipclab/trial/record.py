@@ -173,6 +173,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ``safety``   of a trial that was watched for safety.
     ``dropped``  how many items the server itself dropped meanwhile, by its own counters: evicted for want of
                  memory, or expired. Empty where none was dropped, or none can be told.
+    ``side_effects``  what the backend changed in the process of its trial or left behind, each in a line that
+                 goes on after its name. It ended with the trial and reached no other.
     """
 
     spec: TrialSpec
@@ -193,3 +195,4 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     limit: Limit = "unknown"
     safety: Safety | None = None
     dropped: dict[str, int] = {}
+    side_effects: list[str] = []

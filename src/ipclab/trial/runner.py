@@ -1,7 +1,8 @@
 """One measured run: from a frozen spec to a frozen record.
 
 Phases: set up → connect → starting signal → warm-up → measured window → drain → stop → collect → tear down.
-Start-up is never inside the window, and statistics come after it. The parent has no threads, so it may fork.
+Start-up is never inside the window, and statistics come after it. All of it happens in a process of the
+trial's own (see ``inside`` and ``outside``), which has no threads, so it may fork.
 """
 
 from __future__ import annotations
@@ -21,18 +22,20 @@ from ipclab.brokers.base import Broker
 from ipclab.checks.delivery import Ledger
 from ipclab.errors import ChannelError
 from ipclab.host.clock import now_ns
-from ipclab.host.folders import trial_folder
+from ipclab.host.folders import own_temporary_files, trial_folder
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.resources import cores, descendants
 from ipclab.host.text import line_of
 from ipclab.host.told import reraise_own_end
-from ipclab.trial import safety, serving, workloads
+from ipclab.trial import outside, safety, serving, workloads
 from ipclab.trial.analysis import Window
 from ipclab.trial.check import check
+from ipclab.trial.inside import Job
 from ipclab.trial.limit import behind_schedule, limit
 from ipclab.trial.measurement import Measurement, wait_for
 from ipclab.trial.meter import Meter, Sample, served
 from ipclab.trial.orders import Done, Go
+from ipclab.trial.phases import found, watched
 from ipclab.trial.processes import Crew
 from ipclab.trial.record import Cost, Latency, Limit, ProcessCost, TrialRecord, unfinished
 from ipclab.trial.spec import TrialSpec
@@ -47,8 +50,9 @@ def run_trial(
     """Run one trial and leave nothing behind.
 
     ``namespace`` begins every name that is made on the broker; ``history`` is the file in which a safety
-    trial keeps its history. A backend that fails, a worker that dies and a
-    hang are results, told in the record. Raises UsageError and its kin for a trial that cannot be.
+    trial keeps its history. A backend that fails, a worker that dies and a hang, also in ``setup()`` or
+    ``teardown()``, are results, told in the record. The trial has a process of its own, which is forked: the
+    calling process should have no other threads. Raises UsageError and its kin for a trial that cannot be.
     """
     check(spec)
     site = Site(
@@ -59,24 +63,47 @@ def run_trial(
         start_method=spec.start_method,
         url=broker.url if broker else None,
     )
+    bare = TrialRecord(
+        spec=spec,
+        began_utc=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        outcome="failed",
+        broker=serving.facts(broker),
+    )
+    # The sockets and semaphores of a trial that is killed are where the next run finds them.
+    own_temporary_files()
+    with trial_folder() as folder:
+        job = Job(spec=spec, site=site, folder=folder, broker=broker, history=history)
+        return outside.run(job, _play, bare)
+
+
+def _play(job: Job) -> TrialRecord:
+    """Run the trial; in its own process."""
+    spec = job.spec
     workload = workloads.of(spec)
     if workload.scene is not None:
         return safety.run(
-            spec, workload.scene(), workload.face(spec), site=site, broker=broker, history=history
+            spec,
+            workload.scene(),
+            workload.face(spec),
+            site=job.site,
+            folder=job.folder,
+            broker=job.broker,
+            history=job.history,
         )
     assert workload.measure is not None
-    trial = _Trial(spec, broker)
-    with trial_folder() as folder:
-        measurement = workload.measure(spec, site, folder)
-        measurement.hold_to(partial(serving.under, broker=broker))
-        with _set_up(trial, measurement), Crew(spec.start_method) as crew:
-            if not trial.failed:
-                try:
-                    trial.play(measurement, crew)
-                except ChannelError as error:
-                    trial.failed = str(error)
-            crew.end()
-            record = trial.record(measurement, crew)
+    trial = _Trial(spec, job.broker)
+    with watched("the constructor"):
+        measurement = workload.measure(spec, job.site, job.folder)
+    measurement.hold_to(partial(serving.under, broker=job.broker))
+    with _set_up(trial, measurement), Crew(spec.start_method) as crew:
+        if not trial.failed:
+            try:
+                trial.play(measurement, crew)
+            except ChannelError as error:
+                trial.failed = str(error)
+        crew.end()
+        record = trial.record(measurement, crew)
+        found(record)
     if trial.failed and record.outcome == "finished":
         return unfinished(record, "failed", trial.failed)
     return record if record.outcome == "finished" else unfinished(record, record.outcome, record.reason)
@@ -86,7 +113,8 @@ def run_trial(
 def _set_up(trial: _Trial, measurement: Measurement) -> Iterator[None]:
     try:
         try:
-            measurement.setup()
+            with watched("setup()"):
+                measurement.setup()
         except BaseException as error:  # noqa: BLE001 - whatever a backend raises is a result, SystemExit too
             reraise_own_end(error)
             trial.failed = f"setting up {trial.spec.backend}: {line_of(error)}"
@@ -94,7 +122,8 @@ def _set_up(trial: _Trial, measurement: Measurement) -> Iterator[None]:
     finally:
         with ending_blocked():
             try:
-                measurement.teardown()
+                with watched("teardown()"):
+                    measurement.teardown()
             except BaseException as error:  # noqa: BLE001 - the broker may be gone; the record says so
                 reraise_own_end(error)
                 trial.failed = trial.failed or f"tearing down {trial.spec.backend}: {line_of(error)}"
@@ -191,18 +220,18 @@ class _Trial:
         )
         if self.window is None:
             return bare
-        found = measurement.findings(crew, self.window, complete=bare.outcome == "finished")
-        cost = self._cost(measurement, crew, found.ledger)
+        findings = measurement.findings(crew, self.window, complete=bare.outcome == "finished")
+        cost = self._cost(measurement, crew, findings.ledger)
         return msgspec.structs.replace(
             bare,
             window_s=self.window.seconds,
-            rate_per_s=found.count / self.window.seconds,
-            received_per_s=found.received / self.window.seconds,
-            ledger=found.ledger,
-            counter=found.counter,
-            latency=found.latency,
+            rate_per_s=findings.count / self.window.seconds,
+            received_per_s=findings.received / self.window.seconds,
+            ledger=findings.ledger,
+            counter=findings.counter,
+            latency=findings.latency,
             cost=cost,
-            limit=self._limit(cost, found.latency) if cost else "unknown",
+            limit=self._limit(cost, findings.latency) if cost else "unknown",
         )
 
     def _cost(self, measurement: Measurement, crew: Crew, ledger: Ledger | None) -> Cost | None:

@@ -14,10 +14,9 @@ from pathlib import Path
 from ipclab.backends.base import Face, OptionValue, Site
 from ipclab.brokers.base import Broker
 from ipclab.errors import UsageError
-from ipclab.host.folders import trial_folder
 from ipclab.host.text import line_of
 from ipclab.host.told import reraise_own_end
-from ipclab.trial import serving
+from ipclab.trial import phases, serving
 from ipclab.trial.record import Safety, TrialRecord
 from ipclab.trial.spec import TrialSpec
 
@@ -34,6 +33,8 @@ class Stage:
     history: Path | None
     face: Face = "channel"
     """What the backend is used as."""
+    found: Callable[[Played], object] = lambda _: None
+    """To be told what came of the scene before it tears down, so that no hang there can lose it."""
 
     @property
     def history_name(self) -> str:
@@ -57,30 +58,47 @@ Scene = Callable[[Stage], Played]
 
 
 def run(
-    spec: TrialSpec, scene: Scene, face: Face, *, site: Site, broker: Broker | None, history: Path | None
+    spec: TrialSpec,
+    scene: Scene,
+    face: Face,
+    *,
+    site: Site,
+    folder: Path,
+    broker: Broker | None,
+    history: Path | None,
 ) -> TrialRecord:
     """Run one safety trial. Raises UsageError and its kin for a trial that cannot be."""
     began_utc = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     facts, losses = serving.facts(broker), serving.Losses(broker)
-    with trial_folder() as folder:
-        stage = Stage(spec=spec, face=face, site=site, folder=folder, broker=broker, history=history)
-        try:
-            played = scene(stage)
-        except UsageError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever a backend raises is a result, SystemExit too
-            reraise_own_end(error)
-            reason = line_of(error)
-            return TrialRecord(spec=spec, began_utc=began_utc, outcome="failed", reason=reason, broker=facts)
-    return TrialRecord(
+
+    def record(played: Played) -> TrialRecord:
+        return TrialRecord(
+            spec=spec,
+            began_utc=began_utc,
+            outcome="finished",
+            stuck=dict(played.stuck),
+            options=dict(played.options),
+            guarantees=dict(played.declared),
+            broker=facts,
+            rate_per_s=played.rate_per_s,
+            safety=played.safety,
+            dropped=losses.so_far(),
+        )
+
+    stage = Stage(
         spec=spec,
-        began_utc=began_utc,
-        outcome="finished",
-        stuck=dict(played.stuck),
-        options=dict(played.options),
-        guarantees=dict(played.declared),
-        broker=facts,
-        rate_per_s=played.rate_per_s,
-        safety=played.safety,
-        dropped=losses.so_far(),
+        face=face,
+        site=site,
+        folder=folder,
+        broker=broker,
+        history=history,
+        found=lambda played: phases.found(record(played)),
     )
+    try:
+        return record(scene(stage))
+    except UsageError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a backend raises is a result, SystemExit too
+        reraise_own_end(error)
+        reason = line_of(error)
+        return TrialRecord(spec=spec, began_utc=began_utc, outcome="failed", reason=reason, broker=facts)

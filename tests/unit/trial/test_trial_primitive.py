@@ -13,7 +13,9 @@ import pytest
 
 from ipclab.backends.base import Channel, Site
 from ipclab.backends.registry import Variant, channel_class
-from ipclab.trial.primitive import primitive, qualified
+from ipclab.host.child import leave_with
+from ipclab.trial import logged
+from ipclab.trial.primitive import Place, adapters, primitive, stands_in
 from tests.support.stacks import Hanging, hanging
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -193,7 +195,7 @@ def stack_of(*threads: list[tuple[str, int, str]]) -> str:
     )
 
 
-LAB = "/home/me/ipclab/trial/logged.py"
+LAB = logged.__file__
 LIBRARY = "/usr/lib/python3/site-packages/client.py"
 BOOTSTRAP = ("/usr/lib/python3/threading.py", 1, "_bootstrap")
 
@@ -209,7 +211,11 @@ def test_a_call_of_one_frame_is_named_once() -> None:
 
 
 def test_the_lab_s_own_thread_and_idle_threads_of_a_library_are_passed_over() -> None:
-    watch = [("/x/multiprocessing/connection.py", 1, "wait"), ("/x/ipclab/trial/worker.py", 1, "watch")]
+    code = leave_with.__code__
+    watch = [
+        ("/x/multiprocessing/connection.py", 1, "wait"),
+        (code.co_filename, code.co_firstlineno + 2, code.co_name),
+    ]
     idle = [(LIBRARY, 1, "serve"), BOOTSTRAP]
     main = [(LIBRARY, 1, "call"), (LAB, 1, "_produce"), ("/x/main.py", 1, "<module>")]
 
@@ -221,18 +227,52 @@ def test_what_is_no_stack_is_unknown(text: str) -> None:
     assert primitive(text) == "unknown"
 
 
-def test_a_line_is_told_by_the_innermost_function_and_the_class(tmp_path: Path) -> None:
-    source = tmp_path / "some.py"
-    source.write_text(
-        "class A:\n    def f(self):\n        def g():\n            pass\n        return g\n\nx = 1\n"
-    )
-
-    assert [qualified(str(source), line) for line in (2, 4, 5, 7)] == ["A.f", "A.g", "A.f", ""]
+def plug_in(folder: Path, line: str) -> Path:
+    """A backend's module by itself, outside of the lab; its third line is this one."""
+    file = folder / "somebodys_backend.py"
+    file.write_text(f"class Sender:\n    def send(self, body):\n        {line}\n")
+    return file
 
 
-def test_a_source_that_cannot_be_read_tells_nothing(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text("def f(:\n")
+def test_a_hang_in_a_plug_in_is_named_by_the_call_of_the_library(
+    tmp_path: Path,
+) -> None:
+    file = plug_in(tmp_path, "self._client.push(body)")
+    frames = [(LIBRARY, 9, "read"), (LIBRARY, 1, "push"), (str(file), 3, "send"), (LAB, 1, "_produce")]
 
-    assert qualified(str(tmp_path / "missing.py"), 1) == ""
-    assert qualified(str(broken), 1) == ""
+    assert primitive(stack_of(frames), (Place(file),)) == "push (in read)"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("time.sleep(600)", "time.sleep (in Sender.send)"),
+        ("self._socket.recv(4)", "self._socket.recv (in Sender.send)"),
+        ("self._lock.acquire()", "self._lock.acquire (in Sender.send)"),
+    ],
+)
+def test_a_call_that_is_not_in_python_is_named_by_the_line_that_makes_it(
+    tmp_path: Path, line: str, says: str
+) -> None:
+    file = plug_in(tmp_path, line)
+    frames = [(str(file), 3, "send"), (LAB, 1, "_produce")]
+
+    assert primitive(stack_of(frames), (Place(file),)) == says
+
+
+def test_the_code_of_a_plug_in_is_known_by_its_class() -> None:
+    class Sender(Channel):
+        """Of this file, which is in a package."""
+
+    assert adapters(Sender) == (Path(__file__).parent,)
+    assert adapters(channel_class(Variant("queue"))) == ()
+
+
+def test_who_pauses_before_it_connects_again_is_known_by_the_function_and_not_by_its_name() -> None:
+    code = logged._Line.again.__code__
+    again = (code.co_filename, code.co_firstlineno + 4, code.co_name)
+    connecting = (LIBRARY, 1, "connect")
+
+    assert stands_in(stack_of([again, (LAB, 1, "_produce")]), logged.RECONNECTING)
+    assert not stands_in(stack_of([connecting, again, (LAB, 1, "_produce")]), logged.RECONNECTING)
+    assert not stands_in(stack_of([(LAB, 1, "again")]), logged.RECONNECTING)

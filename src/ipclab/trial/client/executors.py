@@ -24,7 +24,7 @@ from ipclab.history.log import ProcessLog
 from ipclab.host.start_methods import context
 from ipclab.trial.client.bench import PROGRAM, Bench
 from ipclab.trial.client.child import PATIENCE_S, end_with_starter, hung, say
-from ipclab.trial.client.moments import errors_to, sleeps, stops, unread
+from ipclab.trial.client.moments import errors_to, gone, sleeps, stops, unread
 from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.stack import place, stack_path, text
 from ipclab.trial.client.words import came_of
@@ -271,12 +271,12 @@ def _outlives(bench: Bench, *, right: bool) -> Seen:
     with bench.fault("kill", "program"):
         program.kill()
     if right:
-        bench.until(lambda: not worker.is_running(), "the worker to end with the program")
+        bench.until(lambda: gone(worker.pid), "the worker to end with the program")
         stuck = {}
     else:
         bench.until(lambda: sleeps(worker.pid), "the worker to wait for a task")
         worker.send_signal(signal.SIGUSR1)
-        bench.until(lambda: not worker.is_running(), "the worker to tell where it waits")
+        bench.until(lambda: gone(worker.pid), "the worker to tell where it waits")
         stuck = {"worker": place(text(stack))}
     what = f"its worker waits for tasks in {stuck['worker']}" if stuck else "its worker ended as well"
     finding = f"a program that had an executor was killed: {what}"

@@ -28,15 +28,14 @@ from ipclab.faults.spec import FaultSpec
 from ipclab.history.log import FaultLog
 from ipclab.trial import judge, serving
 from ipclab.trial.cast import Cast, set_up, tear_down
-from ipclab.trial.primitive import primitive
+from ipclab.trial.logged import RECONNECTING
+from ipclab.trial.primitive import adapters, primitive, stands_in
 from ipclab.trial.processes import Worker
 from ipclab.trial.record import Safety
 from ipclab.trial.safety import Played, Stage
 from ipclab.trial.strike import GAP_S, SMALL_BYTES, WAIT_S, Strike
 from ipclab.trial.worker import history_path
 
-RECONNECTING = "_Line.again"
-"""Where the lab's own worker stands while it tries to connect again: no hang, it has no connection."""
 WARM_UP = 20
 """Messages of each producer that have to arrive before the fault."""
 AFTER = 40
@@ -66,7 +65,9 @@ def play(stage: Stage) -> Played:
         strike = Strike(fault, cast, server, proxy, log)
         scene = _Scene(stage, fault, cast, proxy, strike, guarantees, settled_at_s=settled_at_s)
         safety = scene.play()
-    return Played(safety=safety, stuck=scene.stacks, options=options, declared=declared)
+        played = Played(safety=safety, stuck=scene.stacks, options=options, declared=declared)
+        stage.found(played)
+    return played
 
 
 def _site(stage: Stage) -> Site:
@@ -259,8 +260,13 @@ class _Scene:
         counts = {**verdict.counts, "indefinite": verdict.counts["attempted"] - verdict.counts["confirmed"]}
         if undelivered:
             counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
-        places = {name: primitive(stack) for name, stack in self.stacks.items()}
-        hung = {name: place for name, place in places.items() if place != RECONNECTING}
+        own = adapters(type(self._channel))
+        # A worker that pauses before it connects again hangs nowhere: it has no connection.
+        hung = {
+            name: primitive(stack, own)
+            for name, stack in self.stacks.items()
+            if not stands_in(stack, RECONNECTING)
+        }
         broken = judge.promise(
             counts,
             guarantees,

@@ -68,7 +68,9 @@ def play(stage: Stage) -> Played:
         racers.leave()
         safety = judge(stage, shared, model, racers.logs, finding=told.finding, counts=told.counts)
         safety = msgspec.structs.replace(safety, hold=_hold(pair))
-    return Played(safety=safety, options=dict(shared.chosen), declared=declared(shared))
+        played = Played(safety=safety, options=dict(shared.chosen), declared=declared(shared))
+        stage.found(played)
+    return played
 
 
 def _hold(pair: _Pair) -> Hold:

@@ -33,9 +33,11 @@ def play(stage: Stage) -> Played:
         done = racers.run(started, begin_ns, begin_ns + int(spec.duration_s * 1e9))
         racers.leave()
         safety = judge(stage, shared, model, racers.logs, counts={"measured": sum(done)})
-    return Played(
-        safety=safety,
-        options=dict(shared.chosen),
-        declared=declared(shared),
-        rate_per_s=sum(done) / spec.duration_s,
-    )
+        played = Played(
+            safety=safety,
+            options=dict(shared.chosen),
+            declared=declared(shared),
+            rate_per_s=sum(done) / spec.duration_s,
+        )
+        stage.found(played)
+    return played

@@ -1,0 +1,145 @@
+"""What a process is set to, and what it has running, compared before and after code of others has run."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing.forkserver
+import multiprocessing.resource_tracker
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+_GONE_WITHIN_S = 10.0
+_MOST_SHOWN = 80
+_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The settings of the calling process that code of others may change, and its threads."""
+
+    affinity: frozenset[int]
+    nice: int
+    folder: str
+    umask: int
+    handlers: dict[int, Any]
+    threads: frozenset[int]
+
+    @classmethod
+    def now(cls) -> Surroundings:
+        """Return those of the calling process."""
+        umask = os.umask(0o077)
+        os.umask(umask)
+        affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
+        with contextlib.suppress(FileNotFoundError):
+            folder = os.getcwd()
+            return cls(
+                affinity=frozenset(affinity),
+                nice=os.nice(0),
+                folder=folder,
+                umask=umask,
+                handlers={number: signal.getsignal(number) for number in signal.valid_signals()},
+                threads=frozenset(id(thread) for thread in threading.enumerate()),
+            )
+        return cls(frozenset(affinity), os.nice(0), "", umask, {}, frozenset())
+
+    def changes(self, before: Surroundings) -> list[str]:
+        """Return what has changed since ``before``, each in a line."""
+        lines = []
+        if self.affinity != before.affinity:
+            was, now = sorted(before.affinity), sorted(self.affinity)
+            lines.append(f"changed the CPU affinity of its process from {was} to {now}")
+        if self.nice != before.nice:
+            lines.append(f"changed the nice value of its process from {before.nice} to {self.nice}")
+        if self.folder != before.folder:
+            lines.append(f"changed the working folder of its process to {self.folder or 'one that is gone'}")
+        if self.umask != before.umask:
+            lines.append(f"changed the umask of its process from {before.umask:03o} to {self.umask:03o}")
+        for number, handler in self.handlers.items():
+            if number in before.handlers and handler != before.handlers[number]:
+                lines.append(f"changed the handler of {signal.Signals(number).name} in its process")
+        for thread in threading.enumerate():
+            if id(thread) not in before.threads and thread.is_alive():
+                kind = "thread" if thread.daemon else "non-daemon thread"
+                lines.append(f"left a {kind} running in its process: {thread.name}")
+        return lines
+
+
+def adopt_orphans() -> None:
+    """Have Linux make the calling process the parent of every descendant whose own parent ends."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Return the processes below this one that run; not zombies, and not the helpers of multiprocessing."""
+    helpers = {
+        multiprocessing.forkserver._forkserver._forkserver_pid,  # type: ignore[attr-defined]
+        multiprocessing.resource_tracker._resource_tracker._pid,  # type: ignore[attr-defined]
+    }
+    try:
+        found = psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+    return [p for p in found if p.pid not in helpers and _runs(p) and not _is_helper(p)]
+
+
+def end_descendants(pid: int) -> list[str]:
+    """Kill every process below this one, and return what each was: ``sleep 300 (pid 4242)``.
+
+    What one of them starts meanwhile is found in the next round.
+    """
+    named: dict[int, str] = {}
+    deadline = time.monotonic() + _GONE_WITHIN_S
+    while (left := descendants(pid)) and time.monotonic() < deadline:
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                named.setdefault(process.pid, describe(process))
+                process.kill()
+        if pid == os.getpid():
+            _reap_adopted()
+        time.sleep(0.005)
+    return list(named.values())
+
+
+def describe(process: psutil.Process) -> str:
+    """Return the command line and the pid of a process."""
+    try:
+        words = " ".join(process.cmdline()) or process.name()
+    except psutil.Error:
+        words = "a process"
+    short = " ".join(words.split())
+    return f"{short if len(short) <= _MOST_SHOWN else short[:_MOST_SHOWN] + '…'} (pid {process.pid})"
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _is_helper(process: psutil.Process) -> bool:
+    """Return whether it is a resource tracker, which ends by itself once nobody holds its pipe."""
+    try:
+        return any("multiprocessing.resource_tracker" in word for word in process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _reap_adopted() -> None:
+    """Reap children that the calling process has adopted; those of multiprocessing are left to it."""
+    known = {child.pid for child in multiprocessing.process.active_children()}
+    for child in psutil.Process().children():
+        if child.pid not in known:
+            with contextlib.suppress(psutil.Error, ChildProcessError):
+                if child.status() == psutil.STATUS_ZOMBIE:
+                    os.waitpid(child.pid, os.WNOHANG)

@@ -1,0 +1,120 @@
+"""The process of one trial: sets up, runs the workers, judges, tears down, and tells the lab what it found.
+
+A backend's ``setup()`` and ``teardown()`` run here and not in the lab, so what they make (primitives,
+managers) is at hand where the workers are started, and what they do to their process ends with the trial:
+affinity, priority, handlers, working folder, threads, children.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import multiprocessing.util
+import os
+import pickle
+import signal
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from ipclab.backends.base import Site
+from ipclab.brokers.base import Broker
+from ipclab.errors import IpclabError
+from ipclab.host.child import forget_forkserver
+from ipclab.host.interruptions import EndedBySignal
+from ipclab.host.link import Link
+from ipclab.host.surroundings import Surroundings, adopt_orphans, end_descendants
+from ipclab.trial import phases
+from ipclab.trial.borrowed import Ask, BorrowedBroker
+from ipclab.trial.phases import Answered, Asked, Effects, Found, Refused
+from ipclab.trial.record import TrialRecord
+from ipclab.trial.spec import TrialSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One trial: what is to be run, where its files go, and what of the lab it may use."""
+
+    spec: TrialSpec
+    site: Site
+    folder: Path
+    broker: Broker | None
+    history: Path | None
+
+
+Play = Callable[[Job], TrialRecord]
+
+
+def run(link: Link, job: Job, play: Play) -> None:
+    """Run a trial by ``play(job)``; what the process of a trial does."""
+    _settle()
+    phases.tell_to(link.send)
+    before = Surroundings.now()
+    borrowed = None if job.broker is None else BorrowedBroker(job.broker, _asker(link))
+    try:
+        record = play(
+            Job(spec=job.spec, site=job.site, folder=job.folder, broker=borrowed, history=job.history)
+        )
+        link.send(Found(record))
+    except EndedBySignal:
+        end_descendants(os.getpid())
+        return
+    except Exception as error:  # noqa: BLE001 - the lab raises it
+        link.send(Refused(portable(error), traceback.format_exc()))
+    gc.collect()
+    lines = Surroundings.now().changes(before)
+    lines += [f"left a process running, which was ended: {line}" for line in end_descendants(os.getpid())]
+    link.send(Effects(lines))
+    # As at the end of a program: semaphores and managers that nobody has closed. No thread is waited for.
+    multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
+
+
+def portable(error: Exception) -> Exception:
+    """Return the error where it can be sent to another process, else one of its kin with the same words."""
+    try:
+        copy = pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - whatever a class does when it is pickled
+        copy = None
+    if type(copy) is type(error) and str(copy) == str(error):
+        return error
+    for kind in type(error).__mro__[1:]:
+        # UnknownNameError, for one, is made from other things than its message.
+        if issubclass(kind, IpclabError):
+            return kind(str(error))
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _settle() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
+            signal.signal(number, _end)
+    adopt_orphans()
+    forget_forkserver()
+    # What a backend prints is not part of the lab's output.
+    os.dup2(2, 1)
+    contextlib.redirect_stdout(os.fdopen(2, "w", buffering=1, closefd=False)).__enter__()
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    for later in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(later, signal.SIG_IGN)
+    raise EndedBySignal(number)
+
+
+def _asker(link: Link) -> Ask:
+    numbers = itertools.count()
+
+    def ask(method: str, args: tuple[Any, ...], settings: Mapping[str, Any]) -> Answered:
+        number = next(numbers)
+        link.send(Asked(number, method, args, settings))
+        while True:
+            answer = link.recv()
+            # An answer to a question that an interruption cut off is passed over.
+            if isinstance(answer, Answered) and answer.number == number:
+                return answer
+
+    return ask

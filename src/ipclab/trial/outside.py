@@ -1,0 +1,202 @@
+"""The lab's side of one trial: starts its process, watches the calls of the backend, and ends all of it.
+
+While a call such as ``setup()`` lasts, the lab watches it as it watches a worker (see ``host.hang``). A call
+that hangs is the result of the trial: its stack is taken, and every process of the trial is ended. Told to
+end itself, the lab has the trial wind up first, for a few seconds and no longer.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from ipclab.backends.registry import backend_class
+from ipclab.host import hang, stillness, supervisor
+from ipclab.host.child import Manner
+from ipclab.host.interruptions import ending_blocked
+from ipclab.host.stacks import NO_STACK
+from ipclab.host.supervisor import Child
+from ipclab.host.surroundings import descendants, end_descendants
+from ipclab.trial import borrowed, inside, workloads
+from ipclab.trial.inside import Job, Play, portable
+from ipclab.trial.phases import Answered, Asked, Effects, Entered, Found, Left, Refused
+from ipclab.trial.primitive import adapters, primitive
+from ipclab.trial.record import TrialRecord
+
+CALL_AT_LEAST_S = 5.0
+"""What a call of the backend may take at least, however short the patience with a single operation is."""
+END_WITHIN_S = 5.0
+"""How long a trial that was told to end may do nothing until it is killed."""
+SLOW_END_AT_MOST_S = 15.0
+"""How long a trial that was told to end may be at work until it is killed."""
+SLOW_CALLS_OF = 3
+"""How many times its patience a call may take that is at work all the time."""
+_IDLE_S = 3600.0
+
+
+def run(job: Job, play: Play, bare: TrialRecord) -> TrialRecord:
+    """Run a trial in a process of its own and return its record.
+
+    ``bare`` is the record of a trial of which nothing is known. Raises what ``play(job)`` raises. Where the
+    lab itself is interrupted meanwhile, the trial winds up first.
+    """
+    manner = Manner(name="trial", folder=job.folder, forks=True, leaves_at_once=True)
+    trial = _Trial(job)
+    try:
+        supervisor.start("fork", manner, inside.run, (job, play), entered=trial.enter)
+        return trial.follow(bare)
+    finally:
+        with ending_blocked():
+            trial.end()
+
+
+class _Trial:
+    """A trial that runs, as the lab sees it."""
+
+    _child: Child
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._started = False
+        self._call = ""
+        self._messages = 0
+        self._found: TrialRecord | None = None
+        self._refused: Refused | None = None
+        self._effects: list[str] = []
+
+    def enter(self, child: Child) -> None:
+        """Take charge of its process."""
+        self._child, self._started = child, True
+
+    def follow(self, bare: TrialRecord) -> TrialRecord:
+        """Serve and watch the trial until its process has ended, and return what it found."""
+        while not self._child.ended:
+            call = self._call
+            if not call:
+                self._listen(_IDLE_S)
+            elif not self._comes_back(call):
+                return self._with_effects(self._hung(call, bare))
+        if self._refused is not None:
+            self._refused.error.add_note(self._refused.detail)
+            raise self._refused.error
+        record = self._found
+        if self._child.fault:
+            # The backend has ended the process of the trial: in the call that was under way, if any was.
+            where = f"{self._call} of {self._job.spec.backend}" if self._call else str(self._job.spec.backend)
+            reason = f"{where}: {self._in_words(self._child.fault)}"
+            record = msgspec.structs.replace(record or bare, outcome="failed", reason=reason)
+        assert record is not None
+        return self._with_effects(record)
+
+    def end(self) -> None:
+        """End the trial: have it wind up if it still runs, and then every process that is left of it."""
+        if not self._started:
+            return
+        child = self._child
+        if child.alive:
+            child.signal(signal.SIGTERM)
+            hang.outlast(
+                self._wait,
+                lambda: child.ended,
+                within_s=END_WITHIN_S,
+                progress=lambda: self._messages,
+                pids=self._pids,
+                slow_at_most_s=SLOW_END_AT_MOST_S,
+            )
+        self._end_processes()
+        child.end()
+
+    def _comes_back(self, call: str) -> bool:
+        """Wait until the call is over; return whether it does not hang."""
+        patience_s = max(self._job.spec.grace_s, CALL_AT_LEAST_S)
+        waited = hang.outlast(
+            self._wait,
+            lambda: self._child.ended or self._call != call,
+            within_s=patience_s,
+            pids=self._pids,
+            slow_at_most_s=SLOW_CALLS_OF * patience_s,
+        )
+        return waited == "came"
+
+    def _hung(self, call: str, bare: TrialRecord) -> TrialRecord:
+        spec = self._job.spec
+        stack = self._child.look()
+        own = adapters(backend_class(workloads.face(spec), spec.backend))
+        place = primitive(stack, own) if stack else NO_STACK
+        patience_s = max(spec.grace_s, CALL_AT_LEAST_S)
+        self._effects += [f"was ended with its trial: {line}" for line in self._end_processes()]
+        return msgspec.structs.replace(
+            self._found or bare,
+            outcome="hung",
+            reason=f"{call} of {spec.backend} had not come back after {patience_s:g} s: it hung in {place}",
+            stuck={**(self._found or bare).stuck, call: stack or NO_STACK},
+        )
+
+    def _end_processes(self) -> list[str]:
+        """Kill the trial's process and everything below it; return what it was that was below it."""
+        child = self._child
+        if not child.alive:
+            return []
+        # A stopped process starts nothing more, and still is the parent of every orphan below it.
+        child.signal(signal.SIGSTOP)
+        stillness.all_stopped([child.pid])
+        ended = end_descendants(child.pid)
+        child.kill()
+        return ended
+
+    def _with_effects(self, record: TrialRecord) -> TrialRecord:
+        return msgspec.structs.replace(record, side_effects=[*record.side_effects, *self._effects])
+
+    def _in_words(self, fault: str) -> str:
+        return fault if self._child.failed else f"its process {fault}"
+
+    def _pids(self) -> list[int]:
+        """Everybody who may be at work for the trial, as far as they can be looked at."""
+        found = [self._child.pid, *(process.pid for process in descendants(self._child.pid))]
+        broker = self._job.broker
+        kind, _, number = broker.where.partition(" ") if broker else ("", "", "")
+        return [*found, int(number)] if kind == "pid" else found
+
+    def _wait(self, until: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not until() and (left_s := deadline - time.monotonic()) > 0:
+            self._listen(left_s)
+        return until()
+
+    def _listen(self, within_s: float) -> None:
+        supervisor.listen([self._child], within_s)
+        inbox = self._child.inbox
+        while inbox:
+            self._messages += 1
+            self._take(inbox.popleft())
+
+    def _take(self, message: object) -> None:
+        match message:
+            case Entered(call):
+                self._call = call
+            case Left():
+                self._call = ""
+            case Asked():
+                self._child.tell(self._answer(message))
+            case Found(record):
+                self._found = record
+            case Refused():
+                self._refused = message
+            case Effects(lines):
+                self._effects = lines
+            case _:
+                raise TypeError(f"the process of a trial says nothing like {message!r}")
+
+    def _answer(self, asked: Asked) -> Answered:
+        broker = self._job.broker
+        assert broker is not None
+        assert asked.method in borrowed.METHODS
+        value, error = None, None
+        try:
+            value = getattr(broker, asked.method)(*asked.args, **asked.settings)
+        except Exception as raised:  # noqa: BLE001 - the process of the trial raises it
+            error = portable(raised)
+        return Answered(asked.number, value, error, borrowed.facts(broker))
