@@ -47,6 +47,8 @@ class BorrowedBroker(Broker):
             where=broker.where,
             started_at_s=broker.started_at_s,
         )
+        # What else every broker has, such as how it is set.
+        self.__dict__.update({name: value for name, value in vars(broker).items() if name in self.__dict__})
         self.provider = broker.provider  # type: ignore[misc]
         self._broker = broker
         self._carry_out = ask

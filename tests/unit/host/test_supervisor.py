@@ -104,7 +104,7 @@ def test_a_child_and_its_parent_talk(start: Callable[..., Child]) -> None:
     [
         (leave, (7,), "ended with exit code 7"),
         (leave, (0,), "ended with exit code 0 in the middle"),
-        (call_exit, (0,), "SystemExit: 0"),
+        (call_exit, (0,), "SystemExit: it called sys.exit(0)"),
         (interrupt, (), "KeyboardInterrupt"),
         (kill_itself, (), "was killed by SIGSEGV"),
         (add, (1,), "TypeError: add() missing 1 required positional argument: 'other'"),
