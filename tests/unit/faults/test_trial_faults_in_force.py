@@ -67,7 +67,7 @@ def test_a_worker_that_is_told_to_end_closes_and_ends(worker: Worker, log: Fault
 
     assert entries(tmp_path) == ["info"]
     worker.child.hear()
-    assert worker.child.fault == "SystemExit: 143"
+    assert worker.child.fault == "SystemExit: it called sys.exit(143)"
 
 
 def test_a_worker_that_was_gone_could_not_be_told_to_end(worker: Worker, log: FaultLog) -> None:

@@ -204,7 +204,7 @@ def test_what_a_process_of_a_scenario_raises_is_the_reason_of_the_record(
     record: TrialRecord = play("mutated")
 
     assert record.outcome == "failed"
-    assert record.reason == "ChannelError: program raised: OSError: no such thing"
+    assert record.reason == "program raised: OSError: no such thing"
 
 
 def test_all_is_undone_at_the_end_the_latest_first_whatever_happens(
