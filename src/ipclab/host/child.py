@@ -118,12 +118,13 @@ def run(link: Link, manner: Manner, function: Callable[..., Any], args: tuple[An
 
 
 def reset_signals() -> None:
-    """Ignore Ctrl-C, and end by SIGTERM and SIGHUP unless they are ignored.
+    """Ignore the keys that end the lab, and end by SIGTERM and SIGHUP unless they are ignored.
 
     To end a trial in good order is the business of the process that started it. A child of a fork may have
     inherited handlers of the lab or of a backend.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for key in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(key, signal.SIG_IGN)
     for number in ENDING:
         if number not in (signal.SIGINT, signal.SIGQUIT) and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)

@@ -26,7 +26,8 @@ Address = tuple[object, ...]
 
 def main(host: str, port: int, lab_pid: int, lab: Connection) -> None:
     """Entry point. Ends when the lab closes its end of the pipe, or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for key in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(key, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
