@@ -6,7 +6,7 @@ from multiprocessing import shared_memory
 
 import msgspec
 
-from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
 
 KINDS = ("thread", "fork", "spawn")
 NUMBER, LIST = 0, [0]
@@ -54,7 +54,7 @@ def change_all(argument, value, memory, managed, path):
 
 def changed(argument, value, memory, managed, path):
     found = (NUMBER, LIST[0], argument[0], Box.content, getattr(LOCAL, "content", 0))
-    found += (value.value, memory.buf[0], managed[0], int(path.read_text()))
+    found += (value.value, memory.buf[0], managed[0], int(path.read_text()))  # type: ignore[assignment]
     return {name: content == 7 for name, content in zip((*PLAIN, OWN, *SHARED), found, strict=True)}
 
 
@@ -157,24 +157,24 @@ def show(seen: Evidence) -> list[Row]:
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=25,
     section="threads",
     statement=Text(
         "The data of processes is isolated, the data of threads is shared.",
         "进程之间数据隔离，线程之间数据共享。",
     ),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "Pass a process everything that it needs as arguments and never rely on globals: a forked child has "
         "them as they were at the start, a spawned one as they were imported. Share on purpose (Value, "
-        "shared memory, a queue), and give threads a threading.local for what must not be shared.",
+        "shared memory, a queue), and give threads a threading.local for what must not be shared. Keep what "
+        "you pass to a spawned process until it has ended: it is collected with the last reference.",
         "进程所需的一切都作为参数传入，不要依赖全局变量：fork 出的子进程得到启动时的值，spawn "
         "的得到导入时的值。需要共享时明确地共享（Value、共享内存、队列）；线程中不该共享的数据放进 "
-        "threading.local。",
+        "threading.local。传给 spawn 进程的对象要保留到它结束：最后一个引用消失时对象即被回收。",
     ),
     sources=(
         Source(
@@ -184,7 +184,7 @@ CLAIM = Claim(
         Source("threading.local", "https://docs.python.org/3/library/threading.html#thread-local-data"),
         Source("what a spawned child imports", "Lib/multiprocessing/spawn.py"),
     ),
-    recorded={"linux": "holds when"},
+    recorded="holds when",
 )
 
 if __name__ == "__main__":

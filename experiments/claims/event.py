@@ -5,14 +5,15 @@ import threading
 import msgspec
 
 from ipclab.claims import (
+    PATIENCE_S,
     Bench,
-    Claim,
     Fate,
     Row,
     Share,
     Source,
     Text,
     Verdict,
+    claim,
     holds,
     holds_when,
     joined,
@@ -65,7 +66,7 @@ def thread_pulses(context):
     begin_here, begin = context.Pipe()
     answers, answers_there = context.Pipe()
     threading.Thread(target=wait_often, args=(event, PULSES, begin, answers_there)).start()
-    said = [pulse(event, lambda: event._cond._waiters, begin_here, answers) for _ in range(PULSES)]
+    said = [pulse(event, lambda: event._cond._waiters, begin_here, answers) for _ in range(PULSES)]  # type: ignore[attr-defined]
     return Share(said.count(False), PULSES)
 
 
@@ -99,7 +100,7 @@ def forced_pulse(bench):
 def set_after_a_kill(bench):
     event = bench.context.Event()
     waiter = bench.start(event.wait, name="waiter")
-    waiter.watch(0.3)
+    bench.until(lambda: event._cond._sleeping_count._semlock._get_value() == 1, "the waiter")
     waiter.kill()
     bench.timeline("a waiter was killed")
     fate = bench.start(event.set, name="setter").watch()
@@ -114,7 +115,7 @@ def experiment(bench: Bench) -> Evidence:
     bench.timeline(f"a waiter {before.outcome}; set()")
     event.set()
     woken = sum(waiter.result() is True for waiter in waiters)
-    late = bench.start(event.wait, name="late").watch()
+    late = bench.start(event.wait, name="late").watch(PATIENCE_S)
     event.clear()
     bench.timeline(f"{woken} woken, one that came later {late.outcome}; clear()")
     return Evidence(
@@ -194,17 +195,16 @@ def show(seen: Evidence) -> list[Row]:
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=6,
     section="locks",
     statement=Text(
         "An event blocks its waiters while its flag is false, and lets them go on when it is set.",
         "事件在标志为假时阻塞等待者，置为真时放行。",
     ),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "Set an event once, for something that stays so (started, stop); for repeated signals use a queue "
         "or a Condition with a counter. Look at what wait() returns even without a time-out. Do not let a "
@@ -221,7 +221,7 @@ CLAIM = Claim(
             "Lib/multiprocessing/synchronize.py",
         ),
     ),
-    recorded={"linux": "holds when"},
+    recorded="holds when",
 )
 
 if __name__ == "__main__":

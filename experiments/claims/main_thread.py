@@ -6,12 +6,12 @@ import msgspec
 
 from ipclab.claims import (
     Bench,
-    Claim,
     Row,
     Share,
     Source,
     Text,
     Verdict,
+    claim,
     holds,
     holds_when,
     joined,
@@ -154,7 +154,8 @@ def forced():
 
 
 def argument():
-    given, number = [], 0
+    given: list[int] = []
+    number = 0
     run([threading.Thread(target=change, args=(given, number))])
     return bool(given), number == 1
 
@@ -249,7 +250,10 @@ def show(seen: Evidence) -> list[Row]:
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=26,
     section="threads",
     statement=Text(
@@ -257,10 +261,6 @@ CLAIM = Claim(
         "same data.",
         "主线程和所有子线程都结束后进程才结束，它们操作同一份数据。",
     ),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "Join your threads, and take results and errors from a ThreadPoolExecutor's futures: an exception "
         "in a thread changes neither the main thread nor the exit code. Daemon threads only for work that "
@@ -280,7 +280,7 @@ CLAIM = Claim(
         ),
         Source("the interpreter looks for other threads at calls and at jumps backwards", "Python/ceval.c"),
     ),
-    recorded={"linux": "holds when"},
+    recorded="holds when",
 )
 
 if __name__ == "__main__":

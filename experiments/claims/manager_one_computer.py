@@ -3,11 +3,11 @@
 import secrets
 import subprocess
 import sys
-from multiprocessing.connection import address_type
+from multiprocessing.connection import address_type  # type: ignore[attr-defined]
 
 import msgspec
 
-from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, main, refuted
 from ipclab.claims.networks import joined
 
 SERVER = """
@@ -79,7 +79,7 @@ def talk(bench, networks):
 
 def experiment(bench: Bench) -> Evidence:
     with joined(bench) as networks, bench.context.Manager() as plain:
-        return Evidence(networks is not None, *talk(bench, networks), address_type(plain.address))
+        return Evidence(networks is not None, *talk(bench, networks), address_type(plain.address))  # type: ignore[call-arg]
 
 
 def verdict(seen: Evidence) -> Verdict:
@@ -108,22 +108,24 @@ def show(seen: Evidence) -> list[Row]:
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=7,
     section="sharing",
     statement=Text(
         "A Manager's dict and list work only on one computer.",
         "Manager 的 dict 和 list 只能在一台电脑上使用。",
     ),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "To share over a network, give a `BaseManager` an address and a secret `authkey`, and let only "
-        "trusted hosts reach it: what travels is pickled and not encrypted. For many clients use a broker.",
+        "trusted hosts reach it: what travels is pickled and not encrypted. Set `current_process().authkey` "
+        "to the same secret in every client, or a proxy inside a proxy raises AuthenticationError (claim 8). "
+        "For many clients use a broker.",
         "跨机共享时给 `BaseManager` 指定地址和保密的 `authkey`，且只让可信主机访问：数据不加密，"
-        "服务器会反序列化收到的内容。客户端多时请用消息中间件。",
+        "服务器会反序列化收到的内容。每个客户端还要把 `current_process().authkey` 设为同一密钥，"
+        "否则嵌套的代理会抛出 AuthenticationError（见第 8 条）。客户端多时请用消息中间件。",
     ),
     sources=(
         Source(
@@ -132,7 +134,7 @@ CLAIM = Claim(
         ),
         Source("CPython: the server and its address", "Lib/multiprocessing/managers.py"),
     ),
-    recorded={"linux": "refuted"},
+    recorded="refuted",
 )
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
 """19. map gives no results back: it returns all of them, in the order of what they were made from."""
 
+from typing import Any
+
 import msgspec
 
-from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, main, refuted
 from ipclab.claims.pools import finishing
 
 NUMBERS = [1, 2, 3, 4]
+
+# In the workers of a pool, from its initializer.
+gates: Any
+finished: Any
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -76,14 +82,13 @@ def show(seen: Evidence) -> list[Row]:
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=19,
     section="pools",
     statement=Text("map gives no results back.", "map 没有返回值。"),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "Take the results from map. It waits for all and fails as a whole: use imap_unordered to see each as "
         "it comes, and catch errors in the task where the other results are wanted.",
@@ -97,7 +102,7 @@ CLAIM = Claim(
         ),
         Source("CPython: MapResult", "Lib/multiprocessing/pool.py"),
     ),
-    recorded={"linux": "refuted"},
+    recorded="refuted",
 )
 
 if __name__ == "__main__":

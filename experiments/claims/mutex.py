@@ -1,15 +1,20 @@
 """4. A mutex protects shared data: while one process holds it, no other one gets in between."""
 
+import fcntl
+import os
+import time
+
 import msgspec
 
 from ipclab.claims import (
+    PATIENCE_S,
     Bench,
-    Claim,
     Fate,
     Row,
     Source,
     Text,
     Verdict,
+    claim,
     holds,
     holds_when,
     joined,
@@ -29,6 +34,21 @@ class Evidence(msgspec.Struct, frozen=True):
     forced_rogue: int  # the same where only A takes it
     owner_killed: Fate  # of the next process that wants the lock
     waiter_killed: Fate
+    file_lock: dict[str, Fate]  # by call: of the next one, after the owner was killed that had forked a child
+
+
+class FileLock:
+    """A lock of a file, by fcntl.flock (of the open file) or by fcntl.lockf (of the process)."""
+
+    def __init__(self, path, call):
+        self.path, self.call = path, call
+
+    def __enter__(self):
+        self.file = self.path.open("w")
+        getattr(fcntl, self.call)(self.file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_):
+        self.file.close()
 
 
 class NoLock:
@@ -89,6 +109,25 @@ def hold(lock, has_it, let_go):
         let_go.wait()
 
 
+def hold_and_fork(lock, report):
+    with lock:
+        if not os.fork():
+            time.sleep(60)
+            os._exit(0)
+        report.send("has it, and a child")
+        time.sleep(60)
+
+
+def after_a_forked_child(bench, call):
+    lock, (told, report) = FileLock(bench.folder / call, call), bench.context.Pipe(duplex=False)
+    owner = bench.start(hold_and_fork, lock, report, name="owner")
+    bench.until(told.poll, "the owner to fork")
+    owner.kill()
+    bench.timeline(f"{call}: the owner was killed, its child lives; the next one asks for the lock")
+    # The first one is known to hang, the second one to come back.
+    return bench.start(take, lock, name="next").watch(1.0 if call == "flock" else PATIENCE_S)
+
+
 def take(lock):
     with lock:
         return "had it"
@@ -106,7 +145,7 @@ def after_a_kill(bench, whom):
     else:
         owner.kill()
     bench.timeline(f"{whom} killed; the next one asks for the lock")
-    fate = bench.start(take, lock, name="next").watch()
+    fate = bench.start(take, lock, name="next").watch(1.0 if whom == "owner" else PATIENCE_S)
     bench.timeline(f"the next one: {fate.outcome} {fate.stuck_in}")
     return fate
 
@@ -122,6 +161,7 @@ def experiment(bench: Bench) -> Evidence:
         forced_rogue=forced(bench, lock, NO_LOCK),
         owner_killed=after_a_kill(bench, "owner"),
         waiter_killed=after_a_kill(bench, "waiter"),
+        file_lock={call: after_a_forked_child(bench, call) for call in ("flock", "lockf")},
     )
 
 
@@ -174,22 +214,34 @@ def show(seen: Evidence) -> list[Row]:
             Text("after a waiter was killed, the next one", "等待进程被杀后，下一个进程"),
             seen.waiter_killed.text(had_it),
         ),
+        *(
+            Row(
+                Text(
+                    f"a lock by fcntl.{call}, its owner was killed and a forked child lives: the next one",
+                    f"fcntl.{call} 的锁，持锁进程被杀而其 fork 的子进程仍在：下一个进程",
+                ),
+                fate.text(had_it),
+                key=True,
+            )
+            for call, fate in seen.file_lock.items()
+        ),
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=4,
     section="locks",
     statement=Text("A mutex protects shared data.", "互斥锁能保护共享数据。"),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
-        "Take the lock around every access, reads that lead to writes included; use `with`; acquire with a "
-        "timeout where a process may be killed, and then rebuild the lock and the data.",
-        "凡访问共享数据（包括“先读后写”中的读）都要加锁，并使用 `with`；若进程可能被杀，"
-        "取锁时要设超时，超时后重建锁和数据。",
+        "Take the lock around every access, reads that lead to writes included; use `with`. Where a process "
+        "may be killed, lock a file by `fcntl.lockf`, which the system frees with its owner, and check the "
+        "data after that; a lock by `fcntl.flock` is kept by any child that the owner has forked.",
+        "凡访问共享数据（包括“先读后写”中的读）都要加锁，并使用 `with`。若进程可能被杀，"
+        "改用 `fcntl.lockf` 锁住一个文件：系统会随持锁进程的死亡释放它，之后要检查数据；"
+        "`fcntl.flock` 的锁会被持锁进程 fork 出的子进程保留。",
     ),
     sources=(
         Source(
@@ -201,7 +253,7 @@ CLAIM = Claim(
             "Modules/_multiprocessing/semaphore.c",
         ),
     ),
-    recorded={"linux": "holds when"},
+    recorded="holds when",
 )
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ import msgspec
 
 from ipclab.claims import (
     Bench,
-    Claim,
     Fate,
     Row,
     Share,
     Source,
     Text,
     Verdict,
+    claim,
     holds,
     holds_when,
     joined,
@@ -38,6 +38,7 @@ class Evidence(msgspec.Struct, frozen=True):
     one_each: Share  # larger, of one writer and one reader
     shared_reading: Share  # larger, of four writers under a lock and four readers without
     both_locked: Share  # the same, with another lock for the readers
+    killed: Fate  # of a writer under a lock, after one that held it was killed in the middle of a message
 
 
 NO_LOCK = contextlib.nullcontext  # in the place of the class of a lock
@@ -109,6 +110,14 @@ def two_readers(bench):
     return first, second, writing  # with the writing end open, the readers see no end of the pipe
 
 
+def killed_under_lock(bench):
+    (reading, writing), lock = bench.context.Pipe(duplex=False), bench.context.Lock()
+    victim = bench.start(send, writing, b"A" * BIG, lock, name="victim")
+    bench.until(lambda: not select.select([], [writing], [], 0)[1], "a full pipe")
+    victim.kill()
+    return bench.start(send, writing, b"B", lock, name="next").watch(0.5), reading
+
+
 def send_many(writing, body, lock, start):
     start.wait()
     for _ in range(MESSAGES):
@@ -151,8 +160,7 @@ def races(bench, size, writers=SEVERAL, readers=1, sending=NO_LOCK, receiving=NO
 
 
 def experiment(bench: Bench) -> Evidence:
-    *readers, _open = two_readers(bench)
-    lock = bench.context.Lock
+    (*readers, _open), lock = two_readers(bench), bench.context.Lock
     return Evidence(
         got=two_writers(bench),
         atomic=races(bench, ATOMIC),
@@ -162,6 +170,7 @@ def experiment(bench: Bench) -> Evidence:
         shared_reading=races(bench, ABOVE, readers=SEVERAL, sending=lock),
         both_locked=races(bench, ABOVE, readers=SEVERAL, sending=lock, receiving=lock),
         readers=[reader.watch(0.5) for reader in readers],
+        killed=killed_under_lock(bench)[0],
     )
 
 
@@ -189,10 +198,15 @@ def verdict(seen: Evidence) -> Verdict:
     if torn or seen.shared_reading.k:
         unsafe.append(Text("several processes read from one end", "多个进程从同一端读取"))
     if unsafe:
+        but = (
+            Text(" as long as no holder is killed", "（且持锁者没有被杀）")
+            if seen.killed.hung
+            else Text("", "")
+        )
         where = joined(unsafe, ", or ", "，或")
         return holds_when(
-            f"{where.en}; one process per end is safe, and so is a lock for each end",
-            f"{where.zh}；每端只有一个进程，或每端配一把锁，则是安全的",
+            f"{where.en}; one process per end is safe, and so is a lock for each end{but.en}",
+            f"{where.zh}；每端只有一个进程，或每端配一把锁{but.zh}，则是安全的",
         )
     return refuted("no message was mixed up", "没有消息混在一起")
 
@@ -244,22 +258,29 @@ def show(seen: Evidence) -> list[Row]:
             seen.both_locked.text(),
             key=True,
         ),
+        Row(
+            Text(
+                "a writer was killed within a message, under a lock: the next one",
+                "持锁的写者在消息中途被杀：下一个写者",
+            ),
+            seen.killed.text(Text("sends", "得以发送")),
+        ),
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=14,
     section="sharing",
     statement=Text("A pipe is not process-safe.", "管道不是进程安全的。"),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "Give each end of a pipe to one process; where several must share an end, take one lock around every "
-        "send and another around every recv, which is what SimpleQueue does.",
+        "send and another around every recv, which is what SimpleQueue does. No lock helps where one of them "
+        "may be killed.",
         "管道的每一端只给一个进程；若多个进程必须共用一端，每次 send 用一把锁、每次 recv 用另一把锁，"
-        "SimpleQueue 正是这样做的。",
+        "SimpleQueue 正是这样做的。若其中有进程可能被杀，锁也无济于事。",
     ),
     sources=(
         Source(
@@ -271,7 +292,7 @@ CLAIM = Claim(
             "POSIX: writes up to PIPE_BUF are atomic", "https://man7.org/linux/man-pages/man7/pipe.7.html"
         ),
     ),
-    recorded={"linux": "holds when"},
+    recorded="holds when",
 )
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import itertools
 
 import msgspec
 
-from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Fate, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
 
 # One process writes to the pipe and another one reads, both started by the main process, which does neither.
 UNUSED = {
@@ -25,6 +25,7 @@ class Cell(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True):
     cells: list[Cell]
     passed_one: dict[str, bool]  # by method: the same where each process got only the end that it uses
+    bystander: dict[str, bool]  # the same while a process lives that was started between, and given no end
     unclosed: Fate  # of a reader where no unused end was closed
 
 
@@ -82,8 +83,17 @@ def read_one(reading, writer_ended):
     return at_end(reading)
 
 
-def one_end_each(bench, method):
+def stand_by(started, let_go):
+    started.send("started")
+    let_go.recv()
+
+
+def one_end_each(bench, method, bystander=False):
     reading, writing = bench.context.Pipe(duplex=False)
+    if bystander:
+        (told, started), (let_go, _opener) = bench.context.Pipe(), bench.context.Pipe()
+        bench.start(stand_by, started, let_go, name="bystander", method=method)
+        told.recv()
     waiting, ended = bench.context.Pipe(duplex=False)
     writer = bench.start(write_one, writing, method=method)
     reader = bench.start(read_one, reading, waiting, method=method)
@@ -104,7 +114,8 @@ def experiment(bench: Bench) -> Evidence:
     stuck = bench.start(drain, reading, writing, name="reader")
     writing.close()
     cells = [cell for method in METHODS for cell in all_cells(bench, method)]
-    return Evidence(cells, {method: one_end_each(bench, method) for method in METHODS}, stuck.watch())
+    own, beside = ({m: one_end_each(bench, m, bystander) for m in METHODS} for bystander in (False, True))
+    return Evidence(cells, own, beside, stuck.watch())
 
 
 def needed(seen: Evidence) -> list[str]:
@@ -120,9 +131,18 @@ def verdict(seen: Evidence) -> Verdict:
         return holds("recv raised only where all were closed", "只有全部关闭时 recv 才抛出异常")
     if not needed(seen):
         return refuted("recv raises without it", "不关闭也会抛出异常")
+    kept = [method for method, eof in seen.bystander.items() if not eof]
+    but = Text("", "")
+    if kept:
+        but = Text(
+            f"; and any process that is started meanwhile by {', '.join(kept)} has the writing end, too",
+            f"；此间以 {'、'.join(kept)} 启动的任何进程也持有写端",
+        )
     return holds_when(
-        f"only ends that can write are meant; recv raised once these were closed: {', '.join(needed(seen))}",
-        f"只指能写入的端；关闭以下各端后 recv 就抛出异常：{'、'.join(UNUSED[end] for end in needed(seen))}",
+        f"only ends that can write are meant; recv raised once these were closed: {', '.join(needed(seen))}"
+        f"{but.en}",
+        f"只指能写入的端；关闭以下各端后 recv 就抛出异常：{'、'.join(UNUSED[end] for end in needed(seen))}"
+        f"{but.zh}",
     )
 
 
@@ -155,29 +175,37 @@ def show(seen: Evidence) -> list[Row]:
             key=True,
         ),
         Row(
+            Text(
+                "the same beside a process that was started meanwhile and given no end: EOFError",
+                "同上，此间还启动了另一个没有得到任何一端的进程：EOFError",
+            ),
+            ", ".join(f"{method} {'yes' if eof else 'no'}" for method, eof in seen.bystander.items()),
+            key=True,
+        ),
+        Row(
             Text("reader with an open writing end", "写端未关的读进程"),
             seen.unclosed.text(Text("returned", "已返回")),
         ),
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=13,
     section="sharing",
     statement=Text(
         "A pipe has two ends, and all unused ends must be closed for `recv` to raise.",
         "管道有两端，所有未用的端都关闭后 `recv` 才会抛出异常。",
     ),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "Close every writing end that a process does not use: first thing in the child, and in the parent "
-        "right after start(). A forked child has the ends that it was not given, too; a spawned one has not. "
-        "Or send a message that says that it is the last one.",
+        "right after start(). A forked child has the ends that it was not given, too, even one that has "
+        "nothing to do with the pipe; a spawned one has not. Or send a message that says that it is the "
+        "last one.",
         "关闭进程不用的每个写端：子进程一开始就关，父进程在 start() 之后立即关。"
-        "fork 的子进程连没有传给它的端也会继承，spawn 不会。或者发送一条表示结束的消息。",
+        "fork 的子进程连没有传给它的端也会继承（哪怕与管道无关），spawn 不会。或者发送一条表示结束的消息。",
     ),
     sources=(
         Source(
@@ -186,7 +214,7 @@ CLAIM = Claim(
         ),
         Source("CPython: which handles a child gets", "Lib/multiprocessing/popen_spawn_posix.py"),
     ),
-    recorded={"linux": "holds when"},
+    recorded="holds when",
 )
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import time
 
 import msgspec
 
-from ipclab.claims import Bench, Claim, Row, Share, Source, Text, Verdict, holds, main, refuted
+from ipclab.claims import Bench, Row, Share, Source, Text, Verdict, claim, holds, main, refuted
 
 STARTS = 40
 GLOBAL = "as it was"
@@ -180,14 +180,13 @@ def show(seen: Evidence) -> list[Row]:
     return rows
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=3,
     section="processes",
     statement=Text("A process is the unit of resource allocation.", "进程是资源分配的基本单位。"),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "Give a worker process its settings as arguments and take its results by a queue or a pipe: nothing "
         "that it changes comes back, but for the offset of a file opened before a fork (claim 23). Who runs "
@@ -208,7 +207,7 @@ CLAIM = Claim(
         ),
         Source("fork and what happens in the child first", "Lib/multiprocessing/popen_fork.py"),
     ),
-    recorded={"linux": "holds"},
+    recorded="holds",
 )
 
 if __name__ == "__main__":

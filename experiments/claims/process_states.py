@@ -2,19 +2,20 @@
 
 import os
 import time
+from typing import Any
 
 import msgspec
 import psutil
 
 from ipclab.claims import (
     Bench,
-    Claim,
     NotRunError,
     Row,
     Share,
     Source,
     Text,
     Verdict,
+    claim,
     holds,
     holds_when,
     main,
@@ -70,12 +71,13 @@ def spell(children, looks):
         looks.append(all(state(child) == psutil.STATUS_RUNNING for child in children))
         time.sleep(0.01)
     after = [(cpu_s(child.pid), queued_s(child.pid)) for child in children]
-    ran, queued = (sum(b[i] - a[i] for a, b in zip(before, after, strict=True)) for i in (0, 1))
+    ran, queued = (sum(b[i] - a[i] for a, b in zip(before, after, strict=True)) for i in (0, 1))  # type: ignore[misc, operator]
     return Spell(time.monotonic() - began, ran, queued)
 
 
 def on_one_core(bench, processes):
-    core, looks = min(os.sched_getaffinity(0)), []
+    core = min(os.sched_getaffinity(0))
+    looks: list[Any] = []
     children = [bench.start(compute, core, name=f"computing-{n}") for n in range(processes)]
     bench.until(lambda: all(psutil.Process(c.pid).cpu_affinity() == [core] for c in children), "one core")
     seen = spell(children, looks)
@@ -117,7 +119,8 @@ def other_state(bench, child):
 
 
 def in_fsync(bench):
-    child, looks = bench.start(sync, bench.folder / "synced", name="syncing"), []
+    child = bench.start(sync, bench.folder / "synced", name="syncing")
+    looks: list[Any] = []
     while len(looks) < 200:
         looks.append(state(child) == psutil.STATUS_DISK_SLEEP)
         time.sleep(0.002)
@@ -205,14 +208,13 @@ def show(seen: Evidence) -> list[Row]:
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=1,
     section="processes",
     statement=Text("A process is ready, running or blocked.", "进程有就绪、运行、阻塞三种状态。"),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "`R` in top or ps does not mean that a process computes: look at its run-queue wait "
         "(/proc/PID/schedstat) before you buy cores. `S` is normal waiting, a lasting `D` is a slow disk or "
@@ -232,7 +234,7 @@ CLAIM = Claim(
             "https://docs.python.org/3/library/multiprocessing.html#all-start-methods",
         ),
     ),
-    recorded={"linux": "holds when"},
+    recorded="holds when",
 )
 
 if __name__ == "__main__":

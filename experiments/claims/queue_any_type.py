@@ -5,7 +5,7 @@ import threading
 
 import msgspec
 
-from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, joined, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, joined, main, refuted
 
 
 class Point:
@@ -82,7 +82,7 @@ def change_after_put(context, timeline):
 def experiment(bench: Bench) -> Evidence:
     tried = bench.start(try_all, bench.context, bench.timeline, name="sender").result()
     received = bench.start(change_after_put, bench.context, bench.timeline, name="sender").result()
-    return Evidence(*tried, sent=[1, 2], received=received)
+    return Evidence(*tried, sent=[1, 2], received=received)  # type: ignore[misc]
 
 
 def verdict(seen: Evidence) -> Verdict:
@@ -133,14 +133,13 @@ def show(seen: Evidence) -> list[Row]:
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=11,
     section="sharing",
     statement=Text("A Queue handles any data type.", "Queue 可以处理任意数据类型。"),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "Send plain data; where in doubt, `pickle.dumps` it yourself and put the bytes: an error then shows "
         "at once, and later changes cannot travel along.",
@@ -153,7 +152,7 @@ CLAIM = Claim(
         ),
         Source("CPython: Queue._feed, _on_queue_feeder_error", "Lib/multiprocessing/queues.py"),
     ),
-    recorded={"linux": "refuted"},
+    recorded="refuted",
 )
 
 if __name__ == "__main__":

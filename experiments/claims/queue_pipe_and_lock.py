@@ -4,7 +4,20 @@ import threading
 
 import msgspec
 
-from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims import (
+    PATIENCE_S,
+    Bench,
+    Fate,
+    Row,
+    Source,
+    Text,
+    Verdict,
+    claim,
+    holds,
+    holds_when,
+    main,
+    refuted,
+)
 
 BIG = bytes(1_000_000)  # more than a pipe holds
 
@@ -69,7 +82,7 @@ def experiment(bench: Bench) -> Evidence:
         pickled_by=bench.start(put_and_get, queue()).result(),
         simple_pickled_by=bench.start(put_and_get, simple()).result(),
         put_before_pipe=bench.start(put_held, queue(), bench.timeline, name="putter").result(),
-        put_unread=unread.watch(),
+        put_unread=unread.watch(PATIENCE_S),
         simple_put_unread=simple_unread.watch(),
     )
 
@@ -119,14 +132,13 @@ def show(seen: Evidence) -> list[Row]:
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=10,
     section="sharing",
     statement=Text("A Queue is a pipe plus a lock.", "Queue 就是管道加锁。"),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "`put()` returning says nothing about delivery, and errors of pickling show only in the thread. "
         "Bound the queue (`maxsize`) for back pressure, drain it before `join()`, or use a SimpleQueue.",
@@ -140,7 +152,7 @@ CLAIM = Claim(
         ),
         Source("CPython: Queue._feed, SimpleQueue.put", "Lib/multiprocessing/queues.py"),
     ),
-    recorded={"linux": "holds when"},
+    recorded="holds when",
 )
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ from collections import Counter
 import msgspec
 
 from ipclab.claims import (
+    PATIENCE_S,
     Bench,
-    Claim,
     Fate,
     Row,
     Source,
     Text,
     Verdict,
+    claim,
     holds,
     holds_when,
     joined,
@@ -21,6 +22,7 @@ from ipclab.claims import (
 
 MESSAGES, SIDES = 1_000, 4
 BIG = bytes(1_000_000)  # more than a pipe holds
+TIMEOUT_S = 0.5
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -29,6 +31,9 @@ class Evidence(msgspec.Struct, frozen=True):
     duplicated: int
     after_reader: Fate  # of a consumer with a message to fetch, after another one was killed in get()
     after_writer: Fate  # of a consumer, after a producer was killed in the middle of a message
+    own_queue: Fate  # the same of get(timeout) of a queue that only these two have
+    own_pipe: Fate  # the same of a pipe that only these two have, all unused ends of which are closed
+    own_pipe_open: Fate  # the same where the consumer has left its writing end open
 
 
 def produce(queue, producer):
@@ -76,24 +81,54 @@ def reader_killed(bench):
     return bench.start(get, queue, name="consumer")
 
 
-def writer_killed(bench):
+def writer_killed(bench, consume):
     queue = bench.context.Queue()
     victim = bench.start(put, queue, BIG, name="victim")
     bench.until(queue._reader.poll, "the first part of the message")
     victim.kill()
     bench.timeline("a producer was killed in the middle of a message")
-    return bench.start(get, queue, name="consumer")
+    return bench.start(consume, queue, name="consumer")
+
+
+def get_in_time(queue):
+    return queue.get(timeout=TIMEOUT_S)
+
+
+def send(reading, writing):
+    reading.close()
+    writing.send_bytes(BIG)
+
+
+def receive(reading, writing, close):
+    if close:
+        writing.close()
+    return reading.recv_bytes()
+
+
+def sender_killed(bench, close):
+    """A consumer of a pipe, whose only producer was killed in the middle of a message."""
+    reading, writing = bench.context.Pipe(duplex=False)
+    victim = bench.start(send, reading, writing, name="victim")
+    bench.until(reading.poll, "the first part of the message")
+    victim.kill()
+    consumer = bench.start(receive, reading, writing, close, name="consumer")
+    writing.close()
+    return consumer
 
 
 def experiment(bench: Bench) -> Evidence:
     received = many(bench)
-    stuck = reader_killed(bench), writer_killed(bench)
+    stuck = reader_killed(bench), writer_killed(bench, get), writer_killed(bench, get_in_time)
+    pipes = [sender_killed(bench, close) for close in (True, False)]
     return Evidence(
         sent=SIDES * MESSAGES,
         lost=SIDES * MESSAGES - len(received),
         duplicated=received.total() - len(received),
         after_reader=stuck[0].watch(),
         after_writer=stuck[1].watch(),
+        own_queue=stuck[2].watch(),
+        own_pipe=pipes[0].watch(PATIENCE_S),
+        own_pipe_open=pipes[1].watch(),
     )
 
 
@@ -114,9 +149,15 @@ def verdict(seen: Evidence) -> Verdict:
         harm = Text("blocks the others for ever", "会让其他进程永远阻塞")
         if not hung:
             harm = Text("harms the others", "会妨害其他进程")
+        more = Text("", "")
+        if seen.own_queue.hung and seen.after_writer.hung:
+            more = Text(
+                "; a queue of its own does not help its consumer, which has the writing end open, too",
+                "；单独的队列也无济于事：消费者自己也开着写端",
+            )
         return holds_when(
-            f"no process is killed inside {' or '.join(inside)}: {what.en} {harm.en}",
-            f"没有进程在 {' 或 '.join(inside)} 中被杀：{what.zh}{harm.zh}",
+            f"no process is killed inside {' or '.join(inside)}: {what.en} {harm.en}{more.en}",
+            f"没有进程在 {' 或 '.join(inside)} 中被杀：{what.zh}{harm.zh}{more.zh}",
         )
     return holds("nothing was lost or came twice, and a kill did no harm", "没有丢失或重复，进程被杀也无影响")
 
@@ -143,22 +184,41 @@ def show(seen: Evidence) -> list[Row]:
             seen.after_writer.text(got),
             key=True,
         ),
+        Row(
+            Text(
+                f"the same with a queue of their own: get(timeout={TIMEOUT_S})",
+                f"同上，两者有单独的队列：get(timeout={TIMEOUT_S})",
+            ),
+            seen.own_queue.text(got),
+            key=True,
+        ),
+        Row(
+            Text("the same with a pipe, all unused ends closed", "同上，用管道，未用的端都已关闭"),
+            seen.own_pipe.text(got),
+            key=True,
+        ),
+        Row(
+            Text("the same, the consumer's writing end left open", "同上，消费者的写端未关"),
+            seen.own_pipe_open.text(got),
+        ),
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=12,
     section="sharing",
     statement=Text("A Queue is process-safe.", "Queue 是进程安全的。"),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "Never terminate a process that uses a Queue: send it a message that tells it to end. Where "
-        "processes may be killed, give each its own queue or pipe, or use a broker that redelivers.",
+        "processes may be killed, give each its own Pipe and close every end that is not used, so that the "
+        "others get an error (a queue of its own is no help: its time-out does not bound the rest of a "
+        "message), or use a broker that redelivers.",
         "不要强行终止正在使用 Queue 的进程：发一条结束消息让它自行退出。若进程可能被杀，"
-        "给每个进程单独的队列或管道，或使用会重新投递的消息中间件。",
+        "给每个进程单独的 Pipe 并关闭所有未用的端，这样其他进程会得到异常（单独的队列没有用：它的超时不限制"
+        "一条消息的剩余部分），或使用会重新投递的消息中间件。",
     ),
     sources=(
         Source(
@@ -167,7 +227,7 @@ CLAIM = Claim(
         ),
         Source("CPython: Queue.get holds _rlock while it reads", "Lib/multiprocessing/queues.py"),
     ),
-    recorded={"linux": "holds when"},
+    recorded="holds when",
 )
 
 if __name__ == "__main__":

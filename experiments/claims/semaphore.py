@@ -6,13 +6,14 @@ import time
 import msgspec
 
 from ipclab.claims import (
+    PATIENCE_S,
     Bench,
-    Claim,
     Fate,
     Row,
     Source,
     Text,
     Verdict,
+    claim,
     holds,
     holds_when,
     joined,
@@ -28,7 +29,10 @@ class Evidence(msgspec.Struct, frozen=True):
     most_inside_of_one: int  # under a semaphore of 1
     most_inside_a_lock: int
     most_after_extra_release: int  # under PERMITS, after one release without an acquire
-    bounded_extra_release: Fate  # the same release of a BoundedSemaphore
+    bounded_extra_release: Fate  # the same release of a BoundedSemaphore that nobody holds
+    bounded_stray_release: Fate  # the same while another process holds one of its permits
+    bounded_inside: int  # processes that can be inside after that, the holder included
+    bounded_holder: Fate  # of the holder, whose own release is the right one
     lock_extra_release: Fate  # and of a Lock that nobody holds
     after_a_killed_holder: int  # permits that are left of PERMITS
     after_all_killed: Fate  # of the next process that wants one
@@ -70,6 +74,22 @@ def holder(bench, semaphore):
     return child
 
 
+def stray_release(bench):
+    """A release too many of a BoundedSemaphore, while somebody is inside."""
+    bounded, has_it, let_go = (
+        bench.context.BoundedSemaphore(PERMITS),
+        bench.context.Event(),
+        bench.context.Event(),
+    )
+    inside = bench.start(hold, bounded, has_it, let_go, name="holder")
+    has_it.wait()
+    stray = bench.start(bounded.release, name="stray").watch(PATIENCE_S)
+    others = bench.start(permits, bounded).result()
+    bench.timeline(f"stray release {stray.outcome}: {others} others get in beside the holder")
+    let_go.set()
+    return stray, 1 + others, inside.watch(PATIENCE_S)
+
+
 def take(semaphore):
     semaphore.acquire()
 
@@ -98,6 +118,7 @@ def experiment(bench: Bench) -> Evidence:
     nobody_left = bench.start(take, killed, name="next").watch()
     bench.timeline(f"all holders were killed; the next one {nobody_left.outcome}")
 
+    stray, bounded_inside, bounded_holder = stray_release(bench)
     waited = context.Semaphore(PERMITS)
     for _ in range(PERMITS):
         waited.acquire()
@@ -112,15 +133,18 @@ def experiment(bench: Bench) -> Evidence:
         most_inside_of_one=most_inside(bench, context.Semaphore(1)),
         most_inside_a_lock=most_inside(bench, context.Lock()),
         most_after_extra_release=most_inside(bench, over),
-        bounded_extra_release=bench.start(context.BoundedSemaphore(PERMITS).release).watch(),
-        lock_extra_release=bench.start(context.Lock().release).watch(),
+        bounded_extra_release=bench.start(context.BoundedSemaphore(PERMITS).release).watch(PATIENCE_S),
+        bounded_stray_release=stray,
+        bounded_inside=bounded_inside,
+        bounded_holder=bounded_holder,
+        lock_extra_release=bench.start(context.Lock().release).watch(PATIENCE_S),
         after_a_killed_holder=left,
         after_all_killed=nobody_left,
         after_a_killed_waiter=bench.start(permits, waited).result(),
         thread_parts=sorted(
             f"{name}: {type(part).__name__}" for name, part in vars(threading.Semaphore()).items()
         ),
-        lock_is_a_semaphore_of=context.Lock()._semlock.maxvalue,
+        lock_is_a_semaphore_of=context.Lock()._semlock.maxvalue,  # type: ignore[attr-defined]
     )
 
 
@@ -144,6 +168,13 @@ def verdict(seen: Evidence) -> Verdict:
                 f"an extra release lets {more} more in for good", f"多一次 release 就永久多放进 {more} 个进程"
             )
         )
+        if seen.bounded_stray_release.outcome == "returned" and seen.bounded_inside > PERMITS:
+            reasons.append(
+                Text(
+                    "so does one of a BoundedSemaphore while somebody is inside",
+                    "有进程在内时，BoundedSemaphore 也是如此",
+                )
+            )
     if seen.after_a_killed_holder < PERMITS or seen.after_all_killed.hung:
         conditions.append(Text("no holder dies", "持有者不会死亡"))
         reasons.append(Text("a killed holder's permit is gone", "被杀的持有者的名额永远丢失"))
@@ -177,8 +208,25 @@ def show(seen: Evidence) -> list[Row]:
             key=True,
         ),
         Row(
-            Text("extra release of a BoundedSemaphore", "对 BoundedSemaphore 多 release 一次"),
+            Text("extra release of a free BoundedSemaphore", "对空闲的 BoundedSemaphore 多 release 一次"),
             seen.bounded_extra_release.text(let),
+        ),
+        Row(
+            Text("the same while one process is inside", "有一个进程在内时多 release 一次"),
+            seen.bounded_stray_release.text(let),
+            key=True,
+        ),
+        Row(
+            Text(
+                f"inside a BoundedSemaphore of {PERMITS} after that",
+                f"此后值为 {PERMITS} 的 BoundedSemaphore 可容纳",
+            ),
+            str(seen.bounded_inside),
+            key=True,
+        ),
+        Row(
+            Text("the release of the process that was inside", "原来在内的进程自己的 release"),
+            seen.bounded_holder.text(let),
         ),
         Row(
             Text("release of a free Lock", "对未上锁的 Lock 调用 release"), seen.lock_extra_release.text(let)
@@ -210,19 +258,21 @@ def show(seen: Evidence) -> list[Row]:
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=5,
     section="locks",
     statement=Text("A semaphore is a lock plus a counter.", "信号量等于锁加计数器。"),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
-        "Use a BoundedSemaphore, in a `with` block: a release too many then raises instead of letting one "
-        "more in. Where holders may be killed, bound the number of workers by a ProcessPoolExecutor instead.",
-        "用 BoundedSemaphore 并配合 `with`：多余的 release 会抛出异常，而不是多放进一个进程。"
-        "持有者可能被杀时，改用 ProcessPoolExecutor 来限制工作进程数。",
+        "Acquire and release only by a `with` block. A BoundedSemaphore helps to find a release too many, "
+        "but it raises only when all permits are back: while somebody is inside, one more gets in, and the "
+        "error comes to a process that did nothing wrong. Where holders may be killed, bound the number of "
+        "workers by a ProcessPoolExecutor instead.",
+        "只用 `with` 取得和释放。BoundedSemaphore 有助于发现多余的 release，"
+        "但只有在名额全部归还时才抛出异常：有进程在内时会多放进一个进程，"
+        "而异常落在没有过错的进程上。持有者可能被杀时，改用 ProcessPoolExecutor 来限制工作进程数。",
     ),
     sources=(
         Source(
@@ -234,7 +284,7 @@ CLAIM = Claim(
             "multiprocessing: Lock and Semaphore are the same SemLock", "Lib/multiprocessing/synchronize.py"
         ),
     ),
-    recorded={"linux": "holds when"},
+    recorded="holds when",
 )
 
 if __name__ == "__main__":

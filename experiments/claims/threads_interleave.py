@@ -9,7 +9,7 @@ import time
 
 import msgspec
 
-from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
 
 TASKS = (1, 2, 4, 8)
 TURNS_S, WAIT_S, NUMBERS = 0.3, 0.2, 1_000_000
@@ -55,7 +55,8 @@ def step(turns, barrier, name):
 
 def interleave():
     """How often the step of one thread follows that of another, while three make steps for as long."""
-    turns, barrier = [], threading.Barrier(3)
+    turns: list[str] = []
+    barrier = threading.Barrier(3)
     others = [threading.Thread(target=step, args=(turns, barrier, name)) for name in "AB"]
     for other in others:
         other.start()
@@ -177,17 +178,16 @@ def show(seen: Evidence) -> list[Row]:
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=24,
     section="threads",
     statement=Text(
         "The threads of a process and its main thread run interleaved, under one pid.",
         "同一进程的各线程与主线程交替执行，pid 相同。",
     ),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "Threads for what waits (network, disk, other processes), processes for what computes in Python, and "
         "no more of these than cores. Code that releases the GIL (compression, hashing, NumPy) is the "
@@ -203,7 +203,7 @@ CLAIM = Claim(
         Source("sys.setswitchinterval", "https://docs.python.org/3/library/sys.html#sys.setswitchinterval"),
         Source("how the GIL is passed on", "Python/ceval_gil.c"),
     ),
-    recorded={"linux": "holds"},
+    recorded="holds",
 )
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ import time
 import msgspec
 import psutil
 
-from ipclab.claims import Bench, Claim, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
 
 STARTS, IDLE = 30, 20
-CHANGED = []
+CHANGED: list[str] = []
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -179,17 +179,16 @@ def words(yes: bool) -> Text:
     return Text("yes", "是") if yes else Text("no", "否")
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=23,
     section="threads",
     statement=Text(
         "Threads are concurrent, light and share data; processes are concurrent, heavy and isolated.",
         "线程：并发、轻量、共享数据；进程：并发、重量级、数据隔离。",
     ),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "Start threads freely, and processes once (a pool). Open files, sockets and database connections "
         "after the fork, each process its own; what was open before is shared, and two readers steal each "
@@ -207,7 +206,7 @@ CLAIM = Claim(
         ),
         Source("threading.Thread.start", "Lib/threading.py"),
     ),
-    recorded={"linux": "holds when"},
+    recorded="holds when",
 )
 
 if __name__ == "__main__":

@@ -1,14 +1,25 @@
 """21, and what a killed worker does: a Pool waits for ever for its task, a ProcessPoolExecutor gives up."""
 
+import array
+import fcntl
 import os
 import signal
+import termios
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 import msgspec
+import psutil
 
-from ipclab.claims import Bench, Claim, Fate, Row, Source, Text, Verdict, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Fate, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
+
+RESULT_BYTES = 1_000_000
+
+# In the workers of a pool, from its initializer.
+pids: Any
+gate: Any
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -18,16 +29,25 @@ class Evidence(msgspec.Struct, frozen=True):
     executor: str  # what the result of a killed worker raises with ProcessPoolExecutor
     executor_other: str  # the result of a task that another worker had
     executor_later: str  # another task after that
+    sending: Fate  # of the caller of an executor, whose worker was killed while it sent a large result
+    after_sending: Fate  # of one that asks that executor for another task then
 
 
-def equip(the_pids):
-    global pids
-    pids = the_pids
+def equip(the_pids, the_gate=None):
+    global pids, gate
+    pids, gate = the_pids, the_gate
 
 
 def stay():
     pids.put(os.getpid())
     time.sleep(60)
+
+
+def large():
+    """A task with a result that is more than a pipe holds; it begins when something is in the gate."""
+    pids.put(os.getpid())
+    gate.recv()
+    return bytes(RESULT_BYTES)
 
 
 def pid():
@@ -38,7 +58,7 @@ def kill(worker):
     os.kill(worker, signal.SIGKILL)
 
 
-def busy(context, went_on, timeline):
+def busy(context, went_on, timeline, killed):
     pids = context.SimpleQueue()
     with context.Pool(2, equip, [pids]) as pool:
         result = pool.apply_async(stay)
@@ -46,16 +66,18 @@ def busy(context, went_on, timeline):
         timeline("a busy worker of a Pool was killed")
         went_on.value = pool.apply(pid) > 0
         timeline("the Pool has done another task")
+        killed.release()
         return result.get()
 
 
-def idle(context, timeline):
+def idle(context, timeline, killed):
     with context.Pool(1) as pool:
         worker = pool.apply(pid)
         while pool._inqueue._rlock.acquire(block=False):  # until the worker waits for a task
             pool._inqueue._rlock.release()
         kill(worker)
         timeline("an idle worker of a Pool was killed")
+        killed.release()
         return pool.apply(pid)
 
 
@@ -77,15 +99,58 @@ def executor(context, timeline):
         return *errors, error_of(pool.submit, pid)
 
 
+def lose_a_sender(context, gate, report, later):
+    pids = context.SimpleQueue()
+    pool = ProcessPoolExecutor(1, context, equip, (pids, gate))
+    lost = pool.submit(large)
+    report.send(pids.get())
+    gate.poll(None)  # the worker is killed meanwhile
+    return (pool.submit(pid) if later else lost).result()
+
+
+def state(pid):
+    return psutil.Process(pid).status()
+
+
+def unread(reading):
+    count = array.array("i", [0])
+    fcntl.ioctl(reading.fileno(), termios.FIONREAD, count)
+    return count[0]
+
+
+def killed_sending(bench, later):
+    """A caller that is stopped, so that its worker stands in the middle of a result when it is killed."""
+    (gate, opener), (told, report) = bench.context.Pipe(duplex=False), bench.context.Pipe(duplex=False)
+    caller = bench.start(
+        lose_a_sender, bench.context, gate, report, later, name="later" if later else "asker"
+    )
+    bench.until(told.poll, "the worker to begin")
+    worker = told.recv()
+    caller.stop()
+    bench.until(lambda: state(caller.pid) == psutil.STATUS_STOPPED, "the caller to stop")
+    opener.send("open")
+    bench.until(
+        lambda: not unread(gate) and state(worker) == psutil.STATUS_SLEEPING, "the worker to be in its result"
+    )
+    kill(worker)
+    bench.timeline("a worker of a ProcessPoolExecutor was killed while it sent a result")
+    opener.send("killed")
+    caller.resume()
+    return caller
+
+
 def experiment(bench: Bench) -> Evidence:
-    went_on = bench.context.RawValue("b")
+    went_on, killed = bench.context.RawValue("b"), bench.context.Semaphore(0)
     callers = [
-        bench.start(busy, bench.context, went_on, bench.timeline, name="busy"),
-        bench.start(idle, bench.context, bench.timeline, name="idle"),
+        bench.start(busy, bench.context, went_on, bench.timeline, killed, name="busy"),
+        bench.start(idle, bench.context, bench.timeline, killed, name="idle"),
     ]
     found = bench.start(executor, bench.context, bench.timeline, name="executor").result()
-    fates = [caller.watch(1.0) for caller in callers]
-    return Evidence(fates[0], bool(went_on.value), fates[1], *found)
+    for _ in callers:
+        bench.reached(killed, "a worker to be killed")
+    callers += [killed_sending(bench, later) for later in (False, True)]
+    busy_fate, idle_fate, *sending = [caller.watch(1.0) for caller in callers]
+    return Evidence(busy_fate, bool(went_on.value), idle_fate, *found, *sending)
 
 
 def verdict(seen: Evidence) -> Verdict:
@@ -103,9 +168,15 @@ def verdict(seen: Evidence) -> Verdict:
         )
     elif not seen.idle.hung:
         who = Text("who asked a Pool for that task waits", "等待该任务的 Pool 调用者则永远等待")
+    but = Text("", "")
+    if seen.sending.hung:
+        but = Text(
+            " and the worker is not killed while it sends a result, after which it waits for ever, too",
+            "，且工作进程不是在发送结果的途中被杀（否则它也永远等待）",
+        )
     return holds_when(
-        f"it is a ProcessPoolExecutor, which then fails {fails.en}{no_more.en}; {who.en} for ever",
-        f"用的是 ProcessPoolExecutor：它会让{fails.zh}失败{no_more.zh}；{who.zh}",
+        f"it is a ProcessPoolExecutor{but.en}; it fails {fails.en}{no_more.en}; {who.en} for ever",
+        f"用的是 ProcessPoolExecutor{but.zh}：它会让{fails.zh}失败{no_more.zh}；{who.zh}",
     )
 
 
@@ -136,24 +207,35 @@ def show(seen: Evidence) -> list[Row]:
         ),
         Row(Text("the task of another worker raises", "其他工作进程的任务抛出"), seen.executor_other),
         Row(Text("a later submit() raises", "之后的 submit() 抛出"), seen.executor_later),
+        Row(
+            Text(
+                "ProcessPoolExecutor, a worker was killed while it sent a large result: result()",
+                "ProcessPoolExecutor，工作进程在发送大结果的途中被杀：result()",
+            ),
+            seen.sending.text(returned),
+            key=True,
+        ),
+        Row(Text("a later submit().result()", "之后的 submit().result()"), seen.after_sending.text(returned)),
     ]
 
 
-CLAIM = Claim(
+CLAIM = claim(
+    experiment,
+    verdict,
+    show,
     number=21,
     section="pools",
     statement=Text("A pool tells when one of its workers was killed.", "进程池会报告工作进程被杀。"),
-    evidence=Evidence,
-    experiment=experiment,
-    verdict=verdict,
-    show=show,
     practice=Text(
         "Where a worker may die (out of memory, a crash in C code), use ProcessPoolExecutor, and on "
         "BrokenProcessPool make a new one and repeat what is harmless to repeat: any task may have been "
-        "carried out. With a Pool call get(timeout), and after a time-out make a new Pool.",
+        "carried out. Call result(timeout) as well, or get(timeout) of a Pool, and after a time-out make a "
+        "new one: of a worker that is killed in the middle of a result nothing is ever heard. Write large "
+        "results to a file, and return its name.",
         "若工作进程可能死亡（内存不足、C 代码崩溃），用 ProcessPoolExecutor，遇到 BrokenProcessPool 就新建，"
         "并只重试可以安全重复的任务：任何任务都可能已经执行过。"
-        "使用 Pool 时调用 get(timeout)，超时后换新的 Pool。",
+        "还要调用 result(timeout)（Pool 则是 get(timeout)），超时后换新的：工作进程若在发送结果的途中被杀，"
+        "不会有任何报告。大结果写入文件，只返回文件名。",
     ),
     sources=(
         Source(
@@ -162,7 +244,7 @@ CLAIM = Claim(
         ),
         Source("CPython: Pool._maintain_pool replaces, and tells nobody", "Lib/multiprocessing/pool.py"),
     ),
-    recorded={"linux": "holds when"},
+    recorded="holds when",
 )
 
 if __name__ == "__main__":

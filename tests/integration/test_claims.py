@@ -22,7 +22,8 @@ from ipclab.backends.rabbitmq import connection as rabbitmq_connection
 from ipclab.backends.redis import client as redis_client
 from ipclab.brokers import KINDS, install, kinds
 from ipclab.claims import catalogue
-from ipclab.claims.outcome import Run, read
+from ipclab.claims.keep import read
+from ipclab.claims.outcome import Run
 from tests.conftest import BrokerOf
 from tests.support.processes import wait_until_gone
 from tests.support.program import PROGRAM, TIMEOUT_S, Ended

@@ -61,7 +61,7 @@ class Reader:
         return subprocess.run(
             [*program, *(_shortened(words) if measures else ())],
             cwd=self.folder,
-            env=os.environ | state | self.variables,
+            env={**os.environ, **state, **self.variables},
             capture_output=True,
             text=True,
             timeout=110,

@@ -130,7 +130,7 @@ class Lock:
 
 def run(folder: Path, header: Header, *phases: list[Job]) -> History:
     """Run the jobs of each phase at once, in threads with a log each, and read the merged history back."""
-    logs = []
+    logs: list[Path] = []
     for jobs in phases:
         threads = []
         for job in jobs:

@@ -3,7 +3,7 @@
 A claim is a file in ``experiments/claims/``. It states the claim, runs real processes, and derives the
 verdict from what that run showed::
 
-    CLAIM = Claim(number=4, section="locks", …)
+    CLAIM = claim(experiment, verdict, show, number=4, section="locks", …)
 
     if __name__ == "__main__":
         main(CLAIM)
@@ -21,18 +21,20 @@ from ipclab.claims.base import (
     Text,
     Verdict,
     VerdictKind,
+    claim,
     holds,
     holds_when,
     joined,
     refuted,
 )
 from ipclab.claims.bench import Bench
-from ipclab.claims.child import Child, Fate
+from ipclab.claims.child import PATIENCE_S, Child, Fate
 from ipclab.claims.share import Share
 from ipclab.claims.supervisor import main
 from ipclab.claims.timeline import Timeline
 
 __all__ = [
+    "PATIENCE_S",
     "SECTIONS",
     "Bench",
     "Child",
@@ -47,6 +49,7 @@ __all__ = [
     "Timeline",
     "Verdict",
     "VerdictKind",
+    "claim",
     "holds",
     "holds_when",
     "joined",

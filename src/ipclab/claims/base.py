@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, get_type_hints
 
 import msgspec
 
@@ -113,3 +113,38 @@ class Claim(Generic[E]):
     recorded: Mapping[str, VerdictKind]
     needs: tuple[BrokerKind, ...] = ()
     clean: Callable[[Bench], None] | None = None
+
+
+def claim(
+    experiment: Callable[[Bench], E],
+    verdict: Callable[[E], Verdict],
+    show: Callable[[E], Sequence[Row]],
+    *,
+    number: int,
+    section: Section,
+    statement: Text,
+    practice: Text,
+    sources: tuple[Source, ...],
+    recorded: VerdictKind,
+    needs: tuple[BrokerKind, ...] = (),
+    clean: Callable[[Bench], None] | None = None,
+) -> Claim[E]:
+    """Return the claim of a file: its three functions, and what is said about them.
+
+    The type of the evidence is what ``experiment`` says that it returns. ``recorded`` is the verdict that is
+    known to come out on Linux, the only platform on which the lab is run.
+    """
+    return Claim(
+        number=number,
+        section=section,
+        statement=statement,
+        evidence=get_type_hints(experiment)["return"],
+        experiment=experiment,
+        verdict=verdict,
+        show=show,
+        practice=practice,
+        sources=sources,
+        recorded={"linux": recorded},
+        needs=needs,
+        clean=clean,
+    )

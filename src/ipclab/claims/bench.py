@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,13 @@ class Bench:
             )
         except subprocess.TimeoutExpired as error:
             raise ExperimentError(f"an interpreter did not end within {PATIENCE_S:.0f} s") from error
+
+    def reached(self, milestone: Semaphore, what: str) -> None:
+        """Wait until a process has released the semaphore: it has got so far that it can hang.
+
+        Raises ExperimentError, naming ``what``, where it never does.
+        """
+        self.until(lambda: milestone.acquire(block=False), what)
 
     def until(self, condition: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> None:
         """Wait until something is so. Raises ExperimentError, naming ``what``, where it never is."""

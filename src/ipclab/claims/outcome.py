@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import platform
 import sys
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -13,15 +12,11 @@ import msgspec
 from ipclab import __version__
 from ipclab.claims.base import Claim, Row, Section, Text, Verdict, VerdictKind
 from ipclab.claims.timeline import Event
-from ipclab.errors import ResultsError
 from ipclab.host import start_methods as startmethod
-from ipclab.host.files import read_bytes
 from ipclab.host.resources import cores
 from ipclab.host.text import clean
 
 SCHEMA_VERSION = 1
-MOST_BYTES = 64 << 20
-"""The largest kept run of claims that is read."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,13 +140,3 @@ def exit_code(outcomes: list[Outcome]) -> int:
     if any(outcome.broker_missing for outcome in outcomes):
         return 4
     return 3 if any(outcome.state == "not run" for outcome in outcomes) else 0
-
-
-def read(path: Path) -> Run:
-    """A run that was kept. Raises ResultsError where it cannot be read."""
-    try:
-        return msgspec.json.decode(read_bytes(path, MOST_BYTES), type=Run)
-    except OSError as error:
-        raise ResultsError(f"cannot read {path}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
-        raise ResultsError(f"{path} is no run of claims: {error}; make one with -o") from error

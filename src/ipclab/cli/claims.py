@@ -30,10 +30,10 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["table", "json", "md"]),
+    type=click.Choice(["table", "json", "evidence", "md"]),
     default="table",
     show_default=True,
-    help="Of the output.",
+    help="Output format; evidence is JSON without what the claims' files say, to keep.",
 )
 @click.option("-o", "--output", type=FILE, help="Write it to this file instead.")
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
@@ -43,7 +43,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     type=FILE,
     multiple=True,
     metavar="FILE",
-    help="Run nothing, and take this run, kept with '--format json -o FILE'; may be given again.",
+    help="Run nothing, and take this run, kept with '--format evidence -o FILE'; may be given again.",
 )
 @click.option(
     "--docs",
@@ -71,11 +71,12 @@ def claims(
     \b
     ipclab claims
     ipclab claims 4 5 6 --live
-    ipclab claims --format json -o 3.13.json
+    ipclab claims --format evidence -o 3.13.json
     ipclab claims --from 3.12.json --from 3.13.json --docs docs
     """
     from ipclab.claims import catalogue
-    from ipclab.claims.outcome import exit_code, read
+    from ipclab.claims.keep import read
+    from ipclab.claims.outcome import exit_code
 
     chosen = catalogue.find(wanted)
     with writable(output, docs / "claims.md" if docs else None):
@@ -94,7 +95,7 @@ def claims(
         write(output, f"{text}\n")
     elif not (live and format_ == "table" and not kept):
         # JSON is UTF-8 wherever it goes: what reads it back takes it for nothing else.
-        put(text.encode() if format_ == "json" else text)
+        put(text.encode() if format_ in ("json", "evidence") else text)
     outcomes = [outcome for run in runs for outcome in run.outcomes]
     for outcome in outcomes:
         if outcome.differs or outcome.state == "failed":
@@ -114,11 +115,14 @@ def _run(
 def _rendered(run: Run, format_: str, language: Language, *, to_file: bool) -> str:
     import msgspec
 
+    from ipclab.claims import keep
     from ipclab.claims.table import markdown, table
     from ipclab.report.render import wants_colour
 
     if format_ == "json":
         return msgspec.json.format(msgspec.json.encode(run)).decode()
+    if format_ == "evidence":
+        return keep.text(run)
     if format_ == "md":
         return markdown(run, language)
     on_terminal = not to_file and out().isatty()

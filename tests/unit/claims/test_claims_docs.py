@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ipclab.claims import catalogue
-from ipclab.claims.outcome import Run, read
+from ipclab.claims.keep import read
+from ipclab.claims.outcome import Run
 from ipclab.claims.page import pages
 from ipclab.claims.words import VERDICTS
 from tests.support.documents import CHECKOUT

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from ipclab.claims import Claim, Row, Source, Text, Verdict, holds, refuted
+from ipclab.claims.keep import read
 from ipclab.claims.outcome import (
     Conditions,
     Measured,
@@ -16,7 +17,6 @@ from ipclab.claims.outcome import (
     Run,
     broker_missing,
     exit_code,
-    read,
     settle,
 )
 from ipclab.claims.page import pages

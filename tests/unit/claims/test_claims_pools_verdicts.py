@@ -88,6 +88,8 @@ USUAL: dict[str, dict[str, Any]] = {
         "executor": "BrokenProcessPool",
         "executor_other": "BrokenProcessPool",
         "executor_later": "BrokenProcessPool",
+        "sending": HUNG,
+        "after_sending": HUNG,
     },
 }
 
@@ -214,4 +216,11 @@ def test_a_pool_that_tells_of_an_idle_worker_only_leaves_the_caller_of_the_busy_
 def test_an_executor_that_takes_more_after_a_death_is_not_said_to_refuse() -> None:
     takes_more = {"executor_other": "nothing", "executor_later": "nothing"}
     seen = verdict_of("worker_killed", changed(USUAL["worker_killed"], takes_more))
-    assert seen.why.en.startswith("it is a ProcessPoolExecutor, which then fails that task; ")
+    assert "; it fails that task; " in seen.why.en
+
+
+def test_an_executor_whose_worker_dies_within_a_result_is_said_to_wait_as_well() -> None:
+    seen = verdict_of("worker_killed", USUAL["worker_killed"])
+    assert "the worker is not killed while it sends a result, after which it waits for ever" in seen.why.en
+    told = verdict_of("worker_killed", changed(USUAL["worker_killed"], {"sending": BACK}))
+    assert told.why.en.startswith("it is a ProcessPoolExecutor; it fails every task")

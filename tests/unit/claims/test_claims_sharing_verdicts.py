@@ -53,6 +53,9 @@ USUAL: dict[str, dict[str, Any]] = {
         "appended": {"k": 0, "n": 400},
         "nested_plain": 0,
         "nested_proxy": 1,
+        "own_key": "AuthenticationError: digest sent was rejected",
+        "own_key_set": "nothing",
+        "owner_killed": HUNG,
     },
     "brokers_as_middleware": {"brokers": {"Redis": BOTH, "RabbitMQ": MESSAGES, "Memcached": STATE}},
     "queue_pipe_and_lock": {
@@ -77,10 +80,14 @@ USUAL: dict[str, dict[str, Any]] = {
         "duplicated": 0,
         "after_reader": HUNG,
         "after_writer": HUNG,
+        "own_queue": HUNG,
+        "own_pipe": {"outcome": "raised", "error": "OSError: got end of file during message"},
+        "own_pipe_open": HUNG,
     },
     "pipe_two_ends": {
         "cells": cells(*WRITING),
         "passed_one": {"fork": False, "spawn": True},
+        "bystander": {"fork": False, "spawn": True},
         "unclosed": HUNG,
     },
     "pipe_not_process_safe": {
@@ -92,6 +99,7 @@ USUAL: dict[str, dict[str, Any]] = {
         "one_each": NONE,
         "shared_reading": {"k": 6, "n": 6},
         "both_locked": NONE,
+        "killed": HUNG,
     },
 }
 
@@ -170,7 +178,7 @@ def found(name: str, changes: dict[str, Any]) -> Verdict:
 
 
 def test_a_single_corrupted_race_of_writers_makes_pipes_unsafe_for_writers() -> None:
-    seen = found("pipe_not_process_safe", {**CALM_PIPE, "above": {"k": 1, "n": 6}})
+    seen = found("pipe_not_process_safe", {**CALM_PIPE, "killed": BACK, "above": {"k": 1, "n": 6}})
     assert seen.kind == "holds when"
     assert seen.why.en == (
         "several processes write to one end messages above PIPE_BUF (4096 bytes with the header, of a "
@@ -212,7 +220,7 @@ def test_a_queue_that_only_a_killed_reader_blocks_minds_get_alone() -> None:
 
 
 def test_a_queue_that_only_a_killed_writer_blocks_minds_put_alone() -> None:
-    seen = found("queue_process_safe", {"after_reader": BACK})
+    seen = found("queue_process_safe", {"after_reader": BACK, "own_queue": BACK})
     assert seen.kind == "holds when"
     assert seen.why.en == (
         "no process is killed inside put(): the half message that it left blocks the others for ever"
@@ -284,7 +292,7 @@ def test_a_consumer_that_never_had_its_message_is_shown_to_have_asked_in_vain() 
 
 
 def test_the_ends_that_are_enough_to_close_are_named() -> None:
-    assert verdict_of("pipe_two_ends", USUAL["pipe_two_ends"]).why.en.endswith(", ".join(WRITING))
+    assert f"closed: {', '.join(WRITING)}" in verdict_of("pipe_two_ends", USUAL["pipe_two_ends"]).why.en
 
 
 def test_a_manager_over_the_loopback_refutes_too() -> None:
@@ -299,3 +307,31 @@ def test_a_put_that_was_not_seen_to_return_early_is_not_said_to() -> None:
         "queue_pipe_and_lock", changed(USUAL["queue_pipe_and_lock"], {"put_before_pipe": False})
     )
     assert "before anything" not in seen.why.en
+
+
+def test_a_queue_of_its_own_is_no_cure_where_its_time_out_bounds_nothing() -> None:
+    seen = verdict_of("queue_process_safe", USUAL["queue_process_safe"])
+    assert "a queue of its own does not help" in seen.why.en
+    bounded = verdict_of("queue_process_safe", changed(USUAL["queue_process_safe"], {"own_queue": RAISED}))
+    assert "its own" not in bounded.why.en
+
+
+def test_a_killed_holder_of_a_managers_lock_is_a_condition_of_its_help() -> None:
+    seen = verdict_of("manager_data_unsafe", USUAL["manager_data_unsafe"])
+    assert seen.why.en.endswith("as long as no holder of it is killed")
+    freed = verdict_of("manager_data_unsafe", changed(USUAL["manager_data_unsafe"], {"owner_killed": BACK}))
+    assert "killed" not in freed.why.en
+
+
+def test_who_is_forked_between_keeps_a_pipe_open() -> None:
+    seen = verdict_of("pipe_two_ends", USUAL["pipe_two_ends"])
+    assert seen.why.en.endswith("any process that is started meanwhile by fork has the writing end, too")
+    nobody = {"bystander": {"fork": True, "spawn": True}}
+    assert "meanwhile" not in verdict_of("pipe_two_ends", changed(USUAL["pipe_two_ends"], nobody)).why.en
+
+
+def test_a_lock_for_each_end_is_safe_only_as_long_as_its_holders_live() -> None:
+    seen = verdict_of("pipe_not_process_safe", USUAL["pipe_not_process_safe"])
+    assert seen.why.en.endswith("a lock for each end as long as no holder is killed")
+    freed = verdict_of("pipe_not_process_safe", changed(USUAL["pipe_not_process_safe"], {"killed": BACK}))
+    assert freed.why.en.endswith("a lock for each end")

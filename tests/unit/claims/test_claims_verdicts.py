@@ -65,6 +65,7 @@ SEEN: dict[str, dict[str, Any]] = {
         "forced_rogue": 1,
         "owner_killed": HUNG,
         "waiter_killed": BACK,
+        "file_lock": {"flock": HUNG, "lockf": BACK},
     },
     "semaphore": {
         "most_inside": 2,
@@ -72,6 +73,9 @@ SEEN: dict[str, dict[str, Any]] = {
         "most_inside_a_lock": 1,
         "most_after_extra_release": 3,
         "bounded_extra_release": RAISED,
+        "bounded_stray_release": BACK,
+        "bounded_inside": 3,
+        "bounded_holder": RAISED,
         "lock_extra_release": RAISED,
         "after_a_killed_holder": 1,
         "after_all_killed": HUNG,
@@ -342,10 +346,11 @@ def test_a_semaphore_whose_permits_outlive_their_holder_only_minds_extra_release
     assert seen.kind == "holds when"
     assert seen.why.en == (
         "every release follows an acquire: the counter has no owner, so an extra release lets 1 more in for "
-        "good"
+        "good, and so does one of a BoundedSemaphore while somebody is inside"
     )
-    assert (
-        seen.why.zh == "每次 release 之前都有 acquire。计数器没有所有者，多一次 release 就永久多放进 1 个进程"
+    assert seen.why.zh == (
+        "每次 release 之前都有 acquire。计数器没有所有者，多一次 release 就永久多放进 1 个进程，"
+        "有进程在内时，BoundedSemaphore 也是如此"
     )
 
 
@@ -373,3 +378,8 @@ def test_a_daemon_that_is_not_cut_off_only_needs_a_lock() -> None:
     lines = {"daemon.lines": ["main done", "child done"]}
     seen = verdict("main_thread", lines)
     assert seen.why.en.startswith("working on the same data needs a lock")
+
+
+def test_a_bounded_semaphore_that_refuses_any_release_too_many_is_not_said_to_take_one() -> None:
+    seen = verdict("semaphore", {"bounded_stray_release": RAISED, "bounded_inside": 2})
+    assert "BoundedSemaphore" not in seen.why.en

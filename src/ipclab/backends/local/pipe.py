@@ -19,9 +19,6 @@ from typing import ClassVar, Literal
 
 from ipclab.backends.base import Channel, Consumer, Guarantees, Producer
 
-LARGEST_BYTES = 0x7FFFFFFF
-"""Above this the Connection uses an 8-byte header; the lab has no use for such a message."""
-
 
 class PipeProducer(Producer):
     """Writes to the pipe; blocks while it is full."""
@@ -105,7 +102,6 @@ class PipeChannel(Channel):
             durability="none",
             confirm="written",
             reach="process tree",
-            max_message_bytes=LARGEST_BYTES,
         )
 
     def setup(self) -> None:

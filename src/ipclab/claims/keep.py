@@ -1,0 +1,101 @@
+"""A run of claims as it is kept: evidence and timeline. The rest is derived from the claims' files again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from ipclab.claims import catalogue
+from ipclab.claims.outcome import Conditions, Measured, Outcome, Run, settle
+from ipclab.claims.timeline import Event
+from ipclab.errors import ResultsError
+from ipclab.host.files import read_bytes
+
+MOST_BYTES = 64 << 20
+"""The largest kept run of claims that is read."""
+_DECIMALS = 3
+"""Of the seconds of a timeline, which are shown with as many."""
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What cannot be derived of an outcome."""
+
+    name: str
+    state: Literal["run", "not run", "failed"] = "run"
+    reason: str = ""
+    broker_missing: bool = False
+    evidence: dict[str, Any] | None = None
+    timeline: list[Event] = []
+    seconds: float = 0.0
+
+
+class KeptRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run without what the claims' files say. ``ipclab_claims`` is the version of the schema of runs."""
+
+    ipclab_claims: int
+    began_utc: str
+    conditions: Conditions
+    kept: list[Kept]
+
+
+def text(run: Run) -> str:
+    """Return a run as JSON to keep: a line for each claim."""
+    head = msgspec.json.encode(
+        KeptRun(ipclab_claims=run.ipclab_claims, began_utc=run.began_utc, conditions=run.conditions, kept=[])
+    ).decode()
+    lines = ",\n".join(msgspec.json.encode(_kept(outcome)).decode() for outcome in run.outcomes)
+    return f"{head.removesuffix(']}')}\n{lines}\n]}}"
+
+
+def read(path: Path) -> Run:
+    """Return a run that was kept, as JSON in full or as evidence.
+
+    Raises ResultsError where it cannot be read, or was made by other experiments than those of this version.
+    """
+    try:
+        data = read_bytes(path, MOST_BYTES)
+        if "kept" not in msgspec.json.decode(data, type=dict[str, msgspec.Raw]):
+            return msgspec.json.decode(data, type=Run)
+        kept = msgspec.json.decode(data, type=KeptRun)
+    except OSError as error:
+        raise ResultsError(f"cannot read {path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ResultsError(f"{path} is no run of claims: {error}; make one with -o") from error
+    return Run(
+        ipclab_claims=kept.ipclab_claims,
+        began_utc=kept.began_utc,
+        conditions=kept.conditions,
+        outcomes=[_restored(one, path) for one in kept.kept],
+    )
+
+
+def _kept(outcome: Outcome) -> Kept:
+    return Kept(
+        name=outcome.name,
+        state=outcome.state,
+        reason=outcome.reason,
+        broker_missing=outcome.broker_missing,
+        evidence=outcome.evidence,
+        timeline=[Event(round(one.at_s, _DECIMALS), one.who, one.what) for one in outcome.timeline],
+        seconds=round(outcome.seconds, _DECIMALS),
+    )
+
+
+def _restored(kept: Kept, path: Path) -> Outcome:
+    claim = catalogue.find([kept.name])[kept.name]
+    measured = Measured(
+        evidence=kept.evidence,
+        not_run=kept.reason if kept.state == "not run" else "",
+        failure=kept.reason if kept.state == "failed" else "",
+        timeline=kept.timeline,
+        seconds=kept.seconds,
+    )
+    try:
+        outcome = settle(kept.name, claim, measured)
+    except msgspec.ValidationError as error:
+        raise ResultsError(
+            f"{path} has other evidence of {kept.name} than its experiment gives now ({error}); run it again"
+        ) from error
+    return msgspec.structs.replace(outcome, broker_missing=kept.broker_missing)
