@@ -111,9 +111,7 @@ def experiment(bench: Bench) -> Evidence:
     callers = [bench.start(call, name, bench.context, gate, has_pool, name=name) for name in methods]
     for _ in callers:
         bench.reached(has_pool, "a pool")
-    apply, apply_async = (
-        caller.watch(for_s) for caller, for_s in zip(callers, (0.7, PATIENCE_S), strict=True)
-    )
+    apply, apply_async = callers[0].watch(0.7), callers[1].watch(PATIENCE_S)
     bench.timeline(f"gate closed: apply {apply.outcome}, apply_async {apply_async.outcome}")
     opener.send("open")
     after_gate = callers[0].result()

@@ -203,9 +203,9 @@ def comes_again(bench, at):
     victim.kill()
     for moves in (False, True):
         moved = moves and bench.start(act, *at, "recover").result()
-        asks = bench.context.RawValue("i")
-        next_one = bench.start(take_and_finish, *at, asks)
-        bench.until(lambda: asks.value, "the next one to ask")
+        asked.value = 0
+        next_one = bench.start(take_and_finish, *at, asked)
+        bench.until(lambda: asked.value, "the next one to ask")
         again = next_one.watch(3).outcome == "returned" and next_one.result() == b"second"
         next_one.kill()
         if again:

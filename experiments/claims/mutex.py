@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import time
 
 import msgspec
@@ -122,7 +123,8 @@ def after_a_forked_child(bench, call):
     lock, (told, report) = FileLock(bench.folder / call, call), bench.context.Pipe(duplex=False)
     owner = bench.start(hold_and_fork, lock, report, name="owner")
     bench.until(told.poll, "the owner to fork")
-    owner.kill()
+    os.kill(owner.pid, signal.SIGKILL)
+    bench.until(lambda: not owner.alive(), "the owner to be gone")
     bench.timeline(f"{call}: the owner was killed, its child lives; the next one asks for the lock")
     # The first one is known to hang, the second one to come back.
     return bench.start(take, lock, name="next").watch(1.0 if call == "flock" else PATIENCE_S)

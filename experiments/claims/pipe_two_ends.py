@@ -25,7 +25,7 @@ class Cell(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True):
     cells: list[Cell]
     passed_one: dict[str, bool]  # by method: the same where each process got only the end that it uses
-    bystander: dict[str, bool]  # the same while a process lives that was started between, and given no end
+    bystander: dict[str, bool]  # where both were closed, and a third process was started that got no end
     unclosed: Fate  # of a reader where no unused end was closed
 
 
@@ -88,12 +88,8 @@ def stand_by(started, let_go):
     let_go.recv()
 
 
-def one_end_each(bench, method, bystander=False):
+def one_end_each(bench, method):
     reading, writing = bench.context.Pipe(duplex=False)
-    if bystander:
-        (told, started), (let_go, _opener) = bench.context.Pipe(), bench.context.Pipe()
-        bench.start(stand_by, started, let_go, name="bystander", method=method)
-        told.recv()
     waiting, ended = bench.context.Pipe(duplex=False)
     writer = bench.start(write_one, writing, method=method)
     reader = bench.start(read_one, reading, waiting, method=method)
@@ -101,6 +97,20 @@ def one_end_each(bench, method, bystander=False):
     writer.join()
     ended.send("writer has ended")
     return reader.result()
+
+
+def beside_another(bench, method):
+    """All writing ends are closed that the reader and the main process have; a third process is there."""
+    ends, (waiting, ended) = [bench.context.Pipe(duplex=False)], bench.context.Pipe(duplex=False)
+    (told, started), (let_go, _opener) = bench.context.Pipe(), bench.context.Pipe()
+    _third = bench.start(stand_by, started, let_go, name="bystander", method=method)
+    bench.until(told.poll, "the bystander")
+    writer = bench.start(write, ends, [()], method=method)
+    reader = bench.start(read, ends, [("writing end in reader",)], waiting, method=method)
+    ends[0][1].close()
+    writer.join()
+    ended.send("writer has ended")
+    return reader.result()[0]
 
 
 def drain(reading, writing):
@@ -114,7 +124,7 @@ def experiment(bench: Bench) -> Evidence:
     stuck = bench.start(drain, reading, writing, name="reader")
     writing.close()
     cells = [cell for method in METHODS for cell in all_cells(bench, method)]
-    own, beside = ({m: one_end_each(bench, m, bystander) for m in METHODS} for bystander in (False, True))
+    own, beside = ({m: ends(bench, m) for m in METHODS} for ends in (one_end_each, beside_another))
     return Evidence(cells, own, beside, stuck.watch())
 
 
@@ -176,8 +186,8 @@ def show(seen: Evidence) -> list[Row]:
         ),
         Row(
             Text(
-                "the same beside a process that was started meanwhile and given no end: EOFError",
-                "同上，此间还启动了另一个没有得到任何一端的进程：EOFError",
+                "both writing ends closed, but a process was started meanwhile that got no end: EOFError",
+                "两个写端都已关闭，但此间启动了另一个没有得到任何一端的进程：EOFError",
             ),
             ", ".join(f"{method} {'yes' if eof else 'no'}" for method, eof in seen.bystander.items()),
             key=True,
