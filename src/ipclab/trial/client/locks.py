@@ -51,6 +51,8 @@ class OpenFileLock(FileLock):
 
 def _take(parent: Connection, log: Path, process: int, lock: Any, hold: bool) -> None:
     """Take the lock, and let it go: at once, or when told to."""
+    # A Manager's lock connects to its server by this, which is no time in which it hangs.
+    str(lock)
     say(parent, "begins")
     with ProcessLog(log, process) as history:
         history.invoke("acquire")

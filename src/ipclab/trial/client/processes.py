@@ -19,20 +19,26 @@ ITEM_BYTES = 1 << 20
 ITEMS = 3
 
 
-def _put_one(log: Path, queue: Any) -> None:
-    """What the program's own process does: put one item, and end."""
+def _put_one(log: Path, queue: Any, told: Connection) -> None:
+    """What the program's own process does: put one item, tell so, and end."""
     end_with_parent()
     with ProcessLog(log, OTHER) as history:
         history.invoke("send", 1)
         queue.put((1, bytes(ITEM_BYTES)))
         history.ok()
+    told.send("put")
 
 
 def _join_and_drain(
     parent: Connection, log: Path, others_log: Path, start_method: StartMethod, queue: Any, right: bool
 ) -> None:
-    process = context(start_method).Process(target=_put_one, args=(others_log, queue), name="ipclab worker")
+    chosen = context(start_method)
+    heard, told = chosen.Pipe(duplex=False)
+    process = chosen.Process(target=_put_one, args=(others_log, queue, told), name="ipclab worker")
     process.start()
+    told.close()
+    # To join a process that has not started yet is no hang.
+    say(parent, heard.recv())
     with ProcessLog(log, PROGRAM) as history:
         if not right:
             process.join()
@@ -49,6 +55,8 @@ def _join_undrained(bench: Bench, *, right: bool) -> Seen:
     program = bench.start(
         "program", _join_and_drain, *logs, bench.site.start_method, queue, right, forks=True
     )
+    program.heard()
+    bench.until(lambda: right or queue._reader.poll(), "the item to be in the pipe")
     stuck = hung(program, right=right)
     when = "after" if right else "before"
     finding = f"join() of a process that had put {ITEM_BYTES >> 20} MiB, {when} that was received, "

@@ -24,7 +24,7 @@ from ipclab.checks import check
 from ipclab.errors import ChannelError
 from ipclab.history import read
 from ipclab.host.start_methods import StartMethod
-from ipclab.trial.client import SCENARIOS, child
+from ipclab.trial.client import SCENARIOS, child, processes
 from ipclab.trial.client.bench import Bench
 from ipclab.trial.client.child import hung
 from ipclab.trial.record import TrialRecord
@@ -67,6 +67,8 @@ WAITS_IN = {
 }
 """By scenario, by process: the primitive, as far as it does not depend on the start method."""
 MOMENT_S = 30.0
+LATE_S = 1.6
+"""How late a process starts that would be taken for one that hangs."""
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -151,6 +153,21 @@ def test_a_time_out_that_is_kept_leaves_the_item_for_later(played: Played) -> No
 
     assert "raised Empty" in safety.finding
     assert (safety.counts["attempted"], safety.counts["received"]) == (1, 1)
+
+
+def test_to_join_a_process_that_has_not_put_yet_is_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_one = processes._put_one
+
+    def start_late(*args: Any) -> None:
+        time.sleep(LATE_S)
+        put_one(*args)
+
+    monkeypatch.setattr(processes, "_put_one", start_late)
+
+    safety = safety_of(play("join-undrained"))
+
+    assert safety.hung
+    assert safety.counts["attempted"] == 1, "the hang begins when the item has been put"
 
 
 def test_a_message_that_is_mixed_with_another_is_corrupted_in_the_history(played: Played) -> None:
