@@ -8,7 +8,8 @@ import msgspec
 
 from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
 
-KINDS = ("thread", "fork", "spawn")
+KINDS = ("thread", "fork", "spawn", "forkserver")
+ASK_DEFAULT = "import multiprocessing; print(multiprocessing.get_start_method())"
 NUMBER, LIST = 0, [0]
 LOCAL = threading.local()
 
@@ -29,6 +30,8 @@ class Evidence(msgspec.Struct, frozen=True):
     thread: Seen
     fork: Seen
     spawn: Seen
+    forkserver: Seen
+    default: str  # the start method of this Python where none is chosen
 
 
 PLAIN = ("global number", "global list", "list argument", "class attribute")
@@ -93,12 +96,13 @@ def start_other(kind, path, timeline):
 def experiment(bench: Bench) -> Evidence:
     path = bench.folder / "file"
     return Evidence(
-        **{kind: bench.start(start_other, kind, path, bench.timeline, name=kind).result() for kind in KINDS}
+        **{kind: bench.start(start_other, kind, path, bench.timeline, name=kind).result() for kind in KINDS},
+        default=bench.interpreter(ASK_DEFAULT).stdout.strip(),
     )
 
 
 def verdict(seen: Evidence) -> Verdict:
-    for process in (seen.fork, seen.spawn):
+    for process in (seen.fork, seen.spawn, seen.forkserver):
         if any(process.changes[name] for name in PLAIN) or process.later_change:
             return refuted(
                 "a process saw plain data that another one had changed", "进程看到了另一个进程修改的普通数据"
@@ -128,8 +132,8 @@ def show(seen: Evidence) -> list[Row]:
     rows = [
         Row(
             Text(
-                f"starter sees {name} changed by thread / fork / spawn",
-                f"{CHINESE.get(name, name)}：线程 / fork / spawn 修改后，启动者",
+                f"starter sees {name} changed by thread / fork / spawn / forkserver",
+                f"{CHINESE.get(name, name)}：线程 / fork / spawn / forkserver 修改后，启动者",
             ),
             marks([one.changes[name] for one in each]),
             key=name in ("global list", "Value", OWN),
@@ -140,19 +144,27 @@ def show(seen: Evidence) -> list[Row]:
         *rows,
         Row(
             Text(
-                "a global that was imported as 0 and set to 1 before the start, as thread / fork / spawn "
-                "finds it",
-                "导入时为 0、启动前改为 1 的全局变量，线程 / fork / spawn 读到",
+                "a global that was imported as 0 and set to 1 before the start, as thread / fork / spawn / "
+                "forkserver finds it",
+                "导入时为 0、启动前改为 1 的全局变量，线程 / fork / spawn / forkserver 读到",
             ),
             " / ".join(str(one.number_at_start) for one in each),
             key=True,
         ),
         Row(
             Text(
-                "thread / fork / spawn sees what the starter changes later",
-                "启动之后启动者所做的修改，线程 / fork / spawn",
+                "thread / fork / spawn / forkserver sees what the starter changes later",
+                "启动之后启动者所做的修改，线程 / fork / spawn / forkserver",
             ),
             marks([one.later_change for one in each]),
+        ),
+        Row(
+            Text(
+                "how this Python starts a process where no method is chosen",
+                "未指定时，此版本 Python 的启动方式",
+            ),
+            seen.default,
+            key=True,
         ),
     ]
 
@@ -169,11 +181,13 @@ CLAIM = claim(
     ),
     practice=Text(
         "Pass a process everything that it needs as arguments and never rely on globals: a forked child has "
-        "them as they were at the start, a spawned one as they were imported. Share on purpose (Value, "
+        "them as they were at the start, one of spawn or forkserver (the default from Python 3.14 on) as "
+        "they were imported. Share on purpose (Value, "
         "shared memory, a queue), and give threads a threading.local for what must not be shared. Keep what "
         "you pass to a spawned process until it has ended: it is collected with the last reference.",
         "进程所需的一切都作为参数传入，不要依赖全局变量：fork 出的子进程得到启动时的值，spawn "
-        "的得到导入时的值。需要共享时明确地共享（Value、共享内存、队列）；线程中不该共享的数据放进 "
+        "和 forkserver（Python 3.14 起的默认方式）得到导入时的值。"
+        "需要共享时明确地共享（Value、共享内存、队列）；线程中不该共享的数据放进 "
         "threading.local。传给 spawn 进程的对象要保留到它结束：最后一个引用消失时对象即被回收。",
     ),
     sources=(

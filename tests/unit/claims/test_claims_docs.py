@@ -19,7 +19,7 @@ KEPT = sorted((DOCS / "claims").glob("*.json"))
 CLAIMS = catalogue.load_all()
 AGAIN = (
     "ipclab claims --from docs/claims/3.11.json --from docs/claims/3.12.json "
-    "--from docs/claims/3.13.json --docs docs"
+    "--from docs/claims/3.13.json --from docs/claims/3.14.json --docs docs"
 )
 
 
@@ -30,7 +30,7 @@ def runs() -> list[Run]:
 
 def test_the_versions_that_the_package_supports_are_there(runs: list[Run]) -> None:
     versions = [".".join(run.conditions.python.split(".")[:2]) for run in runs]
-    assert [path.stem for path in KEPT] == versions == ["3.11", "3.12", "3.13"]
+    assert [path.stem for path in KEPT] == versions == ["3.11", "3.12", "3.13", "3.14"]
 
 
 def test_every_claim_was_run_and_had_the_recorded_verdict(runs: list[Run]) -> None:

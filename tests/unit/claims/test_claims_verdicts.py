@@ -136,6 +136,8 @@ SEEN: dict[str, dict[str, Any]] = {
         "thread": {"changes": seen_of(ALL_PLAIN), "number_at_start": 1, "later_change": True},
         "fork": {"changes": seen_of({}), "number_at_start": 1, "later_change": False},
         "spawn": {"changes": seen_of({}), "number_at_start": 0, "later_change": False},
+        "forkserver": {"changes": seen_of({}), "number_at_start": 0, "later_change": False},
+        "default": "fork",
     },
     "main_thread": {
         "unjoined": ENDED,
