@@ -64,7 +64,7 @@ def talk(bench, networks):
     host, key = networks[0].address if networks else "127.0.0.1", secrets.token_hex()
     server = interpreter(near, SERVER, host, key)
     port = server.stdout.readline().strip()
-    bench.timeline(f"a Manager serves at {host}:{port}")
+    bench.timeline(f"a Manager serves at {host}")
 
     def client(enter, key, me):
         out, error = interpreter(enter, CLIENT, host, port, key, me).communicate(timeout=20)
