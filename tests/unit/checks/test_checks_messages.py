@@ -15,6 +15,7 @@ from ipclab.checks import Verdict, check
 from ipclab.checks.delivery import DeliveryCheck
 from ipclab.checks.models import calls
 from ipclab.checks.search import search
+from ipclab.errors import UsageError
 from ipclab.history import Fault, Header, History, Operation, parse
 from ipclab.history.format import Guarantee
 from tests.support.histories import Row, history_of, maimed, schedule
@@ -327,3 +328,27 @@ def test_a_history_without_acknowledgements_is_judged_by_its_receipts() -> None:
     assert _worked(GOT, DIED, acknowledged=True).verdict == "invalid"
     assert _worked(GOT, DIED, acknowledged=True, guarantee="at-most-once").verdict == "valid"
     assert _worked(GOT, DIED, acknowledged=True, may_lose=True).verdict == "valid"
+
+
+def test_an_acknowledgement_has_no_value() -> None:
+    lines = [
+        b'{"ipclab_history": 1, "model": "delivery"}\n',
+        b'{"process": "a", "type": "invoke", "f": "ack", "value": 7, "time": 1}\n',
+    ]
+    with pytest.raises(UsageError, match="line 2: ack has no value"):
+        parse(lines)
+
+
+def test_a_delivery_with_acknowledgements_may_be_checked_as_a_queue() -> None:
+    text = [
+        b'{"ipclab_history": 1, "model": "delivery"}\n',
+        b'{"process": "p", "type": "invoke", "f": "send", "value": 7, "time": 1}\n',
+        b'{"process": "p", "type": "ok", "f": "send", "value": 7, "time": 2}\n',
+        b'{"process": "a", "type": "invoke", "f": "receive", "time": 3}\n',
+        b'{"process": "a", "type": "ok", "f": "receive", "value": 7, "time": 4}\n',
+        b'{"process": "a", "type": "invoke", "f": "ack", "time": 5}\n',
+        b'{"process": "a", "type": "ok", "f": "ack", "time": 6}\n',
+    ]
+
+    assert check(parse(text), "queue").verdict == "valid"
+    assert check(parse(text), "queue").operations == 2

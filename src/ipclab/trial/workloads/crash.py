@@ -36,6 +36,7 @@ from ipclab.trial.safety import Played, Stage
 from ipclab.trial.strike import GAP_S, SMALL_BYTES, WAIT_S, Strike
 from ipclab.trial.worker import history_path
 
+_OPEN = "{} confirmed messages may lie where nobody was left to receive them, so their loss is unknown"
 WARM_UP = 20
 """Messages of each producer that have to arrive before the fault."""
 AFTER = 40
@@ -284,7 +285,7 @@ class _Scene:
             broken=broken,
             anomalies=dict(verdict.anomalies),
             counts=counts,
-            finding=missed,
+            finding=missed or (_OPEN.format(counts["undelivered"]) if open_ else ""),
             hung=hung,
             gave_up=self._gave_up(self.stacks.keys() - hung.keys()),
             first_again_s=self._first_again_s(),
