@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from typing import ClassVar
 from ipclab.backends.base import Guarantees, OptionValue, Site
 from ipclab.checks.counter import CounterVerdict
 from ipclab.checks.delivery import Ledger
+from ipclab.host import hang
 from ipclab.trial import rawlog
 from ipclab.trial.analysis import Window
 from ipclab.trial.assignment import Assignment, receipts_path, returns_path, sends_path
 from ipclab.trial.orders import Quit
 from ipclab.trial.processes import Crew, Worker
+from ipclab.trial.rawlog import ReceiptWatch
 from ipclab.trial.record import Latency
 from ipclab.trial.spec import TrialSpec
 
@@ -108,6 +111,35 @@ def wait_for(crew: Crew, workers: Sequence[Worker], timeout_s: float) -> list[Wo
     return open_
 
 
+def outlast(measurement: Measurement, crew: Crew, until: Callable[[], bool], within_s: float) -> bool:
+    """Wait until a condition holds; return False only where those that are waited for hang.
+
+    It ends with the first failure of a worker too. As long as a log grows, or a worker or a helper process is
+    at work, they are slow and do not hang: see ``host.hang``.
+    """
+
+    def over() -> bool:
+        return until() or bool(crew.failures)
+
+    def wait(over: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not over() and (left_s := deadline - time.monotonic()) > 0:
+            crew.listen(left_s)
+        return over()
+
+    with contextlib.ExitStack() as stack:
+        logs = [*measurement.logs.glob("*.sends"), *measurement.logs.glob("*.receipts")]
+        watches = [stack.enter_context(contextlib.closing(ReceiptWatch(path))) for path in sorted(logs)]
+        waited = hang.outlast(
+            wait,
+            over,
+            within_s=within_s,
+            progress=lambda: [watch.count() for watch in watches],
+            pids=lambda: [*(w.pid for w in crew.workers if not w.ended), *measurement.server_pids()],
+        )
+    return waited == "came"
+
+
 def names(workers: Sequence[Worker]) -> str:
     return ", ".join(w.name for w in workers)
 
@@ -116,9 +148,7 @@ def dismiss(crew: Crew, measurement: Measurement) -> None:
     """Let the leaders close their connections, and see every worker end."""
     for member in crew.by_role(*measurement.leaders):
         member.tell(Quit())
-    deadline = time.monotonic() + measurement.spec.grace_s
-    while (alive := [w for w in crew.workers if not w.ended]) and not crew.failures:
-        if (left_s := deadline - time.monotonic()) <= 0:
-            measurement.hang = f"{names(alive)} did not close within {measurement.spec.grace_s:g} s"
-            return
-        crew.listen(left_s)
+    grace_s = measurement.spec.grace_s
+    if not outlast(measurement, crew, lambda: all(w.ended for w in crew.workers), grace_s):
+        alive = [w for w in crew.workers if not w.ended]
+        measurement.hang = f"{names(alive)} did not close within {grace_s:g} s"

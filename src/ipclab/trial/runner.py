@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ipclab.backends.base import Site
+from ipclab.backends.registry import backend_class
 from ipclab.brokers.base import Broker
 from ipclab.checks.delivery import Ledger
 from ipclab.errors import ChannelError
@@ -32,10 +32,11 @@ from ipclab.trial.analysis import Window
 from ipclab.trial.check import check
 from ipclab.trial.inside import Job
 from ipclab.trial.limit import behind_schedule, limit
-from ipclab.trial.measurement import Measurement, wait_for
+from ipclab.trial.measurement import Measurement, outlast
 from ipclab.trial.meter import Meter, Sample, served
 from ipclab.trial.orders import Done, Go
 from ipclab.trial.phases import found, watched
+from ipclab.trial.primitive import adapters, primitive
 from ipclab.trial.processes import Crew
 from ipclab.trial.record import Cost, Latency, Limit, ProcessCost, TrialRecord, unfinished
 from ipclab.trial.spec import TrialSpec
@@ -149,24 +150,21 @@ class _Trial:
         """Everything between set-up and tear-down. Ends early when a worker fails or hangs."""
         for assignment in measurement.assignments():
             crew.start(assignment)
-        if self._connect(crew):
+        if self._connect(measurement, crew):
             self._measure(measurement, crew)
         if crew.failures:
             self.failed = crew.failures[0].failure
         elif self.hung and not self.failed:
             self.stuck = crew.stacks()
+            own = adapters(backend_class(workloads.face(self.spec), self.spec.backend))
+            self.hung += "".join(f"; {name}: {primitive(stack, own)}" for name, stack in self.stuck.items())
 
-    def _connect(self, crew: Crew) -> bool:
-        deadline = time.monotonic() + self.spec.grace_s
-        while waiting := [w for w in crew.workers if not w.ready]:
-            if crew.failures:
-                return False
-            if (left_s := deadline - time.monotonic()) <= 0:
-                names = ", ".join(w.name for w in waiting)
-                self.hung = f"{names} had not connected after {self.spec.grace_s:g} s"
-                return False
-            crew.listen(left_s)
-        return True
+    def _connect(self, measurement: Measurement, crew: Crew) -> bool:
+        within_s = self.spec.grace_s
+        if not outlast(measurement, crew, lambda: all(w.ready for w in crew.workers), within_s):
+            names = ", ".join(w.name for w in crew.workers if not w.ready)
+            self.hung = f"{names} had not connected after {within_s:g} s"
+        return not self.hung and not crew.failures
 
     def _measure(self, measurement: Measurement, crew: Crew) -> None:
         workers, named = {w.name: w.pid for w in crew.workers}, measurement.server_pids()
@@ -184,7 +182,8 @@ class _Trial:
                 return
             self.samples.append(meter.sample(moment_ns))
         leaders = crew.by_role(*measurement.leaders)
-        late = wait_for(crew, leaders, self.spec.grace_s)
+        outlast(measurement, crew, lambda: all(w.settled for w in leaders), self.spec.grace_s)
+        late = [w for w in leaders if not w.settled]
         crew.listen(0)
         if early := [w for w in crew.workers if w.done and w.role not in measurement.leaders]:
             # The others did its work meanwhile: what was measured is another shape than the one asked for.

@@ -16,14 +16,16 @@ from ipclab.trial import analysis
 from ipclab.trial.analysis import Window
 from ipclab.trial.assignment import Assignment, content, tails
 from ipclab.trial.drain import Arrivals, Progress, drain
-from ipclab.trial.measurement import Findings, Measurement, dismiss, names, wait_for
+from ipclab.trial.measurement import Findings, Measurement, dismiss, names, outlast, wait_for
 from ipclab.trial.message import STOP, Originals, trial_mark
-from ipclab.trial.orders import Stop
+from ipclab.trial.orders import Quit, Stop
 from ipclab.trial.pacing import schedule
 from ipclab.trial.processes import Crew
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.worker import consume
 
+HAND_OVER_S = 2.0
+"""How long nothing must have come, at least, until producers are closed to hand over what they buffer."""
 STOP_ROUND_S = 0.25
 """A consumer that has not ended this long after a stop message is sent another one."""
 
@@ -106,6 +108,8 @@ class Messages(Measurement):
         fan_out = self.guarantees.fan_out
         with closing(Arrivals(self.logs, sent, originals, self.spec.consumers, fan_out=fan_out)) as arrivals:
             self._drain(crew, arrivals)
+            if arrivals.missing() and not crew.failures and self._hand_over(crew, keep=1):
+                self._drain(crew, arrivals)
             if not crew.failures:
                 self._before_stop = [] if arrivals.missing() else arrivals.by_consumer()
                 self._stop(crew, arrivals)
@@ -123,6 +127,17 @@ class Messages(Measurement):
             most_s=self.spec.grace_s,
         )
 
+    def _hand_over(self, crew: Crew, *, keep: int) -> bool:
+        """Have producers close but for the first ``keep``: what they have buffered they hand over then.
+
+        Return whether there was one to close.
+        """
+        closing = [w for w in crew.by_role("producer")[keep:] if not w.ended]
+        for member in closing:
+            member.tell(Quit())
+        outlast(self, crew, lambda: all(w.ended for w in closing), self.spec.grace_s)
+        return bool(closing)
+
     def _stop(self, crew: Crew, arrivals: Arrivals) -> None:
         """Send stop messages until every consumer has taken one, then let the producers go.
 
@@ -138,6 +153,12 @@ class Messages(Measurement):
             stopper.tell(Stop(len(going)))
             stops += len(going)
             going = wait_for(crew, consumers, STOP_ROUND_S)
+            if going and progress.still_s(stops) > max(2 * self.spec.drain_s, HAND_OVER_S):
+                # The stops may lie in the producer's own buffer, behind all that it has sent.
+                self._hand_over(crew, keep=0)
+                outlast(self, crew, lambda: all(w.settled for w in consumers), grace_s)
+                going = [w for w in consumers if not w.settled]
+                break
         if going and not crew.failures:
             self.hang = f"{names(going)} did not end {grace_s:g} s after being told to"
             if self._before_stop and sum(arrivals.by_consumer()) > sum(self._before_stop):
