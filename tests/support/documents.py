@@ -10,7 +10,8 @@ CHECKOUT = Path(__file__).parents[2]
 README = CHECKOUT / "README.md"
 README_ZH = CHECKOUT / "README.zh.md"
 DOCS = sorted((CHECKOUT / "docs").glob("*.md"))
-PAGES = [README, README_ZH, CHECKOUT / "CHANGELOG.md", *DOCS]
+ARCHITECTURE = CHECKOUT / "ARCHITECTURE.md"
+PAGES = [README, README_ZH, ARCHITECTURE, CHECKOUT / "CONTRIBUTING.md", CHECKOUT / "CHANGELOG.md", *DOCS]
 
 _SLOT = re.compile(r"<!-- (\w+):begin -->\n(.*?)<!-- \1:end -->", re.DOTALL)
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
