@@ -25,8 +25,7 @@ from ipclab.experiment import Experiment, Plan, Request, faces
 from ipclab.host import clock, folders
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.text import clean
-from ipclab.report import render
-from ipclab.report.table import table
+from ipclab.report import markdown
 from ipclab.results.result import SCHEMA_VERSION, Result, Unavailable
 from ipclab.results.store import Store, StoredRun
 from ipclab.trial import serving, workloads
@@ -154,7 +153,7 @@ class _Run:
             raise
         self._clean()
         self._result = msgspec.structs.replace(self._so_far(), complete=not self._lost, ended_utc=_now())
-        self._stored.finish(self._result, render.markdown(table(self._result)))
+        self._stored.finish(self._result, markdown.render(self._result))
         return Outcome(self._result, self._stored.folder, self._lost)
 
     def _play(self, trials: list[TrialSpec]) -> None:

@@ -18,7 +18,7 @@ import pytest
 from ipclab import __version__
 from ipclab.backends.registry import channel_names, counter_names
 from ipclab.experiment import folder
-from ipclab.report.export import Report
+from ipclab.report.json import Report
 from ipclab.results.result import Result
 from ipclab.results.store import read
 from tests.support.program import ONE_TRIAL, PASSWORD, PROGRAM, SHORT, TIMEOUT_S, Ended, Ipclab, free_port

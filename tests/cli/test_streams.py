@@ -19,7 +19,7 @@ import pytest
 from ipclab.claims import catalogue
 from ipclab.claims.outcome import Measured, conditions, new_run, settle
 from ipclab.cli.progress import TerminalProgress
-from ipclab.report.export import Report
+from ipclab.report.json import Report
 from ipclab.results.store import Store, read
 from tests.support.program import ONE_TRIAL, PROGRAM, TIMEOUT_S, Ended, Ipclab
 

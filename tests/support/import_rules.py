@@ -189,7 +189,7 @@ def _base(node: ast.ImportFrom, name: str, root: str, *, is_package: bool) -> st
 
 
 def _prints(path: Path) -> bool:
-    """Return whether a module calls ``print`` or takes the standard output by its name."""
+    """Return whether a module calls ``print`` or makes use of ``sys.stdout`` or ``sys.stderr``."""
     for node in _nodes(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _PRINTERS:
             return True
@@ -197,6 +197,7 @@ def _prints(path: Path) -> bool:
             isinstance(node, ast.Attribute)
             and isinstance(node.ctx, ast.Load)  # to put another stream in its place prints nothing
             and node.attr in ("stdout", "stderr")
+            and isinstance(node.ctx, ast.Load)
             and isinstance(node.value, ast.Name)
             and node.value.id == "sys"
         ):

@@ -117,7 +117,7 @@ def _rendered(run: Run, format_: str, language: Language, *, to_file: bool) -> s
 
     from ipclab.claims import keep
     from ipclab.claims.table import markdown, table
-    from ipclab.report.render import wants_colour
+    from ipclab.report.terminal import wants_colour
 
     if format_ == "json":
         return msgspec.json.format(msgspec.json.encode(run)).decode()

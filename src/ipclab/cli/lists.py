@@ -13,7 +13,6 @@ from ipclab.cli.tables import table
 
 if TYPE_CHECKING:
     from ipclab.backends.base import Channel, Face, Option
-    from ipclab.report.formats import Format
 
 
 @click.command("list")
@@ -34,7 +33,7 @@ def list_experiments(results: Path) -> None:
 @click.argument("run", default="latest")
 @output_options
 @RESULTS
-def show(run: str, format_: Format, output: Path | None, results: Path) -> None:
+def show(run: str, format_: str, output: Path | None, results: Path) -> None:
     """Print the result RUN again: latest, EXPERIMENT/latest, EXPERIMENT/TIME, or a path."""
     from ipclab.results.store import Store
 

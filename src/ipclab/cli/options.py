@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ipclab.cli.streams import out, put
+from ipclab.report.formats import DEFAULT, FORMATS, UTF_8, formatted
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant
-    from ipclab.report.formats import Format
     from ipclab.results.result import Result
 
-FORMATS = ("table", "json", "csv", "md")
 COUNT = click.IntRange(min=1)
 REPEATS = click.IntRange(min=1, max=1000)
 SEED = click.IntRange(min=0, max=2**32 - 1)
@@ -85,9 +84,9 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--format",
         "format_",
         type=click.Choice(FORMATS),
-        default="table",
+        default=DEFAULT,
         show_default=True,
-        help="Of the output.",
+        help="Output format.",
     )(command)
 
 
@@ -101,19 +100,18 @@ RESULTS = click.option(
 """The option that says where results are kept."""
 
 
-def emit(result: Result, format_: Format, output: Path | None) -> None:
+def emit(result: Result, format_: str, output: Path | None) -> None:
     """Put a result out in one of ``FORMATS``, to stdout or into a file. Raises ResultsError."""
-    from ipclab.report.formats import formatted
-    from ipclab.report.render import WIDTH, wants_colour
+    from ipclab.report.look import WIDTH, Look
+    from ipclab.report.terminal import wants_colour
 
     on_terminal = output is None and out().isatty()
     width = shutil.get_terminal_size().columns if on_terminal else WIDTH
-    text = formatted(result, format_, width=width, colour=on_terminal and wants_colour(out()))
+    text = formatted(result, format_, Look(width, on_terminal and wants_colour(out())))
     if output is not None:
         write(output, text)
     else:
-        # JSON is UTF-8 wherever it goes: what reads it back takes it for nothing else.
-        put(text.encode() if format_ == "json" else text, nl=False)
+        put(text.encode() if format_ in UTF_8 else text, nl=False)
 
 
 @contextmanager

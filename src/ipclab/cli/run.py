@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -27,9 +27,6 @@ from ipclab.cli.options import (
 from ipclab.cli.progress import LineProgress, Progress, TerminalProgress
 from ipclab.cli.streams import say
 from ipclab.faults.spec import ACTIONS, TARGETS
-
-if TYPE_CHECKING:
-    from ipclab.report.formats import Format
 
 
 @click.command()
@@ -77,7 +74,7 @@ if TYPE_CHECKING:
 @provider_options
 @output_options
 @RESULTS
-def run(name: str, output: Path | None, format_: Format, results: Path, **asked: Any) -> int:
+def run(name: str, output: Path | None, format_: str, results: Path, **asked: Any) -> int:
     """Run the experiment NAME (default: comparison) and print its table.
 
     \b

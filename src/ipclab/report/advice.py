@@ -26,7 +26,7 @@ class _Rule:
     what: Kind | None = None
 
 
-def advice(cells: Sequence[Suffered]) -> list[str]:
+def derive(cells: Sequence[Suffered]) -> list[str]:
     """The sentences that the cells of one group bear out, about the faults of one target."""
     tried = [cell for cell in cells if cell.trials]
     found = []

@@ -33,7 +33,7 @@ class Column:
     full: str = ""
 
 
-def columns(rows: Sequence[Row]) -> list[Column]:
+def choose(rows: Sequence[Row]) -> list[Column]:
     """The columns for these rows, all of one kind."""
     if all(row.kind == "counter" for row in rows):
         return _RACED_COUNTERS if any(row.race for row in rows) else _COUNTERS

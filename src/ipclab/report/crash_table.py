@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS, FaultSpec, Moment, Target
-from ipclab.report.advice import advice
+from ipclab.report import advice
 from ipclab.report.evidence import Exhibits
 from ipclab.report.layout import Block, Head, Line, Section
 from ipclab.results import units
@@ -33,7 +33,7 @@ def sections(
         if workloads.of(trial.spec) is CRASH and trial.spec.fault is not None:
             fault = trial.spec.fault.action, trial.spec.fault.target
             by_row.setdefault(label(trial.spec), {}).setdefault(fault, []).append(trial)
-    rows = [{fault: suffered.suffered(some) for fault, some in row.items()} for row in by_row.values()]
+    rows = [{fault: suffered.gather(some) for fault, some in row.items()} for row in by_row.values()]
     declared = Declarations(trials)
     groups: dict[GuaranteeClass, list[_Row]] = {}
     for row in rows:
@@ -79,7 +79,7 @@ class _Matrix:
     def _block(self, title: str, rows: Sequence[_Row], target: Target, actions: Sequence[str]) -> Block:
         lines = [line for row in rows if (line := self._line(row, target, actions)) is not None]
         found = [row[action, target] for row in rows for action in actions if (action, target) in row]
-        return Block(title, tuple(lines), tuple(advice(found)))
+        return Block(title, tuple(lines), tuple(advice.derive(found)))
 
     def _line(self, row: _Row, target: Target, actions: Sequence[str]) -> Line | None:
         """None for a row that has nothing to say about this target."""

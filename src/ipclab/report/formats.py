@@ -1,26 +1,42 @@
-"""A result in one of the formats that ``--format`` names."""
+"""The formats that ``--format`` names, one module each, and the result in one of them.
+
+To add a format: write its module with a function ``render(result, look)``, and enter it here.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import importlib
+from typing import TYPE_CHECKING, Protocol, cast
 
-from ipclab.report import export, render
-from ipclab.report.table import table
-from ipclab.results.result import Result
+from ipclab.errors import UnknownNameError
+from ipclab.report.look import Look
 
-Format = Literal["table", "json", "csv", "md"]
-FORMATS: tuple[Format, ...] = get_args(Format)
+if TYPE_CHECKING:
+    from ipclab.results.result import Result
+
+_MODULES = {
+    "table": "terminal",
+    "json": "json",
+    "csv": "csv",
+    "md": "markdown",
+}
+FORMATS = tuple(_MODULES)
+DEFAULT = FORMATS[0]
+UTF_8 = frozenset(("json",))
+"""The formats that are UTF-8 wherever they go: what reads them back takes them for nothing else."""
 
 
-def formatted(result: Result, format_: Format, *, width: int = render.WIDTH, colour: bool = False) -> str:
-    """The result as text that ends with a line break; ``width`` and ``colour`` are for ``table`` only.
+class _Renderer(Protocol):
+    def render(self, result: Result, look: Look) -> str: ...
 
-    Raises ResultsError for an unreadable histogram.
+
+def formatted(result: Result, format_: str, look: Look | None = None) -> str:
+    """Return the result as text that ends with a line break.
+
+    The module of a format is imported when it is asked for. Raises UnknownNameError for an unknown format and
+    ResultsError for an unreadable histogram.
     """
-    if format_ == "json":
-        return export.json(result)
-    if format_ == "csv":
-        return export.rows_as_csv(result)
-    if format_ == "md":
-        return render.markdown(table(result))
-    return render.text(table(result), width=width, colour=colour)
+    if format_ not in _MODULES:
+        raise UnknownNameError("format", format_, FORMATS)
+    module = importlib.import_module(f"ipclab.report.{_MODULES[format_]}")
+    return cast(_Renderer, module).render(result, look or Look())

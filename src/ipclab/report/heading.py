@@ -11,28 +11,28 @@ from ipclab.trial import workloads
 from ipclab.trial.spec import TrialSpec
 
 
-def heading(result: Result) -> list[str]:
-    """A few lines, in the order in which a sceptical reader asks."""
-    lines = [_machine(result.environment)]
+def lines(result: Result) -> list[str]:
+    """Return a few lines, in the order in which a sceptical reader asks."""
+    found = [_machine(result.environment)]
     if result.brokers:
-        found = dict.fromkeys(f"{b.kind} {b.version} ({b.provider})" for b in result.brokers)
-        lines.append(f"Brokers: {', '.join(found)}")
+        brokers = dict.fromkeys(f"{b.kind} {b.version} ({b.provider})" for b in result.brokers)
+        found.append(f"Brokers: {', '.join(brokers)}")
     specs = [trial.spec for trial in result.trials]
     if measured := [spec for spec in specs if not is_in_cells(spec)]:
         # A forced trial ends with its last step, so its duration says nothing.
-        lines.append(_conditions([spec for spec in measured if not workloads.of(spec).beside] or measured))
+        found.append(_conditions([spec for spec in measured if not workloads.of(spec).beside] or measured))
     if watched := [spec for spec in specs if is_in_cells(spec)]:
-        lines.append(_watched(watched))
+        found.append(_watched(watched))
     clock = result.environment.clock
-    lines.append(
+    found.append(
         f"Measured {_date(result.began_utc)}; clocks of two processes agree within "
         f"{units.duration(clock.offset_bound_ns)}, smallest step {units.duration(clock.step_ns)}"
     )
     if not result.complete:
-        lines.append(
+        found.append(
             f"PARTIAL: the run ended after {units.of(len(result.trials), 'trial')}, before it was done"
         )
-    return lines
+    return found
 
 
 def _machine(machine: Environment) -> str:

@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 
 from ipclab.results.verdict import Word
 
+EVIDENCE = (
+    "Files are in the folder of the run; `ipclab check FILE` judges one again, without running anything"
+)
+"""What stands above the evidence, in Markdown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:

@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ipclab.report.columns import ONE_STEP, OVER_CORES, SHOWN_BY_LOAD
-from ipclab.results import units
-from ipclab.results.again import again
+from ipclab.results import again, units, withheld
 from ipclab.results.result import Result
 from ipclab.results.rows.build import unreceived
 from ipclab.results.rows.row import Row
 from ipclab.results.stats import EXACT_UP_TO, separable
-from ipclab.results.withheld import withheld
 from ipclab.trial import workloads
 from ipclab.trial.limit import BEHIND_SHARE
 
@@ -38,7 +36,7 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
     if units.NOT_APPLICABLE in cells:
         found.append(f"{units.NOT_APPLICABLE}  does not apply, or no trial of the row got that far")
     if units.WITHHELD in cells:
-        found += withheld(result, rows)
+        found += withheld.explain(result, rows)
     if units.NOT_TOLD in cells:
         found.append(f"{units.NOT_TOLD}  could not be found out here")
     return [*found, *_negative(rows)]
@@ -92,7 +90,7 @@ def _ranks(result: Result, rows: Sequence[Row]) -> Iterator[str]:
         least = next(n for n in range(2, 20) if separable(n, n))
         yield (
             f"#  {units.WITHHELD} too few repeats to tell any two rows apart; {least} are needed: "
-            f"{again(result, repeats=str(least))}"
+            f"{again.command(result, repeats=str(least))}"
         )
 
 
@@ -138,7 +136,7 @@ def _nothing(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     if any(row.speed is not None and not row.speed.median for row in rows):
         yield (
             f"0 /s  nothing came within the measured window, only before or after it: "
-            f"{again(result, duration_s='')} with a longer --duration"
+            f"{again.command(result, duration_s='')} with a longer --duration"
         )
 
 

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 from ipclab.backends.base import Face
 from ipclab.faults import applicability
-from ipclab.report import heading, notes
-from ipclab.report.columns import VERDICT, columns
+from ipclab.report import columns, heading, notes
+from ipclab.report.columns import VERDICT
 from ipclab.report.layout import Block, Head, Line, Section, Table
 from ipclab.report.safety_table import safety_part
 from ipclab.results import units
 from ipclab.results.reasons import WhyNot
 from ipclab.results.result import Result
-from ipclab.results.rows import build as rows
-from ipclab.results.rows import groups
+from ipclab.results.rows import build, groups
 from ipclab.results.rows.row import Row
 from ipclab.trial.spec import TrialSpec
 
@@ -29,7 +28,7 @@ _TITLES: dict[Face, str] = {
 def ranked_rows(result: Result) -> list[Row]:
     """The rows of a result in the order of the table, with group and rank. Raises ResultsError for an
     unreadable histogram."""
-    return [row for group in groups.groups(rows.rows(result.trials)) for row in group.rows]
+    return [row for group in groups.form(build.rows(result.trials)) for row in group.rows]
 
 
 def _why_not(spec: TrialSpec) -> str:
@@ -37,7 +36,7 @@ def _why_not(spec: TrialSpec) -> str:
     return applicability.why_not(spec.fault, spec.backend)
 
 
-def table(result: Result, why_not: WhyNot = _why_not) -> Table:
+def make(result: Result, why_not: WhyNot = _why_not) -> Table:
     """The table of a result, finished or not. Raises ResultsError for an unreadable histogram.
 
     ``why_not`` says of a fault that a backend did not suffer why it does not apply.
@@ -53,7 +52,7 @@ def table(result: Result, why_not: WhyNot = _why_not) -> Table:
     judged = notes.closing(found, len(result.unavailable)) if found or not safety.sections else ""
     return Table(
         title=f"{result.experiment}: {result.question}",
-        heading=tuple(heading.heading(result)),
+        heading=tuple(heading.lines(result)),
         sections=(*sections, *safety.sections),
         unavailable=tuple((gone.backend, gone.reason) for gone in result.unavailable),
         problems=tuple(problems),
@@ -64,7 +63,7 @@ def table(result: Result, why_not: WhyNot = _why_not) -> Table:
 
 
 def _section(title: str, members: Sequence[Row], problems: list[str]) -> Section:
-    shown = columns(members)
+    shown = columns.choose(members)
     blocks: dict[str, list[Line]] = {}
     for row in members:
         cells = [column.cell(row) for column in shown]

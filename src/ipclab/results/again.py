@@ -26,7 +26,7 @@ _DEFAULTS = {"seed": "1"}
 """What is among the options although nobody asked for it."""
 
 
-def again(result: Result, **changed: str) -> str:
+def command(result: Result, **changed: str) -> str:
     """``ipclab run NAME`` with the options of this run; those in ``changed`` have that value instead, and an
     empty one leaves the option out."""
     asked = result.options | changed

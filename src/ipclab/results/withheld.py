@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ipclab.results import units
-from ipclab.results.again import again
+from ipclab.results import again, units
 from ipclab.results.result import Result
 from ipclab.results.rows.build import trials_of, unended, unreceived
 from ipclab.results.rows.row import Percentiles, Row
@@ -20,7 +19,7 @@ _BEYOND = {"p50": 0.5, "p90": 0.1, "p99": 0.01, "p999": 0.001}
 """The share of all samples that lies beyond each percentile."""
 
 
-def withheld(result: Result, rows: Sequence[Row]) -> Iterator[str]:
+def explain(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     """A line for each of the two reasons, where it holds: where samples are missing, with the run to take."""
     shown = _shown(rows)
     together = zip(rows, trials_of(rows, result.trials), strict=True)
@@ -108,7 +107,7 @@ def _cure(result: Result, short: Sequence[_Gap]) -> str:
     duration_s = _round_up(most.needs_s * 1.1)
     if duration_s + most.warmup_s > LONGEST_S:
         return f"; to have all takes longer than a trial may: not within {LONGEST_S} s"
-    return f"; to have all: {again(result, duration_s=f'{duration_s:g}')}"
+    return f"; to have all: {again.command(result, duration_s=f'{duration_s:g}')}"
 
 
 def _round_up(seconds: float) -> float:

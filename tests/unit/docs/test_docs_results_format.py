@@ -8,7 +8,7 @@ import typing
 import msgspec
 import pytest
 
-from ipclab.report.export import Report
+from ipclab.report.json import Report
 from ipclab.results.result import SCHEMA_VERSION, Result
 from ipclab.results.rows.row import Row
 from ipclab.results.safety.cells import Cell

@@ -2,15 +2,15 @@
 
 import pytest
 
-from ipclab.report.advice import advice
-from ipclab.results.safety.suffered import suffered
+from ipclab.report import advice
+from ipclab.results.safety.suffered import gather
 from tests.support.safety import AT_MOST_ONCE, DURABLE, crash
 
 BUFFERED = AT_MOST_ONCE | {"confirm": "buffered"}
 
 
 def sentences(*trials):
-    return advice([suffered([trial]) for trial in trials])
+    return advice.derive([gather([trial]) for trial in trials])
 
 
 SAID = [
@@ -83,7 +83,7 @@ def test_where_all_was_kept_that_is_said_and_that_it_is_no_proof():
 
 
 def test_nothing_follows_from_nothing():
-    assert advice([]) == []
+    assert advice.derive([]) == []
     assert sentences(crash(refused="not ours")) == []
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from ipclab.checks.breach import Breach, BreachKind
-from ipclab.report.table import table
+from ipclab.report import table
 from ipclab.results import version_1
 from ipclab.results.safety.cells import cells
 from ipclab.results.safety.sightings import sightings
@@ -45,7 +45,7 @@ def test_every_kind_has_a_cell():
 def test_a_breach_of_each_kind_is_broken_in_the_table_by_its_kind(make, kind, counted):
     trial = crash(counts={kind: 7} if counted else {}, broken=[Breach(kind=kind, amount=7, text=MISLEADING)])
 
-    cell = only_cell(table(make.result([trial])))
+    cell = only_cell(table.make(make.result([trial])))
 
     assert cell == f"BROKEN: {CELLS[kind]} 1/1¹"
 
@@ -54,7 +54,7 @@ def test_what_is_counted_and_not_among_the_breaches_is_as_declared(make):
     counts = {"lost": 3, "duplicated": 2, "reordered": 1}
     trial = crash(counts=counts, broken=[Breach(kind="race", amount=1, text=MISLEADING)])
 
-    assert only_cell(table(make.result([trial]))).split("\n") == [
+    assert only_cell(table.make(make.result([trial]))).split("\n") == [
         f"BROKEN: {MISLEADING} 1/1¹",
         "lost 3 (0.30%) 1/1¹",
         "twice 2 1/1¹",
@@ -109,7 +109,7 @@ def test_a_result_of_version_1_is_read_with_all_its_trials_and_breaches():
 
 
 def test_a_result_of_version_1_is_shown_with_each_broken_thing_in_its_cell():
-    shown = table(read(OLD))
+    shown = table.make(read(OLD))
 
     lines = [cell for s in shown.sections for b in s.blocks for line in b.lines for cell in line.cells]
     broken = {part.rstrip("⁰¹²³⁴⁵⁶⁷⁸⁹") for cell in lines for part in cell.split("\n") if "BROKEN" in part}

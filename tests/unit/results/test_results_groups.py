@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ipclab.results.rows.build import rows
 from ipclab.results.rows.classes import guarantee_class
-from ipclab.results.rows.groups import groups
+from ipclab.results.rows.groups import form
 
 
 def four(make: Any, backend: str, rate: float, **fields: Any) -> list[Any]:
@@ -17,14 +17,14 @@ def four(make: Any, backend: str, rate: float, **fields: Any) -> list[Any]:
 
 
 def test_rows_of_a_group_are_sorted_by_goodput_and_ranked(make):
-    (group,) = groups(rows([*four(make, "queue", 100.0), *four(make, "pipe", 200.0)]))
+    (group,) = form(rows([*four(make, "queue", 100.0), *four(make, "pipe", 200.0)]))
     assert [(row.name, row.rank) for row in group.rows] == [("pipe", "1"), ("queue", "2")]
 
 
 def test_a_row_that_broke_its_guarantee_stands_below_and_has_no_rank(make):
     fast = four(make, "pipe", 900.0)
     fast[0] = msgspec.structs.replace(fast[0], ledger=make.bad_ledger())
-    (group,) = groups(rows([*fast, *four(make, "queue", 100.0), *four(make, "simple-queue", 50.0)]))
+    (group,) = form(rows([*fast, *four(make, "queue", 100.0), *four(make, "simple-queue", 50.0)]))
     assert [(row.name, row.rank) for row in group.rows] == [
         ("queue", "1"),
         ("simple-queue", "2"),
@@ -33,17 +33,17 @@ def test_a_row_that_broke_its_guarantee_stands_below_and_has_no_rank(make):
 
 
 def test_too_few_repeats_give_no_rank(make):
-    (group,) = groups(rows([make.stream("queue", 1.0), make.stream("pipe", 2.0)]))
+    (group,) = form(rows([make.stream("queue", 1.0), make.stream("pipe", 2.0)]))
     assert [(row.name, row.rank, row.peers) for row in group.rows] == [("pipe", None, 1), ("queue", None, 1)]
 
 
 def test_a_row_without_a_peer_has_no_rank(make):
-    (group,) = groups(rows(four(make, "queue", 100.0)))
+    (group,) = form(rows(four(make, "queue", 100.0)))
     assert (group.rows[0].rank, group.rows[0].peers) == (None, 0)
 
 
 def test_rows_with_different_guarantees_are_never_ranked_together(make):
-    found = groups(rows([*four(make, "pipe", 100.0), *four(make, "rabbitmq", 10.0, guarantees=make.durable)]))
+    found = form(rows([*four(make, "pipe", 100.0), *four(make, "rabbitmq", 10.0, guarantees=make.durable)]))
     assert [group.title for group in found] == [
         "At least once, survives a broker restart",
         "At most once: a crash may cost messages",
@@ -52,7 +52,7 @@ def test_rows_with_different_guarantees_are_never_ranked_together(make):
 
 @pytest.mark.parametrize(("field", "value", "shown"), [("size_bytes", 64, "64 B"), ("consumers", 4, "1→4")])
 def test_different_sizes_and_shapes_are_different_groups(make, field, value, shown):
-    found = groups(rows([*four(make, "queue", 100.0), *four(make, "queue", 10.0, spec={field: value})]))
+    found = form(rows([*four(make, "queue", 100.0), *four(make, "queue", 10.0, spec={field: value})]))
     assert len(found) == 2
     assert any(group.title.endswith(f" · {shown}") for group in found)
 
@@ -61,12 +61,12 @@ def test_rows_that_were_only_paced_are_ranked_by_their_median_latency(make):
     def trials(backend: str, latency_ns: int) -> list[Any]:
         return [make.paced(backend, range(latency_ns, latency_ns + 2000), repeat=i) for i in range(4)]
 
-    (group,) = groups(rows([*trials("queue", 90_000), *trials("pipe", 9_000)]))
+    (group,) = form(rows([*trials("queue", 90_000), *trials("pipe", 9_000)]))
     assert [(row.name, row.rank) for row in group.rows] == [("pipe", "1"), ("queue", "2")]
 
 
 def test_safe_and_unsafe_disciplines_are_apart_and_come_after_the_channels(make):
-    found = groups(
+    found = form(
         rows(
             [
                 make.counter("value:discipline=naive", 9.0, safe=False),
@@ -132,7 +132,7 @@ def test_a_row_that_promises_no_order_is_ranked_apart_and_right_below_those_that
         *four(make, "queue", 50.0),
         *four(make, "redis-pubsub", 70.0, **overload),
     ]
-    found = groups(rows(trials))
+    found = form(rows(trials))
     assert [(group.title, [(row.name, row.rank) for row in group.rows]) for group in found] == [
         ("At most once: a crash may cost messages", [("manager-queue", "1"), ("queue", "2")]),
         ("At most once: a crash may cost messages, in any order", [("manager-dict", None)]),
@@ -163,9 +163,9 @@ def test_every_row_stands_in_exactly_one_group_whatever_its_trials(make, data):
         )
     found = rows(trials)
     assert sum(sum(row.trials.values()) for row in found) == len(trials)
-    assert sorted(row.backend for group in groups(found) for row in group.rows) == sorted(
+    assert sorted(row.backend for group in form(found) for row in group.rows) == sorted(
         r.backend for r in found
     )
-    for group in groups(found):
+    for group in form(found):
         sound = [row.verdict in ("kept", "unsafe") for row in group.rows]
         assert sound == sorted(sound, reverse=True)

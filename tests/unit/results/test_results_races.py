@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 
-from ipclab.report.export import rows_as_csv
+from ipclab.report import csv as report_csv
+from ipclab.report import table
 from ipclab.report.formats import formatted
-from ipclab.report.table import table
 from ipclab.results.rows.build import rows
 from ipclab.results.verdict import exit_code
 from tests.support.safety import crash
@@ -62,7 +62,7 @@ def test_without_forced_trials_a_counter_has_no_race_and_its_table_is_as_it_was(
     trials = [naive(make, lost=1, repeat=0)]
     (row,) = rows(trials)
     assert row.race is None
-    (section,) = table(make.result(trials)).sections
+    (section,) = table.make(make.result(trials)).sections
     assert "observed" not in [head.text for head in section.heads]
 
 
@@ -71,7 +71,7 @@ def test_the_table_tells_observed_from_possible(make):
     assert cell(make, trials, "observed") == "0/2 [0–66%]"
     assert cell(make, trials, "possible") == "yes 1/1"
     assert cell(make, trials, "lost updates") == "0%"
-    assert "1 unsafe discipline let a race do harm, as it declares" in table(make.result(trials)).closing
+    assert "1 unsafe discipline let a race do harm, as it declares" in table.make(make.result(trials)).closing
 
 
 def test_the_interval_of_what_was_observed_is_not_made_narrower_by_rounding(make):
@@ -122,7 +122,7 @@ def test_a_safe_discipline_that_is_shown_to_race_is_broken_and_the_exit_code_say
 
 
 def test_a_race_is_in_the_csv(make):
-    header, line = rows_as_csv(make.result(row_trials(make, shown=True))).splitlines()
+    header, line = report_csv.render(make.result(row_trials(make, shown=True))).splitlines()
     flat = dict(zip(header.split(","), line.split(","), strict=True))
     assert (flat["race_observed"], flat["race_trials"], flat["race_shown"], flat["race_forced"]) == (
         "0",
@@ -137,12 +137,12 @@ def test_the_anomalies_of_a_race_are_in_the_csv(make):
     trial = make.watched(
         "register", "redis:discipline=get-set", face="register", safe=False, shown=True, anomalies=found
     )
-    (line,) = csv.DictReader(io.StringIO(rows_as_csv(make.result([trial]))))
+    (line,) = csv.DictReader(io.StringIO(report_csv.render(make.result([trial]))))
     assert line["race_anomalies"] == "lost-update=7; stale-read=1"
 
 
 def test_a_race_fits_into_120_columns_and_explains_itself(make):
-    shown = formatted(make.result(row_trials(make, shown=True)), "table", width=120)
+    shown = formatted(make.result(row_trials(make, shown=True)), "table")
     assert max(map(len, shown.splitlines())) <= 120
     assert any(line.startswith("observed ") for line in shown.splitlines())
     assert any(line.startswith("possible ") for line in shown.splitlines())
@@ -167,7 +167,7 @@ def registers(make):
 
 
 def test_a_register_has_a_section_with_its_anomalies_its_price_and_both_chances(make):
-    (section,) = table(make.result(registers(make))).sections
+    (section,) = table.make(make.result(registers(make))).sections
     assert section.title == "A shared register"
     lines = {
         line.cells[1]: dict(zip((head.full for head in section.heads), line.cells, strict=True))
@@ -188,7 +188,7 @@ def test_a_register_has_a_section_with_its_anomalies_its_price_and_both_chances(
 def test_registers_under_another_load_are_no_rivals(make):
     found = {row.mode: row for row in rows(registers(make))}
     assert found["lua"].safety_price == 1.5
-    blocks = table(make.result(registers(make))).sections[0].blocks
+    blocks = table.make(make.result(registers(make))).sections[0].blocks
     assert [block.title for block in blocks] == [
         "A shared register: safe disciplines · compare and set",
         "A shared register: unsafe disciplines · compare and set",
@@ -198,9 +198,9 @@ def test_registers_under_another_load_are_no_rivals(make):
 
 def test_a_lock_has_a_section_of_its_own_and_its_operations_in_the_csv(make):
     lock = make.watched("lock", "value:discipline=lock", face="lock", safe=True, shown=False, rate=5.0)
-    shown = table(make.result([lock, *row_trials(make, shown=True)]))
+    shown = table.make(make.result([lock, *row_trials(make, shown=True)]))
     assert [section.title for section in shown.sections] == ["A shared counter", "A lock"]
-    header, line = rows_as_csv(make.result([lock])).splitlines()
+    header, line = report_csv.render(make.result([lock])).splitlines()
     flat = dict(zip(header.split(","), line.split(","), strict=True))
     assert (flat["kind"], flat["operations_per_s_median"], flat["race_high"][:4]) == ("lock", "5.0", "0.79")
 
@@ -210,7 +210,7 @@ def test_a_race_that_broke_a_safe_lock_is_told_and_ends_the_run_with_1(make):
     broken = make.watched("lock", "value:discipline=lock", face="lock", safe=True, shown=True, broken=found)
     result = make.result([broken])
     assert exit_code(result) == 1
-    assert "value:discipline=lock 2×: two-holders 3" in table(result).problems
+    assert "value:discipline=lock 2×: two-holders 3" in table.make(result).problems
 
 
 def row_trials(make, *, shown):
@@ -221,7 +221,7 @@ def row_trials(make, *, shown):
 
 
 def cell(make, trials, column):
-    (section,) = table(make.result(trials)).sections
+    (section,) = table.make(make.result(trials)).sections
     place = [head.full for head in section.heads].index(column)
     return section.blocks[0].lines[0].cells[place]
 

@@ -17,7 +17,7 @@ BROKEN_LOSS = {"counts": LOST, "broken": ["lost 12 confirmed messages"], "declar
 
 
 def said(*trials):
-    of = suffered.suffered(trials)
+    of = suffered.gather(trials)
     return [suffered.words(of, piece, "") for piece in of.pieces] or [suffered.kept(of)]
 
 
@@ -94,12 +94,12 @@ def test_different_errors_and_primitives_are_told_apart():
 
 @pytest.mark.parametrize(("again_s", "shown"), [([7.0, 7.2, 9.0], 7.2), ([0.1, 0.2, 0.3], None), ([], None)])
 def test_the_time_until_messages_came_again_is_told_where_it_is_long(again_s, shown):
-    of = suffered.suffered([crash(first_again_s=s) for s in again_s] or [crash(first_again_s=None)])
+    of = suffered.gather([crash(first_again_s=s) for s in again_s] or [crash(first_again_s=None)])
     assert of.again_s == shown
 
 
 def test_a_refused_trial_counts_for_nothing_but_itself():
-    found = suffered.suffered([crash(refused="not ours"), crash()])
+    found = suffered.gather([crash(refused="not ours"), crash()])
     assert (len(found.trials), found.refused, found.verdict) == (1, ("not ours",), "kept")
     (cell,) = cells([crash(refused="not ours")])
     assert (cell.trials, cell.refused, cell.kept, cell.verdict) == (1, 1, 0, "refused")
@@ -218,7 +218,7 @@ def test_a_broken_trial_is_never_kept(trials):
 def test_what_is_said_of_trials_together_covers_each_of_them(trials):
     spec = trials[0].spec
     alike = [msgspec.structs.replace(trial, spec=spec) for trial in trials]
-    of = suffered.suffered(alike)
+    of = suffered.gather(alike)
     assert of.verdict == worst(verdict(trial) for trial in alike)
     told = {id(trial) for piece in of.pieces for trial in piece.trials}
     assert told == {id(trial) for trial in of.trials if sightings(trial)}

@@ -13,10 +13,11 @@ from rich.cells import cell_len
 from ipclab.backends.registry import Variant
 from ipclab.faults.applicability import kind_of, reason
 from ipclab.faults.spec import FaultSpec
-from ipclab.report import export, render
+from ipclab.report import csv as report_csv
+from ipclab.report import json as report_json
+from ipclab.report import markdown, table, terminal
 from ipclab.report.formats import FORMATS, formatted
 from ipclab.report.safety_table import safety_part
-from ipclab.report.table import table
 from ipclab.results.reasons import no_reason
 from ipclab.results.verdict import exit_code
 from tests.support.safety import AT_LEAST_ONCE, AT_MOST_ONCE, DURABLE, TIMELINE, client, crash, order
@@ -84,29 +85,29 @@ def cell(shown, section, row, column):
 
 
 def test_the_safety_tables_at_120_columns_look_like_this(run):
-    assert render.text(table(run, why_not), width=120) == GOLDEN.read_text(encoding="utf-8")
+    assert terminal.text(table.make(run, why_not), width=120) == GOLDEN.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
 def test_no_line_is_wider_than_the_terminal(run, width):
-    assert max(map(cell_len, render.text(table(run, why_not), width=width).splitlines())) <= width
+    assert max(map(cell_len, terminal.text(table.make(run, why_not), width=width).splitlines())) <= width
 
 
 def test_a_timeline_is_never_wrapped(make):
     lane = "producer-0  ├ " + "─" * 90 + " ┤"
     result = make.result([crash(counts={"lost": 1}, counterexample=lane)])
-    assert lane in render.text(table(result), width=60).splitlines()
+    assert lane in terminal.text(table.make(result), width=60).splitlines()
 
 
 def test_a_word_is_broken_only_where_it_is_too_wide_by_itself(make):
     trials = [crash(fault=f"kill consumer, {m}", counts={"lost": 1}) for m in ("idle", "mid-message")]
     result = make.result([crash(fault="kill consumer, busy"), *trials])
-    text = render.text(table(result), width=41)
+    text = terminal.text(table.make(result), width=41)
     assert "idle, mid-message" in " ".join(text.split())
 
 
 def test_each_target_has_a_section_with_the_actions_that_it_suffered(run):
-    shown = table(run, why_not)
+    shown = table.make(run, why_not)
     assert [(s.title, [h.full for h in s.heads][1:]) for s in shown.sections[:2]] == [
         ("Faults of a consumer", ["kill"]),
         ("Faults of the broker", ["kill", "restart", "cut", "fill-memory"]),
@@ -115,7 +116,7 @@ def test_each_target_has_a_section_with_the_actions_that_it_suffered(run):
 
 
 def test_rows_stand_in_the_groups_of_the_comparison_the_strongest_first(run):
-    assert [(b.title, [line.cells[0] for line in b.lines]) for b in table(run).sections[0].blocks] == [
+    assert [(b.title, [line.cells[0] for line in b.lines]) for b in table.make(run).sections[0].blocks] == [
         ("At least once, survives a broker restart", [RABBITMQ.replace(":", " ").replace(",", " ")]),
         ("At least once, while the broker lives", ["redis-stream"]),
         ("At most once: a crash may cost messages", ["redis-list", "queue"]),
@@ -123,22 +124,22 @@ def test_rows_stand_in_the_groups_of_the_comparison_the_strongest_first(run):
 
 
 def test_a_declared_loss_and_a_broken_guarantee_look_different(run):
-    shown = table(run, why_not)
+    shown = table.make(run, why_not)
     row = RABBITMQ.replace(":", " ").replace(",", " ")
     text, word = cell(shown, "Faults of the broker", row, "fill-memory")
     assert (text[:16], word) == ("BROKEN: lost 44 ", "broken")
     text, word = cell(shown, "Faults of the broker", "redis-list", "kill")
     assert (text[:9], word) == ("lost 997 ", "unsafe")
     assert cell(shown, "Faults of the broker", "redis-list", "cut") == ("kept 3/3", "kept")
-    coloured = render.text(shown, colour=True)
+    coloured = terminal.text(shown, colour=True)
     assert "\x1b[1;31mBROKEN" in coloured
     assert "\x1b[33mlost 997" in coloured
     assert "\x1b[32mkept" in coloured
-    assert "\x1b" not in render.text(shown)
+    assert "\x1b" not in terminal.text(shown)
 
 
 def test_what_does_not_apply_says_why_and_each_reason_once(run):
-    shown = table(run, why_not)
+    shown = table.make(run, why_not)
     for action in ("kill", "restart", "cut", "fill-memory"):
         text, _ = cell(shown, "Faults of the broker", "queue", action)
         assert f"{text}  {NO_BROKER}" in shown.footnotes
@@ -152,13 +153,13 @@ def test_a_row_that_a_target_cannot_have_is_left_out_unless_somebody_says_why(ru
     def rows(shown):
         return [line.cells[0] for block in shown.sections[1].blocks for line in block.lines]
 
-    assert "queue" in rows(table(run, why_not))
-    assert "queue" not in rows(table(run, no_reason))
+    assert "queue" in rows(table.make(run, why_not))
+    assert "queue" not in rows(table.make(run, no_reason))
 
 
 def test_why_a_fault_does_not_apply_is_known_of_the_backends_that_are_installed(run):
-    text, _ = cell(table(run), "Faults of the broker", "queue", "kill")
-    assert f"{text}  {reason(KILLED_BROKER, kind_of(Variant('queue')))}" in table(run).footnotes
+    text, _ = cell(table.make(run), "Faults of the broker", "queue", "kill")
+    assert f"{text}  {reason(KILLED_BROKER, kind_of(Variant('queue')))}" in table.make(run).footnotes
 
 
 def test_a_moment_that_does_not_apply_is_named_beside_the_others():
@@ -174,7 +175,7 @@ def test_a_moment_that_does_not_apply_is_named_beside_the_others():
 
 
 def test_every_mark_leads_to_evidence_and_every_evidence_has_a_mark(run):
-    shown = table(run, why_not)
+    shown = table.make(run, why_not)
     cells = [c for s in shown.sections for b in s.blocks for line in b.lines for c in line.cells]
     marks = {int(m.translate(SUPERSCRIPT)) for c in cells for m in re.findall("[⁰¹²³⁴⁵⁶⁷⁸⁹]+", c)}
     assert marks == {found.number for found in shown.evidence}
@@ -187,7 +188,7 @@ SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 def test_marks_go_on_from_those_of_measured_rows(make):
     lost = make.ledger(attempted=9, confirmed=9, owed=9, lost=3, broken=["lost 3 confirmed messages"])
     result = make.result([make.stream("queue", 1.0, ledger=lost), crash(counts={"lost": 1})])
-    shown = table(result)
+    shown = table.make(result)
     assert shown.sections[0].blocks[0].lines[0].cells[-1] == "broken¹"
     assert shown.sections[1].blocks[0].lines[0].cells[-1].endswith("²")
     assert shown.closing.startswith(
@@ -202,7 +203,7 @@ def test_the_smallest_counterexample_is_drawn_and_others_of_its_kind_refer_to_it
         crash(fault="cut consumer, busy", counts={"lost": 2}, counterexample=TIMELINE, history="h/2"),
         crash(fault="cut consumer, busy", counts={"lost": 9}, counterexample=long, repeat=1, history="h/3"),
     ]
-    first, second = table(make.result(trials)).evidence
+    first, second = table.make(make.result(trials)).evidence
     assert (first.timeline, first.like, first.history) == ("", 2, "h/1")
     assert (second.timeline, second.like, second.history) == (TIMELINE, None, "h/2")
     assert second.finding == "lost 2 (0.20%)"
@@ -210,24 +211,24 @@ def test_the_smallest_counterexample_is_drawn_and_others_of_its_kind_refer_to_it
 
 def test_evidence_names_who_hung_and_who_ended(make):
     found = {"hung": {"consumer-1": "Queue.get (read lock)"}, "gave_up": {"producer-0": "EOFError: x"}}
-    evidence = table(make.result([crash(counts={"undelivered": 7}, **found)])).evidence
+    evidence = table.make(make.result([crash(counts={"undelivered": 7}, **found)])).evidence
     assert [e.finding for e in evidence] == [
         "undelivered 7; consumer-1 hung in Queue.get (read lock); producer-0 ended with EOFError: x"
     ]
 
 
 def test_the_terminal_shows_some_evidence_the_broken_first_and_table_md_all(make):
-    trials = [crash(f"b{i}", counts={"lost": 1}) for i in range(render.EVIDENCE_SHOWN + 3)]
+    trials = [crash(f"b{i}", counts={"lost": 1}) for i in range(terminal.EVIDENCE_SHOWN + 3)]
     trials.append(crash("worst", counts={"lost": 1}, broken=["lost 1 confirmed message"]))
-    shown = table(make.result(trials))
-    text = render.text(shown)
+    shown = table.make(make.result(trials))
+    text = terminal.text(shown)
     assert "… and 4 more: table.md, in the folder of the run, has all of them" in text
     assert f"{len(trials)}  worst · kill consumer, busy, repeat 1: BROKEN: lost 1 confirmed message" in text
-    assert all(f"**{n}** " in render.markdown(shown) for n in range(1, len(trials) + 1))
+    assert all(f"**{n}** " in markdown.markdown(shown) for n in range(1, len(trials) + 1))
 
 
 def test_markdown_links_each_mark_to_its_history_and_fences_timelines(run):
-    text = render.markdown(table(run, why_not))
+    text = markdown.markdown(table.make(run, why_not))
     assert "lost 14 (1.4%) 3/9 busy[³](histories/0004.jsonl.gz)" in text
     assert f"\n```text\n{TIMELINE}\n```\n" in text
     assert "twice 3 3/9 busy[²](histories/0005.jsonl.gz)<br>again after 1.2 s" in text
@@ -246,14 +247,14 @@ def test_every_word_in_the_cells_is_explained_and_no_other(make):
         ({"first_again_s": None}, "none came after it  "),
         ({"first_again_s": 5.0, "counts": {"duplicated": 1}}, "again after  "),
     ):
-        notes = table(make.result([crash(**found)])).footnotes
+        notes = table.make(make.result([crash(**found)])).footnotes
         assert any(note.startswith(word) for note in notes), word
         others = {"lost  ", "kept  ", "BROKEN  ", "hung  ", "ends  ", "none came", "again after  "} - {word}
         assert not any(note.startswith(other) for note in notes for other in others - {word[:9]})
 
 
 def test_the_closing_sentence_counts_each_cell_once(run):
-    assert table(run, why_not).closing == (
+    assert table.make(run, why_not).closing == (
         "Safety: of 29 cells (a fault at one moment, or a scenario) 16 kept everything; 2 lost messages, as "
         "declared; 5 showed something else that is declared; 1 BROKE what is declared; 1 hung; "
         "1 did not go on after the fault; 3 not carried out."
@@ -266,11 +267,11 @@ def test_a_result_without_safety_trials_is_as_it_was(make):
 
 
 def test_json_has_the_cells_and_csv_a_line_for_each(run):
-    printed = json.loads(export.json(run))
-    lines = list(csv.DictReader(io.StringIO(export.rows_as_csv(run))))
+    printed = json.loads(report_json.render(run))
+    lines = list(csv.DictReader(io.StringIO(report_csv.render(run))))
     assert printed["rows"] == []
     assert len(printed["cells"]) == len(lines) == 29
-    assert msgspec.json.decode(export.json(run), type=export.Report).trials == run.trials
+    assert msgspec.json.decode(report_json.render(run), type=report_json.Report).trials == run.trials
     first = next(c for c in lines if c["row"] == "redis-list" and c["moment"] == "busy")
     assert (first["action"], first["lost"], first["findings"]) == ("kill", "14", "lost=3")
     assert "goodput_per_s_median" not in first
@@ -278,7 +279,7 @@ def test_json_has_the_cells_and_csv_a_line_for_each(run):
 
 
 def test_csv_of_rows_and_cells_has_the_columns_of_both(make):
-    text = export.rows_as_csv(make.result([make.stream("pipe", 1.0), crash()]))
+    text = report_csv.render(make.result([make.stream("pipe", 1.0), crash()]))
     row, other = csv.DictReader(io.StringIO(text))
     assert (row["backend"], row["goodput_per_s_median"], row["trials"]) == ("pipe", "1.0", "")
     assert (other["backend"], other["goodput_per_s_median"], other["trials"]) == ("redis-list", "", "1")
@@ -288,24 +289,24 @@ def test_csv_and_json_have_what_the_order_and_client_tables_have(make):
     trials = [order(repeat=i, anomalies={"reordered": i}) for i in range(3)]
     trials += [client(repeat=i, shown=i > 0, finding=f"{'two' if i else 'one'} came") for i in range(3)]
     result = make.result(trials)
-    of_order, of_client = csv.DictReader(io.StringIO(export.rows_as_csv(result)))
+    of_order, of_client = csv.DictReader(io.StringIO(report_csv.render(result)))
     assert (of_order["attempted"], of_order["overtaken"], of_order["finding"]) == ("3000", "3", "")
     assert of_client["finding"] == "two came"
-    cells = json.loads(export.json(result))["cells"]
+    cells = json.loads(report_json.render(result))["cells"]
     assert [(c["attempted"], c["overtaken"]) for c in cells[:1]] == [(3000, 3)]
-    assert cells[1]["finding"] == cell(table(result), "Clients", "retries", "what came of it")[0]
+    assert cells[1]["finding"] == cell(table.make(result), "Clients", "retries", "what came of it")[0]
 
 
 def test_a_client_of_which_every_trial_was_refused_found_nothing(make):
     result = make.result([client(refused="not ours", verdict="unknown")])
-    assert json.loads(export.json(result))["cells"][0]["finding"] == ""
+    assert json.loads(report_json.render(result))["cells"][0]["finding"] == ""
 
 
 def test_a_report_that_was_written_before_these_were_told_can_be_read(run):
-    printed = json.loads(export.json(run))
+    printed = json.loads(report_json.render(run))
     for found in printed["cells"]:
         del found["attempted"], found["overtaken"], found["finding"]
-    assert msgspec.json.decode(json.dumps(printed), type=export.Report).trials == run.trials
+    assert msgspec.json.decode(json.dumps(printed), type=report_json.Report).trials == run.trials
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -319,7 +320,7 @@ def test_every_format_gives_whole_lines(run, name):
 
 
 def test_order_is_told_with_the_interval_that_the_trials_bear(run):
-    shown = table(run)
+    shown = table.make(run)
     assert cell(shown, "Order", "queue", "order of each producer") == ("kept 20/20 [83–100%]", "kept")
     text, word = cell(shown, "Order", "queue", "real-time order under stress")
     assert text.startswith("overtaken 6 of 20 000 messages, trials 3/20 [5–37%]")
@@ -339,7 +340,7 @@ def test_trials_that_failed_are_no_evidence_of_order(make, scenario):
         msgspec.structs.replace(order(scenario=scenario, repeat=i), outcome="failed", reason="x", safety=None)
         for i in range(3)
     ]
-    shown = table(make.result(failed))
+    shown = table.make(make.result(failed))
     for column in ORDER[:2] if scenario == "stress" else ORDER[2:]:
         assert cell(shown, "Order", "queue", column) == ("–(a)" if scenario == "stress" else "–(b)", None)
     assert any(note.endswith(NOTHING_SENT[6:]) for note in shown.footnotes)
@@ -351,14 +352,14 @@ def test_trials_that_failed_are_no_evidence_of_order(make, scenario):
 def test_trials_in_which_nothing_was_sent_are_no_evidence_of_order(make):
     nothing = {"attempted": 0, "confirmed": 0, "received": 0}
     trials = [order("queue", s, counts=nothing, verdict="unknown") for s in ("stress", "forced")]
-    shown = table(make.result(trials))
+    shown = table.make(make.result(trials))
     assert [cell(shown, "Order", "queue", column) for column in ORDER] == [("–(a)", None)] * 3
     assert NOTHING_SENT in shown.footnotes
 
 
 def test_only_the_trials_that_can_tell_are_counted_as_evidence_of_order(make):
     failed = msgspec.structs.replace(order(repeat=1), outcome="failed", reason="x", safety=None)
-    shown = table(make.result([order(), failed]))
+    shown = table.make(make.result([order(), failed]))
     assert cell(shown, "Order", "queue", ORDER[0]) == ("kept 1/1 [20–100%]", "kept")
     assert cell(shown, "Order", "queue", ORDER[1])[0].endswith(" 1 000 messages, trials 0/1 [0–80%]")
 
@@ -368,8 +369,8 @@ def test_a_run_of_order_in_which_a_worker_gave_up_ends_with_3_and_says_so_everyw
     nothing = {"attempted": 6, "confirmed": 0, "received": 0}
     result = make.result([order(counts=nothing, verdict="unknown", gave_up=gone)])
     assert exit_code(result) == 3
-    assert cell(table(result), "Order", "queue", "verdict") == ("unknown", "unknown")
-    assert json.loads(export.json(result))["cells"][0]["verdict"] == "stopped"
+    assert cell(table.make(result), "Order", "queue", "verdict") == ("unknown", "unknown")
+    assert json.loads(report_json.render(result))["cells"][0]["verdict"] == "stopped"
 
 
 def test_order_and_crash_tables_keep_what_promises_no_order_in_a_group_of_its_own(make):
@@ -377,26 +378,28 @@ def test_order_and_crash_tables_keep_what_promises_no_order_in_a_group_of_its_ow
     for trial in (order, crash):
         trials = [trial("manager-dict", declared=unordered), trial("manager-queue")]
         result = make.result(trials)
-        assert [(b.title, [line.cells[0] for line in b.lines]) for b in table(result).sections[0].blocks] == [
+        assert [
+            (b.title, [line.cells[0] for line in b.lines]) for b in table.make(result).sections[0].blocks
+        ] == [
             ("At most once: a crash may cost messages", ["manager-queue"]),
             ("At most once: a crash may cost messages, in any order", ["manager-dict"]),
         ]
         assert "**At most once: a crash may cost messages, in any order**" in formatted(result, "md")
-        classes = [c["guarantee_class"] for c in json.loads(export.json(result))["cells"]]
+        classes = [c["guarantee_class"] for c in json.loads(report_json.render(result))["cells"]]
         assert classes[0] == "At most once: a crash may cost messages, in any order"
 
 
 def test_order_that_broke_is_not_rendered_as_kept(make):
     broken = ["delivered 2 messages out of their producer's order"]
     trials = [order(counts={"reordered": 2}, broken=broken), order(repeat=1)]
-    shown = table(make.result(trials))
+    shown = table.make(make.result(trials))
     text, word = cell(shown, "Order", "queue", "order of each producer")
     assert (text, word) == ("BROKEN 1/2 [9–91%]¹", "broken")
     assert cell(shown, "Order", "queue", "verdict") == ("broken", "broken")
 
 
 def test_order_that_nobody_promised_is_broken_as_declared(make):
-    shown = table(make.result([order(counts={"reordered": 2})]))
+    shown = table.make(make.result([order(counts={"reordered": 2})]))
     assert cell(shown, "Order", "queue", "order of each producer") == (
         "broken 1/1 [20–100%], as declared¹",
         "unsafe",
@@ -404,14 +407,14 @@ def test_order_that_nobody_promised_is_broken_as_declared(make):
 
 
 def test_a_forced_trial_alone_leaves_the_stress_untold(make):
-    shown = table(make.result([order("queue", "forced", shown=False)]))
+    shown = table.make(make.result([order("queue", "forced", shown=False)]))
     text, _ = cell(shown, "Order", "queue", "real-time order under stress")
     assert f"{text}  was not tried in this run" in shown.footnotes
     assert cell(shown, "Order", "queue", "real-time order, forced") == ("shown 0/1", "kept")
 
 
 def test_duplicates_of_an_order_trial_are_told_besides(make):
-    shown = table(make.result([order(counts={"duplicated": 3})]))
+    shown = table.make(make.result([order(counts={"duplicated": 3})]))
     assert cell(shown, "Order", "queue", "besides") == ("twice 3 1/1¹", "unsafe")
 
 
@@ -419,14 +422,14 @@ def test_duplicates_of_an_order_trial_are_told_besides(make):
 
 
 def test_a_library_as_it_comes_stands_beside_its_fix(run):
-    (found,) = (s for s in table(run).sections if s.title == "Clients")
+    (found,) = (s for s in table.make(run).sections if s.title == "Clients")
     assert [line.cells[0] for line in found.blocks[0].lines] == ["retries", "retries-set-right"]
-    assert cell(table(run), "Clients", "retries", "shown")[0].startswith("3/3")
-    assert cell(table(run), "Clients", "retries", "what came of it")[0] == "one incr() became 2"
-    assert cell(table(run), "Clients", "retries-set-right", "shown") == ("0/3", "kept")
+    assert cell(table.make(run), "Clients", "retries", "shown")[0].startswith("3/3")
+    assert cell(table.make(run), "Clients", "retries", "what came of it")[0] == "one incr() became 2"
+    assert cell(table.make(run), "Clients", "retries-set-right", "shown") == ("0/3", "kept")
 
 
 def test_a_client_trial_that_was_refused_says_why(make):
-    shown = table(make.result([client(refused="not ours", verdict="unknown")]))
+    shown = table.make(make.result([client(refused="not ours", verdict="unknown")]))
     assert cell(shown, "Clients", "retries", "shown") == ("–(a)", None)
     assert "–(a)  not ours" in shown.footnotes

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ipclab.errors import ResultsError, UnknownNameError
-from ipclab.report import export
+from ipclab.report import json as report_json
 from ipclab.results.store import Store, read, write_atomically
 
 replace = msgspec.structs.replace
@@ -234,7 +234,7 @@ def test_what_was_stored_is_what_is_loaded(make, store, rates, samples, reason):
 
 def test_what_format_json_printed_is_read_back(make, tmp_path):
     result = make.result([make.stream("pipe", 1.0), make.paced("pipe", range(1, 3000))])
-    (tmp_path / "out.json").write_text(export.json(result))
+    (tmp_path / "out.json").write_text(report_json.render(result))
     assert read(tmp_path / "out.json") == result
 
 

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from ipclab.report import export, render
+from ipclab.report import csv as report_csv
+from ipclab.report import json as report_json
+from ipclab.report import markdown, table, terminal
 from ipclab.report.formats import FORMATS, formatted
-from ipclab.report.table import table
 from ipclab.results import units
 from ipclab.results.rows.build import rows
 from ipclab.trial.distribution import distribution
@@ -63,17 +64,17 @@ def comparison(make):
 
 
 def test_the_comparison_at_120_columns_looks_like_this(comparison):
-    assert render.text(table(comparison), width=120) == GOLDEN.read_text(encoding="utf-8")
+    assert terminal.text(table.make(comparison), width=120) == GOLDEN.read_text(encoding="utf-8")
 
 
 def test_no_line_is_wider_than_120_columns(comparison):
-    assert max(map(cell_len, render.text(table(comparison), width=120).splitlines())) <= 120
+    assert max(map(cell_len, terminal.text(table.make(comparison), width=120).splitlines())) <= 120
 
 
 @pytest.mark.parametrize("width", [60, 72, 80, 100, 113, 120, 160, 250])
 def test_no_cell_is_cut_short_at_any_width(comparison, width):
-    shown = table(comparison)
-    text = render.text(shown, width=width)
+    shown = table.make(comparison)
+    text = terminal.text(shown, width=width)
     words = set(text.split())
     for section in shown.sections:
         optional = {i for i, head in enumerate(section.heads) if head.optional or head.flexible}
@@ -90,26 +91,26 @@ def test_the_latency_table_shows_its_verdict_at_120_columns(make):
     trials = [
         make.paced(name, range(10_000_000, 10_020_000), repeat=i) for i in range(4) for name in backends
     ]
-    text = render.text(table(make.result(trials)), width=120)
+    text = terminal.text(table.make(make.result(trials)), width=120)
     (header,) = (line for line in text.splitlines() if " backend and mode " in line)
     assert {"p50", "p90", "p99", "p99.9", "max", "service", "late/", "verdict"} <= set(header.split())
 
 
 def test_a_long_name_is_broken_where_words_end_and_stays_whole(comparison):
-    text = render.text(table(comparison), width=80)
+    text = terminal.text(table.make(comparison), width=80)
     for piece in ("rabbitmq", "publisher", "persistent", "simple-queue", "redis-stream"):
         assert piece in text
 
 
 def test_plain_text_has_no_escape_codes_and_colour_has(comparison):
-    assert "\x1b" not in render.text(table(comparison))
-    coloured = render.text(table(comparison), colour=True)
+    assert "\x1b" not in terminal.text(table.make(comparison))
+    coloured = terminal.text(table.make(comparison), colour=True)
     assert "\x1b[32m" in coloured
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured).split() == render.text(table(comparison)).split()
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured).split() == terminal.text(table.make(comparison)).split()
 
 
 @pytest.mark.parametrize(
-    ("terminal", "environ", "wanted"),
+    ("is_terminal", "environ", "wanted"),
     [
         (True, {}, True),
         (False, {}, False),
@@ -118,27 +119,27 @@ def test_plain_text_has_no_escape_codes_and_colour_has(comparison):
         (True, {"TERM": "dumb"}, False),
     ],
 )
-def test_colour_is_for_terminals_unless_it_is_unwanted(terminal, environ, wanted):
+def test_colour_is_for_terminals_unless_it_is_unwanted(is_terminal, environ, wanted):
     class Stream(io.StringIO):
         def isatty(self) -> bool:
-            return terminal
+            return is_terminal
 
-    assert render.wants_colour(Stream(), environ) is wanted
+    assert terminal.wants_colour(Stream(), environ) is wanted
 
 
 def test_square_brackets_in_names_and_reasons_are_shown_as_they_are(make):
     result = make.result(unavailable=[make.unavailable("redis[x]", "[Errno 111] [red]refused[/red]")])
-    assert "redis[x]: [Errno 111] [red]refused[/red]" in render.text(table(result))
+    assert "redis[x]: [Errno 111] [red]refused[/red]" in terminal.text(table.make(result))
 
 
 def test_a_result_without_trials_has_a_table(make):
-    text = render.text(table(make.result(complete=False)))
+    text = terminal.text(table.make(make.result(complete=False)))
     assert "PARTIAL: the run ended after 0 trials" in text
     assert "Verdict: 0 rows kept what they declare." in text
 
 
 def test_every_mark_in_the_cells_is_explained_below_them(comparison):
-    shown = table(comparison)
+    shown = table.make(comparison)
     cells = {cell for s in shown.sections for b in s.blocks for line in b.lines for cell in line.cells}
     for mark in (units.NOT_APPLICABLE, units.WITHHELD, units.NOT_TOLD):
         assert (mark in cells) == any(note.startswith(f"{mark} ") for note in shown.footnotes)
@@ -152,7 +153,7 @@ def test_withheld_percentiles_come_with_the_command_that_takes_them(make):
 
 def short_of_samples(result: Any) -> str:
     """The note on percentiles that have too few samples beyond them; empty where there is none."""
-    return next((note for note in table(result).footnotes if "samples must lie beyond" in note), "")
+    return next((note for note in table.make(result).footnotes if "samples must lie beyond" in note), "")
 
 
 def test_the_command_that_takes_withheld_percentiles_goes_by_the_rows_own_workload(make):
@@ -198,7 +199,7 @@ def lossy(make: Any, samples: int, *, lost: int, skipped: int = 0) -> Any:
 
 def test_percentiles_that_lie_among_lost_messages_are_not_called_short_of_samples(make):
     result = make.result([lossy(make, 10_000, lost=500)])
-    notes = table(result).footnotes
+    notes = table.make(result).footnotes
     assert short_of_samples(result) == ""
     assert any(note.startswith("·  withheld, as it lies among what was skipped or lost") for note in notes)
     assert any(
@@ -214,14 +215,14 @@ def test_more_samples_are_not_said_to_help_where_too_much_is_lost(make):
 
 
 def test_where_nothing_was_lost_nothing_is_said_to_lie_among_it(make):
-    notes = table(make.result([lossy(make, 500, lost=0)])).footnotes
+    notes = table.make(make.result([lossy(make, 500, lost=0)])).footnotes
     assert not any(note.startswith("lost:") or "lies among" in note for note in notes)
 
 
 def test_a_percentile_that_only_another_column_lacks_is_not_explained(make):
     """Where there is goodput, the maximum has no column."""
     paced = lossy(make, 500, lost=0, skipped=1)
-    notes = table(make.result([make.stream("pipe", 1.0), paced])).footnotes
+    notes = table.make(make.result([make.stream("pipe", 1.0), paced])).footnotes
     assert any("samples must lie beyond" in note for note in notes)
     assert not any("lies among" in note for note in notes)
 
@@ -237,30 +238,30 @@ def test_the_heading_has_the_bound_on_what_was_under_way_and_not_the_one_that_wa
     def conditions(*sizes: int) -> str:
         trials = [make.stream("pipe", 1.0, spec={"size_bytes": size}) for size in sizes]
         trials.append(make.paced("pipe", [1, 2], spec={"size_bytes": 2**20}))
-        return next(line for line in table(make.result(trials)).heading if line.startswith("Conditions"))
+        return next(line for line in table.make(make.result(trials)).heading if line.startswith("Conditions"))
 
     assert ", at most 256 under way (not counting those that a later one overtook)," in conditions(2**16)
     assert ", at most 256 and 1000 under way (not" in conditions(64, 1024, 2**16)
 
 
 def test_a_rate_of_nothing_is_explained(make):
-    shown = formatted(make.result([make.stream("queue", 0)]), "table", width=120)
+    shown = formatted(make.result([make.stream("queue", 0)]), "table")
     assert "0 /s  nothing came within the measured window" in shown
-    assert "0 /s  nothing" not in formatted(make.result([make.stream("queue", 5)]), "table", width=120)
+    assert "0 /s  nothing" not in formatted(make.result([make.stream("queue", 5)]), "table")
 
 
 def test_ranks_that_need_more_repeats_say_how_many(make):
     result = make.result([make.stream("pipe", 1.0), make.stream("queue", 2.0)])
-    assert any("ipclab run comparison --repeats 4" in note for note in table(result).footnotes)
+    assert any("ipclab run comparison --repeats 4" in note for note in table.make(result).footnotes)
     asked = replace(result, options={"backends": "pipe, queue", "repeats": "1"})
     again = "ipclab run comparison --backend pipe --backend queue --repeats 4"
-    assert any(again in note for note in table(asked).footnotes)
+    assert any(again in note for note in table.make(asked).footnotes)
 
 
 def test_the_note_on_ranks_calls_the_test_exact_only_where_it_was(make):
     def note(repeats: int) -> str:
         trials = [make.stream(name, float(i + 1), repeat=i) for name in ("a", "b") for i in range(repeats)]
-        return next(note for note in table(make.result(trials)).footnotes if note.startswith("#  rank"))
+        return next(note for note in table.make(make.result(trials)).footnotes if note.startswith("#  rank"))
 
     assert "exact Mann-Whitney test p < 0.05" in note(50)
     assert "exact" not in note(51)
@@ -268,7 +269,7 @@ def test_the_note_on_ranks_calls_the_test_exact_only_where_it_was(make):
 
 def test_a_higher_percentile_never_reads_as_less_than_a_lower_one(make):
     trials = [make.paced("pipe", range(901_234, 904_234), repeat=i) for i in range(4)]
-    (section,) = table(make.result(trials)).sections
+    (section,) = table.make(make.result(trials)).sections
     (line,) = section.blocks[0].lines
     shown = [
         cell for head, cell in zip(section.heads, line.cells, strict=True) if head.full in ("p99", "p99.9")
@@ -278,7 +279,7 @@ def test_a_higher_percentile_never_reads_as_less_than_a_lower_one(make):
 
 def test_negative_latencies_are_told(make):
     result = make.result([make.paced("pipe", [-5, *range(1000, 3000)])])
-    assert any(note.startswith("1 latency came out negative, and") for note in table(result).footnotes)
+    assert any(note.startswith("1 latency came out negative, and") for note in table.make(result).footnotes)
 
 
 def test_a_negative_latency_of_a_message_is_counted_once_and_others_by_name(make):
@@ -287,7 +288,7 @@ def test_a_negative_latency_of_a_message_is_counted_once_and_others_by_name(make
         service=distribution(np.asarray([-5, -6, -7])),
         confirm=distribution(np.asarray([-1, 2, 3])),
     )
-    notes = table(make.result([make.paced("pipe", [], latency=latency)])).footnotes
+    notes = table.make(make.result([make.paced("pipe", [], latency=latency)])).footnotes
     assert any(note.startswith("4 latencies came out negative (1 of confirm), and") for note in notes)
 
 
@@ -296,16 +297,17 @@ def test_different_confirm_levels_and_windows_are_pointed_out(make):
     result = make.result(
         [make.stream("pipe", 1.0), make.stream("queue", 1.0, guarantees=buffered, spec={"window": 9})]
     )
-    notes = table(result).footnotes
+    notes = table.make(result).footnotes
     assert any(note.startswith("confirm ") for note in notes)
     assert any(note.startswith("window ") for note in notes)
     assert not any(
-        note.startswith(("confirm ", "window ")) for note in table(make.result(result.trials[:1])).footnotes
+        note.startswith(("confirm ", "window "))
+        for note in table.make(make.result(result.trials[:1])).footnotes
     )
 
 
 def test_the_closing_line_counts_verdicts(comparison):
-    assert table(comparison).closing == (
+    assert table.make(comparison).closing == (
         "Verdict: 5 rows kept what they declare; 1 unsafe discipline lost updates, as it declares; "
         "1 BROKE what it declares; 1 hung; 1 could not be measured."
     )
@@ -313,11 +315,11 @@ def test_the_closing_line_counts_verdicts(comparison):
 
 def test_an_unsafe_discipline_that_lost_nothing_proves_nothing(make):
     result = make.result([make.counter("value:discipline=naive", 9.0, safe=False)])
-    assert "1 unsafe discipline did no harm this time, which proves nothing" in table(result).closing
+    assert "1 unsafe discipline did no harm this time, which proves nothing" in table.make(result).closing
 
 
 def test_the_reason_of_a_bad_verdict_is_found_by_its_mark(comparison):
-    shown = table(comparison)
+    shown = table.make(comparison)
     marks = {line.cells[-1] for s in shown.sections for b in s.blocks for line in b.lines}
     assert {"broken¹", "hung²"} <= marks
     assert shown.problems[0] == "simple-queue 1→1: lost 3 confirmed messages"
@@ -339,12 +341,12 @@ def test_columns_fit_what_was_measured(make, trials, headers):
         "ping_pong": lambda: make.ping_pong("pipe", 1.0),
         "counter": lambda: make.counter("value:discipline=naive", 1.0, safe=False),
     }
-    (section,) = table(make.result([made[trials]()])).sections
+    (section,) = table.make(make.result([made[trials]()])).sections
     assert headers <= {head.full for head in section.heads}
 
 
 def test_markdown_has_a_table_for_each_group_with_as_many_cells_as_headers(comparison):
-    lines = render.markdown(table(comparison)).splitlines()
+    lines = markdown.markdown(table.make(comparison)).splitlines()
     rows = [line for line in lines if line.startswith("|")]
     counts = {len(re.findall(r"(?<!\\)\|", line)) for line in rows}
     assert len(counts) == 2
@@ -353,13 +355,13 @@ def test_markdown_has_a_table_for_each_group_with_as_many_cells_as_headers(compa
 
 def test_markdown_keeps_marks_of_its_own_language_as_text(make):
     result = make.result(question="a|b *c* <d>", unavailable=[make.unavailable("x", "_y_ | z")])
-    text = render.markdown(table(result))
+    text = markdown.markdown(table.make(result))
     assert r"a\|b \*c\* \<d\>" in text
     assert r"\_y\_ \| z" in text
 
 
 def test_csv_has_one_line_a_row_with_units_in_its_headers(comparison):
-    lines = list(csv.DictReader(io.StringIO(export.rows_as_csv(comparison))))
+    lines = list(csv.DictReader(io.StringIO(report_csv.render(comparison))))
     assert [line["backend"] for line in lines][-1] == "memcached-ticket"
     assert lines[-1]["verdict"] == "unavailable"
     assert len(lines) == 9
@@ -370,7 +372,7 @@ def test_csv_has_one_line_a_row_with_units_in_its_headers(comparison):
 
 
 def test_json_is_the_result_with_its_rows(comparison):
-    printed = json.loads(export.json(comparison))
+    printed = json.loads(report_json.render(comparison))
     assert printed["ipclab_result"] == 2
     assert len(printed["rows"]) == 8
     assert {key: value for key, value in printed.items() if key not in ("rows", "cells")} == json.loads(
@@ -380,7 +382,7 @@ def test_json_is_the_result_with_its_rows(comparison):
 
 def test_tables_do_not_depend_on_the_order_of_interleaved_trials(comparison):
     by_repeat = sorted(comparison.trials, key=lambda trial: trial.spec.repeat)
-    assert table(replace(comparison, trials=by_repeat)).sections == table(comparison).sections
+    assert table.make(replace(comparison, trials=by_repeat)).sections == table.make(comparison).sections
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -453,7 +455,7 @@ def test_sizes_are_in_binary_units(bytes_, shown):
 
 def cells_of(result: Any, header: str) -> list[str]:
     """What stands in this column, line by line."""
-    (section,) = table(result).sections
+    (section,) = table.make(result).sections
     place = [head.text for head in section.heads].index(header)
     return [line.cells[place] for block in section.blocks for line in block.lines]
 
@@ -464,7 +466,7 @@ def test_the_p99_of_repeats_that_lie_far_apart_is_a_range(make):
         for i, late in enumerate((210_000, 900_000, 5_580_000))
     ]
     assert cells_of(make.result(trials), "p99") == ["0.21–5.6 ms"]
-    assert any(note.startswith("p99 from … to …") for note in table(make.result(trials)).footnotes)
+    assert any(note.startswith("p99 from … to …") for note in table.make(make.result(trials)).footnotes)
     (row,) = rows(trials)
     assert row.end_to_end.p99_range_ns[0] < row.end_to_end.p99_ns <= row.end_to_end.p99_range_ns[1]
 
@@ -484,7 +486,7 @@ def test_beside_a_shared_rank_stands_what_the_repeats_could_have_shown(make):
     assert all(re.fullmatch(r"1= \d+%", cell) for cell in found)
     assert len(set(found)) == 1
     assert "the smallest difference that these repeats could have shown" in " ".join(
-        table(make.result(trials)).footnotes
+        table.make(make.result(trials)).footnotes
     )
 
 

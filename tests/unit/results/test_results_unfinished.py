@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from ipclab.checks.breach import Breach
-from ipclab.report import export
-from ipclab.report.table import table
+from ipclab.report import csv as report_csv
+from ipclab.report import json as report_json
+from ipclab.report import table
 from ipclab.results.reader import parse
 from ipclab.results.result import Result
 from ipclab.results.rows.build import rows
@@ -26,8 +27,8 @@ def cut_short(make, request) -> TrialRecord:
 
 
 def in_row(result: Result) -> str:
-    (line,) = (line for s in table(result).sections for block in s.blocks for line in block.lines)
-    return line.cells[[head.full for head in table(result).sections[0].heads].index(LEDGER)]
+    (line,) = (line for s in table.make(result).sections for block in s.blocks for line in block.lines)
+    return line.cells[[head.full for head in table.make(result).sections[0].heads].index(LEDGER)]
 
 
 LEDGER = "lost/duplicated/reordered/corrupted"
@@ -47,7 +48,9 @@ def test_the_row_tells_the_unaccounted_apart_and_says_why(make, cut_short):
 def test_the_table_has_no_loss_figure_for_it(make, cut_short):
     result = make.result([cut_short])
     assert in_row(result) == "?/0/0/0"
-    assert any(note.startswith("unaccounted: 774 confirmed messages") for note in table(result).footnotes)
+    assert any(
+        note.startswith("unaccounted: 774 confirmed messages") for note in table.make(result).footnotes
+    )
 
 
 def test_what_a_finished_trial_of_the_row_lost_is_told(make, cut_short):
@@ -57,9 +60,9 @@ def test_what_a_finished_trial_of_the_row_lost_is_told(make, cut_short):
 
 def test_json_and_csv_have_no_loss_figure_for_it(make, cut_short):
     result = make.result([cut_short])
-    ledger = json.loads(export.json(result))["trials"][0]["ledger"]
+    ledger = json.loads(report_json.render(result))["trials"][0]["ledger"]
     assert (ledger["lost"], ledger["unaccounted"], ledger["verdict"]) == (0, 774, "unknown")
-    (line,) = csv.DictReader(io.StringIO(export.rows_as_csv(result)))
+    (line,) = csv.DictReader(io.StringIO(report_csv.render(result)))
     assert (line["messages_lost"], line["messages_unaccounted"]) == ("0", "774")
 
 

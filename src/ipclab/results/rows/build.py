@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,8 +20,26 @@ from ipclab.results.rows.row import Figure, Messages, Row, Updates, figure, perc
 from ipclab.trial import workloads
 from ipclab.trial.record import Cost, Distribution, Latency, TrialRecord
 
-_Key = tuple[str, str, int, int | None, int | None, int | None, str]
-_Pace = tuple[float, str]
+
+class _Key(NamedTuple):
+    """What the trials of one row have in common; the shape of shared state is its number of processes."""
+
+    kind: str
+    backend: str
+    producers: int
+    consumers: int | None
+    size_bytes: int | None
+    window: int | None
+    start_method: str
+
+    def same_discipline(self, other: _Key) -> bool:
+        """Return whether the other differs in nothing but the number of processes."""
+        return self._replace(producers=0) == other._replace(producers=0)
+
+
+class _Pace(NamedTuple):
+    rate_per_s: float
+    arrivals: str
 
 
 def rows(trials: Iterable[TrialRecord]) -> list[Row]:
@@ -39,7 +57,7 @@ def rows(trials: Iterable[TrialRecord]) -> list[Row]:
             part = by_force if workload.beside else settings
             part.setdefault(_key(trial), []).append(trial)
     for key, trials_by_force in by_force.items():
-        rows_of_it = [whole for other, whole in settings.items() if _same_discipline(key, other)]
+        rows_of_it = [whole for other, whole in settings.items() if key.same_discipline(other)]
         for whole in rows_of_it or [settings.setdefault(key, [])]:
             whole.extend(trials_by_force)
     return _with_prices([_row(part) for whole in settings.values() for part in _by_pace(whole)])
@@ -55,7 +73,7 @@ def trials_of(found: Iterable[Row], trials: Iterable[TrialRecord]) -> list[list[
 
 
 def _key_of(row: Row) -> _Key:
-    return (
+    return _Key(
         row.kind,
         row.backend,
         row.producers,
@@ -82,16 +100,11 @@ def unended(trial: TrialRecord) -> int:
     return trial.latency.skipped_sends * owed + unreceived(trial)
 
 
-def _same_discipline(one: _Key, other: _Key) -> bool:
-    """Whether these differ in nothing but the number of processes."""
-    return one[:2] == other[:2] and one[3:] == other[3:]
-
-
 def _key(trial: TrialRecord) -> _Key:
     spec = trial.spec
     face = workloads.face(spec)
     channel = face == "channel"
-    return (
+    return _Key(
         face,
         _backend(trial),
         spec.producers,
@@ -124,7 +137,7 @@ def _by_pace(trials: list[TrialRecord]) -> list[list[TrialRecord]]:
 
 def _pace(trial: TrialRecord) -> _Pace | None:
     spec = trial.spec
-    return (spec.rate_per_s, spec.arrivals) if spec.rate_per_s is not None else None
+    return _Pace(spec.rate_per_s, spec.arrivals) if spec.rate_per_s is not None else None
 
 
 def _row(trials: Sequence[TrialRecord]) -> Row:

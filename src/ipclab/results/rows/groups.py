@@ -29,7 +29,7 @@ class Group:
     rows: tuple[Row, ...]
 
 
-def groups(rows: Iterable[Row]) -> list[Group]:
+def form(rows: Iterable[Row]) -> list[Group]:
     """Group rows by guarantee class, load, shape, message size, offered rate and workload; rank each.
 
     Rows that did what they declare come first, by speed; the others follow and have no rank. Shape, size,

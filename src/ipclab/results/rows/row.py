@@ -160,6 +160,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     confirm: str | None
     durability: str | None
     polling: bool = False
+    load: str = ""
     trials: dict[str, int]
     goodput_per_s: Figure | None = None
     round_trips_per_s: Figure | None = None
@@ -184,7 +185,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     broker_rss_bytes: int | None = None
     messages: Messages | None = None
     updates: Updates | None = None
-    load: str = ""
     race: Race | None = None
     safety_price: float | None = None
     limit: Limit = "unknown"

@@ -69,7 +69,7 @@ class Suffered:
         return some if some != _moments(self.trials) else []
 
 
-def suffered(trials: Sequence[TrialRecord]) -> Suffered:
+def gather(trials: Sequence[TrialRecord]) -> Suffered:
     """Put together the trials of one row that suffered the same action on the same target."""
     spec = trials[0].spec
     assert spec.fault is not None

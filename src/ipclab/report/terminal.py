@@ -1,4 +1,4 @@
-"""A table as text for a terminal and as Markdown. Returns strings; writes nothing."""
+"""A result as text for a terminal, in colour where that is wanted. Returns strings; writes nothing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from ipclab.report.layout import Block, Evidence, Head, Line, Section, Table
+from ipclab.report import table
+from ipclab.report.layout import EVIDENCE, Evidence, Head, Line, Section, Table
+from ipclab.report.look import WIDTH, Look
+from ipclab.results.result import Result
 from ipclab.results.verdict import Word
 
-WIDTH = 120
 _MOST_FLEXIBLE = 40
 _PIECES = re.compile(r"[^\s=-]*(?:[=-]|\s+|$)")
 """What a cell may be broken into: up to and with a space, ``-`` or ``=``."""
 _WORDS = re.compile(r"\S*\s+|\S+")
 _STYLES: dict[Word, str] = {"kept": "green", "unsafe": "yellow", "unknown": "yellow"}
 _BAD = "bold red"
-_MARKS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 EVIDENCE_SHOWN = 8
 """On a terminal; ``table.md`` has all of it."""
 
@@ -33,7 +34,12 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> boo
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
-def text(table: Table, *, width: int = WIDTH, colour: bool = False) -> str:
+def render(result: Result, look: Look) -> str:
+    """Return the table of a result. Raises ResultsError for an unreadable histogram."""
+    return text(table.make(result), width=look.width, colour=look.colour)
+
+
+def text(shown: Table, *, width: int = WIDTH, colour: bool = False) -> str:
     """For a terminal of this width.
 
     No cell is cut short: where the columns do not fit side by side, they are shown one part after the other,
@@ -51,85 +57,34 @@ def text(table: Table, *, width: int = WIDTH, colour: bool = False) -> str:
         emoji=False,
         legacy_windows=False,
     )
-    console.print(Text(table.title, style="bold"))
-    for line in table.heading:
+    console.print(Text(shown.title, style="bold"))
+    for line in shown.heading:
         console.print(Text(line, style="dim"))
-    for section in table.sections:
+    for section in shown.sections:
         for places in _parts(section, console.width):
             console.print()
             _section(console, section, places)
-    if table.unavailable:
+    if shown.unavailable:
         console.print()
         console.print(Text("Unavailable, so not measured", style="bold"))
-        for backend, reason in table.unavailable:
+        for backend, reason in shown.unavailable:
             console.print(Text(f"{backend}: {reason}"))
-    if table.evidence:
+    if shown.evidence:
         console.print()
-        _evidence(console, table.evidence)
+        _evidence(console, shown.evidence)
     console.print()
-    for number, problem in enumerate(table.problems, 1):
+    for number, problem in enumerate(shown.problems, 1):
         console.print(Text(f"{number}  {problem}", style="red"))
-    for note in table.footnotes:
+    for note in shown.footnotes:
         console.print(Text(note, style="dim"))
-    console.print(Text(table.closing, style="bold"))
+    console.print(Text(shown.closing, style="bold"))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
-
-
-def markdown(table: Table) -> str:
-    """For a README or a pull request."""
-    lines = [f"# {_escaped(table.title)}", ""]
-    lines += [f"- {_escaped(line)}" for line in table.heading]
-    for section in table.sections:
-        lines += ["", f"## {section.title}"]
-        for block in section.blocks:
-            lines += ["", f"**{_escaped(block.title)}**", "", *_markdown_rows(section.heads, block)]
-            lines += ["", *(f"> {_escaped(sentence)}" for sentence in block.advice)] if block.advice else []
-    if table.unavailable:
-        lines += ["", "## Unavailable, so not measured", ""]
-        lines += [f"- `{backend}`: {_escaped(reason)}" for backend, reason in table.unavailable]
-    if table.evidence:
-        lines += ["", "## Evidence", "", f"{_EVIDENCE}."]
-        lines += [line for found in table.evidence for line in _markdown_evidence(found)]
-    lines += ["", *(f"{number}. {_escaped(problem)}" for number, problem in enumerate(table.problems, 1))]
-    lines += [""] if table.problems else []
-    lines += [f"- {_escaped(note)}" for note in table.footnotes]
-    lines += ["", f"**{_escaped(table.closing)}**"]
-    return "\n".join(lines) + "\n"
-
-
-def _markdown_rows(heads: Sequence[Head], block: Block) -> Iterator[str]:
-    yield f"| {' | '.join(_escaped(head.full) for head in heads)} |"
-    yield f"| {' | '.join('--:' if head.right else ':--' for head in heads)} |"
-    for line in block.lines:
-        yield f"| {' | '.join(_linked(_escaped(cell), line) for cell in line.cells)} |"
-
-
-def _linked(cell: str, line: Line) -> str:
-    cell = _MARKS.sub(
-        lambda mark: f"[{mark[0]}]({line.links[mark[0]]})" if mark[0] in line.links else mark[0], cell
-    )
-    return cell.replace("\n", "<br>")
-
-
-_EVIDENCE = (
-    "Files are in the folder of the run; `ipclab check FILE` judges one again, without running anything"
-)
-
-
-def _markdown_evidence(found: Evidence) -> Iterator[str]:
-    history = f" · [{found.history}]({found.history})" if found.history else ""
-    yield ""
-    yield f"**{found.number}** {_escaped(f'{found.row} · {found.fault}: {found.finding}')}{history}"
-    if found.like is not None:
-        yield f"(a counterexample like that of {found.like})"
-    if found.timeline:
-        yield from ("", "```text", *found.timeline.splitlines(), "```")
 
 
 def _evidence(console: Console, evidence: Sequence[Evidence]) -> None:
     """A few of them, those of broken guarantees before others."""
     console.print(Text("Evidence", style="bold"))
-    console.print(Text(f"{_EVIDENCE.replace('`', '')}.", style="dim"))
+    console.print(Text(f"{EVIDENCE.replace('`', '')}.", style="dim"))
     chosen = sorted(evidence, key=lambda found: not found.broken)[:EVIDENCE_SHOWN]
     for found in sorted(chosen, key=lambda found: found.number):
         history = f" · {found.history}" if found.history else ""
@@ -142,12 +97,6 @@ def _evidence(console: Console, evidence: Sequence[Evidence]) -> None:
             console.print(Text(found.timeline), soft_wrap=True)
     if more := len(evidence) - len(chosen):
         console.print(Text(f"… and {more} more: table.md, in the folder of the run, has all of them"))
-
-
-def _escaped(what: str) -> str:
-    for mark in "\\|*_<>#+`":
-        what = what.replace(mark, f"\\{mark}")
-    return what
 
 
 def _section(console: Console, section: Section, places: Sequence[int]) -> None:

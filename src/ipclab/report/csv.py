@@ -1,0 +1,121 @@
+"""A result as CSV: a flat line a row, and a line a cell of the safety tables, in full precision.
+
+The columns follow from the fields of ``Row`` and ``Cell``: a field that is added is a column, unless it is
+named in ``LEFT_OUT``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from ipclab.report.look import Look
+from ipclab.report.table import ranked_rows
+from ipclab.results.result import Result
+from ipclab.results.rows.row import Figure, Percentiles, Race, Row
+from ipclab.results.safety.cells import Cell, cells
+
+LEFT_OUT: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
+    Row: {
+        "options": "mode has them",
+        "trials": "the figures say how many repeats they have",
+        "has_broker": "the broker's figures are empty without one",
+        "limits": "limit is the most common of them",
+    },
+    Percentiles: {
+        "spread": "by percentile, so that it is no single value",
+        "p50_by_repeat_ns": "one value a repeat",
+    },
+    Race: {"findings": "sentences"},
+    Cell: {"broken": "reasons has them"},
+}
+"""The fields that have no column, and why."""
+_FIRST = ("group", "rank", "peers")
+_LAST = "reasons"
+
+
+def render(result: Result, _look: Look | None = None) -> str:
+    """Return a line a row and a line a cell, then one for each unavailable backend; empty for what was not
+    measured. Where there are only rows or only cells, there are only their columns.
+
+    Raises ResultsError for an unreadable histogram.
+    """
+    rows, safety = ranked_rows(result), cells(result.trials)
+    names = [*(row_columns() if rows or not safety else ()), *(cell_columns() if safety else ())]
+    flat = [_flat_row(row) for row in rows]
+    flat += [_flat_cell(cell) for cell in safety]
+    flat += [
+        {"backend": gone.backend, "verdict": "unavailable", "reasons": gone.reason}
+        for gone in result.unavailable
+    ]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=list(dict.fromkeys(names)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return out.getvalue()
+
+
+def row_columns() -> list[str]:
+    """Return the columns of a row: what has one value first, then the parts of what has several."""
+    names = fields(Row)
+    plain = [name for name in names if part_type(Row, name) is None and name != _LAST]
+    first = [*_FIRST, *(name for name in plain if name not in _FIRST), _LAST]
+    kinds = ((name, part_type(Row, name)) for name in names)
+    parts = [(name, kind) for name, kind in kinds if kind is not None]
+    # Figures before distributions, distributions before what became of the messages.
+    parts.sort(key=lambda part: (part[1] is not Figure, part[1] is not Percentiles))
+    return [*first, *(f"{name}_{what}" for name, kind in parts for what in _parts(kind))]
+
+
+def cell_columns() -> list[str]:
+    """Return the columns of a cell."""
+    return [*fields(Cell), _LAST]
+
+
+def fields(struct: type[msgspec.Struct]) -> list[str]:
+    """Return the fields of an object that have a column."""
+    return [name for name in struct.__struct_fields__ if name not in LEFT_OUT.get(struct, {})]
+
+
+def part_type(struct: type[msgspec.Struct], field: str) -> type[msgspec.Struct] | None:
+    """Return the object that a field holds; None where it holds a plain value."""
+    hint = typing.get_type_hints(struct)[field]
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return next((one for one in options if isinstance(one, type) and issubclass(one, msgspec.Struct)), None)
+
+
+def _parts(kind: type[msgspec.Struct]) -> Iterable[str]:
+    return ("median", "spread_ratio", "repeats") if kind is Figure else fields(kind)
+
+
+def _flat_row(row: Row) -> dict[str, object]:
+    return dict(_values(row))
+
+
+def _values(row: Row) -> Iterator[tuple[str, object]]:
+    for name in fields(Row):
+        value = getattr(row, name)
+        if isinstance(value, Figure):
+            yield f"{name}_median", value.median
+            yield f"{name}_spread_ratio", value.spread
+            yield f"{name}_repeats", len(value.values)
+        elif isinstance(value, msgspec.Struct):
+            yield from ((f"{name}_{part}", _joined(getattr(value, part))) for part in fields(type(value)))
+        elif part_type(Row, name) is None:
+            yield name, _joined(value)
+
+
+def _flat_cell(cell: Cell) -> dict[str, object]:
+    flat = {name: _joined(getattr(cell, name)) for name in fields(Cell)}
+    return flat | {_LAST: "; ".join(cell.broken)}
+
+
+def _joined(value: object) -> object:
+    if isinstance(value, dict):
+        return "; ".join(f"{name}={what}" for name, what in value.items())
+    return "; ".join(value) if isinstance(value, list) else value

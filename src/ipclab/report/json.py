@@ -1,0 +1,25 @@
+"""A result as JSON, with everything that it has and the rows and cells that were derived from it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ipclab.report.look import Look
+from ipclab.report.table import ranked_rows
+from ipclab.results.result import Result
+from ipclab.results.rows.row import Row
+from ipclab.results.safety.cells import Cell, cells
+
+
+class Report(Result, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A result with its rows and cells. Reading it back gives the same result; both are derived anew."""
+
+    rows: list[Row] = msgspec.field(default_factory=list)
+    cells: list[Cell] = msgspec.field(default_factory=list)
+
+
+def render(result: Result, _look: Look | None = None) -> str:
+    """Return the whole result with its rows and cells. Raises ResultsError for an unreadable histogram."""
+    fields = {name: getattr(result, name) for name in Result.__struct_fields__}
+    report = Report(**fields, rows=ranked_rows(result), cells=cells(result.trials))
+    return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"

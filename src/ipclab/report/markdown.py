@@ -1,0 +1,70 @@
+"""A result as Markdown, for a README or a pull request. Returns strings; writes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from ipclab.report import table
+from ipclab.report.layout import EVIDENCE, Block, Evidence, Head, Line, Table
+from ipclab.report.look import Look
+from ipclab.results.result import Result
+
+_MARKS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+
+
+def render(result: Result, _look: Look | None = None) -> str:
+    """Return the table of a result. Raises ResultsError for an unreadable histogram."""
+    return markdown(table.make(result))
+
+
+def markdown(shown: Table) -> str:
+    """For a README or a pull request."""
+    lines = [f"# {_escaped(shown.title)}", ""]
+    lines += [f"- {_escaped(line)}" for line in shown.heading]
+    for section in shown.sections:
+        lines += ["", f"## {section.title}"]
+        for block in section.blocks:
+            lines += ["", f"**{_escaped(block.title)}**", "", *_markdown_rows(section.heads, block)]
+            lines += ["", *(f"> {_escaped(sentence)}" for sentence in block.advice)] if block.advice else []
+    if shown.unavailable:
+        lines += ["", "## Unavailable, so not measured", ""]
+        lines += [f"- `{backend}`: {_escaped(reason)}" for backend, reason in shown.unavailable]
+    if shown.evidence:
+        lines += ["", "## Evidence", "", f"{EVIDENCE}."]
+        lines += [line for found in shown.evidence for line in _markdown_evidence(found)]
+    lines += ["", *(f"{number}. {_escaped(problem)}" for number, problem in enumerate(shown.problems, 1))]
+    lines += [""] if shown.problems else []
+    lines += [f"- {_escaped(note)}" for note in shown.footnotes]
+    lines += ["", f"**{_escaped(shown.closing)}**"]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_rows(heads: Sequence[Head], block: Block) -> Iterator[str]:
+    yield f"| {' | '.join(_escaped(head.full) for head in heads)} |"
+    yield f"| {' | '.join('--:' if head.right else ':--' for head in heads)} |"
+    for line in block.lines:
+        yield f"| {' | '.join(_linked(_escaped(cell), line) for cell in line.cells)} |"
+
+
+def _linked(cell: str, line: Line) -> str:
+    cell = _MARKS.sub(
+        lambda mark: f"[{mark[0]}]({line.links[mark[0]]})" if mark[0] in line.links else mark[0], cell
+    )
+    return cell.replace("\n", "<br>")
+
+
+def _markdown_evidence(found: Evidence) -> Iterator[str]:
+    history = f" · [{found.history}]({found.history})" if found.history else ""
+    yield ""
+    yield f"**{found.number}** {_escaped(f'{found.row} · {found.fault}: {found.finding}')}{history}"
+    if found.like is not None:
+        yield f"(a counterexample like that of {found.like})"
+    if found.timeline:
+        yield from ("", "```text", *found.timeline.splitlines(), "```")
+
+
+def _escaped(what: str) -> str:
+    for mark in "\\|*_<>#+`":
+        what = what.replace(mark, f"\\{mark}")
+    return what
