@@ -118,4 +118,4 @@ def _flat_cell(cell: Cell) -> dict[str, object]:
 def _joined(value: object) -> object:
     if isinstance(value, dict):
         return "; ".join(f"{name}={what}" for name, what in value.items())
-    return "; ".join(value) if isinstance(value, list) else value
+    return "; ".join(map(str, value)) if isinstance(value, list) else value
