@@ -17,7 +17,7 @@ from ipclab.brokers import Broker, kinds
 from ipclab.brokers.url import UrlBroker
 from ipclab.errors import BrokerUnavailableError, UsageError
 from ipclab.experiment import Request, load
-from ipclab.report import render, table
+from ipclab.report import markdown
 from ipclab.results.result import Result
 from ipclab.results.rows.classes import guarantee_class
 from ipclab.results.store import Store
@@ -205,7 +205,7 @@ def test_items_that_a_server_dropped_in_a_trial_stand_in_its_record_and_under_th
         result = run(folder, "memcached-ticket", may_evict=True, size_bytes=700)
     (trial,) = result.trials
     assert trial.dropped["evictions"] > 0
-    told = render.markdown(table.make(result))
+    told = markdown.render(result)
     assert "dropped: memcached itself threw items away" in told
     assert "maxbytes=" in told
     assert "BROKE" not in told.partition("Verdict")[0]
