@@ -48,6 +48,19 @@ class Observer(Protocol):
         """A trial is over and stored."""
 
 
+class _Silent(Observer):
+    """Tells nobody."""
+
+    def note(self, line: str) -> None:
+        pass
+
+    def starting(self, number: int, total: int, spec: TrialSpec, seconds_left: float) -> None:
+        pass
+
+    def finished(self, record: TrialRecord) -> None:
+        pass
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came of a run: the result, where it is kept, and a broker that was lost on the way, if one was."""
@@ -68,7 +81,7 @@ def run(
     request: Request,
     *,
     store: Store,
-    observer: Observer,
+    observer: Observer | None = None,
     provider: ProviderName | None = None,
     install: bool | None = None,
     may_evict: bool = False,
@@ -84,6 +97,7 @@ def run(
     ``may_evict`` allows a run to fill a server of somebody else until it drops items; without it such a run
     raises UsageError.
     """
+    observer = observer or _Silent()
     plan = experiment.plan(request)
     store.check()
     folders.own_temporary_files()
