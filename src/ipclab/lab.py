@@ -226,7 +226,7 @@ class _Run:
 
 def _is_hard_on_its_broker(spec: TrialSpec) -> bool:
     """Return whether this trial breaks its broker, or sets it otherwise, for all who use it."""
-    if spec.workload == "client":
+    if workloads.of(spec) is workloads.CLIENT:
         from ipclab.trial.client import SCENARIOS
 
         return spec.scenario in SCENARIOS and SCENARIOS[spec.scenario].needs == "pause"

@@ -40,8 +40,3 @@ class Values:
         if code == NULL:
             return None
         return self._values[code - _OTHERS] if code >= _OTHERS else int(code)
-
-
-def is_integer(code: int) -> bool:
-    """Whether the code is an integer's own."""
-    return -_OTHERS < code < _OTHERS

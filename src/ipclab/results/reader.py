@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from ipclab.errors import ResultsError
+from ipclab.errors import ResultsError, UnknownNameError
 from ipclab.host.text import escaped
 from ipclab.results import version_1
 from ipclab.results.result import SCHEMA_VERSION, Result
+from ipclab.trial import workloads
 
 MOST_BYTES = 256 << 20
 """The largest result file that is read."""
@@ -40,9 +41,12 @@ def parse(data: bytes, name: str) -> Result:
             f"{version_1.VERSION} to {SCHEMA_VERSION}: use the ipclab that wrote it, or run it again"
         )
     try:
-        return msgspec.convert(fields, Result)
-    except msgspec.MsgspecError as error:
+        result = msgspec.convert(fields, Result)
+        for trial in result.trials:
+            workloads.of(trial.spec)
+    except (msgspec.MsgspecError, UnknownNameError) as error:
         raise ResultsError(f"{name} does not fit the result schema: {error}") from error
+    return result
 
 
 def _escaped(value: Any, name: str) -> Any:
