@@ -30,7 +30,7 @@ from ipclab import brokers
 from ipclab.brokers import kinds, processes
 from ipclab.results.store import Store
 
-ENDED = "everything that was started has been ended"
+ENDED = "all started processes and brokers are stopped"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 WITHIN_S = 90.0
 GONE_WITHIN_S = 15.0

@@ -114,9 +114,9 @@ def wait_for_workers(program: subprocess.Popen[str], count: int) -> set[int]:
     ("number", "code", "told"),
     [
         (signal.SIGINT, 130, "interrupted"),
-        (signal.SIGTERM, 143, "told to end"),
-        (signal.SIGHUP, 129, "told to end"),
-        (signal.SIGQUIT, 131, "told to end"),
+        (signal.SIGTERM, 143, "stopped by a signal"),
+        (signal.SIGHUP, 129, "stopped by a signal"),
+        (signal.SIGQUIT, 131, "stopped by a signal"),
     ],
     ids=["ctrl-c", "terminated", "terminal-closed", "quit"],
 )
@@ -134,7 +134,7 @@ def test_130_an_interruption_keeps_finished_trials_and_ends_every_process(
     assert program.returncode == code
     assert out == ""
     assert "Traceback" not in err
-    assert err.splitlines()[-1] == f"ipclab: {told}; everything that was started has been ended"
+    assert err.splitlines()[-1] == f"ipclab: {told}; all started processes and brokers are stopped"
     assert not wait_until_gone(workers)
     kept = store.load("latest")
     assert not kept.complete

@@ -181,7 +181,7 @@ def odd(tmp_path: Path) -> dict[str, str]:
 
 def reasons(ended: Ended) -> dict[str, str]:
     """Why each backend's row has no figure, by backend; the run itself must have come to its end."""
-    assert "a defect of ipclab" not in ended.err, ended.err
+    assert "this is a bug in ipclab" not in ended.err, ended.err
     assert "Traceback" not in ended.err, ended.err
     report = json.loads(ended.out)
     return {row["backend"]: " ".join(row["reasons"]) for row in report["rows"]}

@@ -51,7 +51,7 @@ def test_help_is_data_and_names_every_command_and_exit_code(
     assert (ended.code, ended.err) == (0, "")
     for name in COMMANDS:
         assert f"  {name} " in ended.out
-    for code in ("0 fine", "1 a declared guarantee", "2 usage", "3 a verdict", "4 a broker", "130 inter"):
+    for code in ("0 success", "1 a declared guarantee", "2 usage", "3 a verdict", "4 a broker", "130 inter"):
         assert code in " ".join(ended.out.split())
 
 

@@ -163,7 +163,7 @@ def test_ctrl_c_ends_all_that_was_started_and_says_so_in_one_line(
     os.killpg(lab.process.pid, signal.SIGINT)
 
     assert lab.process.wait(DEADLINE_S) == 130
-    assert lab.errors.splitlines()[-1] == "ipclab: interrupted; everything that was started has been ended"
+    assert lab.errors.splitlines()[-1] == "ipclab: interrupted; all started processes and brokers are stopped"
     assert "Traceback" not in lab.errors
     assert wait_until_gone(everybody) == set()
     assert not [path for path in lab.state.glob("*") if path.is_dir()]
@@ -215,7 +215,7 @@ def test_a_burst_of_signals_leaves_nothing_and_the_last_word_is_true(
         time.sleep(0.02)
 
     code = lab.process.wait(DEADLINE_S)
-    assert lab.errors.splitlines()[-1].endswith("; everything that was started has been ended")
+    assert lab.errors.splitlines()[-1].endswith("; all started processes and brokers are stopped")
     assert code == 128 + number
     assert "Traceback" not in lab.errors
     assert wait_until_gone(everybody) == set()

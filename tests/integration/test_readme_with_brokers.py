@@ -58,4 +58,4 @@ def test_private_servers_are_started_used_and_ended_as_the_readme_says(tmp_path:
         assert re.search(rf"^{kind} +native", status.stdout, re.MULTILINE)
         assert f"ended {kind} (native" in down.stderr
     assert "starting" not in run.stderr
-    assert "nothing of ipclab's was running" in after.stderr
+    assert "no broker of ipclab was running" in after.stderr

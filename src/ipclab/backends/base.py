@@ -289,18 +289,20 @@ class Channel(abc.ABC):
 
     @property
     def settles_after_s(self) -> float:
-        """How long after ``setup()`` it outlives a kill of the broker, where that is not at once."""
+        """Return the seconds after ``setup()`` before the queue survives a broker kill; 0 for at once."""
         return 0.0
 
     @property
     def redelivers_after_s(self) -> float:
-        """How long a message that nobody acknowledges may rest before another consumer gets it."""
+        """Return the seconds before an unacknowledged message is delivered to another consumer."""
         return 0.0
 
     @property
     def most_in_flight(self) -> int | None:
-        """How many messages a consumer may have been handed and not acknowledged, None for no bound: what
-        its death may cost where nobody delivers them again."""
+        """Return the most unacknowledged messages that a consumer may hold, or None for no limit.
+
+        A backend that does not redeliver may lose this many messages when a consumer dies.
+        """
         return self.site.window
 
 

@@ -37,14 +37,14 @@ COMMANDS = {
 SUMMARIES = {
     "run": "Run an experiment and print its table.",
     "up": "Start the brokers and leave them running.",
-    "down": "End what 'up' started.",
+    "down": "Stop the brokers that 'up' started.",
     "status": "Show the brokers that a run would use.",
     "list": "List the experiments and the stored results.",
     "show": "Print a stored result again.",
-    "backends": "List the backends, what they declare and whether they can be used here.",
-    "check": "Verify a history again, whoever wrote it, without running anything.",
-    "claims": "Settle the claims of study notes about processes and threads by experiment.",
-    "doctor": "Say what this machine has, what it lacks, and whether its clock can be trusted.",
+    "backends": "List the backends, their declarations, and whether this machine can use them.",
+    "check": "Check a stored history, from ipclab or another program; runs no experiment.",
+    "claims": "Test the claims of study notes about processes and threads by experiment.",
+    "doctor": "Show what this machine has, what it lacks, and whether its clock is reliable.",
 }
 INTERRUPTED = 130
 _BY_SIGNAL = 128
@@ -88,12 +88,12 @@ class _LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="ipclab")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    """How should my Python processes share state, how fast is it here, and what does it lose?
+    """Measure and check how Python processes on this machine share state.
 
-    Start with 'ipclab run': it compares every way that this machine has to offer.
+    Start with 'ipclab run': it compares all backends that this machine can use.
 
-    Exit codes: 0 fine; 1 a declared guarantee was broken; 2 usage; 3 a verdict is unknown; 4 a broker
-    cannot be reached; 130 interrupted.
+    Exit codes: 0 success; 1 a declared guarantee was broken; 2 usage error; 3 a verdict is unknown;
+    4 a broker cannot be reached; 130 interrupted.
     """
 
 
@@ -130,7 +130,7 @@ def _store_once(option: Any, process: Callable[[Any, Any], None], value: Any, st
     before = state.opts.get(option.dest, option)
     process(value, state)
     if before is not option and before != state.opts[option.dest]:
-        raise click.UsageError(f"{option.obj.opts[0]} is given twice: give it once")
+        raise click.UsageError(f"{option.obj.opts[0]} is given twice with different values: give it once")
 
 
 def _run(arguments: list[str], debug: bool) -> int:
@@ -154,7 +154,7 @@ def _explain(error: BaseException) -> int:
     from ipclab.errors import IpclabError
 
     if isinstance(error, EndedBySignal):
-        say(f"told to end; {_what_was_ended()}")
+        say(f"stopped by a signal; {_what_was_ended()}")
         return _BY_SIGNAL + error.number
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         say(f"interrupted; {_what_was_ended()}")
@@ -166,7 +166,7 @@ def _explain(error: BaseException) -> int:
         say(str(error))
         return error.exit_code
     cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    defect = "" if isinstance(error, OSError) else "a defect of ipclab: "
+    defect = "" if isinstance(error, OSError) else "this is a bug in ipclab: "
     say(f"{cause} ({defect}'ipclab --debug …' shows where)")
     return 1
 
@@ -175,10 +175,10 @@ def _what_was_ended() -> str:
     """End what is left, and return the words for it. They are said after it is known."""
     left = end_what_is_left()
     if not left:
-        return "everything that was started has been ended"
+        return "all started processes and brokers are stopped"
     return (
-        f"not ended yet: {', '.join(left)}, which does not answer; a process of the lab goes on with it, and "
-        "'ipclab down' ends it too"
+        f"not stopped yet: {', '.join(left)}, which does not answer; a background process of the lab keeps "
+        "trying, and 'ipclab down' stops it too"
     )
 
 
@@ -216,7 +216,7 @@ def _unseen_by_click(callback: Callable[..., Any]) -> Callable[..., Any]:
             from ipclab.errors import ChannelError
 
             raise ChannelError(
-                f"code of a backend or a library called sys.exit({stop.code!r}), which ended the command; "
+                f"a backend or a library called sys.exit({stop.code!r}), which ended the command; "
                 f"'ipclab --debug …' shows where"
             ) from stop
 

@@ -23,27 +23,31 @@ GUARANTEES = ("at-most-once", "at-least-once", "exactly-once")
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--model", type=click.Choice(MODELS), help="What to check it as (default: as its header says).")
+@click.option(
+    "--model", type=click.Choice(MODELS), help="Model to check against (default: the one in the header)."
+)
 @click.option(
     "--guarantee",
     type=click.Choice(GUARANTEES),
-    help="What a channel is held to, with the model delivery (default: as its header says).",
+    help="Guarantee to check with the model delivery (default: the one in the header).",
 )
 @click.option(
     "--budget",
     type=SECONDS,
     default=10.0,
     show_default=True,
-    help="Seconds that a search may take; past them the verdict is unknown.",
+    help="Time limit of the search in seconds; after it the verdict is unknown.",
 )
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Draw it into this file too.")
 @click.option(
-    "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="Of the output."
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write an HTML page to this file."
+)
+@click.option(
+    "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="Output format."
 )
 def check(
     file: Path, model: str | None, guarantee: str | None, budget: float, html: Path | None, format_: str
 ) -> int:
-    """Verify the history in FILE (plain or gzipped) again, without running anything.
+    """Check the history in FILE (plain or gzipped). Runs no experiment.
 
     Exit codes: 0 valid; 1 invalid, with a counterexample; 2 the file is malformed; 3 unknown.
     """

@@ -26,16 +26,16 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("wanted", nargs=-1, metavar="[NAME…]")
-@click.option("--live", is_flag=True, help="Show what happens in each experiment, and all of its evidence.")
+@click.option("--live", is_flag=True, help="Show the events and all of the evidence of each experiment.")
 @click.option(
     "--format",
     "format_",
     type=click.Choice(["table", "json", "evidence", "md"]),
     default="table",
     show_default=True,
-    help="Output format; evidence is JSON without what the claims' files say, to keep.",
+    help="Output format; evidence is JSON with the measurements only, for --from.",
 )
-@click.option("-o", "--output", type=FILE, help="Write it to this file instead.")
+@click.option("-o", "--output", type=FILE, help="Write the output to this file.")
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
 @click.option(
     "--from",
@@ -43,13 +43,13 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     type=FILE,
     multiple=True,
     metavar="FILE",
-    help="Run nothing, and take this run, kept with '--format evidence -o FILE'; may be given again.",
+    help="Show this run, stored with '--format evidence -o FILE', and run nothing; repeatable.",
 )
 @click.option(
     "--docs",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Also write claims.md and claims.zh.md, with all runs side by side, into this folder.",
+    help="Also write claims.md and claims.zh.md, which compare all runs, into this folder.",
 )
 @provider_options
 def claims(
@@ -63,10 +63,10 @@ def claims(
     provider: Any,
     install: bool | None,
 ) -> int:
-    """Settle the claims NAME… (names or numbers; default: all) by experiment, in one table.
+    """Test the claims NAME… (names or numbers; default: all) by experiment and print one table.
 
-    Exit codes: 1 where a verdict differs from the one recorded for this platform, or an experiment failed;
-    4 where a broker is missing and 3 where something else is, so that a claim was not run; else 0.
+    Exit codes: 1 if a verdict differs from the one recorded for this platform, or an experiment failed;
+    4 if a claim was not run because a broker is missing, 3 if because something else is; else 0.
 
     \b
     ipclab claims

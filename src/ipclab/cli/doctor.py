@@ -10,7 +10,7 @@ from ipclab.cli.tables import table
 
 @click.command()
 def doctor() -> int:
-    """Say what this machine has, what it lacks, and whether its clock can be trusted.
+    """Show what this machine has, what it lacks, and whether its clock is reliable.
 
     Exit code 3 where the clocks of two processes do not agree.
     """

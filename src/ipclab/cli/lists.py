@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("list")
 @RESULTS
 def list_experiments(results: Path) -> None:
-    """List the experiments, and the results that are kept."""
+    """List the experiments and the stored results."""
     from ipclab.experiment import load, names
     from ipclab.results.store import Store
 
@@ -34,7 +34,7 @@ def list_experiments(results: Path) -> None:
 @output_options
 @RESULTS
 def show(run: str, format_: str, output: Path | None, results: Path) -> None:
-    """Print the result RUN again: latest, EXPERIMENT/latest, EXPERIMENT/TIME, or a path."""
+    """Print the stored result RUN: latest, EXPERIMENT/latest, EXPERIMENT/TIME, or a path."""
     from ipclab.results.store import Store
 
     emit(Store(results).load(run), format_, output)
@@ -42,7 +42,7 @@ def show(run: str, format_: str, output: Path | None, results: Path) -> None:
 
 @click.command()
 def backends() -> None:
-    """List the backends, what they declare, and whether they can be used here."""
+    """List the backends, their declarations, and whether this machine can use them."""
     from ipclab.backends import registry
     from ipclab.backends.base import Site
     from ipclab.backends.registry import Variant

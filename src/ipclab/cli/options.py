@@ -63,12 +63,12 @@ def provider_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option(
         "--install/--no-install",
         default=None,
-        help="Whether missing brokers may be installed as Debian packages (default: if root).",
+        help="Install missing brokers as Debian packages, or not (default: only as root).",
     )(command)
     return click.option(
         "--provider",
         type=click.Choice(["url", "compose", "native"]),
-        help="Where brokers come from (default: the first of these that has them).",
+        help="Source of the brokers (default: the first of these that has the broker).",
     )(command)
 
 
@@ -78,7 +78,7 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "-o",
         "--output",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Write it to this file instead.",
+        help="Write the output to this file.",
     )(command)
     return click.option(
         "--format",
@@ -95,7 +95,7 @@ RESULTS = click.option(
     type=click.Path(path_type=Path),
     default=Path("results"),
     show_default=True,
-    help="Folder that keeps the results.",
+    help="Folder for the results.",
 )
 """The option that says where results are kept."""
 

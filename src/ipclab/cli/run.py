@@ -38,38 +38,49 @@ from ipclab.faults.spec import ACTIONS, TARGETS
     type=VARIANT,
     multiple=True,
     metavar="NAME[:OPTION=VALUE,…]",
-    help="Only this backend; may be given again. See 'ipclab backends'.",
+    help="Measure only this backend; repeatable. See 'ipclab backends'.",
 )
-@click.option("--producers", type=COUNT, help="Producer processes (of a race: processes that increment).")
-@click.option("--consumers", type=COUNT, help="Consumer processes.")
-@click.option("--size", "size_bytes", type=SIZE, help="Size of a message: 64, 1KiB, 64KiB …")
-@click.option("--rate", "rate_per_s", type=RATE, help="Messages per second of all producers (latency).")
-@click.option("--duration", "duration_s", type=SECONDS, help="Length of the measured window, in seconds.")
-@click.option("--warmup", "warmup_s", type=click.FloatRange(min=0), help="Seconds before the window.")
-@click.option("--repeats", type=REPEATS, help="How often each trial is run.")
-@click.option("--window", type=COUNT, help="Messages between two confirmations.")
+@click.option("--producers", type=COUNT, help="Number of producer processes (race: of all processes).")
+@click.option("--consumers", type=COUNT, help="Number of consumer processes.")
+@click.option("--size", "size_bytes", type=SIZE, help="Message size: 64, 1KiB, 64KiB …")
 @click.option(
-    "--start-method", type=click.Choice(["fork", "spawn", "forkserver"]), help="How workers are started."
+    "--rate", "rate_per_s", type=RATE, help="Messages per second of all producers together (latency)."
+)
+@click.option("--duration", "duration_s", type=SECONDS, help="Length of the measured window, in seconds.")
+@click.option(
+    "--warmup",
+    "warmup_s",
+    type=click.FloatRange(min=0),
+    help="Length of the warm-up before the window, in seconds.",
+)
+@click.option("--repeats", type=REPEATS, help="Number of runs of each trial.")
+@click.option("--window", type=COUNT, help="Number of messages between two confirmations.")
+@click.option(
+    "--start-method",
+    type=click.Choice(["fork", "spawn", "forkserver"]),
+    help="Start method of the worker processes.",
 )
 @click.option(
     "--fault",
     "faults",
     type=click.Choice(ACTIONS),
     multiple=True,
-    help="Of a crash: only this fault; may be given again.",
+    help="Inject only this fault (crash); repeatable.",
 )
 @click.option(
     "--target",
     "targets",
     type=click.Choice(TARGETS),
     multiple=True,
-    help="Of a crash: only faults of this one; may be given again.",
+    help="Inject only faults of this target (crash); repeatable.",
 )
-@click.option("--seed", type=SEED, default=1, show_default=True, help="Of message contents and schedules.")
+@click.option(
+    "--seed", type=SEED, default=1, show_default=True, help="Seed of message contents and schedules."
+)
 @click.option(
     "--may-evict",
     is_flag=True,
-    help="Allow a run to fill a server that is not the lab's until it drops items of others.",
+    help="Allow a run to fill your own server until it evicts other items.",
 )
 @provider_options
 @output_options
@@ -109,7 +120,9 @@ def run(name: str, output: Path | None, format_: str, results: Path, **asked: An
     emit(outcome.result, format_, output)
     say(f"kept in {outcome.folder}")
     if outcome.lost_brokers:
-        raise BrokerUnavailableError("; ".join(outcome.lost_brokers.values()) + "; what was measured is kept")
+        raise BrokerUnavailableError(
+            "; ".join(outcome.lost_brokers.values()) + "; the finished trials are stored"
+        )
     return exit_code(outcome.result)
 
 

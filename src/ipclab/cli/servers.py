@@ -46,10 +46,10 @@ def up(kinds: tuple[Any, ...], provider: Any, install: bool | None) -> int:
     "--url",
     "at_urls",
     is_flag=True,
-    help="Instead, remove what runs that are gone left on the servers that REDIS_URL and its like name.",
+    help="Stop nothing; remove what killed runs left on the servers in REDIS_URL and similar variables.",
 )
 def down(at_urls: bool) -> None:
-    """End the brokers that 'ipclab up' started, and the compose project, with their data."""
+    """Stop the brokers that 'ipclab up' started and the compose project, and delete their data."""
     from ipclab import brokers
 
     if at_urls:
@@ -59,7 +59,7 @@ def down(at_urls: bool) -> None:
     for found in ended:
         say(f"ended {found.kind} ({found.provider}, {found.where})")
     if not ended:
-        say("nothing of ipclab's was running")
+        say("no broker of ipclab was running")
 
 
 def _remove_names() -> None:
@@ -73,21 +73,21 @@ def _remove_names() -> None:
     for removed in done:
         say(str(removed))
     if not done:
-        say(f"no run that is gone left anything on {', '.join(broker.masked_url for broker in found)}")
+        say(f"no killed run left anything on {', '.join(broker.masked_url for broker in found)}")
     if problems := [removed.problem for removed in done if removed.problem]:
         raise BrokerUnavailableError("; ".join(problems))
 
 
 @click.command()
 def status() -> None:
-    """Show the brokers that a run would use, and those that runs hold for themselves."""
+    """Show the brokers that a run would use, and the private brokers of active runs."""
     from ipclab import brokers
 
     found = brokers.status()
     if found:
         put(_status_table(found))
     else:
-        say("no broker runs; 'ipclab up' starts them, and 'ipclab run' does so by itself")
+        say("no broker is running; 'ipclab up' starts them, and 'ipclab run' starts what it needs")
 
 
 def _status_table(found: list[Status]) -> str:
@@ -104,5 +104,5 @@ def _state(found: Status) -> str:
     if found.problem:
         return found.problem
     if found.held_by_run:
-        return f"used by the run with pid {found.held_by_run} alone"
+        return f"private to the run with pid {found.held_by_run}"
     return "up" if found.ours else "up, not ours"

@@ -1,4 +1,4 @@
-"""What stands below the table: a word on every mark that is in it, and what the verdicts come to."""
+"""Footnotes for the symbols in the table, and the summary of the verdicts."""
 
 from __future__ import annotations
 

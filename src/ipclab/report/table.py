@@ -1,4 +1,4 @@
-"""A result as a table: text in rows and columns, ready for any renderer, with a word on every mark in it."""
+"""Build the table of a result: text in rows and columns with footnotes, ready for any renderer."""
 
 from __future__ import annotations
 

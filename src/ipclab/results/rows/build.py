@@ -311,7 +311,7 @@ def _with_prices(found: list[Row]) -> list[Row]:
 
 
 def _rivals(row: Row) -> tuple[object, ...]:
-    """What the rows have in common that a price is told from."""
+    """Return the key of rows whose rates may be compared for ``safety_price``."""
     return row.kind, row.name, row.load, row.producers, row.start_method
 
 
