@@ -52,10 +52,14 @@ class Returned(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The function raised: one line for the user, and the traceback. It is the last message of a child."""
+    """The function raised: one line for the user, and the traceback. It is the last message of a child.
+
+    ``leaves`` says that it was to end the process (SystemExit, KeyboardInterrupt), so no error of a call.
+    """
 
     reason: str
     detail: str = ""
+    leaves: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +111,8 @@ def run(link: Link, manner: Manner, function: Callable[..., Any], args: tuple[An
         link.send(Returned(function(link, *args)))
     except BaseException as error:
         with contextlib.suppress(OSError):
-            link.send(Failed(line_of(error), traceback.format_exc()))
+            leaves = not isinstance(error, Exception)
+            link.send(Failed(line_of(error), traceback.format_exc(), leaves))
         if isinstance(error, SystemExit):
             # The process ends as a program does that calls sys.exit(): what is buffered is handed over first.
             raise

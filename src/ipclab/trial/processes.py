@@ -64,6 +64,22 @@ class Worker:
         """Whether it has ended, or given up."""
         return self.ended or bool(self.failure)
 
+    @property
+    def crashed(self) -> bool:
+        """Whether its process ended otherwise than by returning or by an exception of a call.
+
+        So do a segmentation fault, ``os._exit()``, ``sys.exit()`` and an uncaught KeyboardInterrupt, also
+        while the worker closes its end.
+        """
+        failed = self.child.failed
+        return bool(self.failure) and (failed is None or failed.leaves)
+
+    @property
+    def gave_up(self) -> str:
+        """Its failure without its name: ``OSError: no server``, ``Crash: it was killed by SIGSEGV``."""
+        child = self.child
+        return child.failed.reason if child.failed else self.failure and f"Crash: it {child.fault}"
+
     def tell(self, order: Go | Stop | Quit | Burst | Hold | Withhold | Release) -> bool:
         """Send an order; return False where the worker is gone."""
         return self.child.tell(order)

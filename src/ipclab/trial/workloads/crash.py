@@ -37,6 +37,7 @@ from ipclab.trial.strike import GAP_S, SMALL_BYTES, WAIT_S, Strike
 from ipclab.trial.worker import history_path
 
 _OPEN = "{} confirmed messages may lie where nobody was left to receive them, so their loss is unknown"
+_CRASHED = "{} by itself: the fault did not strike that process"
 WARM_UP = 20
 """Messages of each producer that have to arrive before the fault."""
 AFTER = 40
@@ -279,13 +280,15 @@ class _Scene:
         missed = self._strike.missed
         # Whether they are lost for good cannot be known, and it would matter.
         open_ = bool(counts.get("undelivered")) and not self._may_lose()
+        crashed = self._crashed()
+        finding = missed or crashed or (_OPEN.format(counts["undelivered"]) if open_ else "")
         return Safety(
             model="delivery",
-            verdict=judge.word(broken, known=not missed and not open_),
+            verdict=judge.word(broken, known=not finding),
             broken=broken,
             anomalies=dict(verdict.anomalies),
             counts=counts,
-            finding=missed or (_OPEN.format(counts["undelivered"]) if open_ else ""),
+            finding=finding,
             hung=hung,
             gave_up=self._gave_up(self.stacks.keys() - hung.keys()),
             first_again_s=self._first_again_s(),
@@ -300,10 +303,21 @@ class _Scene:
         held_back = self._guarantees.confirm == "buffered" and "producer" in hung
         return held_back or bool(hung - {"producer"}) or not any(w.done for w in crew.by_role("consumer"))
 
-    def _gave_up(self, reconnecting: Set[str]) -> dict[str, str]:
+    def _crashed(self) -> str:
+        """Return whose process crashed although nobody ended it, and how; empty where none did.
+
+        No declaration covers that, so the trial cannot show that the channel kept what it declares.
+        """
+        crashed = [w.failure for w in self._failed() if w.crashed]
+        return _CRASHED.format("; ".join(crashed)) if crashed else ""
+
+    def _failed(self) -> list[Worker]:
+        """Return the workers that failed by themselves: no victim of the fault, and not ended as hung."""
         ended_by_us = self._strike.victims | self.stacks.keys()
-        failed = [w for w in self._cast.crew.workers if w.failure and w.name not in ended_by_us]
-        found = {w.name: w.failure.removeprefix(f"{w.name}: ") for w in failed}
+        return [w for w in self._cast.crew.workers if w.failure and w.name not in ended_by_us]
+
+    def _gave_up(self, reconnecting: Set[str]) -> dict[str, str]:
+        found = {w.name: w.gave_up for w in self._failed()}
         return found | dict.fromkeys(reconnecting, "NoConnection: it was still trying when the trial ended")
 
     def _in_flight(self) -> int:

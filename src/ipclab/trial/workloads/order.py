@@ -92,7 +92,7 @@ def _judge(stage: Stage, cast: Cast, stacks: dict[str, str]) -> Safety:
         counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
     broken = judge.promise(counts, guarantees, "overload", fault=False, undelivered=not drained)
     overtaken = in_real_time.anomalies.get("reordered", 0)
-    gave_up = {w.name: w.failure for w in cast.crew.workers if w.failure and w.name not in stacks}
+    gave_up = {w.name: w.gave_up for w in cast.crew.workers if w.failure and w.name not in stacks}
     # No fault was asked for: who gave up did not play the scenario, and what was never sent kept no order.
     known = drained and not gave_up and counts["attempted"] > 0
     return Safety(
