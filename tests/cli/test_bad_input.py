@@ -88,7 +88,7 @@ def test_an_impossible_trial_is_refused(refused: Refused, arguments: str, line: 
     ("arguments", "line"),
     [
         ("memcached-ticket --size 2MiB", "memcached-ticket carries messages of"),
-        ("pipe --size 2GiB", "pipe carries messages of 2147483647 bytes at most"),
+        ("pipe --size 2GiB", "a trial has messages of 268435456 bytes at most"),
         ("queue --size 257MiB", "268435456 bytes at most, so 269484032 is too large"),
         ("queue --size 15", "needs 16 bytes for its header, so size 15 is too small"),
     ],

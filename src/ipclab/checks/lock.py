@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ipclab.checks.ranks import Ranks, rank
+from ipclab.checks.ranks import Ranks, rank, touching
 from ipclab.checks.verdict import Findings
 from ipclab.history.columns import CODE_OF, FOREVER, INFO, OK, History
 from ipclab.history.format import CODES
@@ -37,6 +37,8 @@ class Hold:
     release: int = -1
     released: bool = False
     """Whether the release surely happened."""
+    depth: int = 1
+    """How often its process has acquired the lock and not released it."""
 
 
 @dataclass(slots=True)
@@ -56,7 +58,7 @@ class _Key:
     """Releases that tell of an acquire of unknown outcome: start, end, place."""
 
 
-def with_kills(history: History) -> History:
+def with_kills(history: History, *, reentrant: bool = False) -> History:
     """The history with a release of unknown outcome wherever a process was killed, and with that outcome for
     releases that failed: it is no longer relied on that the lock is held, so it need not be."""
     outcome = history.outcome.copy()
@@ -68,7 +70,9 @@ def with_kills(history: History) -> History:
         if fault.f != "kill" or who is None:
             continue
         used = np.unique(history.key[(history.process == who) & (history.start < fault.start_ns)])
-        extra.extend((who, int(key), fault.start_ns) for key in used)
+        for key in used:
+            depth = _most_deep(history, who, int(key)) if reentrant else 1
+            extra.extend([(who, int(key), fault.start_ns)] * depth)
     n = len(extra)
     killed, keys, when = np.array(extra, np.int64).reshape(n, 3).T
     return History(
@@ -87,32 +91,82 @@ def with_kills(history: History) -> History:
     )
 
 
+def _most_deep(history: History, who: int, key: int) -> int:
+    """Return how often this process can have acquired the lock without a release, 1 at least."""
+    own = (history.process == who) & (history.key == key)
+    acquired = int(np.sum(own & (history.f == ACQUIRE) & (history.outcome != CODE_OF["fail"])))
+    released = int(np.sum(own & (history.f == RELEASE) & (history.outcome == OK)))
+    return max(acquired - released, 1)
+
+
 def check_lock(history: History) -> Findings:
-    """Judge every key; those in which it cannot be told which release ended what are named in ``unfit``."""
-    logged = len(history)
-    found = Findings(with_kills(history))
-    ranks = rank(found.history)
-    keys = _holds(found, ranks)
-    for key, state in keys.items():
-        if key not in found.unfit:
-            _judge(found, state, logged)
+    """Judge every key; those in which it cannot be told which release ended what are named in ``unfit``.
+
+    Where the header does not say whether the lock is re-entrant and a holder acquires again, the history is
+    judged as that of a re-entrant lock. What is wrong then is wrong for either kind; else it is undecided.
+    """
+    told = history.header.reentrant
+    found, nested = _check(history, reentrant=told is True)
+    if told is not None or not nested:
+        return found
+    found, _ = _check(history, reentrant=True)
+    if not found.anomalies:
+        found.undecided = (
+            f"{found.say(nested[0])} while its process held the lock: say in the header whether the lock is "
+            f're-entrant, by "reentrant": true or false'
+        )
     return found
 
 
-def _holds(found: Findings, ranks: Ranks) -> dict[int, _Key]:
+def _check(history: History, *, reentrant: bool) -> tuple[Findings, list[int]]:
+    """Return the findings, and the places of acquires by a process that surely held the lock."""
+    logged = len(history)
+    found = Findings(with_kills(history, reentrant=reentrant))
+    ranks = rank(found.history)
+    nested: list[int] = []
+    keys = _holds(found, ranks, nested, reentrant=reentrant)
+    for key, state in keys.items():
+        if key not in found.unfit:
+            _judge(found, state, logged)
+    return found, nested
+
+
+def _holds(found: Findings, ranks: Ranks, nested: list[int], *, reentrant: bool) -> dict[int, _Key]:
     history = found.history
     keys: dict[int, _Key] = defaultdict(_Key)
+    # Where the clock does not tell operations of one process apart, their order is not known.
+    coarse = {key for _, _, key in touching(history)}
+    if reentrant:
+        for key in coarse:
+            found.unfit[key] = "the clock does not tell operations of one process apart"
     for place, key, who, f, outcome, value, start, end, last in _rows(history, ranks):
+        if reentrant and key in found.unfit:
+            continue
         state = keys[key]
         process = state.processes[who]
         if f == ACQUIRE:
             if outcome != OK:
                 process.maybe += 1
                 continue
+            if (hold := process.hold) is not None and not hold.released:
+                if hold.release < 0 and not process.maybe and key not in coarse:
+                    nested.append(place)
+                if reentrant and (hold.release >= 0 or process.maybe):
+                    found.unfit[key] = "an unknown outcome leaves open how deep the hold was"
+                elif reentrant:
+                    _enter_again(found, hold, place, value)
+                if reentrant:
+                    continue
             if process.loose:
                 found.unfit[key] = "a release of unknown outcome may have ended any of several holds"
             process.hold = Hold(place, end, last, None if value == NULL else value)
             state.holds.append(process.hold)
+        elif reentrant and process.hold is not None and process.hold.depth > 1 and not process.maybe:
+            hold = process.hold
+            if outcome != OK or hold.release >= 0:
+                found.unfit[key] = "a release of unknown outcome leaves open how deep the hold was"
+            else:
+                hold.depth -= 1
         elif not _release(process, state, place, start, end, sure=outcome == OK):
             if process.hold is not None and not process.hold.released:
                 found.unfit[key] = "an acquire of unknown outcome and a release leave open what was held"
@@ -123,6 +177,18 @@ def _holds(found: Findings, ranks: Ranks) -> dict[int, _Key]:
         if any(hold.start >= hold.end for hold in state.holds):
             found.unfit.setdefault(key, "a release was asked for in the tick in which its acquire ended")
     return keys
+
+
+def _enter_again(found: Findings, hold: Hold, place: int, value: int) -> None:
+    """Take in that the holder of a re-entrant lock acquired it again."""
+    hold.depth += 1
+    token = None if value == NULL else value
+    if token is not None and hold.token is not None and token < hold.token:
+        if not found.enough("token-not-rising"):
+            text = f"{found.say(place)} came after {found.say(hold.acquire)}: the token did not rise"
+            found.clash("token-not-rising", 1, (hold.acquire, place), text)
+    elif token is not None:
+        hold.token = token
 
 
 def _rows(history: History, ranks: Ranks) -> Iterator[tuple[int, ...]]:

@@ -78,6 +78,21 @@ def _lock(state: Any, f: str, value: Any) -> Any:
     return who, greatest if token == NULL else token
 
 
+def _reentrant_lock(state: Any, f: str, value: Any) -> Any:
+    """State: the holder or None, how often it has acquired the lock, and the greatest token so far."""
+    holder, depth, greatest = state
+    who, token = value
+    if f == "release":
+        if holder != who:
+            return IMPOSSIBLE
+        return (None, 0, greatest) if depth == 1 else (who, depth - 1, greatest)
+    if holder not in (None, who):
+        return IMPOSSIBLE
+    if token != NULL and greatest is not None and (token < greatest or (token == greatest and depth == 0)):
+        return IMPOSSIBLE
+    return who, depth + 1, greatest if token == NULL else token
+
+
 STEPS: dict[Model, tuple[State, Step]] = {
     "register": (NULL, _register),
     "queue": ((), _queue),
@@ -85,6 +100,8 @@ STEPS: dict[Model, tuple[State, Step]] = {
     "lock": ((None, None), _lock),
 }
 """The initial state and the step of every model that has a sequential specification."""
+REENTRANT: tuple[State, Step] = ((None, 0, None), _reentrant_lock)
+"""The same of a lock whose holder may acquire it again."""
 _SAME = {"send": "enqueue", "receive": "dequeue"}
 
 
@@ -92,7 +109,7 @@ def calls(history: History, model: Model, keys: Collection[int] | None = None) -
     """What to search, by key (all keys, or these), in the order of invocation. What has no known end and
     cannot change anything is left out."""
     if model == "lock":
-        history = with_kills(history)
+        history = with_kills(history, reentrant=history.header.reentrant is True)
     ranks = rank(history)
     wanted = np.arange(len(ranks.key)) if keys is None else np.flatnonzero(np.isin(ranks.key, list(keys)))
     after = {later: earlier for earlier, later, _ in touching(history)}

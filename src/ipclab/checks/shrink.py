@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from ipclab.checks.models import STEPS, Call
+from ipclab.checks.models import STEPS, Call, State, Step
 from ipclab.checks.search import search
 from ipclab.history.format import Model
 from ipclab.history.values import NULL
@@ -18,10 +18,12 @@ from ipclab.history.values import NULL
 STEPS_A_TRY = 20_000
 
 
-def shrink(calls: Sequence[Call], model: Model, until_s: float) -> list[Call]:
+def shrink(
+    calls: Sequence[Call], model: Model, until_s: float, specification: tuple[State, Step] | None = None
+) -> list[Call]:
     """Fewer of these operations that have no linearization; ``calls`` must have none. Ends at ``until_s`` of
     ``time.monotonic()`` with what it has by then."""
-    initial, step = STEPS[model]
+    initial, step = specification or STEPS[model]
 
     def fails(some: Sequence[Call]) -> bool:
         return search(some, initial, step, until_s=until_s, most_steps=STEPS_A_TRY).verdict == "invalid"

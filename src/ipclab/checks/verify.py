@@ -10,7 +10,7 @@ from ipclab.checks.bounds import check_counter, losses
 from ipclab.checks.fifo import check_queue
 from ipclab.checks.lock import check_lock
 from ipclab.checks.messages import Terms, check_delivery
-from ipclab.checks.models import STEPS, Call, calls
+from ipclab.checks.models import REENTRANT, STEPS, Call, calls
 from ipclab.checks.ranks import touching
 from ipclab.checks.register import check_register
 from ipclab.checks.search import search
@@ -169,7 +169,8 @@ def _to_search(found: Findings, history: History, model: Model) -> list[int]:
 
 
 def _search(found: Findings, history: History, model: Model, keys: Sequence[int], until_s: float) -> None:
-    initial, step = STEPS[model]
+    specification = REENTRANT if model == "lock" and history.header.reentrant else STEPS[model]
+    initial, step = specification
     steps = 0
     for key, some in calls(history, model, keys).items():
         if _causeless(found, some, model):
@@ -178,7 +179,9 @@ def _search(found: Findings, history: History, model: Model, keys: Sequence[int]
         steps += outcome.steps
         where = key_words(history.keys[key])
         if outcome.verdict == "invalid":
-            _enter(found, shrink(some, model, time.monotonic() + SHRINK_S), model, len(history))
+            _enter(
+                found, shrink(some, model, time.monotonic() + SHRINK_S, specification), model, len(history)
+            )
             break
         if outcome.verdict == "unknown":
             why = found.unfit.get(key, "")

@@ -48,6 +48,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                    a kill of that consumer excuses as many losses.
     ``acknowledged``  whether the consumers log ``ack``, so that a message which only consumers received that
                    did not acknowledge it was not delivered; a history with an ``ack`` says so by itself.
+    ``reentrant``  of a lock: whether its holder may acquire it again, and then releases it as often. Left
+                   out, a history in which that happens and nothing else is wrong is ``unknown``.
     ``names``      what processes are called: a number, as text, to a name. Faults and pictures use it.
     """
 
@@ -63,6 +65,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     may_lose: bool | None = None
     in_flight: int = 0
     acknowledged: bool = False
+    reentrant: bool | None = None
     names: dict[str, str] = {}
 
 

@@ -41,6 +41,8 @@ def judge(
         ipclab_history=VERSION,
         model=model,
         backend=str(stage.spec.backend),
+        # A process of a race releases before it acquires again.
+        reentrant=False if model == "lock" else None,
         names={str(i): f"process {i}" for i in range(stage.spec.producers)},
     )
     history.merge(path, header, logs)

@@ -52,7 +52,7 @@ def quick(history: History, model: Model) -> str | None:
         assert counterexample is not None
         assert counterexample.operations
         return "invalid"
-    return None if found.unfit or touching(history) else "valid"
+    return None if found.unfit or found.undecided or touching(history) else "valid"
 
 
 def shown(history: History) -> str:

@@ -79,7 +79,7 @@ def test_many_keys_in_one_history_are_valid_if_each_of_them_is(model: Model) -> 
             for i in range(len(h))
         ]
         words = [check(h).verdict for h in single]
-        expected = "invalid" if "invalid" in words else "valid"
+        expected = next((word for word in ("invalid", "unknown") if word in words), "valid")
         assert check(History.of(together, model)).verdict == expected, f"seed {seed}"
 
 
