@@ -42,6 +42,8 @@ class Broker(abc.ABC):
     """
 
     provider: ClassVar[ProviderName]
+    any_process_reads_usage: ClassVar[bool] = False
+    """Whether a forked copy of this object may call ``usage()``, until the server is started again."""
 
     def __init__(
         self,

@@ -35,6 +35,7 @@ class NativeBroker(Broker):
     """A private server, by its folder of the state."""
 
     provider = "native"
+    any_process_reads_usage = True
 
     def __init__(self, folder: Path, record: NativeRecord) -> None:
         where = f"pid {record.processes[-1].pid}"
