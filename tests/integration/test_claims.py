@@ -91,7 +91,7 @@ def test_the_file_of_a_claim_shows_timeline_evidence_verdict_and_conditions(envi
     claim = catalogue.find([QUICK])[QUICK]
     lines = ended.stdout.splitlines()
     assert lines[0] == f"{claim.number}. {claim.statement.en}"
-    assert any(" s  spawn " in line for line in lines)
+    assert any(" s  spawn " in line for line in ended.stderr.splitlines())
     assert "→ holds when " in ended.stdout
     assert f"In practice: {claim.practice.en}" in lines
     assert "start method fork" in lines[-2]

@@ -52,7 +52,7 @@ def assert_all_arrived(record: TrialRecord) -> None:
 
 @pytest.mark.parametrize("backend", CHANNELS)
 def test_a_stream_carries_every_message_and_says_what_it_cost(broker_of: BrokerOf, backend: str) -> None:
-    record = play(broker_of, backend, "stream", duration_s=0.5)
+    record = play(broker_of, backend, "stream", duration_s=1.0)
 
     assert_all_arrived(record)
     assert record.cost is not None

@@ -180,7 +180,7 @@ def test_what_a_backend_does_to_its_process_ends_with_the_trial_and_is_named(
     assert "changed the umask of its process" in effects
     assert "changed the handler of SIGHUP in its process" in effects
     assert "left a non-daemon thread running in its process: busybody" in effects
-    assert "left by a backend" in effects
+    assert "left a process running, which was ended: " in effects
     if len(before.affinity) > 1:
         assert "changed the CPU affinity of its process" in effects
     assert not [p for p in psutil.process_iter(["cmdline"]) if MARK in (p.info["cmdline"] or ())]
@@ -200,7 +200,8 @@ def test_a_process_that_a_worker_leaves_behind_is_named_and_ended_and_the_worker
 
     assert (record.outcome, record.reason) == ("finished", "")
     assert len(record.side_effects) == 1
-    assert "left by a backend" in record.side_effects[0]
+    assert "left a process running, which was ended: " in record.side_effects[0]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if MARK in (p.info["cmdline"] or ())]
 
 
 def start_a_child() -> None:
