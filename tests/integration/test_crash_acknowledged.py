@@ -28,7 +28,8 @@ QUICK = {"grace_s": 0.4, "drain_s": 0.2}
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """These channels are backends for this test."""
-    every = {**unredelivered.CHANNELS, "tiny": unredelivered.TinyChannel, **registry._channels()}
+    others = (unredelivered.TinyChannel, unredelivered.NewestOnlyChannel, unredelivered.RescuingChannel)
+    every = {**unredelivered.CHANNELS, **{kind.name: kind for kind in others}, **registry._channels()}
     monkeypatch.setattr(registry, "_channels", lambda: every)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield
@@ -50,6 +51,26 @@ def test_at_least_once_is_broken_where_the_message_of_a_consumer_that_ended_neve
     verdict = check(read(path))
     assert (verdict.verdict, verdict.anomalies) == ("invalid", {"lost": safety.counts["lost"]})
     assert any("never acknowledged" in note for note in verdict.notes)
+
+
+@pytest.mark.parametrize("moment", ["idle", "busy"])
+@pytest.mark.parametrize("action", ["kill", "terminate"])
+def test_at_least_once_is_broken_where_only_one_of_several_unacknowledged_messages_comes_again(
+    action: str, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strike, "HELD_WITHIN_S", strike.WAIT_S)
+    safety = safety_of(play("newest-only", f"{action} consumer, {moment}", **QUICK))
+
+    assert safety.verdict == "invalid"
+    assert safety.counts["unacknowledged"] > 0
+
+
+@pytest.mark.parametrize("moment", ["idle", "busy", "working"])
+def test_at_least_once_is_kept_where_all_unacknowledged_messages_come_again(moment: str) -> None:
+    safety = safety_of(play("rescuing", f"kill consumer, {moment}", **QUICK))
+
+    assert (safety.verdict, safety.broken, safety.finding) == ("valid", [], "")
+    assert safety.counts["duplicated"] >= (strike.HELD if moment == "idle" else 1)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,72 @@ class FolderChannel(Channel):
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+class RescuingConsumer(FolderConsumer):
+    """Claims into a folder of its process, and first takes over what a process that has ended had claimed."""
+
+    def __init__(self, folder: Path, index: int) -> None:
+        super().__init__(folder, index)
+        self._folder = folder
+        self._own = folder / f"claimed-by-{os.getpid()}"
+        self._own.mkdir(exist_ok=True)
+
+    def receive(self) -> Sequence[bytes]:
+        while True:
+            for claims in self._folder.glob("claimed-by-*"):
+                if not _lives(int(claims.name.rpartition("-")[2])):
+                    self.rescue(sorted(claims.iterdir()))
+            for name in sorted(os.listdir(self._ready)):
+                claimed = self._own / name
+                with contextlib.suppress(FileNotFoundError):
+                    (self._ready / name).rename(claimed)
+                    self._claimed.append(claimed)
+                    return (claimed.read_bytes(),)
+            time.sleep(POLL_S)
+
+    def rescue(self, claims: Sequence[Path]) -> None:
+        """Put these back."""
+        for claim in claims:
+            with contextlib.suppress(FileNotFoundError):
+                claim.rename(self._ready / claim.name)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+class NewestOnlyConsumer(RescuingConsumer):
+    """Remembers one message of a process that has ended, and drops the others."""
+
+    def rescue(self, claims: Sequence[Path]) -> None:
+        super().rescue(claims[-1:])
+        for claim in claims[:-1]:
+            claim.unlink(missing_ok=True)
+
+
+class NewestOnlyChannel(FolderChannel):
+    """Delivers again what a killed consumer received last, and nothing that it received before."""
+
+    name = "newest-only"
+    summary = "files in a folder, of which the newest is rescued"
+
+    def consumer(self, index: int) -> Consumer:
+        return NewestOnlyConsumer(self._folder, index)
+
+
+class RescuingChannel(FolderChannel):
+    """Delivers again all that a killed consumer had claimed."""
+
+    name = "rescuing"
+    summary = "files in a folder, all of which are rescued"
+
+    def consumer(self, index: int) -> Consumer:
+        return RescuingConsumer(self._folder, index)
+
+
 class DatagramProducer(Producer):
     def __init__(self, end: socket.socket) -> None:
         self._end = end

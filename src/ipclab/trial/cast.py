@@ -200,7 +200,11 @@ class Cast:
 
     def holds(self, consumer: Worker, since_ns: int) -> bool:
         """Whether it has received something since then that it has not begun to acknowledge."""
-        return any(ns > since_ns for ns in self.unsettled_ns.get(consumer.name, {}).values())
+        return self.held(consumer, since_ns) > 0
+
+    def held(self, consumer: Worker, since_ns: int) -> int:
+        """Return how many messages it has received since then that it has not begun to acknowledge."""
+        return sum(ns > since_ns for ns in self.unsettled_ns.get(consumer.name, {}).values())
 
     def settled(self) -> bool:
         """Whether everything that living consumers have received is acknowledged, where that is owed."""
