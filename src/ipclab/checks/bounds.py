@@ -100,7 +100,7 @@ def _going_back(found: Findings, ranks: Ranks, reads: Int64s, negative: Int64s) 
 
 
 def losses(history: History) -> dict[str, int]:
-    """What was added: surely, and at most."""
+    """Return what was added: surely, and at most."""
     add = (history.f == ADD) & (history.outcome != FAIL)
     sure = add & (history.outcome == OK)
     return {"added": sum(history.value[sure].tolist()), "attempted": sum(history.value[add].tolist())}

@@ -157,7 +157,7 @@ class DeliveryCheck:
     def once(
         self, consumer: int, producers: npt.NDArray[np.integer], sequences: npt.NDArray[np.integer]
     ) -> npt.NDArray[np.bool_]:
-        """Which of these messages were confirmed and received exactly once, going by all that was added."""
+        """Return which of these messages were confirmed and received exactly once so far."""
         known = (producers < len(self._attempted)) & (sequences >= 0)
         most = self._confirmed if self._sure is None else self._attempted
         known[known] = sequences[known] < most[producers[known]]
@@ -168,8 +168,9 @@ class DeliveryCheck:
         return known
 
     def missing(self) -> npt.NDArray[np.bool_]:
-        """Which messages were confirmed and not received, a row for each consumer that is owed them (with
-        fan-out) or one for all, in the order of ``sure``. Takes as many bytes again."""
+        """Return which messages were confirmed and not received, a row for each consumer that is owed
+        them (with fan-out) or one for all, in the order of ``sure``. Takes as many bytes again.
+        """
         missing: npt.NDArray[np.bool_] = self._counts == 0
         missing &= self._mask_of_confirmed() if self._sure is None else self._sure
         return missing
@@ -181,8 +182,8 @@ class DeliveryCheck:
         return mask
 
     def settle(self, *, may_lose: bool, may_duplicate: bool, ordered: bool) -> Ledger:
-        """The ledger so far, judged by what the channel may do: lose confirmed messages, repeat, reorder.
-
+        """Return the ledger so far, judged by what the channel may do: lose confirmed messages, repeat,
+        reorder.
         Order is promised while nothing is delivered again, so where a channel may repeat, a late receipt of
         a message that came more than once is not held against it; it counts in the ledger all the same.
         """

@@ -138,7 +138,7 @@ def _unknown_values(found: Findings, places: Int64s) -> None:
 
 
 def is_corrupted(value: object) -> bool:
-    """Whether a received value says that the bytes were damaged."""
+    """Return whether a received value says that the bytes were damaged."""
     return isinstance(value, dict) and list(value) == [CORRUPTED]
 
 
@@ -165,7 +165,7 @@ def _order(found: Findings, passed: Passed, lost: Bools) -> None:
 
 
 def _overtaken(found: Findings, passed: Passed, lost: Bools, pending: Takers) -> Int64s:
-    """Values that nobody got although a later one came out: no open dequeue can have taken them.
+    """Return values that nobody got although a later one came out: no open dequeue can have taken them.
 
     Returns the deadline of each lost value, the rank by which somebody must have taken it: behind its key
     where there is none, and where it was found to be lost.
@@ -231,7 +231,7 @@ def _false_empty(
 
 
 def _chain(passed: Passed, sure: Int64s, start: int, end: int) -> list[int]:
-    """The fewest values whose intervals together cover this one; empty where others are needed."""
+    """Return the fewest values whose intervals together cover this one; empty where others are needed."""
     chain: list[int] = []
     reached = start
     while reached < end:

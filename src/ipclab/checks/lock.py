@@ -59,8 +59,9 @@ class _Key:
 
 
 def with_kills(history: History, *, reentrant: bool = False) -> History:
-    """The history with a release of unknown outcome wherever a process was killed, and with that outcome for
-    releases that failed: it is no longer relied on that the lock is held, so it need not be."""
+    """Return the history with a release of unknown outcome wherever a process was killed, and with that
+    outcome for releases that failed: it is no longer relied on that the lock is held, so it need not be.
+    """
     outcome = history.outcome.copy()
     outcome[(history.f == RELEASE) & (outcome != OK)] = INFO
     named = {name: i for i, p in enumerate(history.processes) for name in (str(p), history.name(p))}

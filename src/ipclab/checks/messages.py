@@ -269,7 +269,7 @@ def _lost(
 
 
 def _first_lost(found: Findings, takes: Int64s, send: int) -> tuple[tuple[int, ...], str]:
-    """The operations of a lost message, and the sentence about them."""
+    """Return the operations of a lost message, and the sentence about them."""
     history = found.history
     text = f"{found.say(send)} was confirmed and nobody received it"
     answered = takes[(history.outcome[takes] == OK) & (history.value[takes] == history.value[send])]
@@ -284,7 +284,7 @@ def _first_lost(found: Findings, takes: Int64s, send: int) -> tuple[tuple[int, .
 
 
 def _excuses(history: History, takes: Int64s) -> list[int]:
-    """Until when each excuse covers what was sent, the shortest first."""
+    """Return until when each excuse covers what was sent, the shortest first."""
     kills = {}
     for p in np.unique(history.process[takes]).tolist():
         names = {str(history.processes[p]), history.name(history.processes[p])}

@@ -106,8 +106,10 @@ _SAME = {"send": "enqueue", "receive": "dequeue"}
 
 
 def calls(history: History, model: Model, keys: Collection[int] | None = None) -> dict[int, list[Call]]:
-    """What to search, by key (all keys, or these), in the order of invocation. What has no known end and
-    cannot change anything is left out."""
+    """Return what to search, by key (all keys, or these), in the order of invocation.
+
+    What has no known end and cannot change anything is left out.
+    """
     if model == "lock":
         history = with_kills(history, reentrant=history.header.reentrant is True)
     ranks = rank(history)

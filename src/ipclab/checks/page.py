@@ -30,7 +30,7 @@ table { border-collapse: collapse } td, th { padding: .2rem .8rem .2rem 0; text-
 
 
 def page(history: History, verdict: Verdict) -> str:
-    """The page, as HTML."""
+    """Return the page, as HTML."""
     clash = verdict.counterexample.operations if verdict.counterexample is not None else ()
     around, faults = _around(history, clash)
     title = f"{verdict.verdict}: {history.header.title or history.header.backend or verdict.model}"
@@ -54,8 +54,9 @@ def page(history: History, verdict: Verdict) -> str:
 
 
 def _around(history: History, clash: Sequence[Operation]) -> tuple[list[Operation], list[Fault]]:
-    """The operations of the counterexample's key and time, and the faults; the first of them where there are
-    many, but all that clash."""
+    """Return the operations of the counterexample's key and time, and the faults; the first of them where
+    there are many, but all that clash.
+    """
     if not clash:
         some = [history.operation(i) for i in range(min(len(history), MOST_OPERATIONS))]
         return some, history.faults[:MOST_OPERATIONS]
@@ -102,7 +103,7 @@ def _svg(
 
 
 def _places(operations: Sequence[Operation], faults: Sequence[Fault]) -> dict[tuple[int, int], int]:
-    """Where on the horizontal axis each time is, so that every label has room."""
+    """Return where on the horizontal axis each time is, so that every label has room."""
     events: set[tuple[int, int]] = set()
     begun: dict[tuple[int, int], list[tuple[int, int]]] = {}
     spans = [(op.start_ns, op.end_ns, words(op)) for op in operations]

@@ -32,7 +32,7 @@ class Ranks:
 
 
 def rank(history: History, *, without_keys: Int64s | None = None) -> Ranks:
-    """The ranks of all operations that say something, but those of some keys."""
+    """Return the ranks of all operations that say something, but those of some keys."""
     may: Bools = ~nothing_happened(history)
     if without_keys is not None and len(without_keys):
         may &= ~np.isin(history.key, without_keys)
@@ -53,15 +53,18 @@ def rank(history: History, *, without_keys: Int64s | None = None) -> Ranks:
 
 
 def nothing_happened(history: History) -> Bools:
-    """The operations that surely did not happen, and tell nothing by that. A compare-and-set that failed
-    tells that another value was there."""
+    """Return the operations that surely did not happen, and tell nothing by that.
+
+    A compare-and-set that failed tells that another value was there.
+    """
     nothing: Bools = (history.outcome == FAIL) & (history.f != CODES["cas"])
     return nothing
 
 
 def touching(history: History) -> list[tuple[int, int, int]]:
-    """Where an operation begins in the tick in which the one before it, of the same process and key, ended:
-    the places of the earlier and the later, and the key."""
+    """Return where an operation begins in the tick in which the one before it, of the same process and
+    key, ended: the places of the earlier and the later, and the key.
+    """
     says = np.flatnonzero(~nothing_happened(history))
     start, end = history.start[says], history.end[says]
     order = np.lexsort((end, start, history.process[says], history.key[says]))
@@ -73,7 +76,7 @@ def touching(history: History) -> list[tuple[int, int, int]]:
 
 
 def dense(key: Int64s, value: Int64s, keys: int) -> Int64s:
-    """One number for each pair of a key and a value, the same for the same pair."""
+    """Return one number for each pair of a key and a value, the same for the same pair."""
     if not len(value):
         return value
     low, high = int(value.min()), int(value.max())

@@ -92,7 +92,7 @@ def search(
 
 
 def _has(base: int, mask: int, i: int) -> bool:
-    """Whether the required operation ``i`` has taken effect; so has that before the first, -1."""
+    """Return whether the required operation ``i`` has taken effect; so has that before the first, -1."""
     return i < base or bool(mask >> (i - base) & 1)
 
 

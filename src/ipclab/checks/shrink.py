@@ -21,8 +21,10 @@ STEPS_A_TRY = 20_000
 def shrink(
     calls: Sequence[Call], model: Model, until_s: float, specification: tuple[State, Step] | None = None
 ) -> list[Call]:
-    """Fewer of these operations that have no linearization; ``calls`` must have none. Ends at ``until_s`` of
-    ``time.monotonic()`` with what it has by then."""
+    """Return fewer of these operations that have no linearization; ``calls`` must have none.
+
+    Ends at ``until_s`` of ``time.monotonic()`` with what it has by then.
+    """
     initial, step = specification or STEPS[model]
 
     def fails(some: Sequence[Call]) -> bool:
@@ -53,7 +55,7 @@ def _beginning(calls: list[Call], model: Model, fails: Callable[[Sequence[Call]]
 
 
 def _until(calls: Sequence[Call], rank: int, model: Model) -> list[Call]:
-    """What was known at a rank."""
+    """Return what was known at a rank."""
     found = []
     for c in calls:
         if c.start > rank:
@@ -85,7 +87,7 @@ def _without(
 
 
 def _groups(calls: Sequence[Call], model: Model) -> list[set[int]]:
-    """Sets of places, each of which can be left out by itself or with others."""
+    """Return sets of places that the search may leave out, alone or together."""
     alone = [{c.place} for c in calls if c.f in ("read", "miss") or (c.f == "dequeue" and c.value == NULL)]
     if model == "counter":
         return alone
@@ -108,7 +110,7 @@ def _groups(calls: Sequence[Call], model: Model) -> list[set[int]]:
 
 
 def _concerns(call: Call, model: Model) -> list[object]:
-    """The values that an operation ties together; for a lock the process."""
+    """Return the values that an operation ties together; for a lock the process."""
     if model == "lock":
         return [call.value[0]]
     if call.f in ("take", "miss"):

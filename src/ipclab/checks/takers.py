@@ -22,11 +22,11 @@ class Takers:
         self._starts = {int(k): np.sort(start[key == k]) for k in self.keys}
 
     def count(self, key: int) -> int:
-        """How many there are of a key."""
+        """Return how many there are of a key."""
         return len(self._starts.get(key, ()))
 
     def unserved(self, key: Int64s, deadline: Int64s, due: Bools) -> Int64s:
-        """Which of the values that are ``due`` cannot have been taken in time; all arrays are parallel."""
+        """Return which of the ``due`` values cannot have been taken in time; all arrays are parallel."""
         bad = [np.flatnonzero(due & ~np.isin(key, self.keys))]
         for k, starts in self._starts.items():
             mine = np.flatnonzero(due & (key == k))
@@ -41,7 +41,7 @@ class Takers:
     def too_full(
         self, key: Int64s, in_end: Int64s, deadline: Int64s, last: Int64s
     ) -> Iterator[tuple[int, int]]:
-        """Intervals of ranks in which a key with takers cannot be empty, whoever took what.
+        """Yield intervals of ranks in which a key with takers cannot be empty, whoever took what.
 
         The arrays are those of the values that nobody is known to have got. The queue can be empty at a rank
         if all values that are in by then can have been taken by then, and yet each other one by its own

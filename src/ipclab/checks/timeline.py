@@ -17,7 +17,7 @@ _LONGEST_LANE = 16
 
 
 def draw(history: History, counterexample: Counterexample, *, width: int = WIDTH) -> str:
-    """The lanes, and below them every operation with its times since the first of them."""
+    """Return the lanes, and below them every operation with its times since the first of them."""
     operations = counterexample.operations
     zero = min((op.start_ns for op in operations), default=0)
     lines = _lanes(history, counterexample, width) if operations else []
@@ -73,7 +73,7 @@ def _lanes(history: History, counterexample: Counterexample, width: int) -> list
 def _columns(
     counterexample: Counterexample, labels: Sequence[str], margin: int
 ) -> tuple[dict[tuple[int, int], int], int]:
-    """Where each operation (by place, and faults from -1 down) begins (0) and ends (1), and the width."""
+    """Return the begin (0) and end (1) column of each operation (faults from -1 down), and the width."""
     events: list[tuple[float, int, int]] = []
     for i, op in enumerate(counterexample.operations):
         events.append((op.start_ns, 0, i))

@@ -75,14 +75,14 @@ class Findings:
             self._best, self._clash = size, (anomaly, explanation, chosen)
 
     def enough(self, anomaly: str) -> bool:
-        """Whether so many were found that one more is only counted, which this does."""
+        """Return whether so many were found that one more is only counted, which this does."""
         if self.anomalies.get(anomaly, 0) < EXAMPLES:
             return False
         self.anomalies[anomaly] += 1
         return True
 
     def counterexample(self) -> Counterexample | None:
-        """The smallest that was entered."""
+        """Return the smallest that was entered."""
         if self._clash is None:
             return None
         anomaly, explanation, places = self._clash
@@ -95,13 +95,13 @@ class Findings:
         )
 
     def say(self, i: int) -> str:
-        """An operation in words: ``read of 3 by process 2``."""
+        """Return an operation in words: ``read of 3 by process 2``."""
         op = self.history.operation(int(i))
         return f"{words(op)} by {self.history.name(op.process)}"
 
 
 def words(op: Operation) -> str:
-    """An operation without its process: ``write 3``, ``read → 3``, ``dequeue → empty``, ``enqueue 5 …``."""
+    """Return an operation without its process: ``write 3``, ``read → 3``, ``dequeue → empty``."""
     text = op.f
     if op.f in ("dequeue", "receive", "read", "acquire"):
         if op.outcome == "ok":
@@ -115,13 +115,13 @@ def words(op: Operation) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value, cut where it is long."""
+    """Return a value as text, shortened if it is long."""
     text = "null" if value is None else msgspec.json.encode(value).decode()
     return text if len(text) <= 20 else f"{text[:19]}…"
 
 
 def _faults_around(faults: Sequence[Fault], operations: Sequence[Operation]) -> tuple[Fault, ...]:
-    """The faults that overlap the time of these operations; the first of them where there are many."""
+    """Return the faults that overlap the time of these operations; the first of them where there are many."""
     if not operations:
         return ()
     first = min(op.start_ns for op in operations)

@@ -104,7 +104,7 @@ def _refuse_others(history: History, model: Model) -> None:
 
 
 def _terms(history: History, guarantee: Guarantee | None, ordered: bool | None, *, excuses: bool) -> Terms:
-    """A guarantee that is asked for stands before all that the header says of losses."""
+    """Return the terms to check: a requested guarantee overrides the losses in the header."""
     header = history.header
     held_to = guarantee or header.guarantee or "exactly-once"
     declared = header.may_lose if guarantee is None else None
@@ -155,7 +155,7 @@ def _note_terms(found: Findings, history: History, terms: Terms, *, declared: bo
 
 
 def _to_search(found: Findings, history: History, model: Model) -> list[int]:
-    """The keys that the quick check does not decide."""
+    """Return the keys that the quick check does not decide."""
     if found.undecided:
         return []
     if model != "counter":

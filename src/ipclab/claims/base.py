@@ -64,23 +64,23 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def joined(parts: Iterable[Text], en: str = ", and ", zh: str = "，且") -> Text:
-    """These parts as one text, with these words between them."""
+    """Return these parts as one text, with these words between them."""
     parts = list(parts)
     return Text(en.join(part.en for part in parts), zh.join(part.zh for part in parts))
 
 
 def holds(en: str, zh: str) -> Verdict:
-    """The claim holds, for this reason."""
+    """Return the verdict that the claim holds, with its reason."""
     return Verdict("holds", Text(en, zh))
 
 
 def refuted(en: str, zh: str) -> Verdict:
-    """The claim does not hold; the text says what was seen instead."""
+    """Return the verdict that the claim does not hold; the text says what was seen instead."""
     return Verdict("refuted", Text(en, zh))
 
 
 def holds_when(en: str, zh: str) -> Verdict:
-    """The claim holds under this condition, and does not without it."""
+    """Return the verdict that the claim holds under this condition and fails without it."""
     return Verdict("holds when", Text(en, zh))
 
 

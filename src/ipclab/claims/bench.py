@@ -88,7 +88,7 @@ class Bench:
             time.sleep(0.002)
 
     def url(self, kind: BrokerKind) -> str:
-        """The address of a broker that the claim ``needs``; it may hold a password."""
+        """Return the address of a broker that the claim ``needs``; it may hold a password."""
         from ipclab.brokers.url import find
 
         found = find(kind)
@@ -97,7 +97,7 @@ class Bench:
         return found[1]
 
     def site(self, kind: BrokerKind | None = None, *, producers: int = 1, consumers: int = 1) -> Site:
-        """Where a backend of the lab is set up for this experiment, under a namespace of its own."""
+        """Return where a backend of the lab is set up for this experiment, under a namespace of its own."""
         return Site(
             namespace=self.namespace,
             producers=producers,
@@ -113,5 +113,5 @@ def namespace(folder: Path) -> str:
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder for one experiment."""
+    """Return a folder for one experiment."""
     return tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)

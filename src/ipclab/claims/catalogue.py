@@ -14,24 +14,24 @@ from ipclab.errors import UnknownNameError
 
 
 def folder() -> Path:
-    """Where the claims are: in the folder of the experiments."""
+    """Return where the claims are: in the folder of the experiments."""
     return experiment.folder() / "claims"
 
 
 def path(name: str) -> Path:
-    """The file of the claim of this name."""
+    """Return the file of the claim of this name."""
     return folder() / f"{name}.py"
 
 
 def load_all() -> dict[str, Claim[Any]]:
-    """Every claim by its name, in the order of their numbers."""
+    """Return every claim by its name, in the order of their numbers."""
     found = {file.stem: _load(file) for file in sorted(folder().glob("*.py"))}
     return dict(sorted(found.items(), key=lambda item: item[1].number))
 
 
 def find(wanted: Sequence[str]) -> dict[str, Claim[Any]]:
-    """The claims of these names or numbers, in the order of their numbers; all where none is asked for.
-
+    """Return the claims of these names or numbers, in the order of their numbers; all where none is asked
+    for.
     Raises UnknownNameError.
     """
     known = load_all()

@@ -46,7 +46,7 @@ class Fate(msgspec.Struct, frozen=True):
 
     @property
     def hung(self) -> bool:
-        """Whether it was still at the same place when the time was up."""
+        """Return whether it was still at the same place when the time was up."""
         return self.outcome == "hung"
 
     def text(self, returned: Text) -> Text:
@@ -82,7 +82,10 @@ class Child:
         return self._process.exitcode
 
     def result(self, within_s: float = PATIENCE_S) -> Any:
-        """What the function returned. Raises ExperimentError where it raised, died or took too long."""
+        """Return what the function returned.
+
+        Raises ExperimentError where it raised, died or took too long.
+        """
         fate = self.watch(within_s)
         if fate.outcome != "returned":
             detail = fate.error or fate.stuck_in
@@ -121,7 +124,7 @@ class Child:
         os.kill(self.pid, signal.SIGCONT)
 
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Return whether it still runs."""
         return self._process.is_alive()
 
     def join(self, within_s: float = PATIENCE_S) -> int:
@@ -208,7 +211,7 @@ _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function
 
 
 def frames(dump: str) -> list[str]:
-    """The stack of the thread that was asked, innermost first, from what faulthandler wrote.
+    """Return the stack of the thread that was asked, innermost first, from what faulthandler wrote.
 
     A line each, such as ``Lib/multiprocessing/synchronize.py:95 __enter__``, out to the child's function.
     """
@@ -222,7 +225,7 @@ def frames(dump: str) -> list[str]:
 
 
 def place(stack: Sequence[str]) -> str:
-    """Where a stack stands: its innermost frame, and the one of the claim's own that called it."""
+    """Return where a stack stands: its innermost frame, and the one of the claim's own that called it."""
     if not stack:
         return ""
     own = next((frame for frame in stack if "/" not in frame.partition(":")[0]), stack[0])
@@ -230,7 +233,7 @@ def place(stack: Sequence[str]) -> str:
 
 
 def _short(file: str) -> str:
-    """A claim's own file by its name, one of Python's as in its source, any other with its folder."""
+    """Return a claim's own file by its name, one of Python's as in its source, any other with its folder."""
     path, library = Path(file), Path(os.__file__).parent
     if path.parent.name == "claims":
         return path.name

@@ -23,8 +23,8 @@ class Network:
 
 @contextlib.contextmanager
 def joined(bench: Bench) -> Iterator[tuple[Network, Network] | None]:
-    """Two network namespaces with a virtual cable between them, or None where the system does not allow it.
-
+    """Yield two network namespaces with a virtual cable between them, or None where the system does not
+    allow it.
     Neither has an interface of this machine's, whose own network is left as it is, nor the loopback of the
     other. Needs Linux, util-linux and iproute2, and no root where user namespaces are allowed. Each lasts
     until this block is left and nothing runs in it any more.
@@ -46,7 +46,7 @@ def joined(bench: Bench) -> Iterator[tuple[Network, Network] | None]:
 
 
 def _namespace(bench: Bench, keepers: contextlib.ExitStack, *command: str) -> int:
-    """The pid of a process that keeps the namespace alive. Raises OSError, SubprocessError."""
+    """Return the pid of a process that keeps the namespace alive. Raises OSError, SubprocessError."""
     keeper = subprocess.Popen(
         [*command, "sleep", str(_LIFE_S)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -52,7 +52,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def differs(self) -> bool:
-        """Whether the verdict is another than the one that is recorded for this platform."""
+        """Return whether the verdict is another than the one that is recorded for this platform."""
         return self.verdict is not None and self.recorded not in (None, self.verdict.kind)
 
 
@@ -104,7 +104,7 @@ def settle(name: str, claim: Claim[Any], measured: Measured) -> Outcome:
 
 
 def broker_missing(name: str, claim: Claim[Any], reason: str) -> Outcome:
-    """The outcome of a claim for which a broker is missing."""
+    """Return the outcome of a claim for which a broker is missing."""
     outcome = settle(name, claim, Measured(not_run=reason))
     return msgspec.structs.replace(outcome, broker_missing=True)
 
@@ -123,7 +123,7 @@ def conditions(brokers: dict[str, str]) -> Conditions:
 
 
 def new_run(here: Conditions, outcomes: list[Outcome], began: datetime.datetime) -> Run:
-    """A run that began then, with what came out of it."""
+    """Return a run that began then, with what came out of it."""
     return Run(
         ipclab_claims=SCHEMA_VERSION,
         began_utc=began.isoformat(timespec="seconds"),

@@ -59,7 +59,7 @@ _CLAIM, _VERDICT = Text("claim", "说法"), Text("verdict", "结论")
 
 
 def pages(runs: Sequence[Run], claims: Mapping[str, Claim[Any]]) -> dict[str, str]:
-    """The text of each page by its file name.
+    """Return the text of each page by its file name.
 
     Raises UsageError where a run does not contain one of the claims, or was made by another version of one.
     """
@@ -90,7 +90,7 @@ def _settled_again(outcome: Outcome, claim: Claim[Any], run: Run) -> Outcome:
 
 
 def _label(run: Run, runs: Sequence[Run]) -> str:
-    """The minor version where that tells the runs apart, else the whole."""
+    """Return the minor version where that tells the runs apart, else the whole."""
     minors = [_minor(other) for other in runs]
     return _minor(run) if minors.count(_minor(run)) == 1 else run.conditions.python
 
@@ -135,7 +135,7 @@ def _heading(claim: Claim[Any], language: Language) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """The anchor that GitHub gives a heading."""
+    """Return the anchor that GitHub gives a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -153,7 +153,7 @@ def _settled(name: str, claim: Claim[Any], outcomes: Mapping[str, Outcome], lang
 
 
 def _verdicts(outcomes: Mapping[str, Outcome], language: Language) -> list[str]:
-    """One line where all versions agree in every word, else one for each."""
+    """Return one line where all versions agree in every word, else one for each."""
     lines = {label: state_line(outcome, language, mark="**") for label, outcome in outcomes.items()}
     if len(set(lines.values())) == 1:
         return [next(iter(lines.values()))]
@@ -161,7 +161,7 @@ def _verdicts(outcomes: Mapping[str, Outcome], language: Language) -> list[str]:
 
 
 def _evidence(outcomes: Mapping[str, Outcome], language: Language) -> str:
-    """A row for each thing that was looked at; a column for each version, or one where they all agree."""
+    """Return a row for each measurement, with one column a version, or one column where all agree."""
     cells = {
         label: {say(row.what, language): say(row.value, language) for row in outcome.rows}
         for label, outcome in outcomes.items()

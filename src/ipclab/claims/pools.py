@@ -9,7 +9,7 @@ from multiprocessing.pool import Pool
 
 @contextlib.contextmanager
 def finishing(pool: Pool) -> Iterator[Pool]:
-    """The pool; at the end of the block it is closed and waited for.
+    """Yield the pool; at the end of the block it is closed and waited for.
 
     To leave ``with pool`` is to terminate it instead, and that waits for ever where it kills a worker in the
     middle of handing over a result. Where the block raises, the pool is left as it is.

@@ -15,7 +15,7 @@ _PATIENCE_S = 10.0
 
 
 def members(session: int) -> list[int]:
-    """The pids of this session, without zombies and without the caller."""
+    """Return the pids of this session, without zombies and without the caller."""
     return [pid for pid in psutil.pids() if pid != os.getpid() and _is_member(pid, session)]
 
 

@@ -16,7 +16,7 @@ class Share(msgspec.Struct, frozen=True):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson interval."""
+        """Return the 95 % Wilson interval."""
         return wilson(self.k, self.n)
 
     def text(self) -> Text:

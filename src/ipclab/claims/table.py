@@ -21,7 +21,7 @@ _STYLES = {"holds": "green", "refuted": "red", "holds when": "yellow"}
 
 
 def table(run: Run, language: Language, *, width: int, colour: bool) -> str:
-    """A row for each claim, and the conditions of the run under it."""
+    """Return a row for each claim, and the conditions of the run under it."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -43,7 +43,7 @@ def table(run: Run, language: Language, *, width: int, colour: bool) -> str:
 
 
 def markdown(run: Run, language: Language) -> str:
-    """The same table in Markdown."""
+    """Return the same table in Markdown."""
     header = [say(title, language) for title in HEADER]
     lines = [_markdown_row(header), _markdown_row(["--:", *["---"] * (len(header) - 1)])]
     lines += [_markdown_row(_cells(outcome, language, mark="**", newline="<br>")) for outcome in run.outcomes]
@@ -51,7 +51,7 @@ def markdown(run: Run, language: Language) -> str:
 
 
 def card(outcome: Outcome, conditions: Conditions, language: Language) -> str:
-    """One claim with all of its evidence, for a screen."""
+    """Return one claim with all of its evidence, for a screen."""
     rows = [f"  {row_line(row, language)}" for row in outcome.rows]
     failure = outcome.reason if outcome.state == "failed" else ""
     practice = say(outcome.practice, language)

@@ -40,7 +40,7 @@ class Timeline:
             os.write(1, f"{line(event)}\n".encode())
 
     def events(self) -> list[Event]:
-        """All that was noted so far, in the order of time."""
+        """Return all that was noted so far, in the order of time."""
         if not self.path.exists():
             return []
         found = [msgspec.json.decode(text, type=Event) for text in self.path.read_bytes().splitlines()]
@@ -48,7 +48,7 @@ class Timeline:
 
 
 def line(event: Event) -> str:
-    """An event as a line of text."""
+    """Return an event as a line of text."""
     return f"{event.at_s:8.3f} s  {event.who:<14} {event.what}"
 
 

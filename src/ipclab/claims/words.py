@@ -27,21 +27,21 @@ _JOINT = {"holds": Text(": ", "："), "refuted": Text(": ", "："), "holds when"
 
 
 def say(text: Text | str, language: Language) -> str:
-    """A text in this language."""
+    """Return a text in this language."""
     if isinstance(text, str):
         return text
     return text.zh if language == "zh" else text.en
 
 
 def verdict_line(verdict: Verdict, language: Language, mark: str = "") -> str:
-    """The kind of verdict, between marks, and why."""
+    """Return the kind of verdict, between marks, and why."""
     kind = f"{mark}{say(VERDICTS[verdict.kind], language)}{mark}"
     why = say(verdict.why, language)
     return f"{kind}{say(_JOINT[verdict.kind], language)}{why}" if why else kind
 
 
 def state_line(outcome: Outcome, language: Language, mark: str = "") -> str:
-    """The verdict of an outcome, or why there is none, and whether another one is recorded."""
+    """Return the verdict of an outcome, or why there is none, and whether another one is recorded."""
     if outcome.verdict is None:
         state = NOT_RUN if outcome.state == "not run" else FAILED
         reason = outcome.reason.splitlines()[-1] if outcome.reason else ""
@@ -54,13 +54,13 @@ def state_line(outcome: Outcome, language: Language, mark: str = "") -> str:
 
 
 def row_line(row: Row, language: Language) -> str:
-    """A row of evidence as a line."""
+    """Return a row of evidence as a line."""
     colon = "：" if language == "zh" else ": "
     return f"{say(row.what, language)}{colon}{say(row.value, language)}"
 
 
 def key_rows(rows: list[Row]) -> list[Row]:
-    """The rows for a summary: those marked so, or all where none is."""
+    """Return the rows for a summary: those marked so, or all where none is."""
     return [row for row in rows if row.key] or rows
 
 

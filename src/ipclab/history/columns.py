@@ -73,11 +73,11 @@ class History:
 
     @property
     def last_possible(self) -> Int64s:
-        """When each operation has taken effect at the latest: its end if that is known, else ``FOREVER``."""
+        """Return the latest time at which each operation took effect: its end if known, else ``FOREVER``."""
         return np.where((self.outcome == OK) | (self.outcome == FAIL), self.end, FOREVER)
 
     def operation(self, i: int) -> Operation:
-        """The operation at a place."""
+        """Return the operation at a place."""
         end = int(self.end[i])
         return Operation(
             process=self.processes[self.process[i]],
@@ -90,16 +90,16 @@ class History:
         )
 
     def name(self, process: Name) -> str:
-        """What a process is called: by the header, else by its own name or number."""
+        """Return what a process is called: by the header, else by its own name or number."""
         own = f"process {process}" if isinstance(process, int) else process
         return self.header.names.get(str(process), own)
 
     def places(self, *functions: str) -> Int64s:
-        """Where these operations are."""
+        """Return where these operations are."""
         return np.flatnonzero(np.isin(self.f, [CODES[f] for f in functions]))
 
     def without(self, *functions: str) -> History:
-        """The history but for these operations; itself where it has none of them."""
+        """Return the history but for these operations; itself where it has none of them."""
         out = np.isin(self.f, [CODES[f] for f in functions])
         if not out.any():
             return self
@@ -115,7 +115,7 @@ class History:
         faults: Iterable[Fault] = (),
         header: Header | None = None,
     ) -> History:
-        """A history of these operations, each process's in their order."""
+        """Return a history of these operations, each process's in their order."""
         columns = Columns()
         for op in operations:
             end = FOREVER if op.end_ns is None else op.end_ns
@@ -155,7 +155,7 @@ class Columns:
         return len(self._start) - 1
 
     def history(self, header: Header, faults: list[Fault]) -> History:
-        """The history so far; nothing may be added any more, since it takes the columns over."""
+        """Return the history so far; nothing may be added any more, since it takes the columns over."""
         return History(
             header=header,
             processes=list(self._processes),

@@ -25,7 +25,7 @@ _VALUE_NEEDED = frozenset(("enqueue", "send"))
 
 
 def read(path: Path, model: Model | None = None) -> History:
-    """The history in a file, plain or gzipped. ``model`` stands in where the header names none.
+    """Return the history in a file, plain or gzipped. ``model`` stands in where the header names none.
 
     Raises UsageError where the file cannot be read or a line is malformed, with the number of the line.
     """
@@ -59,7 +59,7 @@ def _lines(file: BinaryIO | gzip.GzipFile, name: str) -> Iterator[bytes]:
 
 
 def parse(lines: Iterable[bytes], model: Model | None = None, name: str = "history") -> History:
-    """The history in these lines. Raises UsageError: ``NAME line N: what is wrong``."""
+    """Return the history in these lines. Raises UsageError: ``NAME line N: what is wrong``."""
     reading = iter(lines)
     number = 1
     try:
@@ -118,7 +118,7 @@ class _Parser:
             self._complete(line)
 
     def history(self) -> History:
-        """What the lines say; operations that are still under way stay open for ever."""
+        """Return what the lines say; operations that are still under way stay open for ever."""
         return self._columns.history(self._header, self._faults)
 
     def _invoke(self, line: Line) -> None:

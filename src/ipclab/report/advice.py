@@ -27,7 +27,7 @@ class _Rule:
 
 
 def derive(cells: Sequence[Suffered]) -> list[str]:
-    """The sentences that the cells of one group bear out, about the faults of one target."""
+    """Return the advice that the cells of one group support, about the faults of one target."""
     tried = [cell for cell in cells if cell.trials]
     found = []
     for rule in _RULES:
@@ -57,7 +57,7 @@ def _what(cells: Iterable[Suffered], kind: Kind | None) -> str:
 
 
 def _saw(target: Target, effects: Sequence[Effect], kind: Kind) -> Callable[[Suffered], bool]:
-    """Whether the cell is of this fault and saw this thing, as declared."""
+    """Return whether the cell is of this fault and saw this thing, as declared."""
 
     def seen(cell: Suffered) -> bool:
         fits = cell.target == target and cell.effect in effects

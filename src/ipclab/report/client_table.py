@@ -30,7 +30,7 @@ _HEADS = (
 
 
 def sections(trials: Sequence[TrialRecord], exhibits: Exhibits, reasons: Reasons) -> list[Section]:
-    """The section of all ``client`` trials; none where there are none."""
+    """Return the section of all ``client`` trials; none where there are none."""
     rows: dict[tuple[str, str], list[TrialRecord]] = {}
     for trial in trials:
         if workloads.of(trial.spec) is CLIENT:

@@ -34,7 +34,7 @@ class Column:
 
 
 def choose(rows: Sequence[Row]) -> list[Column]:
-    """The columns for these rows, all of one kind."""
+    """Return the columns for these rows, all of one kind."""
     if all(row.kind == "counter" for row in rows):
         return _RACED_COUNTERS if any(row.race for row in rows) else _COUNTERS
     if all(row.kind in ("register", "lock") for row in rows):
@@ -89,7 +89,7 @@ def _time(pick: Callable[[Row], Percentiles | None], name: str) -> Callable[[Row
 
 
 def _p99(pick: Callable[[Row], Percentiles | None]) -> Callable[[Row], str]:
-    """The lowest and the highest of the repeats, since one number would hide how far they lie apart."""
+    """Return the cell with the lowest and highest p99 of the repeats: one number would hide the spread."""
     pooled = _time(pick, "p99")
 
     def cell(row: Row) -> str:
@@ -102,8 +102,9 @@ def _p99(pick: Callable[[Row], Percentiles | None]) -> Callable[[Row], str]:
 
 
 def _widest(found: Percentiles) -> float | None:
-    """The widest spread among the percentiles that are shown, None where one has none: with different numbers
-    of digits p99.9 could read as less than p99."""
+    """Return the widest spread among the percentiles that are shown, None where one has none: with
+    different numbers of digits p99.9 could read as less than p99.
+    """
     shown = [name for name in ("p50", "p90", "p99", "p999") if getattr(found, f"{name}_ns") is not None]
     spreads = [found.spread.get(name) for name in shown]
     known = [spread for spread in spreads if spread is not None]

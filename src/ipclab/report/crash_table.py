@@ -26,8 +26,10 @@ _Row = Mapping[tuple[str, Target], Suffered]
 def sections(
     trials: Sequence[TrialRecord], exhibits: Exhibits, reasons: Reasons, why_not: WhyNot
 ) -> list[Section]:
-    """The sections of all ``crash`` trials. What the cells say is entered into ``exhibits``, why others are
-    empty into ``reasons``."""
+    """Return the sections of all ``crash`` trials.
+
+    What the cells say is entered into ``exhibits``, why others are empty into ``reasons``.
+    """
     by_row: dict[str, dict[tuple[str, Target], list[TrialRecord]]] = {}
     for trial in trials:
         if workloads.of(trial.spec) is CRASH and trial.spec.fault is not None:
@@ -63,7 +65,7 @@ class _Matrix:
         }
 
     def section(self, target: Target) -> Section | None:
-        """The faults of this target; None where there are none."""
+        """Return the faults of this target; None where there are none."""
         actions = [action for action in ACTIONS if (action, target) in self._faults]
         if not actions:
             return None
@@ -82,7 +84,7 @@ class _Matrix:
         return Block(title, tuple(lines), tuple(advice.derive(found)))
 
     def _line(self, row: _Row, target: Target, actions: Sequence[str]) -> Line | None:
-        """None for a row that has nothing to say about this target."""
+        """Return the line of a row; None for a row without trials of this target."""
         links: dict[str, str] = {}
         texts = [self._cell(row, (action, target), links) for action in actions]
         if not any(texts):
@@ -117,7 +119,7 @@ class _Matrix:
         return "\n".join(lines)
 
     def _missing(self, row: _Row, fault: tuple[str, Target], moments: frozenset[Moment]) -> str:
-        """The marks of a cell that has no trial; empty where no reason is known."""
+        """Return the marks of a cell that has no trial; empty where no reason is known."""
         found = [reason for _, reason in self._reasons_of(row, fault, moments)]
         return " ".join(self._reasons.mark(reason) for reason in dict.fromkeys(found))
 

@@ -22,7 +22,7 @@ class Exhibits:
         self._shows: list[list[Kind]] = []
 
     def mark(self, piece: Piece) -> tuple[str, dict[str, str]]:
-        """The mark for a piece, and where it leads to. The same trial has the same mark everywhere."""
+        """Return the mark for a piece, and where it leads to. The same trial has the same mark everywhere."""
         trial = min(piece.trials, key=_size)
         place = next((i for i, known in enumerate(self._trials) if known is trial), len(self._trials))
         if place == len(self._trials):
@@ -34,7 +34,10 @@ class Exhibits:
         return mark, {mark: history} if history else {}
 
     def all(self) -> tuple[Evidence, ...]:
-        """Every trial that was marked. For each kind of thing, the smallest timeline of a row is drawn."""
+        """Return every trial that was marked.
+
+        For each kind of thing, the smallest timeline of a row is drawn.
+        """
         drawn: dict[tuple[str, str], int] = {}
         for place in sorted(range(len(self._trials)), key=lambda i: _size(self._trials[i])):
             if _timeline(self._trials[place]):
@@ -65,7 +68,7 @@ def _fault(trial: TrialRecord) -> str:
 
 
 def _finding(trial: TrialRecord) -> str:
-    """The trial's own sentence, or all that it saw; with who hung and who gave up."""
+    """Return the trial's own sentence, or all that it saw; with who hung and who gave up."""
     found = trial.safety
     if found is None:
         return trial.reason or f"the trial {trial.outcome}"
@@ -89,7 +92,7 @@ def _timeline(trial: TrialRecord) -> str:
 
 
 def _size(trial: TrialRecord) -> tuple[bool, bool, int, int]:
-    """Sorts by the size of the counterexample; what has none, or no history, comes last."""
+    """Sort by the size of the counterexample; what has none, or no history, comes last."""
     drawn = _timeline(trial)
     no_history = trial.safety is None or not trial.safety.history
     return (not drawn, no_history, drawn.count("\n"), len(drawn))

@@ -66,7 +66,7 @@ def _conditions(specs: list[TrialSpec]) -> str:
 
 
 def _watched(specs: list[TrialSpec]) -> str:
-    """What may be said of all safety trials alike; shapes and sizes are a matter of the scene."""
+    """Return what may be said of all safety trials alike; shapes and sizes are a matter of the scene."""
     repeats = len({spec.repeat for spec in specs})
     methods = _each(dict.fromkeys(spec.start_method for spec in specs))
     return (

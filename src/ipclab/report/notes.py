@@ -20,7 +20,7 @@ _LIMITS = ("maxmemory", "maxmemory-policy", "maxbytes")
 
 
 def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]:
-    """One line for each thing that is in the table and does not explain itself."""
+    """Return the footnotes for the symbols in the table, one line each."""
     found = [
         *_ranks(result, rows),
         *_figures(rows),
@@ -43,7 +43,7 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
 
 
 def closing(rows: Sequence[Row], unavailable: int) -> str:
-    """One sentence on what the verdict column says."""
+    """Return one sentence that summarises the verdict column."""
     many = Counter(row.verdict for row in rows)
     lossy = sum(_is_lossy(row) for row in rows)
     harmed = sum(_is_harmed(row) and not _is_lossy(row) for row in rows)
@@ -141,7 +141,7 @@ def _nothing(result: Result, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _behind(rows: Sequence[Row]) -> Iterator[str]:
-    """The rows whose senders could not keep to their schedule, since their latencies mean something else."""
+    """Yield the note on rows whose senders fell behind schedule: latency includes that delay."""
     behind = [
         f"{row.name} {row.mode}".rstrip()
         for row in rows
@@ -175,7 +175,7 @@ def _lost(result: Result) -> Iterator[str]:
 
 
 def _dropped(result: Result) -> Iterator[str]:
-    """What the servers threw away by their own settings: to run longer would only lose more."""
+    """Yield a note for each server that dropped items by its own settings; a longer run drops more."""
     by_kind: dict[str, Counter[str]] = {}
     for trial in result.trials:
         if trial.broker is not None and trial.dropped:
@@ -199,7 +199,7 @@ def _unaccounted(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _beyond(rows: Sequence[Row]) -> Iterator[str]:
-    """The rows in which the bound on the backlog was exceeded to tell late messages from lost ones."""
+    """Yield the note on rows that exceeded the backlog limit to tell late messages from lost ones."""
     beyond = [row for row in rows if row.beyond_backlog]
     if beyond:
         named = "; ".join(f"{row.name} {row.mode}".rstrip() for row in beyond)
@@ -260,7 +260,7 @@ def _races(rows: Sequence[Row], cells: set[str]) -> Iterator[str]:
 
 
 def _negative(rows: Sequence[Row]) -> Iterator[str]:
-    """How many samples lie below zero. End-to-end and service time are of the same receipts."""
+    """Yield the note on negative latencies. End-to-end and service time share their receipts."""
     receipts = sum(max((p.negative for p in (r.end_to_end, r.service) if p), default=0) for r in rows)
     many = {
         "": receipts + sum(p.negative for r in rows for p in (r.round_trip, r.update) if p),

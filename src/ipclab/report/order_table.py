@@ -40,7 +40,7 @@ _HEADS = (
 
 
 def sections(trials: Sequence[TrialRecord], exhibits: Exhibits, reasons: Reasons) -> list[Section]:
-    """The section of all ``order`` trials; none where there are none."""
+    """Return the section of all ``order`` trials; none where there are none."""
     rows: dict[str, list[TrialRecord]] = {}
     for trial in trials:
         if workloads.of(trial.spec) is ORDER:
@@ -72,7 +72,7 @@ class _Channel:
         self._links: dict[str, str] = {}
 
     def line(self) -> Line:
-        """The row; each cell with a verdict of its own, for its colour."""
+        """Return the row; each cell with a verdict of its own, for its colour."""
         shapes = dict.fromkeys(trial.spec.shape for trial in self._stress or self._forced or self._done)
         messages = sum(_count(trial, "attempted") for trial in self._stress)
         per_producer, in_real_time = self._per_producer(), self._in_real_time()
@@ -136,7 +136,7 @@ class _Channel:
         return (f"BROKEN: {text}" if broken else text), "broken" if broken else "unsafe" if shown else "kept"
 
     def _besides(self) -> tuple[str, Word | None]:
-        """Everything that went wrong and is no matter of order."""
+        """Return everything that went wrong and is no matter of order."""
         found = [p for p in pieces(self._done) if p.worst.kind not in ("overtaken", "shown", "reordered")]
         lines = [
             f"{'BROKEN: ' if piece.worst.standing == 'broken' else ''}{piece.worst.text} "

@@ -28,7 +28,7 @@ class SafetyPart:
 def safety_part(
     trials: Sequence[TrialRecord], why_not: WhyNot = no_reason, *, marks_taken: int = 0
 ) -> SafetyPart:
-    """The part of a table that the ``crash``, ``order`` and ``client`` trials make.
+    """Return the sections, evidence and notes of the ``crash``, ``order`` and ``client`` trials.
 
     Marks begin above ``marks_taken``. ``why_not`` is asked about each fault that some other
     row suffered and this one did not.
@@ -48,7 +48,7 @@ def safety_part(
 
 
 def closing(found: Sequence[Cell]) -> str:
-    """One sentence on what the cells say, each counted once, by the worst that it saw."""
+    """Return one sentence on what the cells say, each counted once, by the worst that it saw."""
     many = Counter(cell.verdict for cell in found)
     lost = sum(cell.verdict == "declared" and cell.lost > 0 for cell in found)
     other = many["declared"] - lost
@@ -68,7 +68,7 @@ def closing(found: Sequence[Cell]) -> str:
 
 
 def _footnotes(sections: Sequence[Section], evidence: Sequence[Evidence]) -> list[str]:
-    """A line for each word that is in the cells and does not explain itself."""
+    """Return the footnotes for the words in the cells, one line each."""
     cells = [c for s in sections for b in s.blocks for line in b.lines for c in line.cells[1:]]
     has = "\n".join(cells)
     crash = any(section.title.startswith("Faults of") for section in sections)

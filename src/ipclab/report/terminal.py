@@ -30,7 +30,7 @@ EVIDENCE_SHOWN = 8
 
 
 def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether to colour what goes to this stream: a terminal, unless ``NO_COLOR`` is set (no-color.org)."""
+    """Return whether to colour this stream: it is a terminal and ``NO_COLOR`` is unset (no-color.org)."""
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
@@ -145,7 +145,7 @@ def _pieces(cell: str, width: int) -> Iterator[str]:
 
 
 def _parts(section: Section, width: int) -> list[list[int]]:
-    """Which columns to show together, so that each part fits: all of them where there is room."""
+    """Return which columns to show together, so that each part fits: all of them where there is room."""
     places = list(range(len(section.heads)))
     least = [_least(section, place) + 1 for place in places]
     for place in [place for place in reversed(places) if section.heads[place].optional]:
@@ -166,8 +166,9 @@ def _parts(section: Section, width: int) -> list[list[int]]:
 
 
 def _widths(section: Section, places: Sequence[int], width: int) -> list[int]:
-    """The least that each column needs; what is left over goes to the flexible ones, each time to the one
-    that is farthest from what it wants."""
+    """Return the least that each column needs; what is left over goes to the flexible ones, each time to
+    the one that is farthest from what it wants.
+    """
     widths = [_least(section, place) for place in places]
     wanted = {
         i: min(max(map(cell_len, _lines(section, place)), default=0), _MOST_FLEXIBLE)

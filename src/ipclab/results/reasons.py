@@ -13,7 +13,7 @@ NOT_TRIED = "was not tried in this run"
 
 
 def no_reason(_spec: TrialSpec) -> str:
-    """Knows of nothing that does not apply."""
+    """Return the empty reason: every fault applies."""
     return ""
 
 
@@ -28,7 +28,7 @@ class Reasons:
         return f"{units.NOT_APPLICABLE}({self._letters.setdefault(reason, _letter(len(self._letters)))})"
 
     def notes(self) -> list[str]:
-        """A line for each reason."""
+        """Return a line for each reason."""
         return [f"{units.NOT_APPLICABLE}({letter})  {reason}" for reason, letter in self._letters.items()]
 
 

@@ -39,14 +39,14 @@ class Comparison:
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle value, or the mean of the two middle ones. Raises ValueError where there are none."""
+    """Return the middle value, or the mean of the two middle ones. Raises ValueError where there are none."""
     if not values:
         raise ValueError("no values, no median")
     return float(statistics.median(values))
 
 
 def spread(values: Sequence[float]) -> float | None:
-    """Half the range of the values, relative to their median: (max - min) / 2 / median.
+    """Return half the range of the values, relative to their median: (max - min) / 2 / median.
 
     Not the interquartile range: with five repeats its value hangs on the convention for interpolating, and it
     leaves out the worst repeat, which is what the reader should know about. Half the range hides nothing that
@@ -60,8 +60,8 @@ def spread(values: Sequence[float]) -> float | None:
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % score interval of a share, such as of the trials that showed something (Wilson 1927, JASA 22).
-
+    """Return the 95 % score interval of a share, such as of the trials that showed something (Wilson
+    1927, JASA 22).
     Unlike the usual ± it holds where few or none of few trials showed it: 0 of 20 gives 0 % to 16 %. Without
     trials it is (0, 1): nothing is known. Raises ValueError for more successes than trials, or below none.
     """
@@ -78,12 +78,12 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 
 
 def separable(n: int, m: int) -> bool:
-    """Whether n against m repeats could be separated at all: with 3 against 3 even p = 0.1 is the least."""
+    """Return whether the test can separate n from m repeats at all: 3 against 3 give p = 0.1 at best."""
     return n > 0 and m > 0 and 2 / math.comb(n + m, n) < SIGNIFICANT_P
 
 
 def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
-    """Whether ``a`` is faster or slower than ``b``, claimed only where both of two conditions hold.
+    """Return whether ``a`` is faster or slower than ``b``, claimed only where both of two conditions hold.
 
     A two-sided Mann-Whitney test must give p < 0.05, and the larger median must exceed the smaller by 5 % at
     least. The test is exact for up to ``EXACT_UP_TO`` repeats on either side.
@@ -124,8 +124,8 @@ def _least(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def ranks(samples: Sequence[Sequence[float]]) -> list[str]:
-    """The rank of each sample: one more than the number of samples that ``compare`` claims to be faster.
-
+    """Return the rank of each sample: one more than the number of samples that ``compare`` claims to be
+    faster.
     So each rank is a statement that the test bears out: "3" means that exactly two others were shown to be
     faster. Samples with the same rank are marked with ``=``, as in 1, 2=, 2=, 4. The ranks depend neither on
     the order of the samples nor on chance.

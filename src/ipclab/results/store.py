@@ -55,7 +55,7 @@ class StoredRun:
             journal.append(self.folder, journal.Entry(number=number, ended_utc=ended_utc, trial=record))
 
     def history(self, number: int) -> Path:
-        """Where the history of trial ``number`` is kept; its folder is there. Raises ResultsError."""
+        """Return where the history of trial ``number`` is kept; its folder is there. Raises ResultsError."""
         with _reported(self.folder):
             (self.folder / HISTORIES).mkdir(exist_ok=True)
         return self.folder / HISTORIES / f"{number:04d}.jsonl.gz"
@@ -101,9 +101,9 @@ class Store:
         return [f"{path.parent.name}/{path.name}" for path in sorted(found, key=lambda path: _age(path.name))]
 
     def find(self, name: str) -> Path:
-        """The result file that ``name`` means: ``latest``, an experiment or ``<experiment>/latest`` (its
-        newest), ``<experiment>/<time>``, the beginning of a time, or the path of a run.
-
+        """Return the result file that ``name`` means: ``latest``, an experiment or
+        ``<experiment>/latest`` (its newest), ``<experiment>/<time>``, the beginning of a time, or the
+        path of a run.
         Raises UnknownNameError where it means none and ResultsError where it could mean several.
         """
         runs = self.runs()
@@ -129,11 +129,14 @@ class Store:
         raise UnknownNameError("run", name, [LATEST, *runs[-_OFFERED:]])
 
     def load(self, name: str) -> Result:
-        """The result that ``name`` means (see ``find``). Raises ResultsError where it cannot be read."""
+        """Return the result that ``name`` means (see ``find``).
+
+        Raises ResultsError where it cannot be read.
+        """
         return read(self.find(name))
 
     def _latest(self, runs: list[str]) -> Path:
-        """What ``latest`` points at, or the newest run where nothing usable does."""
+        """Return what ``latest`` points at, or the newest run where nothing usable does."""
         pointer = self.root / LATEST
         with suppress(OSError, UnicodeDecodeError):
             folder = self.root / pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else pointer
@@ -144,7 +147,7 @@ class Store:
         return self.root / max(runs, key=lambda run: _age(run.partition("/")[2])) / RESULT
 
     def _check_latest(self) -> None:
-        """Raises ResultsError where ``latest`` is a folder, as it is after a copy that followed the link.
+        """Raise ResultsError where ``latest`` is a folder, as it is after a copy that followed the link.
 
         No run could point it at itself, and it may hold the only copy of one, so it is the user's to move.
         """
@@ -211,7 +214,7 @@ def _new_folder(parent: Path, name: str) -> Path:
 
 
 def _age(folder_name: str) -> tuple[str, int]:
-    """A sort key: the second run within a second is called ``<time>-2``."""
+    """Return a sort key: the second run within a second is called ``<time>-2``."""
     moment, _, number = folder_name.partition("-")
     return moment, int(number) if number.isdecimal() else 1
 

@@ -13,7 +13,7 @@ _TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 
 
 def digits(spread: float | None) -> int:
-    """How many significant digits a figure bears: three where repeats agree to 5 %, otherwise two.
+    """Return how many significant digits a figure bears: three where repeats agree to 5 %, otherwise two.
 
     The third digit stands for 1 % of a figure at most, so with a wider spread it would be noise. A figure
     without a spread gets two.
@@ -37,17 +37,17 @@ def number(value: float, count: int = 3) -> str:
 
 
 def rate(per_s: float, spread: float | None = None) -> str:
-    """A rate: ``123 k/s``."""
+    """Return a rate as text: ``123 k/s``."""
     return _scaled(per_s, digits(spread), _MANY, "/s")
 
 
 def given_rate(per_s: float) -> str:
-    """A rate that was asked for, as it was given: ``1 000 /s``, ``0.5 /s``."""
+    """Return a requested rate as text, with all its digits: ``1 000 /s``, ``0.5 /s``."""
     return f"{count(int(per_s)) if per_s == int(per_s) else f'{per_s:g}'} /s"
 
 
 def duration(ns: float, spread: float | None = None) -> str:
-    """A time: ``45 µs``, ``1.23 ms``; negative ones keep their sign."""
+    """Return a time as text: ``45 µs``, ``1.23 ms``; negative ones keep their sign."""
     return _scaled(ns, digits(spread), _TIMES, "")
 
 
@@ -64,7 +64,7 @@ def durations(low_ns: float, high_ns: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share: ``33%``, ``0.4%``. What is not zero never reads as zero."""
+    """Return a share as text: ``33%``, ``0.4%``. A share above zero is never shown as zero."""
     if 0 < share < 0.0001:
         return "<0.01%"
     if 0.995 <= share < 1:
@@ -73,12 +73,12 @@ def percent(share: float) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """An interval of shares in whole percents: ``[0–16%]``. It is never made narrower by rounding."""
+    """Return an interval of shares in whole percents: ``[0–16%]``. Rounding never narrows it."""
     return f"[{math.floor(low * 100)}–{math.ceil(high * 100)}%]"
 
 
 def plus_minus(spread: float | None) -> str:
-    """The spread beside a figure: ``±12%``; empty for a single repeat."""
+    """Return the spread beside a figure: ``±12%``; empty for a single repeat."""
     return "" if spread is None else f"±{number(spread * 100, 2 if spread >= 0.1 else 1)}%"
 
 
@@ -92,7 +92,7 @@ def size(size_bytes: int) -> str:
 
 
 def count(many: int) -> str:
-    """A whole number in full, its thousands apart: ``12 345``."""
+    """Return a whole number in full, its thousands apart: ``12 345``."""
     return f"{many:,}".replace(",", " ")
 
 

@@ -26,7 +26,7 @@ _FROM_GOOD_TO_BAD: tuple[Word, ...] = ("kept", "unsafe", "unknown", "failed", "h
 
 
 def of_trial(trial: TrialRecord) -> Word:
-    """The verdict about one trial. A guarantee that was seen broken outweighs a hang.
+    """Return the verdict about one trial. A guarantee that was seen broken outweighs a hang.
 
     What a safety trial brings about (a hang, a loss that was declared, a process that gave up) is its finding
     and breaks nothing by itself.
@@ -45,7 +45,7 @@ def of_trial(trial: TrialRecord) -> Word:
 
 
 def reasons(trial: TrialRecord) -> list[str]:
-    """Why the verdict is not a good one, a line each; empty where it is."""
+    """Return why the verdict is not a good one, a line each; empty where it is."""
     word = of_trial(trial)
     if word in SOUND:
         return []
@@ -64,12 +64,12 @@ def reasons(trial: TrialRecord) -> list[str]:
 
 
 def _is_empty(trial: TrialRecord) -> bool:
-    """Whether nothing was attempted, so that nothing could go wrong either."""
+    """Return whether nothing was attempted, so that nothing could go wrong either."""
     return not any(check.attempted for check in (trial.ledger, trial.counter) if check is not None)
 
 
 def worst(words: Iterable[Word]) -> Word:
-    """The worst of some verdicts; ``unknown`` of none."""
+    """Return the worst of some verdicts; ``unknown`` of none."""
     return max(words, key=_FROM_GOOD_TO_BAD.index, default="unknown")
 
 

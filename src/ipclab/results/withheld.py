@@ -20,7 +20,7 @@ _BEYOND = {"p50": 0.5, "p90": 0.1, "p99": 0.01, "p999": 0.001}
 
 
 def explain(result: Result, rows: Sequence[Row]) -> Iterator[str]:
-    """A line for each of the two reasons, where it holds: where samples are missing, with the run to take."""
+    """Yield a footnote for each reason to withhold a percentile, with the command that gets more samples."""
     shown = _shown(rows)
     together = zip(rows, trials_of(rows, result.trials), strict=True)
     found = [gap for row, trials in together for gap in _gaps(row, trials, shown)]
@@ -52,13 +52,13 @@ class _Gap:
 
     @property
     def needs_s(self) -> float:
-        """How long trials would have to be; infinite where nothing can be told from what there is."""
+        """Return how long trials would have to be; infinite where nothing can be told from what there is."""
         beyond = self.beyond * self.samples if self.excursions is None else self.excursions
         return self.duration_s * SAMPLES_BEYOND / beyond if beyond else math.inf
 
 
 def _shown(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
-    """Which figures of each latency the table has columns for."""
+    """Return which figures of each latency the table has columns for."""
     goodput = any(row.goodput_per_s for row in rows)
     beside = goodput or any(row.rate_per_s for row in rows)
     return {

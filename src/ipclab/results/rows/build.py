@@ -43,7 +43,7 @@ class _Pace(NamedTuple):
 
 
 def rows(trials: Iterable[TrialRecord]) -> list[Row]:
-    """One row for each combination of what was set, in the order of its first trial.
+    """Return one row for each combination of what was set, in the order of its first trial.
 
     Paced trials stand in the row of the closed-loop trials of the same setting, unless they were run at
     several rates: then each rate has a row of its own. Trials in which a race was forced stand in every row
@@ -89,13 +89,14 @@ def _is_at_pace(row: Row, trial: TrialRecord) -> bool:
 
 
 def unreceived(trial: TrialRecord) -> int:
-    """How many messages of a paced trial were confirmed and never came: in its service time they count as
-    slower than any that did."""
+    """Return how many messages of a paced trial were confirmed and never came: in its service time they
+    count as slower than any that did.
+    """
     return trial.ledger.lost if trial.ledger else 0
 
 
 def unended(trial: TrialRecord) -> int:
-    """The same of its end-to-end latency, in which the receipts that skipped sends owed count too."""
+    """Return the same of its end-to-end latency, in which the receipts that skipped sends owed count too."""
     owed = trial.spec.consumers if trial.guarantees.get("fan_out") is True else 1
     return trial.latency.skipped_sends * owed + unreceived(trial)
 
@@ -116,7 +117,7 @@ def _key(trial: TrialRecord) -> _Key:
 
 
 def _options(trial: TrialRecord) -> dict[str, OptionValue]:
-    """The options that were set, in a fixed order; of shared state the discipline too, set or not."""
+    """Return the options that were set, in a fixed order; of shared state the discipline too, set or not."""
     options = dict(sorted(trial.spec.backend.options.items()))
     discipline = trial.guarantees.get("discipline")
     return {"discipline": discipline, **options} if isinstance(discipline, str) else options

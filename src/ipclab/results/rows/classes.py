@@ -45,12 +45,12 @@ _BY_TITLE = {each.title: each for each in _ALL}
 
 
 def titled(title: str) -> GuaranteeClass:
-    """The class of this title. Raises KeyError where there is none."""
+    """Return the class of this title. Raises KeyError where there is none."""
     return _BY_TITLE[title]
 
 
 def guarantee_class(declared: Declared) -> GuaranteeClass:
-    """The class of a channel's or a counter's declaration, as it stands in a trial record."""
+    """Return the class of a channel's or a counter's declaration, as it stands in a trial record."""
     if "safe" in declared:
         return SAFE if declared["safe"] else UNSAFE
     if "delivery" not in declared:
@@ -63,7 +63,7 @@ def guarantee_class(declared: Declared) -> GuaranteeClass:
 
 
 def _of_queue(declared: Declared, *, at_least_once: bool) -> GuaranteeClass:
-    """By what it may lose, whatever its order."""
+    """Return the class of a queue by its declared causes of loss, regardless of its order."""
     causes = declared.get("may_lose")
     may_lose = set(causes) if isinstance(causes, list) else set()
     if not at_least_once:

@@ -64,7 +64,7 @@ def _asked(row: Row) -> str:
 
 
 def _pace(row: Row) -> float | None:
-    """The offered rate, for rows that were only paced; where there is goodput, that is what is ranked."""
+    """Return the offered rate of rows that were only paced, or None: other rows rank by goodput."""
     asked = _asked(row)
     return row.rate_per_s if row.kind == "channel" and asked and workloads.named(asked).open_loop else None
 

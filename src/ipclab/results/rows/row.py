@@ -55,7 +55,7 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def p99_range_ns(self) -> tuple[int, int] | None:
-        """The lowest and the highest p99 of a repeat; None with fewer than two."""
+        """Return the lowest and the highest p99 of a repeat; None with fewer than two."""
         found = self.p99_by_repeat_ns
         return (min(found), max(found)) if len(found) > 1 else None
 
@@ -206,8 +206,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def speed(self) -> Figure | None:
-        """What rows are sorted and ranked by, higher being better: rates, or for a row that was only paced
-        how often its median latency fits into a second."""
+        """Return what rows are sorted and ranked by, higher being better: rates, or for a row that was
+        only paced how often its median latency fits into a second.
+        """
         measured = self.goodput_per_s or self.shared_per_s or self.round_trips_per_s
         if measured is not None or self.end_to_end is None or not self.end_to_end.p50_by_repeat_ns:
             return measured
@@ -215,14 +216,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 def figure(values: Sequence[float]) -> Figure | None:
-    """The figure of these repeats; None where there are none."""
+    """Return the figure of these repeats; None where there are none."""
     if not values:
         return None
     return Figure(median=median(values), spread=spread(values), values=list(values))
 
 
 def percentiles(parts: Sequence[Distribution | None], *, never: Sequence[int] = ()) -> Percentiles | None:
-    """One distribution of the samples of all repeats; None where there are none.
+    """Return one distribution of the samples of all repeats; None where there are none.
 
     ``never`` is, for each repeat, how many more took longer than any that was seen: see ``merge``. The
     percentiles of the repeats themselves know of them, too.

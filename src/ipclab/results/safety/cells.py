@@ -110,7 +110,7 @@ def is_in_cells(spec: TrialSpec) -> bool:
 
 
 def label(spec: TrialSpec) -> str:
-    """The row of a trial: ``redis-list, appendonly=yes``, ``rabbitmq ack=manual prefetch=10``."""
+    """Return the row of a trial: ``redis-list, appendonly=yes``, ``rabbitmq ack=manual prefetch=10``."""
     settings = (f", {name}={value}" for name, value in sorted(spec.broker_settings.items()))
     return _mode(spec) + "".join(settings)
 
@@ -132,12 +132,12 @@ class Declarations:
                     self._by_name.setdefault(name, trial.guarantees)
 
     def group(self, spec: TrialSpec) -> GuaranteeClass:
-        """The class of what a row declares."""
+        """Return the class of what a row declares."""
         return guarantee_class(self._by_name.get(label(spec)) or self._by_name.get(_mode(spec), {}))
 
 
 def cells(trials: Iterable[TrialRecord]) -> list[Cell]:
-    """One cell for each combination of row, fault and scenario, in the order of its first trial."""
+    """Return one cell for each combination of row, fault and scenario, in the order of its first trial."""
     everything = [trial for trial in trials if is_in_cells(trial.spec)]
     found: dict[tuple[object, ...], list[TrialRecord]] = {}
     for trial in everything:
@@ -148,26 +148,27 @@ def cells(trials: Iterable[TrialRecord]) -> list[Cell]:
 
 
 def verdict(trial: TrialRecord) -> CellVerdict:
-    """The worst that one trial saw."""
+    """Return the worst that one trial saw."""
     if refusal(trial):
         return "refused"
     return max((_verdict(seen) for seen in sightings(trial)), key=_FROM_GOOD_TO_BAD.index, default="kept")
 
 
 def worst(verdicts: Iterable[CellVerdict]) -> CellVerdict:
-    """The worst of some verdicts; ``refused`` of none."""
+    """Return the worst of some verdicts; ``refused`` of none."""
     return max(verdicts, key=_FROM_GOOD_TO_BAD.index, default="refused")
 
 
 def again_s(trials: Iterable[TrialRecord]) -> float | None:
-    """How long it took until messages came again: the median of the trials in which they did."""
+    """Return how long it took until messages came again: the median of the trials in which they did."""
     found = [t.safety.first_again_s for t in trials if t.safety and t.safety.first_again_s is not None]
     return median(found) if found else None
 
 
 def client_finding(trials: Iterable[TrialRecord]) -> str:
-    """What came of a client's trials: the sentence that most of those came to that showed something, or else
-    of all; empty where none was carried out."""
+    """Return what came of a client's trials: the sentence that most of those came to that showed
+    something, or else of all; empty where none was carried out.
+    """
     done = [trial for trial in trials if not refusal(trial)]
     shown = [trial for trial in done if trial.safety is not None and trial.safety.shown]
     found = [t.safety.finding if t.safety is not None else t.reason or t.outcome for t in shown or done]

@@ -96,7 +96,7 @@ _PLAIN: dict[Kind, str] = {"silent": "none came after it", "undecided": "undecid
 
 
 def sightings(trial: TrialRecord) -> list[Sighting]:
-    """All that went wrong in one trial; empty where everything was kept, and for a refused one.
+    """Return all that went wrong in one trial; empty where everything was kept, and for a refused one.
 
     A trial whose verdict is bad has one at least that is ``broken``.
     """
@@ -121,27 +121,27 @@ def sightings(trial: TrialRecord) -> list[Sighting]:
 
 
 def refusal(trial: TrialRecord) -> str:
-    """Why the trial was not carried out; empty where it was."""
+    """Return why the trial was not carried out; empty where it was."""
     return trial.safety.refused if trial.safety is not None else ""
 
 
 def ends(found: Safety) -> dict[str, str]:
-    """By process, the error that it ended with, without the process's name before it."""
+    """Return the error that each process ended with, by process, without the process's name."""
     return {process: error.removeprefix(f"{process}: ") for process, error in found.gave_up.items()}
 
 
 def overtaken(found: Safety) -> int:
-    """How many messages came out before others that surely went in first, whoever sent them."""
+    """Return how many messages came out before others that surely went in first, whoever sent them."""
     return found.anomalies.get("reordered", 0) if found.model == "queue" else 0
 
 
 def _is_busy(trial: TrialRecord) -> bool:
-    """Whether messages were sent all the time, so that it could be told when they came again."""
+    """Return whether messages were sent all the time, so that it could be told when they came again."""
     return trial.spec.fault is not None and trial.spec.fault.moment == "busy"
 
 
 def _explained(found: Safety) -> bool:
-    """Whether it is clear why nothing came after the fault: a hang, an end, or that there was no fault."""
+    """Return whether a hang, an end or a missing fault explains why nothing came after the fault."""
     return bool(found.hung or found.gave_up or found.verdict == "unknown")
 
 

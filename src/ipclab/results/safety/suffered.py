@@ -44,27 +44,27 @@ class Suffered:
 
     @property
     def effect(self) -> Effect:
-        """What the fault does to its target in general."""
+        """Return what the fault does to its target in general."""
         assert self.spec.fault is not None
         return self.spec.fault.effect
 
     @property
     def again_s(self) -> float | None:
-        """The median time until messages came again, where it is long enough to be worth a word."""
+        """Return the median time until messages came again, where it is long enough to be worth a word."""
         found_s = again_s(self.trials)
         return found_s if found_s is not None and found_s >= AGAIN_S else None
 
     @property
     def confirmed(self) -> int:
-        """How many messages were confirmed, in all its trials together."""
+        """Return how many messages were confirmed, in all its trials together."""
         return sum(t.safety.counts.get("confirmed", 0) for t in self.trials if t.safety is not None)
 
     def saw(self, *kinds: Kind) -> list[Piece]:
-        """What it saw of these kinds."""
+        """Return what it saw of these kinds."""
         return [piece for piece in self.pieces if piece.worst.kind in kinds]
 
     def moments(self, trials: Iterable[TrialRecord]) -> list[Moment]:
-        """The moments of some of its trials, in their order; empty where these are all that it has."""
+        """Return the moments of some of its trials, in their order; empty where these are all that it has."""
         some = _moments(trials)
         return some if some != _moments(self.trials) else []
 
@@ -89,7 +89,7 @@ def gather(trials: Sequence[TrialRecord]) -> Suffered:
 
 
 def pieces(trials: Iterable[TrialRecord]) -> tuple[Piece, ...]:
-    """What these trials saw go wrong, what is broken first."""
+    """Return what these trials saw go wrong, what is broken first."""
     found: dict[tuple[str, str, str], list[tuple[Sighting, TrialRecord]]] = {}
     for trial in trials:
         for seen in sightings(trial):
