@@ -156,11 +156,19 @@ def test_a_worker_that_hangs_is_ended_by_the_watchdog_and_its_stack_names_the_pl
 
 
 def test_a_worker_that_never_came_to_its_role_is_named_too() -> None:
-    record = play("none", start_method="spawn", grace_s=0.001)
+    record = play("unpickling hangs", start_method="spawn", grace_s=0.001)
 
     assert record.outcome == "hung"
-    assert "had not connected" in record.reason
-    assert record.stuck.keys() <= {"producer-0", "consumer-0"}
+    assert "consumer-0, producer-0 had not connected" in record.reason
+    assert record.stuck.keys() == {"producer-0", "consumer-0"}
+
+
+def test_workers_that_are_slow_to_start_are_waited_for_beyond_their_grace_time() -> None:
+    record = play("none", start_method="spawn", grace_s=0.001)
+
+    assert (record.outcome, record.reason) == ("finished", "")
+    assert record.ledger is not None
+    assert (record.ledger.verdict, record.ledger.received > 0) == ("valid", True)
 
 
 def test_a_server_that_is_killed_within_the_window_fails_the_trial_in_one_line(

@@ -23,9 +23,18 @@ AFTER = 200
 DELIVERY_FAULTS = ("drop", "duplicate", "swap", "corrupt header", "corrupt tail", "phantom")
 RAISING_FAULTS = ("setup raises", "producer raises", "consumer raises", "send raises", "receive raises")
 HANGING_FAULTS = ("producer hangs", "consumer hangs", "send hangs", "receive hangs", "close hangs")
+EARLY_FAULTS = ("unpickling hangs",)
 DEADLY_FAULTS = ("producer dies", "consumer dies")
 OTHER_FAULTS = ("server too old", "consumer gives up", "teardown raises")
-FAULTS = ("none", *DELIVERY_FAULTS, *RAISING_FAULTS, *HANGING_FAULTS, *DEADLY_FAULTS, *OTHER_FAULTS)
+FAULTS = (
+    "none",
+    *DELIVERY_FAULTS,
+    *RAISING_FAULTS,
+    *HANGING_FAULTS,
+    *EARLY_FAULTS,
+    *DEADLY_FAULTS,
+    *OTHER_FAULTS,
+)
 
 
 def hang_for_ever() -> None:
@@ -122,6 +131,12 @@ class FaultyChannel(QueueChannel):
         self._raise_if("setup raises")
         if self.fault == "server too old":
             raise UsageError("faulty needs a newer server")
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Arrive in a spawned worker, which has not come to its role yet."""
+        self.__dict__.update(state)
+        if self.fault == "unpickling hangs":
+            hang_for_ever()
 
     def producer(self, index: int) -> Producer:
         self._raise_if("producer raises")
