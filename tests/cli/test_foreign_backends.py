@@ -276,3 +276,51 @@ def test_a_package_that_cannot_be_imported_harms_no_other_backend(
         assert listed.code == 0
         assert "broken" in listed.out
         assert said.split()[0] in listed.out
+
+
+ENDINGS = {
+    "import os; os._exit(0)": "it ended with exit code 0",
+    "import ctypes; ctypes.string_at(0)": "it was killed by SIGSEGV",
+    "raise KeyboardInterrupt": "it raises KeyboardInterrupt",
+    "import signal, time; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 30)); time.sleep(600)": (
+        "it does not come back"
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_package_that_ends_or_holds_its_process_when_it_is_imported_is_told_in_one_line(
+    ipclab: Ipclab, tmp_path: Path, ending: str
+) -> None:
+    environ = installed(tmp_path / "site", module=ending)
+    ended = ipclab("run", "throughput", "-b", "odd", *QUICK, **environ)
+    said = f"the backend odd (ipclab_odd:OddChannel) cannot be imported and made: {ENDINGS[ending]}"
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+
+
+def test_a_package_that_ends_its_process_when_its_backend_is_made_harms_no_other_backend(
+    ipclab: Ipclab, tmp_path: Path
+) -> None:
+    module = PACKAGE + "\n\nOddChannel.__init__ = lambda *a, **k: os._exit(0)\n"
+    environ = installed(tmp_path / "site", module=module)
+    ended = ipclab("run", "throughput", "-b", "pipe", *SMALL, *QUICK, **environ)
+    assert reasons(ended) == {"pipe": ""}
+    named = ipclab("run", "throughput", "-b", "odd", *QUICK, **environ)
+    assert named.code == 2
+    assert "cannot be imported and made: it ended with exit code 0" in named.err
+
+
+def test_a_backend_that_leaves_its_process_no_files_to_open_is_a_failed_row(
+    ipclab: Ipclab, tmp_path: Path
+) -> None:
+    module = PACKAGE.replace(
+        "        super().setup()\n",
+        "        super().setup()\n        import resource\n"
+        "        resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10))\n",
+        1,
+    )
+    environ = installed(tmp_path / "site", module=module)
+    rows = reasons(ipclab("run", "throughput", "-b", "odd", "-b", "pipe", *SMALL, *QUICK, **environ))
+    assert "may open no more files" in rows["odd"]
+    assert not rows["pipe"]

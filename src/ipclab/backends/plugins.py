@@ -1,7 +1,8 @@
 """Loads the backends that other packages bring, and keeps a broken one from spoiling the rest.
 
 A package that cannot be imported, or whose class declares what the contract does not allow, is listed as
-broken with the reason. Everything else works as if it were not installed.
+broken with the reason. So is one that ends its process or hangs: each is tried in a child first. Everything
+else works as if it were not installed.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import functools
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ipclab.backends.declared import FACES, check_class
 from ipclab.errors import ContractError
+from ipclab.host import rehearsal
 from ipclab.host.text import line_of
 from ipclab.host.told import reraise_own_end
 
@@ -53,6 +56,9 @@ def load(is_own: Callable[[str], bool]) -> Plugins:
     found: list[type] = []
     broken: list[Broken] = []
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        if end := rehearsal.fatal(partial(_use, point, is_own)):
+            broken.append(Broken(point.name, point.value, f"cannot be imported and made: it {end}{_MEND}"))
+            continue
         try:
             loaded: Any = point.load()
         except BaseException as error:  # noqa: BLE001 - an import may raise anything, SystemExit too
@@ -67,6 +73,11 @@ def load(is_own: Callable[[str], bool]) -> Plugins:
         else:
             found.append(loaded)
     return Plugins(tuple(found), tuple(broken))
+
+
+def _use(point: importlib.metadata.EntryPoint, is_own: Callable[[str], bool]) -> None:
+    """Import a backend and make it, as ``load`` does."""
+    _reason(point.load(), is_own, [])
 
 
 def _reason(loaded: Any, is_own: Callable[[str], bool], found: list[type]) -> str:

@@ -7,6 +7,7 @@ end itself, the lab has the trial wind up first, for a few seconds and no longer
 
 from __future__ import annotations
 
+import errno
 import signal
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from ipclab.host.interruptions import ending_blocked
 from ipclab.host.stacks import NO_STACK
 from ipclab.host.supervisor import Child
 from ipclab.host.surroundings import descendants, end_descendants
+from ipclab.host.text import line_of
 from ipclab.trial import borrowed, inside, workloads
 from ipclab.trial.inside import Job, Play, portable
 from ipclab.trial.phases import Answered, Asked, Effects, Entered, Found, Left, Refused
@@ -79,6 +81,8 @@ class _Trial:
                 self._listen(_IDLE_S)
             elif not self._comes_back(call):
                 return self._with_effects(self._hung(call, bare))
+        if self._refused is not None and (reason := self._used_up(self._refused.error)):
+            return self._with_effects(msgspec.structs.replace(bare, outcome="failed", reason=reason))
         if self._refused is not None:
             self._refused.error.add_note(self._refused.detail)
             raise self._refused.error
@@ -149,6 +153,15 @@ class _Trial:
 
     def _with_effects(self, record: TrialRecord) -> TrialRecord:
         return msgspec.structs.replace(record, side_effects=[*record.side_effects, *self._effects])
+
+    def _used_up(self, error: Exception) -> str:
+        """Return in words that the trial may open no more files; empty where it is another error."""
+        if not isinstance(error, OSError) or error.errno != errno.EMFILE:
+            return ""
+        return (
+            f"{line_of(error)}: the process of the trial may open no more files; where other backends can, "
+            f"{self._job.spec.backend} leaves files open or lowers RLIMIT_NOFILE in setup()"
+        )
 
     def _in_words(self, fault: str) -> str:
         return fault if self._child.failed else f"its process {fault}"
