@@ -23,7 +23,7 @@ _LIBRARIES = ("docker", "numpy")
 
 
 def describe(start_method: StartMethod, clock: ClockTest) -> Environment:
-    """This machine, now."""
+    """Return this machine, now."""
     return Environment(
         ipclab=__version__,
         python=platform.python_version(),
@@ -50,7 +50,7 @@ def _versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's own name where the system tells it, else its architecture."""
+    """Return the processor's own name where the system tells it, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

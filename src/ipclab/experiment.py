@@ -104,7 +104,7 @@ class Request:
     targets: tuple[Target, ...] = ()
 
     def channels(self) -> list[Variant]:
-        """The channels to measure: those asked for, else the standard ones and all of other packages.
+        """Return the channels to measure: those asked for, else the standard ones and all of other packages.
 
         Raises UnknownNameError for a name that is no backend.
         """
@@ -114,22 +114,22 @@ class Request:
         return [Variant.parse(text) for text in STANDARD_CHANNELS] + others
 
     def counters(self) -> list[Variant]:
-        """The counters to measure, each under the discipline asked for or under all that it has.
+        """Return the counters to measure, each under the discipline asked for or under all that it has.
 
         Raises UnknownNameError for a name that is no backend.
         """
         return self._shared("counter")
 
     def registers(self) -> list[Variant]:
-        """The registers to race for, as ``counters()``."""
+        """Return the registers to race for, as ``counters()``."""
         return self._shared("register")
 
     def mutexes(self) -> list[Variant]:
-        """The locks to race for, as ``counters()``."""
+        """Return the locks to race for, as ``counters()``."""
         return self._shared("lock")
 
     def trial(self, **settings: Any) -> TrialSpec:
-        """A trial with these settings, each overridden by what the user asked for. Not checked yet."""
+        """Return a trial with these settings, each overridden by what the user asked for. Not checked yet."""
         workload = workloads.named(settings["workload"])
         asked: dict[str, Any] = {
             name: value
@@ -154,7 +154,7 @@ class Request:
 
 
 def faces(variant: Variant) -> list[Face]:
-    """What this backend can be used as: a channel, a counter, a register, a lock.
+    """Return what this backend can be used as: a channel, a counter, a register, a lock.
 
     Options, and disciplines, that only some of these have say which is meant. Empty for a name that is no
     backend. Raises UnknownNameError for an option that none has, UsageError where each has only some of them.
@@ -180,7 +180,7 @@ def faces(variant: Variant) -> list[Face]:
 
 
 def _is_choice(variant: Variant, backend: type[Channel] | type[SharedState]) -> bool:
-    """Whether the options have these values, where they are a choice."""
+    """Return whether the options have these values, where they are a choice."""
     choices = {option.name: option.choices for option in backend.options}
     return all(not choices[name] or value in choices[name] for name, value in variant.options.items())
 
@@ -217,7 +217,7 @@ class Experiment:
     repeats: int
 
     def plan(self, request: Request) -> Plan:
-        """All trials of a run.
+        """Return all trials of a run.
 
         Of a sweep, what a backend cannot do (a shape, a size) is left out and said. Raises UsageError or its
         kin where a backend that was asked for by name can do nothing of it, where nothing is left to do, or
@@ -254,7 +254,7 @@ class Experiment:
         return Plan(trials, list(left_out))
 
     def _check_uses(self, request: Request, trials: list[TrialSpec], refused: list[_Refused]) -> None:
-        """Raises UsageError, or its kin, for an option that none of these trials has a use for."""
+        """Raise UsageError, or its kin, for an option that none of these trials has a use for."""
         for name, option in _OPTIONS.items():
             given = getattr(request, name) not in (None, ())
             if not given or any(name in workloads.of(spec).options for spec in trials):
@@ -269,18 +269,18 @@ class Experiment:
 
 
 def folder() -> Path:
-    """Where the experiments are: shipped with the package, or beside it in a checkout."""
+    """Return where the experiments are: shipped with the package, or beside it in a checkout."""
     shipped = Path(__file__).parent / "_shipped" / "experiments"
     return shipped if shipped.is_dir() else Path(__file__).parents[2] / "experiments"
 
 
 def names() -> list[str]:
-    """The names of all experiments, the default one first."""
+    """Return the names of all experiments, the default one first."""
     return sorted((path.stem for path in folder().glob("*.py")), key=lambda name: (name != DEFAULT, name))
 
 
 def load(name: str) -> Experiment:
-    """The experiment of this name. Raises UnknownNameError."""
+    """Return the experiment of this name. Raises UnknownNameError."""
     if name not in names():
         raise UnknownNameError("experiment", name, names())
     found = _module(name).EXPERIMENT

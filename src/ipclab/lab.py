@@ -71,7 +71,7 @@ class Outcome:
 
 
 def broker_of(spec: TrialSpec) -> BrokerKind | None:
-    """The kind of broker that this trial needs."""
+    """Return the kind of broker that this trial needs."""
     return backend_class(workloads.face(spec), spec.backend).broker
 
 

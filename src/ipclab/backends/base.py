@@ -87,7 +87,7 @@ class Guarantees:
             raise ValueError(f"max_message_bytes is None or a whole number above 0, not {largest!r}")
 
     def described(self) -> dict[str, str | int | bool | list[str] | None]:
-        """All of it in values that can be stored."""
+        """Return all of it in values that can be stored."""
         sets = {"may_lose": sorted(self.may_lose), "may_corrupt": sorted(self.may_corrupt)}
         return {**asdict(self), **sets}
 
@@ -154,7 +154,7 @@ class Site:
 
     @property
     def context(self) -> Context:
-        """The multiprocessing context that every primitive of this trial is made in."""
+        """Return the multiprocessing context that every primitive of this trial is made in."""
         return context(self.start_method)
 
     @property
@@ -176,8 +176,8 @@ class Producer(abc.ABC):
         """
 
     def sender(self) -> Callable[[bytes], object]:
-        """What the hot loop calls for each message: ``send``, or a function that does exactly the same.
-
+        """Return what the hot loop calls for each message: ``send``, or a function that does exactly the
+        same.
         An adapter whose ``send`` is one call of the client returns that call here, so that the measurement
         does not pay for a second one. Calls of both may be mixed.
         """
@@ -203,8 +203,8 @@ class Consumer(abc.ABC):
         """Block until there is a message; return one or more, in the order in which they came."""
 
     def receiver(self) -> Callable[[], bytes] | None:
-        """A function that blocks until there is a message and returns that one, or None (see ``receive``).
-
+        """Return a function that blocks until there is a message and returns that one, or None (see
+        ``receive``).
         An adapter that never batches, and whose ``receive`` is one call of the client, returns that call
         here, so that the measurement pays neither for a second one nor for a sequence of one. Calls of both
         may be mixed, and ``ack()`` holds for both.
@@ -248,7 +248,7 @@ class Channel(abc.ABC):
     @property
     @abc.abstractmethod
     def guarantees(self) -> Guarantees:
-        """What this channel declares with the options that it was given."""
+        """Return what this channel declares with the options that it was given."""
 
     @abc.abstractmethod
     def setup(self) -> None:
@@ -315,7 +315,7 @@ class CounterClient(abc.ABC):
 
     @abc.abstractmethod
     def read(self) -> int:
-        """The value now."""
+        """Return the value now."""
 
     def stop_owner(self) -> None:  # noqa: B027 - see ``Counter.has_owner``
         """Make ``Counter.serve()`` return, where the counter has an owner."""
@@ -343,23 +343,23 @@ class SharedState(abc.ABC):
 
     @classmethod
     def disciplines(cls) -> tuple[str, ...]:
-        """All that it has, in the order in which they are shown."""
+        """Return all that it has, in the order in which they are shown."""
         return next(option.choices for option in cls.options if option.name == "discipline")
 
     @property
     def discipline(self) -> str:
-        """The discipline that was chosen."""
+        """Return the discipline that was chosen."""
         return str(self.chosen["discipline"])
 
     @property
     @abc.abstractmethod
     def safe(self) -> bool:
-        """Whether this discipline declares that processes which race cannot do harm."""
+        """Return whether this discipline declares that processes which race cannot do harm."""
 
     @property
     @abc.abstractmethod
     def reach(self) -> Reach:
-        """Who can take part."""
+        """Return who can take part."""
 
     @abc.abstractmethod
     def setup(self) -> None:

@@ -38,7 +38,7 @@ class Broken:
 
     @property
     def sentence(self) -> str:
-        """What is wrong and what to do, in one line."""
+        """Return what is wrong and what to do, in one line."""
         return f"the backend {self.name} ({self.target}) {self.reason}"
 
 

@@ -108,47 +108,47 @@ def mutex_names() -> list[str]:
 
 
 def is_own(name: str) -> bool:
-    """Whether this backend is the lab's own, not one of another package."""
+    """Return whether this backend is the lab's own, not one of another package."""
     return any(name in own for own in (_CHANNELS, _COUNTERS, _REGISTERS, _MUTEXES))
 
 
 def channel_class(variant: Variant) -> type[Channel]:
-    """The class of a channel, its options checked. Raises UnknownNameError or UsageError."""
+    """Return the class of a channel, its options checked. Raises UnknownNameError or UsageError."""
     found = _load(_channels(), "channel", variant)
     assert issubclass(found, Channel)
     return found
 
 
 def counter_class(variant: Variant) -> type[Counter]:
-    """The class of a counter, its options checked. Raises UnknownNameError or UsageError."""
+    """Return the class of a counter, its options checked. Raises UnknownNameError or UsageError."""
     found = _load(_counters(), "counter", variant)
     assert issubclass(found, Counter)
     return found
 
 
 def register_class(variant: Variant) -> type[Register]:
-    """The class of a register, its options checked. Raises UnknownNameError or UsageError."""
+    """Return the class of a register, its options checked. Raises UnknownNameError or UsageError."""
     found = _load(_registers(), "register", variant)
     assert issubclass(found, Register)
     return found
 
 
 def mutex_class(variant: Variant) -> type[Mutex]:
-    """The class of a lock, its options checked. Raises UnknownNameError or UsageError."""
+    """Return the class of a lock, its options checked. Raises UnknownNameError or UsageError."""
     found = _load(_mutexes(), "lock", variant)
     assert issubclass(found, Mutex)
     return found
 
 
 def shared_class(face: Face, variant: Variant) -> type[SharedState]:
-    """The class of a counter, register or lock. Raises UnknownNameError or UsageError."""
+    """Return the class of a counter, register or lock. Raises UnknownNameError or UsageError."""
     if face == "register":
         return register_class(variant)
     return mutex_class(variant) if face == "lock" else counter_class(variant)
 
 
 def backend_class(face: Face, variant: Variant) -> type[Channel] | type[SharedState]:
-    """The class of a backend, used as this. Raises UnknownNameError or UsageError."""
+    """Return the class of a backend, used as this. Raises UnknownNameError or UsageError."""
     return channel_class(variant) if face == "channel" else shared_class(face, variant)
 
 
@@ -223,7 +223,7 @@ def _mutexes() -> dict[str, str | type]:
 
 
 def broken_plugins() -> tuple[Broken, ...]:
-    """The backends of other packages that cannot be used, each with the reason; they are in no other list."""
+    """Return the unusable backends of other packages, each with the reason; no other list has them."""
     return _plugins().broken
 
 

@@ -45,7 +45,7 @@ class Register(SharedState):
 
     @property
     def compares(self) -> bool:
-        """Whether its clients have ``compare_and_set()``."""
+        """Return whether its clients have ``compare_and_set()``."""
         return True
 
     @abc.abstractmethod
@@ -91,12 +91,12 @@ class Mutex(SharedState):
 
     @property
     def expires(self) -> bool:
-        """Whether it frees itself although its holder has not released it."""
+        """Return whether it frees itself although its holder has not released it."""
         return False
 
     @property
     def fenced(self) -> bool:
-        """Whether it gives out rising tokens, and what it guards checks them."""
+        """Return whether it gives out rising tokens, and what it guards checks them."""
         return False
 
     @abc.abstractmethod

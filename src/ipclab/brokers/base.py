@@ -67,17 +67,17 @@ class Broker(abc.ABC):
 
     @property
     def outlives_run(self) -> bool:
-        """Whether the server goes on after the run, with all that is left on it."""
+        """Return whether the server goes on after the run, with all that is left on it."""
         return True
 
     @property
     def lease_name(self) -> str:
-        """The name under which runs take a lease on this server (see ``leases``)."""
+        """Return the name under which runs take a lease on this server (see ``leases``)."""
         return f"{self.provider}-{self.kind}"
 
     @property
     def masked_url(self) -> str:
-        """What of ``url`` may be shown."""
+        """Return what of ``url`` may be shown."""
         return mask(self.url)
 
     @abc.abstractmethod
@@ -86,7 +86,10 @@ class Broker(abc.ABC):
 
     @abc.abstractmethod
     def alive(self) -> bool:
-        """Whether the server is still there; milliseconds, but not for a hot loop. A paused one is there."""
+        """Return whether the server is still there; milliseconds, but not for a hot loop.
+
+        A paused one is there.
+        """
 
     @abc.abstractmethod
     def pause(self) -> None:

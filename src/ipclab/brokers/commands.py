@@ -49,7 +49,7 @@ def run(
 
 
 def last_line(text: str) -> str:
-    """What went wrong, from the output of a command: the last line that is not empty."""
+    """Return what went wrong, from the output of a command: the last line that is not empty."""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     return lines[-1][-300:] if lines else "no reason given"
 

@@ -135,7 +135,7 @@ class ComposeBroker(Broker):
 def running(
     host: str, names: Iterable[BrokerKind], project: str = PROJECT
 ) -> dict[BrokerKind, ComposeBroker]:
-    """The brokers among the running containers of a project; one that does not answer is left out."""
+    """Return the brokers among the running containers of a project; one that does not answer is left out."""
     found: dict[BrokerKind, ComposeBroker] = {}
     for kind, container in _containers(host, project).items():
         if kind in names:
@@ -231,7 +231,7 @@ def _up(host: str, project: str, wanted: Sequence[BrokerKind]) -> str | None:
 
 
 def _containers(host: str, project: str) -> dict[BrokerKind, Container]:
-    """The running containers of a project that publish the port of their broker."""
+    """Return the running containers of a project that publish the port of their broker."""
     labels = [f"{engine.PROJECT_LABEL}={project}", "com.docker.compose.oneoff=False", engine.OURS]
     with engine.client(host) as client:
         listed = client.containers.list(filters={"label": labels, "status": "running"}, ignore_removed=True)
@@ -293,7 +293,7 @@ def _started_at_s(container: Container) -> float:
 
 
 def _process_here(container: Container) -> ProcessId | None:
-    """The first process of a container, if the engine runs on this machine and not in a virtual one.
+    """Return the first process of a container, if the engine runs on this machine and not in a virtual one.
 
     Its control group holds the container's id, which no other process's does.
     """

@@ -38,7 +38,7 @@ def compose_file() -> Path:
 
 
 def find() -> str:
-    """The address of an engine that answers and has `docker compose`, whose loopback ports are ours.
+    """Return the address of an engine that answers and has `docker compose`, whose loopback ports are ours.
 
     Raises BrokerUnavailableError with the reason where there is none.
     """
@@ -56,7 +56,7 @@ def find() -> str:
 
 @contextlib.contextmanager
 def client(host: str, timeout_s: float = _ANSWER_WITHIN_S) -> Iterator[DockerClient]:
-    """A connection to the engine. Raises IpclabError for what the engine refuses or does not answer."""
+    """Yield a connection to the engine. Raises IpclabError for what the engine refuses or does not answer."""
     import docker
     import requests
 
@@ -107,7 +107,7 @@ def take_down(project: str, *, within_s: float = DOWN_WITHIN_S) -> bool:
 
 
 def _host_of_context() -> str:
-    """The engine that the docker command talks to: docker-py does not know about contexts."""
+    """Return the engine that the docker command talks to: docker-py does not know about contexts."""
     shown = commands.run(
         ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout_s=_ANSWER_WITHIN_S
     )

@@ -214,7 +214,7 @@ class _Search:
         return self._provider.get(kind)
 
     def _still(self, names: Sequence[BrokerKind], provider: ProviderName | None) -> list[BrokerKind]:
-        """The kinds that have no broker yet and for which this provider may be tried."""
+        """Return the kinds that have no broker yet and for which this provider may be tried."""
         return [
             kind
             for kind in names

@@ -59,7 +59,7 @@ def command(names: Sequence[BrokerKind]) -> str:
 
 
 def is_debian() -> bool:
-    """Whether this is Debian, Ubuntu or a system derived from them, with apt-get."""
+    """Return whether this is Debian, Ubuntu or a system derived from them, with apt-get."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -69,7 +69,7 @@ def is_debian() -> bool:
 
 
 def is_possible(*, asked: bool | None) -> bool:
-    """Whether ``install`` may and can be called: on request (None: for root only), on Debian's family."""
+    """Return whether ``install`` can be called: if requested (None: as root), on a Debian-like system."""
     if asked is False or not is_debian():
         return False
     return os.geteuid() == 0 or (asked is True and shutil.which("sudo") is not None)

@@ -88,7 +88,7 @@ def _swept(record: state.Record) -> list[Status]:
 
 
 def status() -> list[Status]:
-    """Every broker that a run would find, and those that runs hold for themselves. Starts nothing."""
+    """Return every broker that a run would find, and those that runs hold for themselves. Starts nothing."""
     found: list[Status] = []
     for kind in kinds.names():
         try:

@@ -38,7 +38,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def namespaces(self) -> list[str]:
-        """How the names of each of these trials begin, without the colon behind it."""
+        """Return how the names of each of these trials begin, without the colon behind it."""
         return [f"{self.run}:{trial}" for trial in self.trials]
 
 
@@ -59,7 +59,7 @@ class Marks:
 
     @property
     def left(self) -> list[int]:
-        """The trials whose names may still be on the server."""
+        """Return the trials whose names may still be on the server."""
         return list(self._mark.trials)
 
     def begin(self, trial: int) -> None:

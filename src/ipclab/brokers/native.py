@@ -145,7 +145,7 @@ def start(
 
 
 def running() -> dict[BrokerKind, NativeBroker]:
-    """The servers that ``ipclab up`` started and that answer."""
+    """Return the servers that ``ipclab up`` started and that answer."""
     found: dict[BrokerKind, NativeBroker] = {}
     for folder, record in state.records():
         if isinstance(record, NativeRecord) and record.owner is None and state.is_running(record):
@@ -224,7 +224,10 @@ def _launch(
 
 
 def _wait_until_ready(folder: Path, record: NativeRecord) -> str:
-    """The version, once the server answers its client. Raises BrokerUnavailableError where it never does."""
+    """Return the version, once the server answers its client.
+
+    Raises BrokerUnavailableError where it never does.
+    """
     of = kinds.get(record.kind)
     deadline = time.monotonic() + START_WITHIN_S
     last: BrokerUnavailableError | None = None
@@ -250,7 +253,7 @@ def _port_was_taken(folder: Path) -> bool:
 
 
 def _tail(folder: Path) -> str:
-    """The end of a server's log as one line: its last complaints, or else its last words."""
+    """Return the end of a server's log as one line: its last complaints, or else its last words."""
     lines = [" ".join(line.split()) for line in _read_log(folder).splitlines() if line.strip()]
     complaints = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
     return " | ".join((complaints or lines)[-2:])[-300:] or "its log is empty"

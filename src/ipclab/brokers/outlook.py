@@ -9,7 +9,7 @@ from ipclab.host.text import clean
 
 
 def outlook(kind: BrokerKind) -> str:
-    """One line: the provider that a run would use, or what is missing."""
+    """Return one line: the provider that a run would use, or what is missing."""
     try:
         of = kinds.get(kind)
         broker = url.connect(kind)

@@ -77,8 +77,8 @@ def is_alive(process: ProcessId) -> bool:
 
 
 def members(leader: ProcessId) -> list[psutil.Process]:
-    """The running processes of the session that ``leader`` started, itself included, and its descendants.
-
+    """Return the running processes of the session that ``leader`` started, itself included, and its
+    descendants.
     The session holds on to those whose parent has died; the descendants are those with a session of their
     own, as Erlang's helpers have.
     """
@@ -97,7 +97,7 @@ def members(leader: ProcessId) -> list[psutil.Process]:
 
 
 def inside(folder: Path) -> list[psutil.Process]:
-    """The running processes of the server whose home this folder is: they work in it, and say so.
+    """Return the running processes of the server whose home this folder is: they work in it, and say so.
 
     A user's shell that was taken there has another ``HOME``. Redis writes its title over its environment, and
     has none left to see.
@@ -197,7 +197,7 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def _cpu_clock_s(pid: int) -> float | None:
-    """The CPU clock of another process, in nanosecond steps where psutil's are of 10 ms; Linux only."""
+    """Return the CPU clock of another process in steps of 1 ns, not psutil's 10 ms; Linux only."""
     if not sys.platform.startswith("linux"):
         return None
     with contextlib.suppress(OSError):

@@ -61,7 +61,7 @@ Record = NativeRecord | ComposeRecord
 
 
 def home() -> Path:
-    """The folder of all records, made if needed: ``IPCLAB_STATE_DIR``, or one for this user.
+    """Return the folder of all records, made if needed: ``IPCLAB_STATE_DIR``, or one for this user.
 
     On a disk where there is one: /tmp is often in memory, where "persistent" messages would cost nothing.
     Where the usual folder of a user belongs to another one, or is open to others, it is
@@ -140,7 +140,7 @@ def write(folder: Path, record: Record) -> None:
 
 
 def records() -> Iterator[tuple[Path, Record]]:
-    """Every folder with its record; a folder whose record cannot be read is left out."""
+    """Yield every folder with its record; a folder whose record cannot be read is left out."""
     for folder in sorted(home().iterdir()):
         if not folder.name.startswith(".") and (record := read(folder)) is not None:
             yield folder, record
@@ -229,5 +229,5 @@ def own() -> list[tuple[Path, Record]]:
 
 
 def is_running(record: NativeRecord) -> bool:
-    """Whether the server itself runs, which is the last of its processes."""
+    """Return whether the server itself runs, which is the last of its processes."""
     return bool(record.processes) and processes.is_alive(record.processes[-1])

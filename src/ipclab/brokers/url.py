@@ -87,8 +87,8 @@ def kept_from_children() -> Iterator[None]:
 
 
 def find(kind: BrokerKind, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
-    """The variable that is set for this broker and its URL, in the form that clients take; None if unset.
-
+    """Return the variable that is set for this broker and its URL, in the form that clients take; None if
+    unset.
     ``host:port`` will do for memcached. Raises UsageError, without the password, for what is no such URL.
     """
     environ = {**os.environ, **_apart} if environ is None else environ
@@ -107,7 +107,7 @@ def find(kind: BrokerKind, environ: Mapping[str, str] | None = None) -> tuple[st
 
 
 def connect(kind: BrokerKind) -> UrlBroker | None:
-    """The server that the environment names, once it has answered; None where it names none.
+    """Return the server that the environment names, once it has answered; None where it names none.
 
     Raises BrokerUnavailableError where it does not answer, refuses the login or says of itself that no run
     can use it, such as a read-only replica; UsageError for a bad URL.

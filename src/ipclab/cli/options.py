@@ -59,7 +59,7 @@ VARIANT = _Variant()
 
 
 def provider_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--provider`` and ``--install``."""
+    """Add ``--provider`` and ``--install``."""
     command = click.option(
         "--install/--no-install",
         default=None,
@@ -73,7 +73,7 @@ def provider_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--format`` and ``-o``."""
+    """Add ``--format`` and ``-o``."""
     command = click.option(
         "-o",
         "--output",

@@ -110,7 +110,7 @@ def tell(text: str) -> None:
 
 
 def unfailing(stream: TextIO) -> IO[str]:
-    """The stream, for a library that writes to it by itself: what cannot be written is dropped."""
+    """Return the stream, for a library that writes to it by itself: what cannot be written is dropped."""
     return cast("IO[str]", _Unfailing(stream))
 
 

@@ -11,7 +11,7 @@ from ipclab.host.text import escaped
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The rows under their header, in aligned columns; long cells are wrapped, never cut."""
+    """Return the rows under their header, in aligned columns; long cells are wrapped, never cut."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -58,7 +58,7 @@ class Process(Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Return whether the process runs."""
 
     @property
     def exit_code(self) -> int | None:
@@ -79,7 +79,7 @@ class Victim(Protocol):
 
     @property
     def name(self) -> str:
-        """What the history calls it."""
+        """Return what the history calls it."""
 
     @property
     def role(self) -> str:
@@ -110,7 +110,7 @@ class Scene(Protocol):
 
     @property
     def proxy(self) -> Proxy:
-        """The proxy before the broker; only for a fault that is ``on_the_line``."""
+        """Return the proxy before the broker; only for a fault that is ``on_the_line``."""
 
     def takes_effect(self) -> None:
         """Note the time, and let go what was held in the middle of a message."""

@@ -23,18 +23,21 @@ class Server:
     pids: Sequence[int]
 
     def processes(self) -> tuple[int, ...]:
-        """Those of its processes that can be looked at from here; none of a container's."""
+        """Return those of its processes that can be looked at from here; none of a container's."""
         if self.broker is None:
             return tuple(self.pids)
         kind, _, number = self.broker.where.partition(" ")
         return (int(number),) if kind == "pid" else ()
 
     def is_frozen(self) -> bool:
-        """Whether it surely stands still. A container's engine sees to that before ``stop()`` returns."""
+        """Return whether it surely stands still.
+
+        A container's engine sees to that before ``stop()`` returns.
+        """
         return stillness.all_stopped(self.processes())
 
     def has_ended(self) -> bool:
-        """Whether it surely runs no more; waits for that for a moment."""
+        """Return whether it surely runs no more; waits for that for a moment."""
         if self.broker is None:
             return stillness.all_gone(self.pids)
         deadline = time.monotonic() + stillness.STATE_WITHIN_S

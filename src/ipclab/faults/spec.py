@@ -33,15 +33,15 @@ class FaultSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def fault(self) -> Fault:
-        """The fault itself."""
+        """Return the fault itself."""
         return fault(self.action)
 
     @property
     def effect(self) -> Effect:
-        """What it does to its target in general."""
+        """Return what it does to its target in general."""
         return self.fault.effect
 
     @property
     def ends_broker(self) -> bool:
-        """Whether a broker ends and is started again."""
+        """Return whether a broker ends and is started again."""
         return self.target == "broker" and self.effect == "ends"

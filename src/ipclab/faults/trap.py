@@ -22,8 +22,10 @@ ASK_S = 0.1
 
 
 def bytes_read(pid: int) -> int:
-    """What the process has read so far by ``read`` and its kin. Raises OSError where that cannot be told, or
-    it is gone."""
+    """Return what the process has read so far by ``read`` and its kin.
+
+    Raises OSError where that cannot be told, or it is gone.
+    """
     for line in Path(f"/proc/{pid}/io").read_text().splitlines():
         if line.startswith("rchar:"):
             return int(line.split()[1])

@@ -85,12 +85,12 @@ class Manner:
 
     @property
     def stack_path(self) -> Path:
-        """The file into which the child writes its stack when it is ended by ``END_SIGNAL``."""
+        """Return the file into which the child writes its stack when it is ended by ``END_SIGNAL``."""
         return stack_path(self.folder, self.name)
 
     @property
     def look_path(self) -> Path:
-        """The file into which the child writes its stack when it is looked at by ``LOOK_SIGNAL``."""
+        """Return the file into which the child writes its stack when it is looked at by ``LOOK_SIGNAL``."""
         return self.folder / f"{self.name}.look"
 
 

@@ -46,7 +46,7 @@ class _Owner(msgspec.Struct, frozen=True):
 
 @contextmanager
 def trial_folder() -> Iterator[Path]:
-    """A new folder that only this user can read, deleted at the end. Its name says whose it is."""
+    """Yield a new folder that only this user can read, deleted at the end. Its name says whose it is."""
     folder = None
     try:
         with ending_blocked():

@@ -93,7 +93,7 @@ def namespace() -> str:
 
 @functools.lru_cache(maxsize=4)
 def _namespace_of(_pid: int) -> str:
-    """The argument keeps a process from what its parent, of another namespace, has found."""
+    """Return the pid and time namespace of this process; the pid keys the cache, so a child asks anew."""
     found = []
     for kind in ("pid", "time"):
         with contextlib.suppress(OSError):

@@ -57,7 +57,7 @@ def rss_bytes(pid: int) -> int | None:
 
 
 def own_peak_rss_bytes() -> int:
-    """The most resident memory that the calling process ever had."""
+    """Return the most resident memory that the calling process ever had."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak * 1024 if _LINUX else peak)
 

@@ -37,7 +37,7 @@ class Frame:
 
     @property
     def source(self) -> str:
-        """The line of source where the frame stands; empty where it cannot be read."""
+        """Return the line of source where the frame stands; empty where it cannot be read."""
         return linecache.getline(self.file, self.line)
 
     def __str__(self) -> str:

@@ -36,7 +36,7 @@ class Look:
         return cls(time.monotonic(), found)
 
     def slow_since(self, before: Look) -> bool:
-        """Whether any of them was at work, or wanted to be, for much of the time since that look."""
+        """Return whether any of them was at work, or wanted to be, for much of the time since that look."""
         enough_s = (self.at_s - before.at_s) * BUSY_SHARE
         return any(used - before.used_s.get(pid, used) >= enough_s for pid, used in self.used_s.items())
 
@@ -55,18 +55,18 @@ def state(pid: int) -> str:
 
 
 def asleep(pid: int) -> bool:
-    """Whether it waits for something, and for no processor."""
+    """Return whether it waits for something, and for no processor."""
     return state(pid) == "S"
 
 
 def stopped(pid: int) -> bool:
-    """Whether a signal has stopped it."""
+    """Return whether a signal has stopped it."""
     found = state(pid)
     return found != "" and found in STOPPED
 
 
 def gone(pid: int) -> bool:
-    """Whether it runs no more; it may wait to be reaped."""
+    """Return whether it runs no more; it may wait to be reaped."""
     found = state(pid)
     return not found or found in ENDED
 

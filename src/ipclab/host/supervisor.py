@@ -58,7 +58,7 @@ class Child:
 
     @property
     def name(self) -> str:
-        """The name that it was given."""
+        """Return the name that it was given."""
         return self.manner.name
 
     @property
@@ -68,12 +68,12 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Return whether the process runs."""
         return self.process.is_alive()
 
     @property
     def fault(self) -> str:
-        """What was wrong with its end, in one line; empty while it runs, and where it ended as it should."""
+        """Return in one line what was wrong with its end; empty while it runs or after a normal end."""
         if self.failed is not None:
             return self.failed.reason
         if not self.ended or (self.returned is not None and self.exit_code == 0):

@@ -35,7 +35,7 @@ class Window:
         return (self.end_ns - self.start_ns) / 1e9
 
     def holds(self, times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which of these times lie within it."""
+        """Return which of these times lie within it."""
         return (times_ns >= self.start_ns) & (times_ns < self.end_ns)
 
 
@@ -128,7 +128,7 @@ def _came_early(
 
 
 def _confirmed(attempted: int, window: int, finished: int | None) -> int:
-    """A producer goes on only after a confirmation, so all windows before the last one were confirmed."""
+    """Return the number of confirmed sends: a producer waits for the confirmation of each window."""
     if finished is not None:
         return finished
     return max(attempted - 1, 0) // window * window
@@ -218,8 +218,8 @@ def _paced_latency(
 
 
 def round_trips(logs: Path, window: Window) -> tuple[int, Latency, Ledger]:
-    """How many round trips ended within the window, how long each took, and what became of all of them.
-
+    """Return how many round trips ended within the window, how long each took, and what became of all of
+    them.
     The worker compares every echo with what it sent and fails at the first difference, so an echo that was
     logged was intact and in its place.
     """
@@ -235,7 +235,7 @@ def round_trips(logs: Path, window: Window) -> tuple[int, Latency, Ledger]:
 
 
 def updates(spec: TrialSpec, logs: Path, window: Window) -> tuple[int, Latency]:
-    """How many increments ended within the window, and how long each took.
+    """Return how many increments ended within the window, and how long each took.
 
     The clock was read before each increment, so the next reading is the end of the one before.
     """
@@ -250,5 +250,5 @@ def updates(spec: TrialSpec, logs: Path, window: Window) -> tuple[int, Latency]:
 
 
 def attempts(spec: TrialSpec, logs: Path) -> list[int]:
-    """How many increments each process has attempted."""
+    """Return how many increments each process has attempted."""
     return [len(rawlog.read_stamps(sends_path(logs, f"adder-{i}"))) for i in range(spec.producers)]

@@ -39,7 +39,7 @@ class Assignment:
 
     @property
     def content(self) -> str:
-        """What the bytes of this trial's messages are made from."""
+        """Return what the bytes of this trial's messages are made from."""
         return content(self.spec, self.channel.site.namespace if self.channel else "")
 
     @property

@@ -47,7 +47,7 @@ class _Tail:
         self._decode = msgspec.json.Decoder(Line).decode
 
     def lines(self) -> list[Line]:
-        """The whole lines that are new."""
+        """Return the whole lines that are new."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._at)
@@ -144,15 +144,15 @@ class Cast:
         return min(wanted_bytes, self.channel.guarantees.max_message_bytes or wanted_bytes)
 
     def idle(self, member: Worker) -> bool:
-        """Whether it has done all that it was told, or never will."""
+        """Return whether it has done all that it was told, or never will."""
         return member.gone or len(member.reports) >= self._expected[member.name]
 
     def done(self, members: Iterable[Worker]) -> bool:
-        """Whether all of these are idle."""
+        """Return whether all of these are idle."""
         return all(self.idle(member) for member in members)
 
     def waits(self, consumer: Worker) -> bool:
-        """Whether it waits in ``receive()``: it has logged that it calls it, and sleeps."""
+        """Return whether it waits in ``receive()``: it has logged that it calls it, and sleeps."""
         return consumer.name in self._asking and stillness.asleep(consumer.pid)
 
     def wait(self, until: Callable[[], bool], within_s: float) -> bool:
@@ -199,7 +199,7 @@ class Cast:
                 self._enter(name, line)
 
     def holds(self, consumer: Worker, since_ns: int) -> bool:
-        """Whether it has received something since then that it has not begun to acknowledge."""
+        """Return whether it has received something since then that it has not begun to acknowledge."""
         return self.held(consumer, since_ns) > 0
 
     def held(self, consumer: Worker, since_ns: int) -> int:
@@ -232,7 +232,7 @@ class Cast:
         return sum(len(self.sent_ns.keys() - got.keys()) for got in groups)
 
     def receipts(self) -> int:
-        """Messages received so far, each counted once for every consumer that is owed it."""
+        """Return messages received so far, each counted once for every consumer that is owed it."""
         return sum(len(got) for got in self.received_ns.values())
 
     def drain(self, quiet_s: float, within_s: float) -> None:

@@ -46,7 +46,7 @@ class Arrivals:
         self._missing = self.owed
 
     def receipts(self) -> int:
-        """How many receipts there are by now."""
+        """Return how many receipts there are by now."""
         return sum(watch.count() for watch in self._watches)
 
     def by_consumer(self) -> list[int]:
@@ -54,7 +54,7 @@ class Arrivals:
         return [watch.count() for watch in self._watches]
 
     def missing(self) -> int:
-        """How many messages have not arrived, as far as is known; 0 only when none is missing."""
+        """Return how many messages have not arrived, as far as is known; 0 only when none is missing."""
         receipts = self.receipts()
         if receipts >= self._enough:
             self._missing = self.owed - self._different()
@@ -85,7 +85,7 @@ class Arrivals:
             watch.close()
 
     def _different(self) -> int:
-        """How many different messages have arrived, at every consumer where each is owed all."""
+        """Return how many different messages have arrived, at every consumer where each is owed all."""
         starts = np.concatenate(([0], np.cumsum(self._sent)))
         groups = len(self._paths) if self._fan_out else 1
         arrived = np.zeros((groups, int(starts[-1])), np.bool_)

@@ -19,7 +19,7 @@ from ipclab.trial.safety import Stage
 
 
 def header(stage: Stage, guarantees: Guarantees, model: Model, **more: object) -> Header:
-    """The first line of the history of this trial."""
+    """Return the first line of the history of this trial."""
     what = str(stage.spec.fault or stage.spec.scenario)
     return Header(
         ipclab_history=VERSION,
@@ -88,20 +88,23 @@ def promise(
 
 
 def keeps_order(guarantees: Guarantees, *, fault: bool) -> bool:
-    """Whether each producer's order is promised. It is while nothing is delivered again, and after a fault a
-    broker may do so although the first delivery never reached anybody."""
+    """Return whether each producer's order is promised.
+
+    It is while nothing is delivered again, and after a fault a broker may do so although the first delivery
+    never reached anybody.
+    """
     return guarantees.order == "per-producer" and not (fault and guarantees.delivery == "at-least-once")
 
 
 def counterexample(history: History, verdict: Verdict) -> str:
-    """The smallest one as a timeline, with the sentence that explains it; empty where there is none."""
+    """Return the smallest counterexample as a timeline with its explanation; empty without one."""
     if verdict.counterexample is None:
         return ""
     return f"{verdict.counterexample.explanation}\n{draw(history, verdict.counterexample)}"
 
 
 def strict(history: History, model: Model, budget_s: float) -> Verdict:
-    """What the check finds when nothing is excused, nor declared."""
+    """Return what the check finds when nothing is excused, nor declared."""
     if model == "delivery":
         return check(history, model, guarantee="exactly-once", ordered=True, excuses=False, budget_s=budget_s)
     return check(history, model, budget_s=budget_s)

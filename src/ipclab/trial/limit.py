@@ -26,7 +26,7 @@ def limit(
     paced: bool,
     cores: int,
 ) -> Limit:
-    """The party that bound the rate.
+    """Return the party that bound the rate.
 
     ``running`` is CPU time over wall time by worker, ``queued`` the time that it was ready and had no
     processor over wall time; ``broker_running`` and ``broker_queued`` are the same of the broker and of all
@@ -61,7 +61,7 @@ def limit(
 
 
 def behind_schedule(latency: Latency) -> bool:
-    """Whether the producers of a paced trial fell behind, so that their schedule was not the limit."""
+    """Return whether the producers of a paced trial fell behind, so that their schedule was not the limit."""
     sent = latency.send.count if latency.send else 0
     return latency.late_sends + latency.skipped_sends > BEHIND_SHARE * (sent + latency.skipped_sends)
 

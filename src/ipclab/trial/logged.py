@@ -236,7 +236,7 @@ _HEADER = struct.Struct("<IHHQ")
 
 
 def value(body: bytes) -> Any:
-    """What a received body is in the history: its value, or that it is corrupted."""
+    """Return what a received body is in the history: its value, or that it is corrupted."""
     if len(body) < HEADER_BYTES:
         return CORRUPTED
     crc, producer, kind, sequence = _HEADER.unpack_from(body)

@@ -74,11 +74,11 @@ class Measurement(abc.ABC):
 
     @abc.abstractmethod
     def declared(self) -> dict[str, str | int | bool | list[str] | None]:
-        """What the backend declares, for the record."""
+        """Return what the backend declares, for the record."""
 
     @abc.abstractmethod
     def assignments(self) -> list[Assignment]:
-        """One for each worker; their logs exist when it returns."""
+        """Return one for each worker; their logs exist when it returns."""
 
     @abc.abstractmethod
     def wind_up(self, crew: Crew) -> None:

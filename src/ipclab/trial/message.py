@@ -42,7 +42,7 @@ _NOBODYS_TAIL = b"no body ends with these bytes, so that the check sends it the 
 
 
 def tail(seed: int | str, producer: int, size_bytes: int) -> bytes:
-    """The tail of this producer's messages, for a body of ``size_bytes`` in all.
+    """Return the tail of this producer's messages, for a body of ``size_bytes`` in all.
 
     A trial takes a seed of its own, so that a message that another one left behind is known for a stranger.
     """
@@ -141,7 +141,7 @@ def stamp(producer: int, first: int, count: int, body_tail: bytes, trial: int = 
 def header_crcs(
     headers: npt.NDArray[np.void], tail_crc: int | npt.NDArray[np.uint32]
 ) -> npt.NDArray[np.uint32]:
-    """The CRC-32 (that of zlib) that each header should carry, continued from the CRC of its tail.
+    """Return the CRC-32 (that of zlib) that each header should carry, continued from the CRC of its tail.
 
     A CRC is linear: that of a header is that of 12 zero bytes in its place, exclusive-or what each of its
     16-bit words contributes by itself, which is looked up in a table.
@@ -169,8 +169,8 @@ _LOW_WORD = 2 + (HEADER.fields["sequence"][1] - _CRC_BYTES) // 2  # type: ignore
 
 @functools.cache
 def _contributions() -> tuple[npt.NDArray[np.uint32], ...]:
-    """By 16-bit word, what it adds to the CRC: the two halves of the tail's CRC, then the header's words.
-
+    """Return what each 16-bit word adds to the CRC: the two halves of the tail's CRC, then the header's
+    words.
     The CRC so far takes part like four bytes more in front, of which the first four covered ones are the
     place: adding it to the register and adding it to those bytes is the same.
     """

@@ -46,7 +46,7 @@ class Worker:
 
     @property
     def connection(self) -> Link:
-        """The parent's end of the link to it."""
+        """Return the parent's end of the link to it."""
         return self.child.link
 
     @property
@@ -56,17 +56,17 @@ class Worker:
 
     @property
     def settled(self) -> bool:
-        """Whether it has reported its result, or never will."""
+        """Return whether it has reported its result, or never will."""
         return self.done is not None or self.gone
 
     @property
     def gone(self) -> bool:
-        """Whether it has ended, or given up."""
+        """Return whether it has ended, or given up."""
         return self.ended or bool(self.failure)
 
     @property
     def crashed(self) -> bool:
-        """Whether its process ended otherwise than by returning or by an exception of a call.
+        """Return whether its process ended otherwise than by returning or by an exception of a call.
 
         So do a segmentation fault, ``os._exit()``, ``sys.exit()`` and an uncaught KeyboardInterrupt, also
         while the worker closes its end.
@@ -140,7 +140,7 @@ class Crew:
 
     @property
     def failures(self) -> list[Worker]:
-        """The workers that gave up, died, or crashed when they closed."""
+        """Return the workers that gave up, died, or crashed when they closed."""
         return [w for w in self.workers if w.failure]
 
     def stacks(self, among: Sequence[Worker] | None = None) -> dict[str, str]:

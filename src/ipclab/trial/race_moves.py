@@ -69,7 +69,7 @@ class LoadedMoves(Moves):
 
     @abc.abstractmethod
     def measure(self, end_ns: int) -> int:
-        """The same operations, unlogged, until then; how many of them had ended by then.
+        """Return the same operations, unlogged, until then; how many of them had ended by then.
 
         The last ones end later: counted, they would flatter the slowest most.
         """
@@ -221,7 +221,7 @@ class MutexMoves(LoadedMoves):
 
 
 def moves(shared: SharedState, index: int, log: ProcessLog, pause: Pause | None) -> Moves:
-    """The operations on this, connected; held by ``pause`` where that is given and it can be."""
+    """Return the operations on this, connected; held by ``pause`` where that is given and it can be."""
     if isinstance(shared, Counter):
         return CounterMoves(shared, index, log, pause)
     if isinstance(shared, Register):

@@ -69,8 +69,10 @@ def judge(
 
 @contextmanager
 def set_up(stage: Stage, shared: SharedState) -> Iterator[None]:
-    """What is raced for, set up, and taken down again whatever happens. The history says what a register was
-    set to."""
+    """Yield what is raced for, set up, and taken down again whatever happens.
+
+    The history says what a register was set to.
+    """
     try:
         with ProcessLog(stage.folder / "setup.log", "setup") as log:
             if isinstance(shared, Register):
@@ -86,7 +88,7 @@ def set_up(stage: Stage, shared: SharedState) -> Iterator[None]:
 
 
 def declared(shared: SharedState) -> dict[str, str | int | bool | list[str] | None]:
-    """What the record keeps of a declaration. ``load`` is what a register is raced with."""
+    """Return what the record keeps of a declaration. ``load`` is what a register is raced with."""
     found: dict[str, str | int | bool | list[str] | None] = {
         "discipline": shared.discipline,
         "safe": shared.safe,

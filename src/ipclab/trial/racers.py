@@ -106,7 +106,7 @@ class Racers:
 
     @property
     def logs(self) -> list[Path]:
-        """What they and the faults logged."""
+        """Return what they and the faults logged."""
         return sorted(self._folder.glob("*.log"))
 
     def start(self, count: int, *, holding: bool) -> list[Racer]:

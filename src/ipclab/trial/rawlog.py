@@ -45,12 +45,12 @@ start = struct.Struct("<qq").pack
 
 
 def receipt_bytes(size_bytes: int) -> int:
-    """How long the record of a receipt is, for messages of this size."""
+    """Return how long the record of a receipt is, for messages of this size."""
     return RECEIPT_BYTES + (size_bytes - HEADER_BYTES if size_bytes <= MOST_KEPT_BYTES else 0)
 
 
 def receipt(record_bytes: int) -> np.dtype[Any]:
-    """The record of that length; it has a ``tail`` where there is room for one."""
+    """Return the record of that length; it has a ``tail`` where there is room for one."""
     if record_bytes == RECEIPT_BYTES:
         return RECEIPT
     return np.dtype([*RECEIPT.descr, ("tail", f"V{record_bytes - RECEIPT_BYTES}")])
@@ -162,17 +162,17 @@ class ReceiptWatch:
 
 
 def read_stamps(path: Path) -> npt.NDArray[np.int64]:
-    """The logged times of a ``sends`` or ``returns`` file, up to the last that was written; 0 for none."""
+    """Return the logged times of a ``sends`` or ``returns`` file up to the last written; 0 for none."""
     return _mapped(path, np.dtype(np.int64))
 
 
 def read_receipts(path: Path) -> npt.NDArray[np.void]:
-    """The records of a ``receipts`` file."""
+    """Return the records of a ``receipts`` file."""
     return _mapped(path, _receipt_of(path))
 
 
 def receipt_chunks(path: Path, most: int) -> Iterator[npt.NDArray[np.void]]:
-    """The records of a ``receipts`` file, ``most`` at a time, so that they are never all in memory."""
+    """Yield the records of a ``receipts`` file, ``most`` at a time, so that they are never all in memory."""
     record = _receipt_of(path)
     left, offset = len(read_receipts(path)), START_BYTES
     while left:
@@ -199,7 +199,10 @@ def _record_bytes(file: int) -> int:
 
 
 def _used(path: Path, record_bytes: int) -> int:
-    """How many leading records are set. A writer fills the log from the front, so a search by halves does."""
+    """Return how many leading records are set.
+
+    A writer fills the log from the front, so a search by halves does.
+    """
     with path.open("rb", buffering=0) as file:
         low, high = 0, (os.fstat(file.fileno()).st_size - START_BYTES) // record_bytes
         while low < high:
@@ -212,5 +215,5 @@ def _used(path: Path, record_bytes: int) -> int:
 
 
 def _is_set(file: int, offset: int) -> bool:
-    """Whether something is written there. A mapped hole would kill its reader on a full tmpfs."""
+    """Return whether something is written there. A mapped hole would kill its reader on a full tmpfs."""
     return os.pread(file, _TIME_BYTES, offset) != _UNSET

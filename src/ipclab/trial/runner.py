@@ -203,7 +203,7 @@ class _Trial:
             self.hung = measurement.hang
 
     def record(self, measurement: Measurement, crew: Crew) -> TrialRecord:
-        """The record; reads the logs, so they must still be there."""
+        """Return the record; reads the logs, so they must still be there."""
         dropped = self.losses.so_far()
         measurement.hold_to(partial(serving.under, broker=self.broker, dropped=dropped))
         bare = TrialRecord(

@@ -72,7 +72,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def backlog(self) -> int:
-        """The bound on messages under way, in messages."""
+        """Return the bound on messages under way, in messages."""
         return max(1, min(self.max_backlog, MOST_BACKLOG_BYTES // self.size_bytes))
 
     @property

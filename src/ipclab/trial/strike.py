@@ -217,7 +217,7 @@ class Strike(Scene):
 
     @property
     def proxy(self) -> Proxy:
-        """The proxy before the broker; only for a fault that is ``on_the_line``."""
+        """Return the proxy before the broker; only for a fault that is ``on_the_line``."""
         assert self._proxy is not None
         return self._proxy
 
@@ -276,8 +276,10 @@ class Strike(Scene):
         return (len(cast.began_ns) - before) * size_bytes
 
     def _in_mid_message(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool | None:
-        """None where the moment does not come. Of several consumers any may be the one who gets the large
-        message, so it is tried some times."""
+        """Return None where the moment does not come.
+
+        Of several consumers any may be the one who gets the large message, so it is tried some times.
+        """
         sender, cast = producers[0], self._cast
         for _ in range(ATTEMPTS):
             if self._catch_on_the_line(sender) if self._proxy else self._catch_reading(sender, consumers):
@@ -292,7 +294,7 @@ class Strike(Scene):
         return None
 
     def _passed_by(self, sender: Worker) -> bool:
-        """Whether the large message has gone all the way, and so has not been caught."""
+        """Return whether the large message has gone all the way, and so has not been caught."""
         return self._cast.idle(sender) and (self._at_rest or not self._cast.missing())
 
     def _came_by(self, sender: Worker) -> bool:

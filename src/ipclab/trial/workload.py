@@ -79,7 +79,7 @@ class Workload:
 
     @property
     def keeps_history(self) -> bool:
-        """Whether every operation of its trials is logged in a history."""
+        """Return whether every operation of its trials is logged in a history."""
         return self.scene is not None
 
 

@@ -31,7 +31,7 @@ _START_BITS = 48
 
 
 def _end_with_parent() -> None:
-    """Runs in the server: end it when the parent is gone, which cannot ask for that after a SIGKILL.
+    """Run in the server: end it when the parent is gone, which cannot ask for that after a SIGKILL.
 
     The thread sees to it wherever there are threads; of a server that a fault has stopped, Linux must.
     """
@@ -89,7 +89,7 @@ class ManagerServer:
             manager.shutdown()
 
     def server_pids(self) -> tuple[int, ...]:
-        """The pid of the server."""
+        """Return the pid of the server."""
         return self._pids
 
     def __getstate__(self) -> dict[str, object]:

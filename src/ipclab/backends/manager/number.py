@@ -32,5 +32,5 @@ class ManagedNumber(ManagerServer):
         self._lock = manager.Lock()
 
     def guard(self, locked: bool) -> AbstractContextManager[object]:
-        """What a client works under: the lock, or nothing."""
+        """Return what a client works under: the lock, or nothing."""
         return self._lock if locked else nullcontext()

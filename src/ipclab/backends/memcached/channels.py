@@ -34,7 +34,7 @@ DELETE_BATCH = 1000
 
 
 def counter_gone(key: str) -> ChannelError:
-    """The error for a counter that the server no longer has."""
+    """Return the error for a counter that the server no longer has."""
     return ChannelError(f"memcached no longer has {key}: the server was restarted, or it dropped the key")
 
 
@@ -77,22 +77,22 @@ class MemcachedTicketChannel(Channel):
 
     @property
     def max_body_bytes(self) -> int:
-        """The largest body that fits whatever its ticket is."""
+        """Return the largest body that fits whatever its ticket is."""
         return MAX_ITEM_BYTES - ITEM_HEADER_BYTES - len(self.slot_prefix) - MAX_TICKET_DIGITS
 
     @property
     def head(self) -> str:
-        """The counter of tickets that consumers took."""
+        """Return the counter of tickets that consumers took."""
         return f"{self.site.namespace}:head"
 
     @property
     def tail(self) -> str:
-        """The counter of tickets that producers took."""
+        """Return the counter of tickets that producers took."""
         return f"{self.site.namespace}:tail"
 
     @property
     def slot_prefix(self) -> str:
-        """What a slot is called, up to its ticket."""
+        """Return what a slot is called, up to its ticket."""
         return f"{self.site.namespace}:"
 
     def setup(self) -> None:

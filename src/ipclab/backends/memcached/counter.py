@@ -48,12 +48,12 @@ class MemcachedCounter(Counter):
 
     @property
     def key(self) -> str:
-        """The key of the number."""
+        """Return the key of the number."""
         return f"{self.site.namespace}:counter"
 
     @property
     def lock_key(self) -> str:
-        """The key of the lock, there while it is held."""
+        """Return the key of the lock, there while it is held."""
         return f"{self.site.namespace}:lock"
 
     def setup(self) -> None:

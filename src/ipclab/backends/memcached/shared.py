@@ -37,7 +37,7 @@ class MemcachedRegister(Register):
 
     @property
     def key(self) -> str:
-        """The key of the value."""
+        """Return the key of the value."""
         return f"{self.site.namespace}:register"
 
     def setup(self) -> None:
@@ -115,7 +115,7 @@ class MemcachedMutex(KeyMutex):
 
     @property
     def key(self) -> str:
-        """The key of the lock; those of its number and of what it guards begin with it."""
+        """Return the key of the lock; those of its number and of what it guards begin with it."""
         return f"{self.site.namespace}:lock"
 
     def setup(self) -> None:

@@ -62,7 +62,7 @@ class RabbitmqChannel(Channel):
 
     @property
     def queue(self) -> str:
-        """The name of the queue on the server."""
+        """Return the name of the queue on the server."""
         return f"{self.site.namespace}:messages"
 
     @property

@@ -46,7 +46,7 @@ def connect(url: str) -> pika.BlockingConnection:
 
 
 def unavailable(chosen: pika.ConnectionParameters, error: BaseException) -> BrokerUnavailableError:
-    """The error for the user when a connection failed with ``error``."""
+    """Return the error for the user when a connection failed with ``error``."""
     return BrokerUnavailableError(
         f"no RabbitMQ connection to {chosen.host}:{chosen.port}, virtual host {chosen.virtual_host}: "
         f"{_cause(error)}; check that the server runs, and the address, user and password"
@@ -60,7 +60,7 @@ def delete_queue(url: str, queue: str) -> None:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost of the exceptions that pika wraps into one another, in a line."""
+    """Return the innermost of the exceptions that pika wraps into one another, in a line."""
     while True:
         if wrapped := getattr(error, "exceptions", None):
             error = wrapped[-1]

@@ -21,7 +21,7 @@ class TokenQueue(SharedState):
 
     @property
     def queue(self) -> str:
-        """The name of the queue on the server."""
+        """Return the name of the queue on the server."""
         return f"{self.site.namespace}:token"
 
     def setup(self) -> None:

@@ -41,11 +41,11 @@ class RedisChannel(Channel):
 
     @property
     def key(self) -> str:
-        """The list, stream or channel that carries the messages."""
+        """Return the list, stream or channel that carries the messages."""
         return f"{self.site.namespace}:messages"
 
     def keys(self) -> tuple[str, ...]:
-        """All the keys that this channel may leave on the server."""
+        """Return all the keys that this channel may leave on the server."""
         return (self.key,)
 
     def lacks(self) -> str:
@@ -63,7 +63,7 @@ class RedisChannel(Channel):
             client.unlink(*self.keys())
 
     def sender(self, *command: str) -> Producer:
-        """A producer whose messages are ``command`` and then the body."""
+        """Return a producer whose messages are ``command`` and then the body."""
         client = connect(self.site.broker_url)
         return Sender(client, command) if self.site.window == 1 else WindowSender(client, command)
 
@@ -208,7 +208,7 @@ class RedisReliableListChannel(RedisChannel):
 
     @property
     def consumer_keys(self) -> tuple[str, ...]:
-        """The list of each consumer."""
+        """Return the list of each consumer."""
         return tuple(f"{self.site.namespace}:consumer-{index}" for index in range(self.site.consumers))
 
     def keys(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ REPLY_TIMEOUT_S = 10.0
 
 
 def connect(url: str, *, reply_timeout_s: float | None = REPLY_TIMEOUT_S, name: str | None = None) -> Redis:
-    """A connected client with one connection of its own, called ``name`` in the server's client list.
+    """Return a connected client with one connection of its own, called ``name`` in the server's client list.
 
     A call that gets no answer within ``reply_timeout_s`` (None: waits for ever) raises redis.TimeoutError,
     and is not sent again: it may have been carried out. Not thread-safe, not usable after a fork. Raises
@@ -93,7 +93,10 @@ class Pipeline:
         self._connection: Any = connection
 
     def run(self, commands: Sequence[tuple[bytes | str | int | float, ...]]) -> list[Any]:
-        """The answers, in order. Raises redis.RedisError; then the fate of all the commands is unknown."""
+        """Return the answers, in order.
+
+        Raises redis.RedisError; then the fate of all the commands is unknown.
+        """
         connection = self._connection
         connection.send_packed_command(connection.pack_commands(commands))
         read = connection.read_response

@@ -59,12 +59,12 @@ class RedisCounter(Counter):
 
     @property
     def key(self) -> str:
-        """The key of the number."""
+        """Return the key of the number."""
         return f"{self.site.namespace}:counter"
 
     @property
     def lock_key(self) -> str:
-        """The key of the lock, there while it is held."""
+        """Return the key of the lock, there while it is held."""
         return f"{self.site.namespace}:lock"
 
     def setup(self) -> None:
@@ -105,7 +105,7 @@ class _Client(CounterClient):
         return self.number(self._client.get(self._key))
 
     def number(self, value: Any) -> int:
-        """The number in the answer to a GET of the key. Raises ChannelError where the key is gone."""
+        """Return the number in the answer to a GET of the key. Raises ChannelError where the key is gone."""
         if value is None:
             raise ChannelError(f"Redis no longer has {self._key}: it was restarted, or it dropped the key")
         return int(value)

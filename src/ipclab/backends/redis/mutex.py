@@ -51,7 +51,7 @@ class RedisMutex(KeyMutex):
 
     @property
     def keys(self) -> tuple[str, str, str]:
-        """The keys of the lock, of the number that rises, and of what the lock guards."""
+        """Return the keys of the lock, of the number that rises, and of what the lock guards."""
         return tuple(f"{self.site.namespace}:{name}" for name in ("lock", "fence", "guarded"))  # type: ignore[return-value]
 
     def setup(self) -> None:

@@ -63,7 +63,7 @@ class RedisRegister(Register):
 
     @property
     def key(self) -> str:
-        """The key of the value."""
+        """Return the key of the value."""
         return f"{self.site.namespace}:register"
 
     def setup(self) -> None:
@@ -105,7 +105,7 @@ class _Client(RegisterClient):
         self._client.set(self._key, value)
 
     def number(self, value: Any) -> int:
-        """The number in the answer to a GET of the key. Raises ChannelError where the key is gone."""
+        """Return the number in the answer to a GET of the key. Raises ChannelError where the key is gone."""
         if value is None:
             raise ChannelError(f"Redis no longer has {self._key}: it was restarted, or it dropped the key")
         return int(value)

@@ -115,7 +115,7 @@ class Proxy:
         self._ask("hold_after", direction, count)
 
     def held(self, timeout_s: float) -> bool:
-        """Whether the last trap has sprung, at the latest after this time."""
+        """Return whether the last trap has sprung, at the latest after this time."""
         return bool(self._ask("held", timeout_s, extra_s=timeout_s))
 
     def drop_reply(self) -> None:
@@ -131,7 +131,7 @@ class Proxy:
         self._ask("drop_next", False)
 
     def dropped(self, timeout_s: float) -> bool:
-        """Whether what the last call wanted dropped has been dropped, at the latest after this time."""
+        """Return whether the proxy has dropped what the last call asked for; wait at most this long."""
         return bool(self._ask("dropped", timeout_s, extra_s=timeout_s))
 
     def delay(self, seconds: float) -> None:
@@ -157,7 +157,7 @@ class Proxy:
         self._ask("half_open")
 
     def forwarded(self) -> tuple[int, int]:
-        """How many bytes have been forwarded so far, of all connections: up and down."""
+        """Return how many bytes have been forwarded so far, of all connections: up and down."""
         up, down = self._ask("forwarded")
         return up, down
 

@@ -25,7 +25,7 @@ class Trap:
     forwarded: defaultdict[object, int] = field(default_factory=lambda: defaultdict(int))
 
     def left(self, link: object) -> int:
-        """How many bytes this link may still forward."""
+        """Return how many bytes this link may still forward."""
         return self.count - self.forwarded[link]
 
 
@@ -78,11 +78,11 @@ class Rules:
         self.dropped.clear()
 
     def holds(self, link: object) -> bool:
-        """Whether this link's bytes have to wait."""
+        """Return whether this link's bytes have to wait."""
         return self.mode == "hold" or link in self._held
 
     def lets_through(self, link: object) -> bool:
-        """Whether this link is neither held nor in a black hole."""
+        """Return whether this link is neither held nor in a black hole."""
         return self.mode == "pass" and not self.holds(link)
 
     def forget(self, link: object) -> None:
@@ -120,7 +120,7 @@ class Rules:
             self._spring_if_due(link)
 
     def takes_for_drop(self, link: object) -> bool:
-        """Whether bytes that have just come from the server are the ones to be dropped; true once."""
+        """Return whether bytes that have just come from the server are the ones to be dropped; true once."""
         drop = self._drop
         if drop is None or self.mode == "swallow" or (drop.replies_only and link not in drop.asked):
             return False

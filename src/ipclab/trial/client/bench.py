@@ -51,11 +51,11 @@ class Bench:
 
     @property
     def url(self) -> str:
-        """The broker's own address; may hold a password."""
+        """Return the broker's own address; may hold a password."""
         return self.site.broker_url
 
     def name(self, what: str) -> str:
-        """A name on the broker, under the trial's own."""
+        """Return a name on the broker, under the trial's own."""
         return f"{self.site.namespace}:{what}"
 
     def at_end(self, function: Callable[..., object], *args: Any) -> None:
@@ -63,7 +63,7 @@ class Bench:
         self._ends.callback(function, *args)
 
     def log(self, process: int) -> Path:
-        """The file of the history in which this process logs."""
+        """Return the file of the history in which this process logs."""
         return self._log(f"process-{process}")
 
     def start(self, name: str, function: Callable[..., Any], *args: Any, forks: bool = False) -> Child:
@@ -83,8 +83,9 @@ class Bench:
             time.sleep(0.002)
 
     def proxy(self) -> tuple[Proxy, str]:
-        """A proxy before the broker, and the broker's address by way of it; the others of the broker do not
-        come by it."""
+        """Return a proxy before the broker, and the broker's address by way of it; the others of the
+        broker do not come by it.
+        """
         assert self.broker is not None
         host, port = kinds.get(self.broker.kind).address(self.url)
         assert host is not None
@@ -95,7 +96,7 @@ class Bench:
 
     @contextmanager
     def fault(self, name: str, target: str) -> Iterator[None]:
-        """What is done to the target within, for the history."""
+        """Yield what is done to the target within, for the history."""
         faults = FaultLog(self._log("fault"))
         faults.begin(name, target)
         try:
@@ -106,13 +107,16 @@ class Bench:
 
     @contextmanager
     def server(self) -> Iterator[ProcessLog]:
-        """A log for what the server is found to have, once the programs are done."""
+        """Yield a log for what the server is found to have, once the programs are done."""
         with ProcessLog(self.log(SERVER), SERVER) as log:
             yield log
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """The broker is paused within; whatever happens, it goes on afterwards. Only one that is ours."""
+        """Pause the broker within the block, and always resume it afterwards.
+
+        Only one that is ours.
+        """
         broker = self.broker
         assert broker is not None
         with self.fault("pause", "broker"):

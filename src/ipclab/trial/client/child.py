@@ -75,14 +75,14 @@ class Child:
         self._connection.send(value)
 
     def heard(self, within_s: float = PATIENCE_S) -> Any:
-        """The next thing that the function sent. Raises ChannelError where nothing comes any more."""
+        """Return the next thing that the function sent. Raises ChannelError where nothing comes any more."""
         kind, value = self._next(within_s)
         if kind != "said":
             raise ChannelError(f"{self.name} {kind} too early: {value}")
         return value
 
     def result(self, within_s: float = PATIENCE_S) -> Any:
-        """What the function returned. Raises ChannelError where it raised, died or took too long."""
+        """Return what the function returned. Raises ChannelError where it raised, died or took too long."""
         if self._returned is None:
             kind, value = self._next(within_s)
             if kind != "returned":
@@ -119,7 +119,7 @@ class Child:
             raise ChannelError(f"{self.name} did not end: {self.stuck()}")
 
     def hangs(self, after_s: float = HANG_S) -> str:
-        """Where it hangs, as ``stands()`` tells; it is ended then. Empty where it comes back."""
+        """Return where it hangs, as ``stands()`` tells; it is ended then. Empty where it comes back."""
         where = self.stands(after_s)
         if where:
             self.stuck()
@@ -135,7 +135,7 @@ class Child:
         return place(self.stack())
 
     def stack(self) -> str:
-        """The Python stack that it wrote when it was ended by ``stuck()``; empty before."""
+        """Return the Python stack that it wrote when it was ended by ``stuck()``; empty before."""
         return text(self._stack)
 
     def stop(self) -> None:
@@ -168,7 +168,10 @@ class Child:
             os.kill(self._pid, number)
 
     def _asleep_in(self) -> str:
-        """The stack of its main thread, where that sleeps; it goes on. Empty where it does not sleep."""
+        """Return the stack of its main thread, where that sleeps; it goes on.
+
+        Empty where it does not sleep.
+        """
         if not self._is_asleep():
             return ""
         self._look.write_text("")
@@ -238,7 +241,7 @@ def end_with_starter(start_method: StartMethod = "fork") -> None:
 
 
 def hung(*children: Child, right: bool) -> dict[str, str]:
-    """Which of these hang, by name, and where; they are ended. Raises ChannelError where one died.
+    """Return which of these hang, by name, and where; they are ended. Raises ChannelError where one died.
 
     What is set right is given all the time that there is to come back, so that a slow machine does not look
     like a hang; what is not is known to hang.

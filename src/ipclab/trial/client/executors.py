@@ -57,14 +57,14 @@ def _equip_spawned(gate: Any) -> None:
 
 
 def _large() -> bytes:
-    """A task with a large result, which begins when something is in the pipe."""
+    """Return a task with a large result, which begins when something is in the pipe."""
     _begun.release()
     _gate.recv_bytes()
     return bytes(RESULT_BYTES)
 
 
 def _gated(number: int) -> int:
-    """A task that waits for the semaphore."""
+    """Return a task that waits for the semaphore."""
     _gate.acquire()
     return number
 
@@ -74,7 +74,7 @@ def _work(number: int) -> int:
 
 
 def _lose_a_sender(parent: Connection, log: Path, gate: Connection, right: bool) -> str:
-    """What the program was told of a result, and of a task after that."""
+    """Return what the program was told of a result, and of a task after that."""
     begun = _FORK.Semaphore(0)
     executor = ProcessPoolExecutor(1, _FORK, _equip, (gate, begun))
     worker = executor.submit(os.getpid).result()
@@ -181,7 +181,7 @@ def _workers(pid: int) -> int:
 
 
 def _cancel_and_wait(parent: Connection, log: Path, right: bool) -> tuple[int, int]:
-    """How many tasks were done, and how many cancelled."""
+    """Return how many tasks were done, and how many cancelled."""
     gate = _FORK.Semaphore(0)
     executor = ProcessPoolExecutor(1, _FORK, _equip, (gate,))
     with ProcessLog(log, PROGRAM) as history:

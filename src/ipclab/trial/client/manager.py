@@ -109,7 +109,7 @@ class Tally:
         self._goes_on.set()
 
     def read(self) -> int:
-        """The number."""
+        """Return the number."""
         return self._number
 
 

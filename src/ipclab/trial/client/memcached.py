@@ -50,7 +50,7 @@ def _noreply(right: bool) -> dict[str, bool]:
 
 
 def _two_adds(parent: Connection, logs: tuple[Path, Path], url: str, key: str, right: bool) -> list[str]:
-    """Two programs, one after the other, add the same key, as for a lock."""
+    """Run two programs, one after the other, that add the same key, as for a lock."""
     words = []
     for log, process, value in zip(logs, (PROGRAM, OTHER), ("first", "second"), strict=True):
         with ProcessLog(log, process) as history, closing(_client(url, **_noreply(right))) as client:
@@ -128,7 +128,7 @@ def _silence(bench: Bench, *, right: bool) -> Seen:
 
 
 def _look(bench: Bench, key: str) -> str | None:
-    """What the server has under this key, logged; of a big value its size."""
+    """Return what the server has under this key, logged; of a big value its size."""
     with bench.server() as history, closing(connect(bench.url)) as client:
         history.invoke("read")
         value: bytes | None = client.get(key)
@@ -138,7 +138,7 @@ def _look(bench: Bench, key: str) -> str | None:
 
 
 def _refused(url: str) -> int:
-    """How many values the server has found too large so far, whoever sent them."""
+    """Return how many values the server has found too large so far, whoever sent them."""
     with closing(connect(url)) as client:
         return int(client.stats().get(b"store_too_large", 0))
 

@@ -79,7 +79,7 @@ def _stranger(bench: Bench, *, right: bool) -> Seen:
 
 
 def _read(path: Path) -> int | None:
-    """What the memory holds, read without attaching to it; None where it is gone."""
+    """Return what the memory holds, read without attaching to it; None where it is gone."""
     try:
         return path.read_bytes()[0]
     except FileNotFoundError:

@@ -61,7 +61,10 @@ def _unread(reading: Connection) -> int:
 
 
 def _body(number: int, size_bytes: int = LARGE_BYTES) -> bytes:
-    """A message that can be told from others. Its bytes, taken for the length of one, say more than comes."""
+    """Return a message that can be told from others.
+
+    Its bytes, taken for the length of one, say more than comes.
+    """
     return bytes([number]) * size_bytes
 
 
@@ -79,7 +82,7 @@ def _send(
 def _receive(
     parent: Connection, log: Path, process: int, end: Connection, lock: Any, count: int
 ) -> list[str]:
-    """What each message turned out to be; all but the last are told at once, too."""
+    """Return what each message turned out to be; all but the last are told at once, too."""
     found: list[str] = []
     with ProcessLog(log, process) as history:
         for place in range(count):

@@ -61,7 +61,7 @@ def _raise_fit() -> NoReturn:
 
 
 def _fail_once(parent: Connection, log: Path, right: bool) -> str:
-    """A task that raises, then another one: what the first raised."""
+    """Return a task that raises, then another one: what the first raised."""
     ended, told = threading.Event(), ""
 
     def note(died: threading.ExceptHookArgs) -> None:
@@ -111,7 +111,7 @@ def _exit_within() -> NoReturn:
 
 
 def _exit_once(parent: Connection, log: Path, right: bool) -> str:
-    """A task that exits, and another one: what the program was told of the first."""
+    """Return a task that exits, and another one: what the program was told of the first."""
     pids = _FORK.SimpleQueue()
     pool = _FORK.Pool(1, _equip, (pids,))
     with ProcessLog(log, PROGRAM) as history:
@@ -149,7 +149,7 @@ def _read_and_stop(parent: Connection, log: Path, others_log: Path, right: bool)
     gate = _FORK.Semaphore(0)
 
     def source() -> Iterator[int]:
-        """The items, which are out of where they were once they are handed over."""
+        """Yield the items, which are out of where they were once they are handed over."""
         nonlocal handed
         with ProcessLog(others_log, OTHER) as others:
             for number in range(1, AHEAD + 1):
@@ -174,7 +174,7 @@ def _read_and_stop(parent: Connection, log: Path, others_log: Path, right: bool)
 
 
 def _gated(number: int) -> int:
-    """A task that waits for a permit."""
+    """Return a task that waits for a permit."""
     _pids.acquire()
     return number
 

@@ -74,7 +74,7 @@ def _lose_a_worker_of_a_pool(parent: Connection, log: Path) -> None:
 
 
 def _lose_a_worker_of_an_executor(parent: Connection, log: Path) -> str:
-    """What the program was told of the task."""
+    """Return what the program was told of the task."""
     pids = _FORK.SimpleQueue()
     executor = ProcessPoolExecutor(WORKERS, _FORK, _equip, (pids,))
     with ProcessLog(log, PROGRAM) as history:

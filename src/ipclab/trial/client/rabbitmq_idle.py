@@ -40,7 +40,7 @@ def _connect_with_heartbeat(url: str) -> Any:
 
 
 def _established() -> set[int]:
-    """The local ports of the connections of this process that the other side has not ended."""
+    """Return the local ports of the connections of this process that the other side has not ended."""
     found = psutil.Process().net_connections(kind="tcp")
     return {one.laddr.port for one in found if one.status == psutil.CONN_ESTABLISHED}
 
@@ -125,7 +125,7 @@ def _hold(parent: Connection, log: Path, process: int, url: str, queue: str) -> 
 
 @contextlib.contextmanager
 def _limited(bench: Bench) -> Iterator[None]:
-    """The server looks for late acknowledgements within; it has its own settings afterwards."""
+    """Make the server look for late acknowledgements within the block, and restore its settings."""
     # One command: each starts an Erlang of its own, which takes seconds.
     asked = ", ".join(f"application:get_env(rabbit, {name})" for name in _SETTINGS)
     told = _evaluate(bench, f"Before = [{asked}], {_calls(LIMIT_MS, TICK_MS)}, Before.")

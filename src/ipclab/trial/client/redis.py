@@ -32,7 +32,7 @@ Call = Callable[[Any, str, bool, ProcessLog], str]
 
 
 def _run(parent: Connection, log: Path, call: Call, url: str, key: str, right: bool) -> str:
-    """The program: it connects, and calls when it is told to."""
+    """Return the program: it connects, and calls when it is told to."""
     client = program_client(url, retries=not right)
     client.ping()
     say(parent, "connected")

@@ -32,7 +32,7 @@ def told(history: ProcessLog, call: Callable[[], object]) -> str:
 
 
 def read_counter(bench: Bench, key: str) -> int:
-    """What the server has, logged."""
+    """Return what the server has, logged."""
     with bench.server() as history, connect(bench.url) as client:
         history.invoke("read")
         value: Any = client.get(key)
@@ -54,8 +54,10 @@ def drain(bench: Bench, key: str) -> int:
 
 
 def carried_out(bench: Bench, *commands: str) -> int | None:
-    """How often the server has carried out any of these so far. None where the broker is not ours: others may
-    use it too."""
+    """Return how often the server has carried out any of these so far.
+
+    None where the broker is not ours: others may use it too.
+    """
     if bench.broker is None or not bench.broker.ours:
         return None
     with connect(bench.url) as client:

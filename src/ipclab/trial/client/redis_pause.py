@@ -28,7 +28,7 @@ PAUSE_S = 1.5
 
 
 def _incr(parent: Connection, log: Path, url: str, key: str, right: bool) -> tuple[str, bool]:
-    """What the program was told, and whether the call took longer than the client's time-out."""
+    """Return what the program was told, and whether the call took longer than the client's time-out."""
     client = program_client(url, retries=not right, socket_timeout=TIMEOUT_S)
     client.ping()
     say(parent, "connected")

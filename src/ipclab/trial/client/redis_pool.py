@@ -57,7 +57,7 @@ def _used_up(bench: Bench, *, right: bool) -> Seen:
 
 
 def _waits(client: Any, name: str) -> bool:
-    """Whether the connection of this name waits in the server."""
+    """Return whether the connection of this name waits in the server."""
     return any(one["name"] == name and "b" in one["flags"] for one in client.client_list())
 
 

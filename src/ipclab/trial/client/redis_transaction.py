@@ -14,8 +14,8 @@ from ipclab.trial.client.words import count
 
 
 def _two_programs(parent: Connection, logs: tuple[Path, Path], url: str, key: str, right: bool) -> int:
-    """Two programs in one process, so that they interleave as they are told: both read, then both write.
-
+    """Return two programs in one process, so that they interleave as they are told: both read, then both
+    write.
     How many transactions were refused.
     """
     from redis import WatchError

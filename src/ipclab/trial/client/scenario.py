@@ -78,7 +78,7 @@ def pair(
     guarantee: Guarantee | None = None,
     needs: Needs = "nothing",
 ) -> tuple[Scenario, Scenario]:
-    """A scenario with the library as it comes (``default`` says how) and, beside it, set right.
+    """Return a scenario with the library as it comes (``default`` says how) and, beside it, set right.
 
     ``play(bench, right=...)`` carries out either under the same conditions.
     """

@@ -14,14 +14,14 @@ _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function
 
 
 def stack_path(folder: Path, name: str) -> Path:
-    """The file into which a process of this name writes its stack when it is ended by ``stuck()``."""
+    """Return the file into which a process of this name writes its stack when it is ended by ``stuck()``."""
     return folder / f"{name}.stack"
 
 
 def place(dump: str) -> str:
-    """Where the main thread stood, from what faulthandler wrote: the library's function that the lab's own
-    code had called, and the innermost one (``get() in pymemcache/client/base.py, waiting in _recv``).
-
+    """Return where the main thread stood, from what faulthandler wrote: the library's function that the
+    lab's own code had called, and the innermost one (``get() in pymemcache/client/base.py, waiting in
+    _recv``).
     A call that is not in Python has no frame; then it is the scenario's line (``with LOCK in locks.py``)."""
     frames = []
     own = ""
@@ -39,25 +39,25 @@ def place(dump: str) -> str:
 
 
 def main_thread(dump: str) -> str:
-    """The part of the thread that was asked, which is the main one."""
+    """Return the part of the thread that was asked, which is the main one."""
     _, found, current = dump.partition("Current thread")
     return (current if found else dump).partition("\n\n")[0]
 
 
 def is_whole(dump: str) -> bool:
-    """Whether a dump has the main thread, which comes last where all are dumped."""
+    """Return whether a dump has the main thread, which comes last where all are dumped."""
     return "Current thread" in dump or dump.startswith("Stack ")
 
 
 def text(path: Path) -> str:
-    """What the file says; empty where it is not there."""
+    """Return what the file says; empty where it is not there."""
     with contextlib.suppress(FileNotFoundError):
         return path.read_text()
     return ""
 
 
 def _short(file: str) -> str:
-    """A library's file within the library, one of Python's as in its source."""
+    """Return a library's file within the library, one of Python's as in its source."""
     path, library = Path(file), Path(os.__file__).parent
     if "site-packages" in path.parts:
         return "/".join(path.parts[path.parts.index("site-packages") + 1 :])

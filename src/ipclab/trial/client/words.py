@@ -18,7 +18,7 @@ def count(number: int, one: str, more: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's type and message: ``ConnectionError: Connection closed by server.``"""
+    """Return an error's type and message: ``ConnectionError: Connection closed by server.``"""
     return line_of(error)
 
 

@@ -68,7 +68,7 @@ def _library(scenario: Scenario) -> str:
 
 
 def _refusal(scenario: Scenario, stage: Stage) -> str:
-    """Why this scenario is not for this broker, in one line; empty where it is."""
+    """Return why this scenario is not for this broker, in one line; empty where it is."""
     broker = stage.broker
     if broker is None:
         return ""

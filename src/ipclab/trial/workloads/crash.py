@@ -135,7 +135,10 @@ class _Scene:
         self.stacks: dict[str, str] = {}
 
     def play(self) -> Safety:
-        """All acts, one after the other. Raises IpclabError where it did not even work before the fault."""
+        """Return all acts, one after the other.
+
+        Raises IpclabError where it did not even work before the fault.
+        """
         cast = self._cast
         producers = [self._start("producer", i) for i in range(self._spec.producers)]
         # An idle victim is the consumer that has waited longest: the next message would have been its own.
@@ -173,7 +176,7 @@ class _Scene:
         return self._cast.start(role, index, channel=self._way(role, index))
 
     def _way(self, role: str, index: int) -> Channel | None:
-        """The channel as this worker reaches it: through the proxy, where the fault is to meet it there."""
+        """Return the channel that this worker uses: behind the proxy, if the fault needs the proxy."""
         if self._proxy is None:
             return None
         by_broker = self._fault.target == "broker" and (
@@ -240,7 +243,7 @@ class _Scene:
         return self._fault.fault.excuses(self._fault.target, self._guarantees)
 
     def _at_most(self) -> int | None:
-        """What the victim can have held, where it is a consumer."""
+        """Return what the victim can have held, where it is a consumer."""
         loses = self._fault.target == "consumer" and self._fault.effect != "stops"
         return self._channel.most_in_flight if loses else None
 
@@ -321,7 +324,7 @@ class _Scene:
         return found | dict.fromkeys(reconnecting, "NoConnection: it was still trying when the trial ended")
 
     def _in_flight(self) -> int:
-        """How many messages a killed consumer may have held beyond the one that it was asking for."""
+        """Return how many messages a killed consumer may have held beyond the one that it was asking for."""
         most = self._channel.most_in_flight
         return len(self._cast.began_ns) if most is None else most - 1
 

@@ -36,7 +36,7 @@ class _Pair:
 
     @property
     def wait_s(self) -> float | None:
-        """How long to wait for the second; None for as long as it takes."""
+        """Return how long to wait for the second; None for as long as it takes."""
         patient = not self.shared.safe or (isinstance(self.shared, Mutex) and self.shared.expires)
         return None if patient else WAIT_S
 
@@ -105,7 +105,7 @@ def _force_update(pair: _Pair) -> _Told:
 
 
 def _force_read(pair: _Pair) -> _Told:
-    """The second reads before, in the middle of and after a write of the first."""
+    """Return the second reads before, in the middle of and after a write of the first."""
     racers, first, second = pair.racers, pair.first, pair.second
     racers.do(second, "read")
     first.begin("write", 1)
@@ -123,8 +123,9 @@ def _force_read(pair: _Pair) -> _Told:
 
 
 def _force_lock(pair: _Pair) -> _Told:
-    """The second comes when the first has found the lock free; or where that is taking it, when the first
-    holds it and is stopped. Both then use what it guards, the second first."""
+    """Force the second to come when the first has found the lock free; or where that is taking it, when
+    the first holds it and is stopped. Both then use what it guards, the second first.
+    """
     racers, first, second = pair.racers, pair.first, pair.second
     first.begin("acquire")
     stopped = racers.settled(first) == "done"

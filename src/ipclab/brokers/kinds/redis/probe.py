@@ -14,7 +14,10 @@ from ipclab.errors import BrokerUnavailableError
 
 @contextlib.contextmanager
 def client(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> Iterator[Any]:
-    """A client that tries once. What it raises comes out as BrokerUnavailableError, unless caught within."""
+    """Yield a client that tries once.
+
+    What it raises comes out as BrokerUnavailableError, unless caught within.
+    """
     import redis
 
     # As the workers speak: without HELLO, which some servers do not know and others echo with the password.
