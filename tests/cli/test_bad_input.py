@@ -260,3 +260,13 @@ def test_output_to_stdout_by_its_name_arrives_there(ipclab: Ipclab) -> None:
     quick = ("--duration", "0.05", "--warmup", "0", "--repeats", "1", "--size", "64")
     ended = ipclab("run", "round_trip", "-b", "pipe", *quick, "--format", "md", "-o", "/dev/stdout")
     assert "Verdict: 1 row kept" in ended.out
+
+
+@pytest.mark.parametrize("place", ["quotes \" and '", "a file"])
+def test_a_state_folder_that_servers_cannot_take_stops_no_run_without_servers(
+    ipclab: Ipclab, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "a file").touch()
+    quick = ("--producers", "1", "--size", "64", "--duration", "0.05", "--warmup", "0.05", "--repeats", "1")
+    ended = ipclab("run", "throughput", "-b", "pipe", *quick, IPCLAB_STATE_DIR=str(tmp_path / place))
+    assert (ended.code, "kept" in ended.out) == (0, True), ended.err

@@ -8,6 +8,7 @@ the reason.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -117,6 +118,11 @@ def acquire(
     """
     fleet = Fleet()
     try:
+        if not names:
+            # A run without servers needs no folder for them.
+            with contextlib.suppress(BrokerUnavailableError):
+                state.sweep()
+            return fleet
         state.sweep()
         _Search(fleet, provider, install, on_event, lasting=False, exclusive=exclusive).gather(names)
     except BaseException:
