@@ -11,8 +11,8 @@ from ipclab.backends.base import Site
 from ipclab.backends.registry import Variant, channel_class
 from ipclab.experiment import Experiment, Request
 from ipclab.program import main
+from ipclab.trial.scenes.order import SCENARIOS
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.workloads.order import SCENARIOS
 
 PRODUCERS, CONSUMERS = 4, 2
 GRACE_S = 6.0

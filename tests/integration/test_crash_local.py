@@ -20,7 +20,7 @@ from ipclab.checks.verify import check
 from ipclab.history import read
 from ipclab.host.start_methods import StartMethod
 from ipclab.trial import strike
-from ipclab.trial.workloads import crash
+from ipclab.trial.scenes import crash
 from tests.support import faulty
 from tests.support.crashes import play, play_order, safety_of
 

@@ -17,8 +17,8 @@ from ipclab.experiment import Request
 from ipclab.host.start_methods import StartMethod
 from ipclab.trial.record import Safety
 from ipclab.trial.runner import run_trial
+from ipclab.trial.scenes import forced_race
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.workloads import forced_race
 from tests.support import modes
 
 pytestmark = [pytest.mark.timeout(60, method="signal"), pytest.mark.usefixtures("nothing_left")]

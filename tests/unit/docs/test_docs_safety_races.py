@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ipclab.backends import shared
-from ipclab.trial.workloads import forced_race, loaded_race
+from ipclab.trial.scenes import forced_race, loaded_race
 from tests.support.documents import CHECKOUT
 
 SAFETY = " ".join((CHECKOUT / "docs" / "safety.md").read_text().split())

@@ -13,7 +13,7 @@ from ipclab.checks.breach import texts
 from ipclab.results.verdict import of_trial
 from ipclab.trial.message import STOP
 from ipclab.trial.record import Safety
-from ipclab.trial.workloads import order
+from ipclab.trial.scenes import order
 from tests.support.crashes import play_order, safety_of
 
 pytestmark = [pytest.mark.timeout(60, method="signal"), pytest.mark.usefixtures("nothing_left")]

@@ -9,12 +9,12 @@ from ipclab.backends.base import Face
 from ipclab.errors import UnknownNameError
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.workload import Workload
-from ipclab.trial.workloads.client_workload import CLIENT
+from ipclab.trial.workloads.client import CLIENT
 from ipclab.trial.workloads.counter import COUNTER
-from ipclab.trial.workloads.crash_workload import CRASH
+from ipclab.trial.workloads.crash import CRASH
 from ipclab.trial.workloads.forced import FORCED
 from ipclab.trial.workloads.lock import LOCK
-from ipclab.trial.workloads.order_workload import ORDER
+from ipclab.trial.workloads.order import ORDER
 from ipclab.trial.workloads.paced import PACED
 from ipclab.trial.workloads.ping_pong import PING_PONG
 from ipclab.trial.workloads.register import REGISTER

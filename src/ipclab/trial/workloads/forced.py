@@ -21,7 +21,7 @@ def _check(spec: TrialSpec) -> None:
 
 
 def _scene() -> Scene:
-    from ipclab.trial.workloads.forced_race import play
+    from ipclab.trial.scenes.forced_race import play
 
     return play
 

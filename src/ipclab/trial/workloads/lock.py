@@ -8,7 +8,7 @@ from ipclab.trial.workloads.register import check_warmup
 
 
 def _scene() -> Scene:
-    from ipclab.trial.workloads.loaded_race import play
+    from ipclab.trial.scenes.loaded_race import play
 
     return play
 

@@ -15,7 +15,7 @@ def check_warmup(spec: TrialSpec) -> None:
 
 
 def _scene() -> Scene:
-    from ipclab.trial.workloads.loaded_race import play
+    from ipclab.trial.scenes.loaded_race import play
 
     return play
 
