@@ -13,6 +13,7 @@ from ipclab.results import units
 from ipclab.results.rows.row import Figure, Percentiles, Row
 from ipclab.results.units import NOT_APPLICABLE, NOT_TOLD, WITHHELD
 from ipclab.results.verdict import SOUND
+from ipclab.trial.record import PERCENTILES
 
 OVER_CORES = "+"
 SHOWN_BY_LOAD = "yes: load"
@@ -105,7 +106,7 @@ def _widest(found: Percentiles) -> float | None:
     """Return the widest spread among the percentiles that are shown, None where one has none: with
     different numbers of digits p99.9 could read as less than p99.
     """
-    shown = [name for name in ("p50", "p90", "p99", "p999") if getattr(found, f"{name}_ns") is not None]
+    shown = [name for name in PERCENTILES if getattr(found, f"{name}_ns") is not None]
     spreads = [found.spread.get(name) for name in shown]
     known = [spread for spread in spreads if spread is not None]
     return max(known) if known and len(known) == len(spreads) else None

@@ -18,7 +18,7 @@ from ipclab.report.look import Look
 from ipclab.report.table import ranked_rows
 from ipclab.results.result import Result
 from ipclab.results.rows.row import Figure, Percentiles, Race, Row
-from ipclab.results.safety.cells import Cell, cells
+from ipclab.results.safety.cells import Cell, make_cells
 
 LEFT_OUT: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
     Row: {
@@ -45,7 +45,7 @@ def render(result: Result, _look: Look | None = None) -> str:
 
     Raises ResultsError for an unreadable histogram.
     """
-    rows, safety = ranked_rows(result), cells(result.trials)
+    rows, safety = ranked_rows(result), make_cells(result.trials)
     names = [*(row_columns() if rows or not safety else ()), *(cell_columns() if safety else ())]
     flat = [_flat_row(row) for row in rows]
     flat += [_flat_cell(cell) for cell in safety]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipclab.report.layout import Evidence
 from ipclab.results import units
 from ipclab.results.safety.cells import label, verdict
-from ipclab.results.safety.sightings import Kind, ends, sightings
+from ipclab.results.safety.sightings import Kind, ends, find_sightings
 from ipclab.results.safety.suffered import Piece
 from ipclab.trial.record import TrialRecord
 
@@ -75,7 +75,11 @@ def _finding(trial: TrialRecord) -> str:
     parts = (
         [found.finding]
         if found.finding
-        else [seen.text for seen in sightings(trial) if seen.kind not in _TOLD and seen.standing != "broken"]
+        else [
+            seen.text
+            for seen in find_sightings(trial)
+            if seen.kind not in _TOLD and seen.standing != "broken"
+        ]
     )
     parts += [f"{process} hung in {primitive}" for process, primitive in found.hung.items()]
     parts += [f"{process} ended with {error}" for process, error in ends(found).items()]

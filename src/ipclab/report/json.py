@@ -8,7 +8,7 @@ from ipclab.report.look import Look
 from ipclab.report.table import ranked_rows
 from ipclab.results.result import Result
 from ipclab.results.rows.row import Row
-from ipclab.results.safety.cells import Cell, cells
+from ipclab.results.safety.cells import Cell, make_cells
 
 
 class Report(Result, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,5 +21,5 @@ class Report(Result, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def render(result: Result, _look: Look | None = None) -> str:
     """Return the whole result with its rows and cells. Raises ResultsError for an unreadable histogram."""
     fields = {name: getattr(result, name) for name in Result.__struct_fields__}
-    report = Report(**fields, rows=ranked_rows(result), cells=cells(result.trials))
+    report = Report(**fields, rows=ranked_rows(result), cells=make_cells(result.trials))
     return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"

@@ -11,7 +11,7 @@ from ipclab.report.evidence import Exhibits
 from ipclab.report.layout import Evidence, Section
 from ipclab.results import units
 from ipclab.results.reasons import Reasons, WhyNot, no_reason
-from ipclab.results.safety.cells import Cell, cells, is_in_cells
+from ipclab.results.safety.cells import Cell, is_in_cells, make_cells
 from ipclab.trial.record import TrialRecord
 
 
@@ -44,7 +44,7 @@ def safety_part(
     )
     evidence = exhibits.all()
     notes = (*_footnotes(sections, evidence), *reasons.notes())
-    return SafetyPart(sections, evidence, notes, closing(cells(some)))
+    return SafetyPart(sections, evidence, notes, closing(make_cells(some)))
 
 
 def closing(found: Sequence[Cell]) -> str:

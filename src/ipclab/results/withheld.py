@@ -12,10 +12,10 @@ from ipclab.results.rows.build import trials_of, unended, unreceived
 from ipclab.results.rows.row import Percentiles, Row
 from ipclab.trial import workloads
 from ipclab.trial.distribution import SAMPLES_BEYOND
-from ipclab.trial.record import TrialRecord
+from ipclab.trial.record import PERCENTILES, TrialRecord
 from ipclab.trial.spec import LONGEST_S, TrialSpec
 
-_BEYOND = {"p50": 0.5, "p90": 0.1, "p99": 0.01, "p999": 0.001}
+_BEYOND = {name: round(1 - share, 6) for name, share in PERCENTILES.items()}
 """The share of all samples that lies beyond each percentile."""
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ipclab.backends.base import Guarantees
 from ipclab.checks.delivery import DeliveryCheck, Ledger
 from ipclab.trial import rawlog
-from ipclab.trial.distribution import distribution
+from ipclab.trial.distribution import summarize
 from ipclab.trial.message import Originals, trial_mark
 from ipclab.trial.record import Latency
 from ipclab.trial.spec import TrialSpec
@@ -208,10 +208,10 @@ def _paced_latency(
             end_to_end.append((times_ns - due[came])[inside])
             service.append((times_ns - sent[came])[inside])
     return Latency(
-        send=distribution(np.concatenate(send), np.concatenate(sent_at)),
-        confirm=distribution(np.concatenate(confirm), np.concatenate(sent_at)),
-        end_to_end=distribution(np.concatenate(end_to_end), np.concatenate(received_at)),
-        service=distribution(np.concatenate(service), np.concatenate(received_at)),
+        send=summarize(np.concatenate(send), np.concatenate(sent_at)),
+        confirm=summarize(np.concatenate(confirm), np.concatenate(sent_at)),
+        end_to_end=summarize(np.concatenate(end_to_end), np.concatenate(received_at)),
+        service=summarize(np.concatenate(service), np.concatenate(received_at)),
         late_sends=late,
         skipped_sends=skipped,
     )
@@ -231,7 +231,7 @@ def round_trips(logs: Path, window: Window) -> tuple[int, Latency, Ledger]:
     sequences = np.arange(len(ended))
     check.add(0, np.zeros(len(ended), np.int64), sequences, np.ones(len(ended), np.bool_))
     ledger = check.settle(may_lose=True, may_duplicate=False, ordered=True)
-    return len(trips), Latency(round_trip=distribution(trips, ended[measured])), ledger
+    return len(trips), Latency(round_trip=summarize(trips, ended[measured])), ledger
 
 
 def updates(spec: TrialSpec, logs: Path, window: Window) -> tuple[int, Latency]:
@@ -246,7 +246,7 @@ def updates(spec: TrialSpec, logs: Path, window: Window) -> tuple[int, Latency]:
         took.append(np.diff(stamps)[measured])
         at.append(stamps[1:][measured])
     everything = np.concatenate(took)
-    return len(everything), Latency(update=distribution(everything, np.concatenate(at)))
+    return len(everything), Latency(update=summarize(everything, np.concatenate(at)))
 
 
 def attempts(spec: TrialSpec, logs: Path) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
-from ipclab.trial.record import Distribution
+from ipclab.trial.record import PERCENTILES, Distribution
 
 SAMPLES_BEYOND = 10
 """A percentile is withheld unless so many samples lie beyond it; p99 and p99.9 also unless these belong to as
@@ -24,7 +24,7 @@ _SUB_BUCKET_BITS = 11
 """An HdrHistogram of 3 digits tells 2048 values apart in each power of two."""
 
 
-def distribution(
+def summarize(
     samples_ns: npt.NDArray[np.int64], at_ns: npt.NDArray[np.int64] | None = None
 ) -> Distribution | None:
     """Return the distribution of these samples; None where there are none. Negative ones are counted apart.
@@ -40,10 +40,10 @@ def distribution(
         count=len(samples_ns),
         negative=len(samples_ns) - len(valid),
         min_ns=int(samples_ns.min()),
-        p50_ns=_percentile(valid, 0.5),
-        p90_ns=_percentile(valid, 0.9),
-        p99_ns=_with_excursions(_percentile(valid, 0.99), [runs]),
-        p999_ns=_with_excursions(_percentile(valid, 0.999), [runs]),
+        p50_ns=_percentile(valid, PERCENTILES["p50"]),
+        p90_ns=_percentile(valid, PERCENTILES["p90"]),
+        p99_ns=_with_excursions(_percentile(valid, PERCENTILES["p99"]), [runs]),
+        p999_ns=_with_excursions(_percentile(valid, PERCENTILES["p999"]), [runs]),
         max_ns=int(samples_ns.max()),
         histogram=_encode(valid),
         excursions=runs,
@@ -76,10 +76,10 @@ def merge(distributions: Iterable[Distribution], *, never: int = 0) -> Distribut
         count=sum(part.count for part in parts),
         negative=sum(part.negative for part in parts),
         min_ns=min(part.min_ns for part in parts),
-        p50_ns=at(0.5),
-        p90_ns=at(0.9),
-        p99_ns=reached(at(0.99)),
-        p999_ns=reached(at(0.999)),
+        p50_ns=at(PERCENTILES["p50"]),
+        p90_ns=at(PERCENTILES["p90"]),
+        p99_ns=reached(at(PERCENTILES["p99"])),
+        p999_ns=reached(at(PERCENTILES["p999"])),
         max_ns=longest_ns,
         histogram=merged.encode().decode(),
     )

@@ -16,7 +16,7 @@ BEHIND_SHARE = 0.25
 STALLED = 0.2
 
 
-def limit(
+def find_limit(
     running: Mapping[str, float],
     queued: Mapping[str, float],
     broker_running: float | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -16,6 +17,10 @@ from ipclab.trial.spec import TrialSpec
 
 Outcome = Literal["finished", "hung", "failed"]
 Limit = Literal["producer", "consumer", "owner", "broker", "cores", "pacing", "waiting", "unknown"]
+
+
+PERCENTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+"""Each percentile that is reported, and the share of all samples that lies up to it."""
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -31,7 +31,7 @@ from ipclab.trial import outside, safety, serving, workloads
 from ipclab.trial.analysis import Window
 from ipclab.trial.check import check
 from ipclab.trial.inside import Job
-from ipclab.trial.limit import behind_schedule, limit
+from ipclab.trial.limit import behind_schedule, find_limit
 from ipclab.trial.measurement import Measurement, outlast
 from ipclab.trial.meter import Meter, Sample, served
 from ipclab.trial.orders import Done, Go
@@ -273,7 +273,7 @@ class _Trial:
         return late_s < self.window.seconds / 10 and broker_interval_s > self.window.seconds / 2
 
     def _limit(self, cost: Cost, latency: Latency) -> Limit:
-        return limit(
+        return find_limit(
             {w.name: w.cpu_s / cost.interval_s for w in cost.workers if w.cpu_s is not None},
             {w.name: w.queued_s / cost.interval_s for w in cost.workers if w.queued_s is not None},
             _share(cost.broker_cpu_s, cost.broker_interval_s),

@@ -13,7 +13,7 @@ from ipclab.checks.counter import settle
 from ipclab.checks.delivery import Ledger
 from ipclab.host.clock import ClockTest
 from ipclab.results.result import SCHEMA_VERSION, Environment, Result, Unavailable
-from ipclab.trial.distribution import distribution
+from ipclab.trial.distribution import summarize
 from ipclab.trial.record import BrokerFacts, Cost, Latency, ProcessCost, Safety, TrialRecord
 from ipclab.trial.spec import TrialSpec
 from tests.support.safety import breach
@@ -97,7 +97,7 @@ class Make:
         self, backend: str, samples_ns: Sequence[int], *, rate: float = 1000.0, repeat: int = 0, **fields: Any
     ) -> TrialRecord:
         spec = fields.pop("spec", {})
-        found = distribution(np.asarray(samples_ns, np.int64))
+        found = summarize(np.asarray(samples_ns, np.int64))
         default: dict[str, Any] = {
             "outcome": "finished",
             "guarantees": AT_MOST_ONCE,
@@ -125,7 +125,7 @@ class Make:
             rate_per_s=rate,
             received_per_s=rate,
             ledger=self.ledger(attempted=10, confirmed=10, owed=10, received=10),
-            latency=Latency(round_trip=distribution(np.full(MANY, int(1e9 / rate), np.int64))),
+            latency=Latency(round_trip=summarize(np.full(MANY, int(1e9 / rate), np.int64))),
             cost=self.cost(),
             limit="waiting",
         )
@@ -144,7 +144,7 @@ class Make:
             rate_per_s=rate,
             received_per_s=rate,
             counter=settle(1000, 1000, 1000 - lost, safe=safe),
-            latency=Latency(update=distribution(np.full(MANY, int(1e9 / rate), np.int64))),
+            latency=Latency(update=summarize(np.full(MANY, int(1e9 / rate), np.int64))),
             cost=self.cost(),
             limit="cores",
             **fields,

@@ -10,8 +10,8 @@ import pytest
 from ipclab.checks.breach import Breach, BreachKind
 from ipclab.report import table
 from ipclab.results import version_1
-from ipclab.results.safety.cells import cells
-from ipclab.results.safety.sightings import sightings
+from ipclab.results.safety.cells import make_cells
+from ipclab.results.safety.sightings import find_sightings
 from ipclab.results.store import read
 from tests.support.safety import client, crash
 
@@ -66,11 +66,11 @@ def test_an_error_that_says_against_is_not_a_message_that_came_again():
     error = "ReplyError: the server holds it against the client"
     trial = client(counts={"duplicated": 2}, broken=[version_1.breach(error)])
 
-    assert [(seen.kind, seen.standing) for seen in sightings(trial)] == [
+    assert [(seen.kind, seen.standing) for seen in find_sightings(trial)] == [
         ("other", "broken"),
         ("twice", "declared"),
     ]
-    assert cells([trial])[0].broken == [error]
+    assert make_cells([trial])[0].broken == [error]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from ipclab.errors import ResultsError
 from ipclab.results.rows.build import rows
 from ipclab.results.rows.row import percentiles
 from ipclab.results.verdict import exit_code, of_trial
-from ipclab.trial.distribution import distribution, merge
+from ipclab.trial.distribution import merge, summarize
 from ipclab.trial.record import Latency
 
 replace = msgspec.structs.replace
@@ -22,8 +22,8 @@ latencies = st.lists(st.integers(min_value=1, max_value=10**10), min_size=1, max
 @settings(deadline=None, max_examples=50)
 @given(st.lists(latencies, min_size=1, max_size=4))
 def test_merged_histograms_say_what_the_histogram_of_all_samples_says(repeats):
-    merged = merge([distribution(np.asarray(repeat, np.int64)) for repeat in repeats])
-    whole = distribution(np.asarray([sample for repeat in repeats for sample in repeat], np.int64))
+    merged = merge([summarize(np.asarray(repeat, np.int64)) for repeat in repeats])
+    whole = summarize(np.asarray([sample for repeat in repeats for sample in repeat], np.int64))
     assert (merged.count, merged.min_ns, merged.max_ns) == (whole.count, whole.min_ns, whole.max_ns)
     for name in ("p50_ns", "p90_ns", "p99_ns", "p999_ns"):
         assert (getattr(merged, name) is None) == (getattr(whole, name) is None)
@@ -34,7 +34,7 @@ def test_merged_histograms_say_what_the_histogram_of_all_samples_says(repeats):
 @settings(deadline=None, max_examples=50)
 @given(st.lists(latencies, min_size=1, max_size=4))
 def test_percentiles_of_a_row_rise_and_never_pass_the_largest_sample(repeats):
-    found = percentiles([distribution(np.asarray(repeat, np.int64)) for repeat in repeats])
+    found = percentiles([summarize(np.asarray(repeat, np.int64)) for repeat in repeats])
     known = [
         p for p in (found.p50_ns, found.p90_ns, found.p99_ns, found.p999_ns, found.max_ns) if p is not None
     ]
@@ -42,7 +42,7 @@ def test_percentiles_of_a_row_rise_and_never_pass_the_largest_sample(repeats):
 
 
 def test_the_order_of_repeats_does_not_matter_to_a_merged_percentile(make):
-    parts = [distribution(np.arange(1, 2000) * k) for k in (1, 10, 100)]
+    parts = [summarize(np.arange(1, 2000) * k) for k in (1, 10, 100)]
     assert percentiles(parts).p99_ns == percentiles(parts[::-1]).p99_ns
 
 
@@ -143,7 +143,7 @@ def test_a_repeat_of_which_nothing_came_leaves_no_median_to_rank_by(make):
 
 
 def _latency(samples_ns, *, skipped):
-    found = distribution(np.asarray(samples_ns))
+    found = summarize(np.asarray(samples_ns))
     return Latency(end_to_end=found, service=found, skipped_sends=skipped)
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS
 from ipclab.results.safety import suffered
-from ipclab.results.safety.cells import cells, is_in_cells, label, verdict, worst
-from ipclab.results.safety.sightings import sightings
+from ipclab.results.safety.cells import is_in_cells, label, make_cells, verdict, worst
+from ipclab.results.safety.sightings import find_sightings
 from tests.support import safety
 from tests.support.safety import AT_LEAST_ONCE, DURABLE, crash
 
@@ -101,14 +101,14 @@ def test_the_time_until_messages_came_again_is_told_where_it_is_long(again_s, sh
 def test_a_refused_trial_counts_for_nothing_but_itself():
     found = suffered.gather([crash(refused="not ours"), crash()])
     assert (len(found.trials), found.refused, found.verdict) == (1, ("not ours",), "kept")
-    (cell,) = cells([crash(refused="not ours")])
+    (cell,) = make_cells([crash(refused="not ours")])
     assert (cell.trials, cell.refused, cell.kept, cell.verdict) == (1, 1, 0, "refused")
 
 
 def test_a_row_is_a_backend_with_its_options_and_the_settings_of_its_broker():
     trial = crash("rabbitmq:prefetch=10,ack=manual", settings={"b": "2", "a": "1"})
     assert label(trial.spec) == "rabbitmq ack=manual prefetch=10, a=1, b=2"
-    assert cells([trial])[0].settings == {"a": "1", "b": "2"}
+    assert make_cells([trial])[0].settings == {"a": "1", "b": "2"}
 
 
 def test_a_cell_has_the_figures_of_its_worst_trials():
@@ -117,7 +117,7 @@ def test_a_cell_has_the_figures_of_its_worst_trials():
         crash(counts={"duplicated": 5}, repeat=1, first_again_s=3.0, history="histories/0002.jsonl.gz"),
         crash(repeat=2, hung={"consumer-0": "Queue.get"}, first_again_s=None),
     ]
-    (cell,) = cells(trials)
+    (cell,) = make_cells(trials)
     assert (cell.action, cell.target, cell.moment) == ("kill", "consumer", "busy")
     assert (cell.trials, cell.kept, cell.lost, cell.lost_share, cell.duplicated) == (3, 0, 12, 0.004, 5)
     assert cell.findings == {"lost": 1, "twice": 2, "hung": 1}
@@ -127,25 +127,25 @@ def test_a_cell_has_the_figures_of_its_worst_trials():
 
 def test_a_row_that_failed_stands_with_its_backend_in_other_settings():
     failed = crash(settings={"appendonly": "yes"}, declared={}, refused="not ours")
-    assert [c.guarantee_class for c in cells([failed, crash(declared=DURABLE)])] == [
+    assert [c.guarantee_class for c in make_cells([failed, crash(declared=DURABLE)])] == [
         "At least once, survives a broker restart"
     ] * 2
-    assert cells([failed])[0].guarantee_class == "Nothing declared"
+    assert make_cells([failed])[0].guarantee_class == "Nothing declared"
 
 
 def test_the_name_of_a_process_is_not_taken_for_its_error():
-    (cell,) = cells([crash(gave_up={"consumer-0": "consumer-0: EOFError: gone"})])
+    (cell,) = make_cells([crash(gave_up={"consumer-0": "consumer-0: EOFError: gone"})])
     assert cell.gave_up == ["EOFError: gone"]
 
 
 def test_a_trial_whose_anomaly_came_up_did_not_keep_everything():
-    (cell,) = cells([safety.client(shown=True, finding="one became two"), safety.client(shown=False)])
+    (cell,) = make_cells([safety.client(shown=True, finding="one became two"), safety.client(shown=False)])
     assert (cell.shown, cell.kept, cell.findings, cell.verdict) == (1, 1, {"shown": 1}, "declared")
 
 
 def test_a_message_that_overtook_another_is_seen_in_a_queues_history_only():
-    assert [s.text for s in sightings(safety.order(anomalies={"reordered": 2}))] == ["overtaken 2"]
-    assert sightings(safety.order(anomalies={"reordered": 2}, model="delivery")) == []
+    assert [s.text for s in find_sightings(safety.order(anomalies={"reordered": 2}))] == ["overtaken 2"]
+    assert find_sightings(safety.order(anomalies={"reordered": 2}, model="delivery")) == []
 
 
 # Laws
@@ -191,7 +191,7 @@ TRIALS = st.lists(st.one_of(CRASHES, OTHERS), max_size=25)
 
 @given(TRIALS)
 def test_every_trial_is_counted_in_exactly_one_cell(trials):
-    found = cells(trials)
+    found = make_cells(trials)
     assert sum(cell.trials for cell in found) == len(trials)
     keys = [(c.workload, c.row, c.action, c.target, c.moment, c.scenario) for c in found]
     assert len(keys) == len(set(keys))
@@ -200,7 +200,7 @@ def test_every_trial_is_counted_in_exactly_one_cell(trials):
 
 @given(TRIALS)
 def test_kept_refused_and_found_trials_make_up_a_cell(trials):
-    for cell in cells(trials):
+    for cell in make_cells(trials):
         assert cell.kept + cell.refused <= cell.trials
         assert (cell.kept + cell.refused < cell.trials) == bool(cell.findings)
         assert all(0 < count <= cell.trials for count in cell.findings.values())
@@ -211,7 +211,7 @@ def test_a_broken_trial_is_never_kept(trials):
     for trial in trials:
         broken = trial.safety.verdict == "invalid" and not trial.safety.refused
         assert (verdict(trial) == "broken") == broken
-        assert broken == any(seen.standing == "broken" for seen in sightings(trial))
+        assert broken == any(seen.standing == "broken" for seen in find_sightings(trial))
 
 
 @given(st.lists(CRASHES, min_size=1, max_size=6))
@@ -221,7 +221,7 @@ def test_what_is_said_of_trials_together_covers_each_of_them(trials):
     of = suffered.gather(alike)
     assert of.verdict == worst(verdict(trial) for trial in alike)
     told = {id(trial) for piece in of.pieces for trial in piece.trials}
-    assert told == {id(trial) for trial in of.trials if sightings(trial)}
+    assert told == {id(trial) for trial in of.trials if find_sightings(trial)}
     assert all(len(set(map(id, p.trials))) == len(p.trials) <= len(of.trials) for p in of.pieces)
     lines = said(*alike)
     assert any(line.startswith("BROKEN: ") for line in lines) == (of.verdict == "broken")

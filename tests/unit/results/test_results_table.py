@@ -20,7 +20,7 @@ from ipclab.report import markdown, table, terminal
 from ipclab.report.formats import FORMATS, formatted
 from ipclab.results import units
 from ipclab.results.rows.build import rows
-from ipclab.trial.distribution import distribution
+from ipclab.trial.distribution import summarize
 from ipclab.trial.record import Latency
 
 replace = msgspec.structs.replace
@@ -191,7 +191,7 @@ def test_the_warm_up_counts_towards_how_long_a_trial_may_be(make):
 
 
 def lossy(make: Any, samples: int, *, lost: int, skipped: int = 0) -> Any:
-    found = distribution(np.arange(1000, 1000 + samples))
+    found = summarize(np.arange(1000, 1000 + samples))
     latency = Latency(end_to_end=found, service=found, skipped_sends=skipped)
     ledger = make.ledger(attempted=samples + lost, confirmed=samples + lost, received=samples, lost=lost)
     return make.paced("pipe", [], latency=latency, ledger=ledger)
@@ -228,7 +228,7 @@ def test_a_percentile_that_only_another_column_lacks_is_not_explained(make):
 
 
 def test_only_negative_samples_are_explained_without_a_promise(make):
-    found = distribution(np.asarray([-5, -6]))
+    found = summarize(np.asarray([-5, -6]))
     result = make.result([make.paced("pipe", [], latency=Latency(end_to_end=found, service=found))])
     assert short_of_samples(result)
     assert "to have all" not in short_of_samples(result)
@@ -284,9 +284,9 @@ def test_negative_latencies_are_told(make):
 
 def test_a_negative_latency_of_a_message_is_counted_once_and_others_by_name(make):
     latency = Latency(
-        end_to_end=distribution(np.asarray([-5, -6, 7])),
-        service=distribution(np.asarray([-5, -6, -7])),
-        confirm=distribution(np.asarray([-1, 2, 3])),
+        end_to_end=summarize(np.asarray([-5, -6, 7])),
+        service=summarize(np.asarray([-5, -6, -7])),
+        confirm=summarize(np.asarray([-1, 2, 3])),
     )
     notes = table.make(make.result([make.paced("pipe", [], latency=latency)])).footnotes
     assert any(note.startswith("4 latencies came out negative (1 of confirm), and") for note in notes)
@@ -493,7 +493,7 @@ def test_beside_a_shared_rank_stands_what_the_repeats_could_have_shown(make):
 def test_a_p99_that_is_withheld_for_want_of_excursions_says_so(make):
     values = np.full(2000, 200_000)
     values[500:530] = 20_000_000
-    found = distribution(values, np.arange(2000))
+    found = summarize(values, np.arange(2000))
     latency = Latency(end_to_end=found, service=found)
     note = short_of_samples(make.result([make.paced("pipe", [1], latency=latency)]))
     assert "in as many separate excursions" in note

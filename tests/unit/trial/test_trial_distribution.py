@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,9 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipclab.trial.distribution import distribution, excursions, merge, roughly
-from ipclab.trial.record import Distribution
+from ipclab.results.rows.row import Percentiles
+from ipclab.trial.distribution import excursions, merge, roughly, summarize
+from ipclab.trial.record import PERCENTILES, Distribution
 
 THOUSANDTHS = {"p50_ns": 500, "p90_ns": 900, "p99_ns": 990, "p999_ns": 999}
 NEEDED = {"p50_ns": 20, "p90_ns": 100, "p99_ns": 1000, "p999_ns": 10_000}
@@ -22,7 +24,7 @@ samples = st.lists(st.integers(-1_000, an_hour_ns), min_size=1, max_size=200)
 
 
 def of(values: list[int]) -> Distribution:
-    found = distribution(np.array(values, np.int64))
+    found = summarize(np.array(values, np.int64))
     assert found is not None
     return found
 
@@ -34,7 +36,7 @@ def total(shown: Distribution) -> int:
 @pytest.mark.parametrize("count", [10_000, 10_001, 12_345, 20_000, 99_999])
 def test_a_percentile_is_the_smallest_sample_that_so_many_do_not_exceed(count: int) -> None:
     values = np.random.default_rng(count).lognormal(11, 1, count).astype(np.int64)
-    found = distribution(values)
+    found = summarize(values)
     assert found is not None
     for name, thousandths in THOUSANDTHS.items():
         rank = -(-count * thousandths // 1000)
@@ -44,7 +46,7 @@ def test_a_percentile_is_the_smallest_sample_that_so_many_do_not_exceed(count: i
 
 def test_percentiles_are_those_of_numpy() -> None:
     values = np.random.default_rng(5).integers(0, 10**9, 12_345)
-    found = distribution(values)
+    found = summarize(values)
     assert found is not None
     for name, thousandths in THOUSANDTHS.items():
         assert getattr(found, name) == np.percentile(values, thousandths / 10, method="inverted_cdf")
@@ -67,7 +69,7 @@ def test_a_merged_percentile_wants_ten_samples_beyond_it_too(name: str, needed: 
 
 
 def test_no_samples_have_no_distribution() -> None:
-    assert distribution(np.array([], np.int64)) is None
+    assert summarize(np.array([], np.int64)) is None
     assert merge([]) is None
 
 
@@ -166,7 +168,7 @@ def test_the_histogram_is_what_recording_each_sample_gives(values: list[int]) ->
 
 
 def in_order(values: npt.NDArray[np.int64]) -> Distribution:
-    found = distribution(values, np.arange(len(values)))
+    found = summarize(values, np.arange(len(values)))
     assert found is not None
     return found
 
@@ -195,7 +197,7 @@ def test_the_order_is_that_of_their_time_and_not_that_of_the_processes() -> None
     values = with_late(places)
     at_ns = np.arange(2000)
     late_first = np.argsort(-values, kind="stable")
-    found = distribution(values[late_first], at_ns[late_first])
+    found = summarize(values[late_first], at_ns[late_first])
     assert found is not None
     assert found.p99_ns == 20_000_000
 
@@ -236,3 +238,17 @@ def test_what_tells_the_range_of_repeats_needs_fewer_samples() -> None:
     assert (part.p99_ns, roughly(part, 0.99)) == (None, 297)
     assert roughly(of(list(range(1, 299))), 0.99) is None
     assert roughly(part, 0.99, never=100) is None
+
+
+@pytest.mark.parametrize("kind", [Distribution, Percentiles])
+def test_every_percentile_is_a_field_and_there_is_no_other(kind: type) -> None:
+    percentiles = [name for name in kind.__annotations__ if re.fullmatch(r"p\d+_ns", name)]
+    assert percentiles == [f"{name}_ns" for name in PERCENTILES]
+
+
+def test_each_percentile_field_is_read_off_at_its_own_share() -> None:
+    values = np.arange(1, 100_001)
+    for found in (summarize(values), merge(filter(None, [summarize(values)]))):
+        assert found is not None
+        for name, share in PERCENTILES.items():
+            assert getattr(found, f"{name}_ns") == pytest.approx(share * len(values), rel=1e-3)

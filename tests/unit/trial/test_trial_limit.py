@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ipclab.trial.distribution import distribution
-from ipclab.trial.limit import behind_schedule, limit
+from ipclab.trial.distribution import summarize
+from ipclab.trial.limit import behind_schedule, find_limit
 from ipclab.trial.record import Latency, Limit
 
 
@@ -20,7 +20,7 @@ def told(
     paced: bool = False,
     cores: int = 8,
 ) -> Limit:
-    return limit(
+    return find_limit(
         running,
         queued or {},
         broker,
@@ -101,7 +101,7 @@ def test_a_paced_trial_is_bound_by_its_pacing_whoever_spins() -> None:
 def test_a_paced_trial_that_fell_far_behind_was_not_bound_by_its_pacing(
     sent: int, late: int, skipped: int, behind: bool
 ) -> None:
-    send = distribution(np.full(sent, 1000))
+    send = summarize(np.full(sent, 1000))
     assert behind_schedule(Latency(send=send, late_sends=late, skipped_sends=skipped)) is behind
 
 

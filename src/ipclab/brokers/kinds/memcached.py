@@ -42,13 +42,13 @@ class Memcached(ServerKind):
     title = "memcached"
     schemes = ("memcached", clients.TLS_SCHEME)
     variables = ("MEMCACHED_URL",)
-    example_url = "memcached://host:11211"
-    default_port = 11211
+    example_url = f"memcached://host:{clients.PORT}"
+    default_port = clients.PORT
     program = "memcached"
     package = "memcached"
     libraries = ("pymemcache",)
     service = ComposeService(
-        port="11211/tcp",
+        port=f"{clients.PORT}/tcp",
         variables=("IPCLAB_MEMCACHED_PORT",),
         url="memcached://{login}{at}",
         password_variable="IPCLAB_MEMCACHED_PASSWORD",

@@ -15,7 +15,7 @@ from ipclab.errors import ResultsError
 from ipclab.results.stats import median, spread
 from ipclab.results.verdict import Word
 from ipclab.trial.distribution import excursions, merge, roughly
-from ipclab.trial.record import Distribution, Limit
+from ipclab.trial.record import PERCENTILES, Distribution, Limit
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -264,7 +264,7 @@ def percentiles(parts: Sequence[Distribution | None], *, never: Sequence[int] = 
 
 def _rough_p99(parts: Sequence[Distribution | None], never: Sequence[int]) -> list[int]:
     found = [
-        roughly(part, 0.99, never=missing) if part else None
+        roughly(part, PERCENTILES["p99"], never=missing) if part else None
         for part, missing in zip(parts, never or [0] * len(parts), strict=True)
     ]
     known = [value for value in found if value is not None]
@@ -290,7 +290,7 @@ def _with(part: Distribution | None, never: int) -> Distribution | None:
 
 
 def _spreads(parts: Sequence[Distribution | None]) -> dict[str, float]:
-    found = {name: spread(_by_repeat(parts, f"{name}_ns")) for name in ("p50", "p90", "p99", "p999")}
+    found = {name: spread(_by_repeat(parts, f"{name}_ns")) for name in PERCENTILES}
     return {name: value for name, value in found.items() if value is not None}
 
 

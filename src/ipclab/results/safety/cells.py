@@ -15,7 +15,7 @@ import msgspec
 from ipclab.backends.registry import Variant
 from ipclab.faults.spec import Moment, Target
 from ipclab.results.rows.classes import Declared, GuaranteeClass, guarantee_class
-from ipclab.results.safety.sightings import Sighting, ends, overtaken, refusal, sightings
+from ipclab.results.safety.sightings import Sighting, ends, find_sightings, overtaken, refusal
 from ipclab.results.stats import median
 from ipclab.results.verdict import Word
 from ipclab.trial import workloads
@@ -136,7 +136,7 @@ class Declarations:
         return guarantee_class(self._by_name.get(label(spec)) or self._by_name.get(_mode(spec), {}))
 
 
-def cells(trials: Iterable[TrialRecord]) -> list[Cell]:
+def make_cells(trials: Iterable[TrialRecord]) -> list[Cell]:
     """Return one cell for each combination of row, fault and scenario, in the order of its first trial."""
     everything = [trial for trial in trials if is_in_cells(trial.spec)]
     found: dict[tuple[object, ...], list[TrialRecord]] = {}
@@ -151,7 +151,9 @@ def verdict(trial: TrialRecord) -> CellVerdict:
     """Return the worst that one trial saw."""
     if refusal(trial):
         return "refused"
-    return max((_verdict(seen) for seen in sightings(trial)), key=_FROM_GOOD_TO_BAD.index, default="kept")
+    return max(
+        (_verdict(seen) for seen in find_sightings(trial)), key=_FROM_GOOD_TO_BAD.index, default="kept"
+    )
 
 
 def worst(verdicts: Iterable[CellVerdict]) -> CellVerdict:
@@ -188,7 +190,7 @@ def _verdict(seen: Sighting) -> CellVerdict:
 def _cell(trials: Sequence[TrialRecord], class_title: str) -> Cell:
     spec = trials[0].spec
     verdicts = [verdict(trial) for trial in trials]
-    seen = [sightings(trial) for trial in trials]
+    seen = [find_sightings(trial) for trial in trials]
     carried_out = [t.safety for t in trials if t.safety is not None and not refusal(t)]
     lost = [s for some in seen for s in some if s.kind == "lost"]
     most = max(lost, key=lambda s: s.amount, default=None)

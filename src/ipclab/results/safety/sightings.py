@@ -95,7 +95,7 @@ class Sighting:
 _PLAIN: dict[Kind, str] = {"silent": "none came after it", "undecided": "undecided", "shown": "shown"}
 
 
-def sightings(trial: TrialRecord) -> list[Sighting]:
+def find_sightings(trial: TrialRecord) -> list[Sighting]:
     """Return all that went wrong in one trial; empty where everything was kept, and for a refused one.
 
     A trial whose verdict is bad has one at least that is ``broken``.

@@ -9,7 +9,7 @@ from typing import get_args
 from ipclab.faults.spec import MOMENTS, Effect, Moment, Target
 from ipclab.results import units
 from ipclab.results.safety.cells import CellVerdict, again_s, label, verdict, worst
-from ipclab.results.safety.sightings import Kind, Sighting, refusal, sightings
+from ipclab.results.safety.sightings import Kind, Sighting, find_sightings, refusal
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import TrialSpec
 
@@ -92,7 +92,7 @@ def pieces(trials: Iterable[TrialRecord]) -> tuple[Piece, ...]:
     """Return what these trials saw go wrong, what is broken first."""
     found: dict[tuple[str, str, str], list[tuple[Sighting, TrialRecord]]] = {}
     for trial in trials:
-        for seen in sightings(trial):
+        for seen in find_sightings(trial):
             what = "" if seen.amount else seen.text
             found.setdefault((seen.standing, seen.kind, what), []).append((seen, trial))
     made = [
