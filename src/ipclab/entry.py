@@ -7,7 +7,7 @@ import signal
 from types import FrameType
 from typing import NoReturn
 
-INTERRUPTED = 130
+from ipclab.exit_codes import ExitCode
 
 
 def main() -> NoReturn:
@@ -22,4 +22,4 @@ def main() -> NoReturn:
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
-    os._exit(INTERRUPTED)
+    os._exit(ExitCode.INTERRUPTED)

@@ -22,17 +22,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from ipclab.exit_codes import ExitCode
+
 
 class IpclabError(Exception):
     """Base of all; catch this to catch everything that ipclab raises on purpose."""
 
-    exit_code = 1
+    exit_code: int = ExitCode.BROKEN
 
 
 class UsageError(IpclabError):
     """The request cannot be carried out as it was made."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class UnknownNameError(UsageError):
@@ -56,13 +58,13 @@ class ResultsError(UsageError):
 class BrokerUnavailableError(IpclabError):
     """A broker cannot be found, started or reached."""
 
-    exit_code = 4
+    exit_code = ExitCode.NO_BROKER
 
 
 class ClockError(IpclabError):
     """The clocks of two processes of this host do not agree, so no latency can be told."""
 
-    exit_code = 3
+    exit_code = ExitCode.UNKNOWN
 
 
 class ChannelError(IpclabError):
@@ -80,7 +82,7 @@ class ContractError(ChannelError):
 class MessageTooLargeError(ChannelError):
     """A message is larger than the backend takes."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 def _with_message(kind: type[IpclabError], message: str) -> IpclabError:

@@ -13,6 +13,7 @@ import pytest
 from ipclab import experiment
 from ipclab.backends.registry import Variant, channel_names, counter_names
 from ipclab.cli import COMMANDS, cli
+from ipclab.exit_codes import ExitCode
 from tests.support.documents import (
     CHECKOUT,
     PAGES,
@@ -74,6 +75,7 @@ def test_every_option_is_in_the_readme(name: str) -> None:
 def test_the_exit_codes_are_those_of_the_help() -> None:
     help_text = " ".join((cli.help or "").split())
     listed = re.findall(r"(?:: |; )(\d+) ", help_text[help_text.index("Exit codes") :])
+    assert listed == [str(int(code)) for code in ExitCode]
     for page in (README, README_ZH):
         found = next(t for t in tables(page.read_text()) if [row[0] for row in t[1:3]] == ["0", "1"])
         assert [row[0] for row in found[1:]] == listed

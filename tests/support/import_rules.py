@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_EVERYWHERE = ("errors", "__version__")
+_EVERYWHERE = ("errors", "exit_codes", "__version__")
 _PRINTERS = ("print",)
 
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "errors": (),
+    "exit_codes": (),
     "host": (),
     "history": ("host.files",),
     "checks": ("history",),
@@ -80,7 +81,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "entry": ("cli",),
     "__main__": ("entry",),
 }
-"""What each room may import besides itself and ``errors``: rooms, or single modules of them."""
+"""What each room may import besides itself, ``errors`` and ``exit_codes``: rooms or single modules."""
 
 PRINTS = frozenset(("cli", "report"))
 """The rooms that may write to the terminal."""

@@ -10,6 +10,7 @@ import msgspec
 
 from ipclab.backends.base import BrokerKind
 from ipclab.errors import IpclabError
+from ipclab.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from ipclab.claims.bench import Bench
@@ -38,7 +39,7 @@ SECTIONS: Mapping[Section, Text] = {
 class NotRunError(IpclabError):
     """The experiment cannot be run here, for example because the system does not report what it needs."""
 
-    exit_code = 3
+    exit_code = ExitCode.UNKNOWN
 
 
 class Source(msgspec.Struct, frozen=True):

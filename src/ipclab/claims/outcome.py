@@ -12,6 +12,7 @@ import msgspec
 from ipclab import __version__
 from ipclab.claims.base import Claim, Row, Section, Text, Verdict, VerdictKind
 from ipclab.claims.timeline import Event
+from ipclab.exit_codes import ExitCode
 from ipclab.host import start_methods as startmethod
 from ipclab.host.resources import cores
 from ipclab.host.text import clean
@@ -136,7 +137,8 @@ def exit_code(outcomes: list[Outcome]) -> int:
     """1 where a verdict differs from the recorded one or an experiment failed, else 4 where a broker was
     missing, else 3 where something else was, else 0."""
     if any(outcome.differs or outcome.state == "failed" for outcome in outcomes):
-        return 1
+        return ExitCode.BROKEN
     if any(outcome.broker_missing for outcome in outcomes):
-        return 4
-    return 3 if any(outcome.state == "not run" for outcome in outcomes) else 0
+        return ExitCode.NO_BROKER
+    left = any(outcome.state == "not run" for outcome in outcomes)
+    return ExitCode.UNKNOWN if left else ExitCode.SUCCESS

@@ -19,6 +19,7 @@ import click
 from ipclab import __version__
 from ipclab.cli.endings import Endings, end_what_is_left
 from ipclab.cli.streams import data_apart, prepare, say, tell
+from ipclab.exit_codes import ExitCode
 from ipclab.host.interruptions import EndedBySignal
 from ipclab.host.text import clean
 
@@ -46,7 +47,6 @@ SUMMARIES = {
     "claims": "Test the claims of study notes about processes and threads by experiment.",
     "doctor": "Show what this machine has, what it lacks, and whether its clock is reliable.",
 }
-INTERRUPTED = 130
 _BY_SIGNAL = 128
 """Added to the number of the signal that ended a program, as shells do."""
 
@@ -158,17 +158,17 @@ def _explain(error: BaseException) -> int:
         return _BY_SIGNAL + error.number
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         say(f"interrupted; {_what_was_ended()}")
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     if isinstance(error, click.ClickException):
         say(f"{error.format_message()}{_help_hint(error)}")
-        return 2
+        return ExitCode.USAGE
     if isinstance(error, IpclabError):
         say(str(error))
         return error.exit_code
     cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
     defect = "" if isinstance(error, OSError) else "this is a bug in ipclab: "
     say(f"{cause} ({defect}'ipclab --debug …' shows where)")
-    return 1
+    return ExitCode.BROKEN
 
 
 def _what_was_ended() -> str:

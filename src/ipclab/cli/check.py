@@ -9,6 +9,7 @@ import click
 
 from ipclab.cli.options import SECONDS, writable, write
 from ipclab.cli.streams import put
+from ipclab.exit_codes import ExitCode
 from ipclab.host.text import escaped
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ipclab.history import History
     from ipclab.history.format import Guarantee, Model
 
-EXIT_CODES = {"valid": 0, "invalid": 1, "unknown": 3}
+EXIT_CODES = {"valid": ExitCode.SUCCESS, "invalid": ExitCode.BROKEN, "unknown": ExitCode.UNKNOWN}
 MODELS = ("register", "queue", "delivery", "counter", "lock")
 GUARANTEES = ("at-most-once", "at-least-once", "exactly-once")
 

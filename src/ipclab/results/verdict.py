@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from ipclab.checks.breach import texts
+from ipclab.exit_codes import ExitCode
 from ipclab.results.result import Result
 from ipclab.trial.record import TrialRecord
 
@@ -79,6 +80,7 @@ def exit_code(result: Result) -> int:
     itself unsafe are no failure."""
     words = {of_trial(t) for t in result.trials if not (t.safety and t.safety.refused)}
     if "broken" in words:
-        return 1
+        return ExitCode.BROKEN
     nothing = bool(result.trials) and not words
-    return 3 if nothing or words & {"unknown", "failed", "hung"} else 0
+    undecided = nothing or words & {"unknown", "failed", "hung"}
+    return ExitCode.UNKNOWN if undecided else ExitCode.SUCCESS
