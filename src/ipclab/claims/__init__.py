@@ -18,7 +18,6 @@ from ipclab.claims.base import (
     Row,
     Section,
     Source,
-    Text,
     Verdict,
     VerdictKind,
     claim,
@@ -31,6 +30,7 @@ from ipclab.claims.bench import Bench
 from ipclab.claims.child import PATIENCE_S, Child, Fate
 from ipclab.claims.share import Share
 from ipclab.claims.supervisor import main
+from ipclab.claims.text import Text
 from ipclab.claims.timeline import Timeline
 
 __all__ = [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, get_type_hints
 import msgspec
 
 from ipclab.backends.base import BrokerKind
+from ipclab.claims.text import Text
 from ipclab.errors import IpclabError
 from ipclab.exit_codes import ExitCode
 
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
 
 VerdictKind = Literal["holds", "refuted", "holds when"]
 Section = Literal["processes", "locks", "sharing", "pools", "threads"]
-
-
-class Text(msgspec.Struct, frozen=True):
-    """The same words in English and in Chinese."""
-
-    en: str
-    zh: str
 
 
 SECTIONS: Mapping[Section, Text] = {

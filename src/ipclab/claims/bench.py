@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ipclab.backends.base import BrokerKind, Site
-from ipclab.claims.child import PATIENCE_S, Child, ExperimentError, run
+from ipclab.claims.child import PATIENCE_S, Child, ExperimentError
 from ipclab.claims.timeline import Timeline
 from ipclab.host import start_methods as startmethod
 from ipclab.host.start_methods import Context, StartMethod
@@ -46,14 +46,9 @@ class Bench:
         """
         self._children += 1
         name = name or f"child-{self._children}"
-        context = startmethod.context(method) if method else self.context
-        ours, theirs = context.Pipe(duplex=False)
-        stack = self.folder / f"stack-{self._children}"
-        process = context.Process(target=run, args=(theirs, stack, function, args), name=name)
-        process.start()
-        theirs.close()
-        # Not its repr(): that of a method shows the object, and the repr() of an Event waits for its lock.
-        return Child(process, ours, stack, getattr(function, "__qualname__", "the function"))
+        # Names may be the same, and what cleans up after an experiment has a bench with the same folder.
+        folder = Path(tempfile.mkdtemp(prefix="stacks-", dir=self.folder))
+        return Child(name, folder, method or self.start_method, function, args)
 
     def interpreter(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run code in an interpreter that has nothing to do with this one, and wait for its end.

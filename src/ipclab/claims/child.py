@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import faulthandler
-import os
-import re
 import signal
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import psutil
 
-from ipclab.claims.base import Text
+from ipclab.claims.text import Text
 from ipclab.errors import IpclabError
+from ipclab.host import hang, stacks, supervisor
+from ipclab.host.child import Manner
+from ipclab.host.link import Link
+from ipclab.host.start_methods import StartMethod
 
 PATIENCE_S = 20.0
 """How long anything that ought to happen may take, on however slow a machine."""
 HANG_S = 1.0
 """How long something must not have come back before it is called hung."""
-_STACK_S = 3.0
+_LOOKS = 10
+_BETWEEN_LOOKS_S = 0.2
 
 
 class ExperimentError(IpclabError):
@@ -46,7 +45,7 @@ class Fate(msgspec.Struct, frozen=True):
 
     @property
     def hung(self) -> bool:
-        """Return whether it was still at the same place when the time was up."""
+        """Whether it was still at the same place when the time was up."""
         return self.outcome == "hung"
 
     def text(self, returned: Text) -> Text:
@@ -57,170 +56,150 @@ class Fate(msgspec.Struct, frozen=True):
 
 
 class Child:
-    """A process that runs one function. Made by ``Bench.start``; ended with the bench at the latest.
+    """A process that runs ``function(*args)``. Made by ``Bench.start``; ends with the experiment.
 
-    The time that a process needs to start does not count as time in which it hangs.
+    It is a child of the lab's supervisor that keeps the signals that it inherits, as what they do may be what
+    a claim is about. The time that a process needs to start does not count as time in which it hangs.
+    Not thread-safe.
     """
 
-    def __init__(self, process: BaseProcess, connection: Connection, stack: Path, function: str) -> None:
-        self._process = process
-        self._function = function
-        self._connection = connection
-        self._stack = stack
-        self._began = False
-        self._message: tuple[str, Any] | None = None
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        start_method: StartMethod,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+    ) -> None:
+        # Not its repr(): that of a method shows the object, and the repr() of an Event waits for its lock.
+        self._function = getattr(function, "__qualname__", "the function")
+        # The final stack has the main thread alone: to dump the threads of a Pool while they run can crash.
+        manner = Manner(
+            name=name, folder=folder, start_method=start_method, keeps_signals=True, all_threads=False
+        )
+        self._child = supervisor.start(start_method, manner, _call, (function, args))
 
     @property
     def pid(self) -> int:
         """Its process id."""
-        assert self._process.pid is not None
-        return self._process.pid
+        return self._child.pid
 
     @property
     def exit_code(self) -> int | None:
         """As of ``multiprocessing.Process.exitcode``."""
-        return self._process.exitcode
+        return self._child.exit_code
 
     def result(self, within_s: float = PATIENCE_S) -> Any:
-        """Return what the function returned.
-
-        Raises ExperimentError where it raised, died or took too long.
-        """
+        """Return what the function returned. Raises ExperimentError where it raised, died or hangs."""
         fate = self.watch(within_s)
         if fate.outcome != "returned":
             detail = fate.error or fate.stuck_in
-            raise ExperimentError(f"{self._process.name} {fate.outcome}: {detail}\n{fate.stack}")
-        assert self._message is not None
-        return self._message[1]
+            raise ExperimentError(f"{self._child.name} {fate.outcome}: {detail}\n{fate.stack}")
+        assert self._child.returned is not None
+        return self._child.returned.value.value
 
     def watch(self, for_s: float = HANG_S) -> Fate:
-        """Wait for its end for up to ``for_s`` after its function was called, and tell its fate.
+        """Wait for its end for up to ``for_s`` after its function was called, and return its fate.
 
-        It counts as hung, and is left alone, where two looks find its main thread asleep in the same place.
+        It counts as hung, and is left alone, as ``host.hang`` defines it: two looks find its main thread
+        asleep in the same place. Raises ExperimentError where it neither ends nor stands still.
         """
-        self._await_begin()
-        for _ in range(10):
-            if self._settled(for_s):
-                return self._fate()
-            asleep, first = self._asleep(), self._stack_now()
-            if self._settled(0.2):
-                return self._fate()
-            asleep, second = asleep and self._asleep(), self._stack_now()
-            if asleep and second and first == second:
-                return Fate("hung", stuck_in=place(second), stack="\n".join(second))
-        raise ExperimentError(f"{self._process.name} neither ended nor stood still")
+        self._await(lambda: self._child.began or self._settled, PATIENCE_S)
+        dump = hang.place_of_rest(
+            self._child.look_asleep, self._comes, after_s=for_s, looks=_LOOKS, between_s=_BETWEEN_LOOKS_S
+        )
+        if dump is None:
+            raise ExperimentError(f"{self._child.name} neither ended nor stood still")
+        if not dump:
+            return self._fate()
+        found = self._frames(dump)
+        return Fate("hung", stuck_in=place(found), stack="\n".join(found))
 
     def kill(self) -> None:
         """End it by SIGKILL, and wait until it is gone."""
-        self._process.kill()
-        self._process.join(PATIENCE_S)
+        self._child.kill()
 
     def stop(self) -> None:
         """Freeze it (SIGSTOP)."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._child.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on (SIGCONT)."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._child.signal(signal.SIGCONT)
 
     def alive(self) -> bool:
         """Return whether it still runs."""
-        return self._process.is_alive()
+        return self._child.alive
 
     def join(self, within_s: float = PATIENCE_S) -> int:
-        """Wait until the process is gone; its exit code. Raises ExperimentError where it stays."""
-        self._process.join(within_s)
-        if self._process.exitcode is None:
-            raise ExperimentError(f"{self._process.name} did not end: {place(self._stack_now())}")
-        return self._process.exitcode
+        """Wait until the process is gone, and return its exit code. Raises ExperimentError where it stays."""
+        self._child.wait_for_end(within_s)
+        if self._child.exit_code is None:
+            where = place(self._frames(self._child.look()))
+            raise ExperimentError(f"{self._child.name} did not end: {where}")
+        return self._child.exit_code
 
-    def _await_begin(self) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not self._began and self._process.is_alive() and time.monotonic() < deadline:
-            self._listen(0.1)
+    @property
+    def _settled(self) -> bool:
+        child = self._child
+        return child.ended or child.returned is not None or child.failed is not None
 
-    def _settled(self, within_s: float) -> bool:
+    def _comes(self, within_s: float) -> bool:
+        return self._await(lambda: self._settled, within_s)
+
+    def _await(self, condition: Callable[[], bool], within_s: float) -> bool:
         deadline = time.monotonic() + within_s
-        while self._message is None and self._process.is_alive():
-            if (left := deadline - time.monotonic()) <= 0:
-                return False
-            self._listen(left)
-        self._listen(0)
+        while not condition():
+            left_s = deadline - time.monotonic()
+            supervisor.listen([self._child], max(left_s, 0.0))
+            if left_s <= 0:
+                return condition()
         return True
 
-    def _listen(self, within_s: float) -> None:
-        """Take in what the child has to say, waiting for the first of it or for the end of the process."""
-        wait([self._connection, self._process.sentinel], within_s)
-        try:
-            while self._connection.poll():
-                kind, value = self._connection.recv()
-                if kind == "begins":
-                    self._began = True
-                else:
-                    self._message = kind, value
-        except (EOFError, OSError):
-            # It has ended; waiting for that keeps a closed connection from making the caller spin.
-            self._process.join(0.05)
-
     def _fate(self) -> Fate:
-        if self._message is None:
-            self._process.join(PATIENCE_S)
-            return Fate("died", error=_end_of(self._process.exitcode))
-        kind, value = self._message
-        return Fate("returned") if kind == "returned" else Fate("raised", error=value)
+        child = self._child
+        if child.returned is not None:
+            end = child.returned.value
+            return Fate("raised", error=end.words) if isinstance(end, _Raised) else Fate("returned")
+        if child.failed is not None and not child.failed.leaves:
+            return Fate("raised", error=child.failed.reason)
+        child.wait_for_end(PATIENCE_S)
+        return Fate("died", error=supervisor.in_words(child.exit_code).removeprefix("was "))
 
-    def _asleep(self) -> bool:
-        try:
-            return bool(psutil.Process(self.pid).status() != psutil.STATUS_RUNNING)
-        except psutil.NoSuchProcess:
-            return False
-
-    def _stack_now(self) -> list[str]:
-        """Empty where it does not answer. A function that is not in Python has no frame of its own."""
-        dump = self._look()
+    def _frames(self, dump: str) -> list[str]:
+        """Return the stack; empty where there is none. A function that is not in Python has no frame."""
         return frames(dump) or ([self._function] if dump else [])
 
-    def _look(self) -> str:
-        self._stack.write_text("")
-        os.kill(self.pid, signal.SIGUSR1)
-        deadline = time.monotonic() + _STACK_S
-        while time.monotonic() < deadline:
-            before = self._stack.read_text()
-            time.sleep(0.02)
-            if before.strip() and before == self._stack.read_text():
-                return before
-        return ""
+
+class _Returned(msgspec.Struct, frozen=True):
+    value: Any
 
 
-def run(connection: Connection, stack: Path, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    """What the process of a ``Child`` runs."""
-    with stack.open("a") as file:
-        # The main thread alone: to walk through the threads of a Pool while they run can end the process.
-        faulthandler.register(signal.SIGUSR1, file=file, all_threads=False)
-        connection.send(("begins", None))
-        try:
-            value = function(*args)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is what this child shows
-            words = "".join(traceback.format_exception_only(error)).strip()
-            connection.send(("raised", words))
-        else:
-            connection.send(("returned", value))
+class _Raised(msgspec.Struct, frozen=True):
+    words: str
 
 
-_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>\S+)')
+def _call(_link: Link, function: Callable[..., Any], args: tuple[Any, ...]) -> _Returned | _Raised:
+    """Call the function in the child. What it raises is what this child shows, and no end of its process."""
+    try:
+        return _Returned(function(*args))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+        return _Raised("".join(traceback.format_exception_only(error)).strip())
+
+
+_CALL = stacks.Mark.of(_call)
 
 
 def frames(dump: str) -> list[str]:
-    """Return the stack of the thread that was asked, innermost first, from what faulthandler wrote.
+    """Return the stack of the main thread, innermost first, out to the child's function.
 
-    A line each, such as ``Lib/multiprocessing/synchronize.py:95 __enter__``, out to the child's function.
+    Each is a line such as ``Lib/multiprocessing/synchronize.py:95 __enter__``.
     """
-    _, found, current = dump.partition("Current thread")
     lines = []
-    for frame in _FRAME.finditer((current if found else dump).partition("\n\n")[0]):
-        if Path(frame["file"]) == Path(__file__):
+    for frame in stacks.main_frames(dump):
+        if _CALL.fits(frame):
             break
-        lines.append(f"{_short(frame['file'])}:{frame['line']} {frame['function']}")
+        lines.append(str(frame))
     return lines
 
 
@@ -230,19 +209,3 @@ def place(stack: Sequence[str]) -> str:
         return ""
     own = next((frame for frame in stack if "/" not in frame.partition(":")[0]), stack[0])
     return stack[0] if own is stack[0] else f"{stack[0]} ← {own}"
-
-
-def _short(file: str) -> str:
-    """Return a claim's own file by its name, one of Python's as in its source, any other with its folder."""
-    path, library = Path(file), Path(os.__file__).parent
-    if path.parent.name == "claims":
-        return path.name
-    if path.is_relative_to(library) and "site-packages" not in path.parts:
-        return f"Lib/{path.relative_to(library)}"
-    return f"{path.parent.name}/{path.name}"
-
-
-def _end_of(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        return f"killed by {signal.Signals(-exit_code).name}"
-    return f"ended with exit code {exit_code}"

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import msgspec
 
 from ipclab import __version__
-from ipclab.claims.base import Claim, Row, Section, Text, Verdict, VerdictKind
+from ipclab.claims.base import Claim, Row, Section, Verdict, VerdictKind
+from ipclab.claims.text import Text
 from ipclab.claims.timeline import Event
 from ipclab.exit_codes import ExitCode
 from ipclab.host import start_methods as startmethod

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from ipclab.claims.base import SECTIONS, Claim, Source, Text
+from ipclab.claims.base import SECTIONS, Claim, Source
 from ipclab.claims.outcome import Measured, Outcome, Run, settle
+from ipclab.claims.text import Text
 from ipclab.claims.words import Language, conditions_line, say, state_line
 from ipclab.errors import UsageError
 

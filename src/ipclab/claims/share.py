@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ipclab.claims.base import Text
+from ipclab.claims.text import Text
 from ipclab.results.stats import wilson
 
 

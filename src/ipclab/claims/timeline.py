@@ -54,7 +54,7 @@ def line(event: Event) -> str:
 
 def _who() -> str:
     process, thread = multiprocessing.current_process(), threading.current_thread()
-    name = "main" if multiprocessing.parent_process() is None else process.name
+    name = "main" if multiprocessing.parent_process() is None else process.name.removeprefix("ipclab ")
     return name if thread is threading.main_thread() else f"{name}/{thread.name}"
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ipclab.claims.base import Row, Text, Verdict
+from ipclab.claims.base import Row, Verdict
 from ipclab.claims.outcome import Conditions, Outcome
+from ipclab.claims.text import Text
 
 Language = Literal["en", "zh"]
 

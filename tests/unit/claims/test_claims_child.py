@@ -144,6 +144,12 @@ def test_without_a_stack_there_is_no_place() -> None:
     assert place(frames("")) == ""
 
 
+def test_a_second_bench_may_have_the_same_folder(start: Started) -> None:
+    assert start(divmod, 7, 2).result() == (3, 1)
+    start.bench = Bench(start.bench.folder)
+    assert start(divmod, 9, 2).result() == (4, 1)
+
+
 def test_a_condition_that_is_never_met_fails_the_experiment(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match=r"waited 0 s in vain for a miracle"):
         Bench(tmp_path).until(lambda: False, "a miracle", within_s=0.05)
