@@ -16,7 +16,7 @@ import pytest
 
 from ipclab.results.store import Store
 from tests.support.processes import wait_until_gone
-from tests.support.program import ONE_TRIAL, PROGRAM, SHORT, TIMEOUT_S, Ipclab, free_port
+from tests.support.program import ONE_TRIAL, PROGRAM, SHORT, TIMEOUT_S, Ipclab, free_port, with_option
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +174,7 @@ def test_a_process_that_is_told_to_end_while_it_is_forked_ends_without_a_word(
 def test_130_an_interruption_before_the_first_trial(
     here: Path, ipclab: Ipclab, environ: dict[str, str]
 ) -> None:
-    with running(here, environ, *ONE_TRIAL, "--duration", "30") as program:
+    with running(here, environ, *with_option(ONE_TRIAL, "--duration", "30")) as program:
         workers = wait_for_workers(program, 2)
         os.killpg(program.pid, signal.SIGINT)
         _, err = program.communicate(timeout=TIMEOUT_S)

@@ -21,7 +21,7 @@ from ipclab.claims.outcome import Measured, conditions, new_run, settle
 from ipclab.cli.progress import TerminalProgress
 from ipclab.report.json import Report
 from ipclab.results.store import Store, read
-from tests.support.program import ONE_TRIAL, PROGRAM, TIMEOUT_S, Ended, Ipclab
+from tests.support.program import ONE_TRIAL, PROGRAM, TIMEOUT_S, Ended, Ipclab, with_option
 
 LOSSY = ("run", "latency", "--backend", "lossy", "--rate", "100", "--duration", "0.1", "--warmup", "0")
 STALE = (
@@ -83,7 +83,7 @@ def shell(*words: str, closing: str) -> list[str]:
 
 
 def test_a_run_whose_words_nobody_reads_goes_on_to_its_end(program: Program, unread: int, here: Path) -> None:
-    ended = program(*ONE_TRIAL, "--repeats", "3", stderr=unread)
+    ended = program(*with_option(ONE_TRIAL, "--repeats", "3"), stderr=unread)
     assert ended.code == 0
     assert ended.out.startswith("round_trip: ")
     kept = Store(here / "results").load("latest")

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.program import ONE_TRIAL, PROGRAM, TIMEOUT_S, Ended
+from tests.support.program import ONE_TRIAL, PROGRAM, TIMEOUT_S, Ended, with_option
 
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-7]|4[0-7]|9[0-7]|38|48)(?:;[0-9;]*)?m")
-THREE_TRIALS = (*ONE_TRIAL, "--repeats", "3")
+THREE_TRIALS = with_option(ONE_TRIAL, "--repeats", "3")
 
 
 def on_terminal(where: str, here: Path, environ: dict[str, str], *arguments: str) -> Ended:

@@ -12,6 +12,14 @@ PROGRAM = str(Path(sysconfig.get_path("scripts")) / "ipclab")
 TIMEOUT_S = 60
 SHORT = ("--duration", "0.1", "--warmup", "0", "--repeats", "1")
 ONE_TRIAL = ("run", "round_trip", "--backend", "pipe", *SHORT)
+
+
+def with_option(words: tuple[str, ...], option: str, value: str) -> tuple[str, ...]:
+    """Return the words with another value of an option that they have: none may be given twice."""
+    at = words.index(option) + 1
+    return (*words[:at], value, *words[at + 1 :])
+
+
 """The shortest run that there is."""
 PASSWORD = "s3cret-hunter2"
 

@@ -71,4 +71,6 @@ class Reader:
 def _shortened(words: list[str]) -> tuple[str, ...]:
     """The options that make this run as short as it can be."""
     experiment = Path(words[1]).stem if words[0] == "python" else next(iter(words[2:]), "")
-    return ONCE if experiment in UNTIMED else SHORT
+    shorter = ONCE if experiment in UNTIMED else SHORT
+    pairs = zip(shorter[::2], shorter[1::2], strict=True)
+    return tuple(word for option, value in pairs if option not in words for word in (option, value))
