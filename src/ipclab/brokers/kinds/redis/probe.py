@@ -26,7 +26,10 @@ def client(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> Iterator[Any]:
     try:
         yield client
     except redis.AuthenticationError as error:
-        reason = "it wants a password" if "without any password" in str(error) else one_line(error)
+        # With HELLO, and without it.
+        no_password = ("without any password", "Authentication required")
+        wants_one = any(words in str(error) for words in no_password)
+        reason = "it wants a password" if wants_one else one_line(error)
         raise LoginRefusedError(f"{where} refuses the login: {reason}") from None
     except redis.exceptions.NoPermissionError as error:
         raise BrokerUnavailableError(f"{where} lacks a permission for this user: {one_line(error)}") from None
