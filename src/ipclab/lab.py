@@ -22,7 +22,7 @@ from ipclab.backends.registry import backend_class
 from ipclab.brokers import Broker, Fleet, ProviderName, kinds, marks, url
 from ipclab.errors import BrokerUnavailableError
 from ipclab.experiment import Experiment, Plan, Request, faces
-from ipclab.host import clock, folders
+from ipclab.host import clock, folders, needs
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.text import clean
 from ipclab.report import markdown
@@ -99,6 +99,7 @@ def run(
     """
     observer = observer or _Silent()
     plan = experiment.plan(request)
+    needs.require()
     store.check()
     folders.own_temporary_files()
     folders.sweep()

@@ -30,7 +30,7 @@ _KEPT_VARIABLES = (
 def start() -> ProcessId:
     """Start a keeper of the calling process; end it with ``processes.end``."""
     me = msgspec.json.encode(processes.this_process()).decode()
-    argv = [sys.executable, "-c", _PROGRAM, me]
+    argv = [sys.executable, "-P", "-c", _PROGRAM, me]
     # It has another working folder, so what this process knows by a relative path must be absolute.
     home = state.home()
     paths = os.pathsep.join(str(Path(p).absolute()) for p in sys.path)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import engine, install, kinds, url
 from ipclab.errors import BrokerUnavailableError, UsageError
+from ipclab.host import needs
 from ipclab.host.text import clean
 
 
 def outlook(kind: BrokerKind) -> str:
     """Return one line: the provider that a run would use, or what is missing."""
+    if lacks := needs.lacks():
+        return f"no: {lacks[0]}"
     try:
         of = kinds.get(kind)
         broker = url.connect(kind)

@@ -26,7 +26,7 @@ from ipclab.brokers import engine, processes
 from ipclab.brokers.kinds.base import Launch
 from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError
-from ipclab.host import identity
+from ipclab.host import identity, needs
 
 _RECORD = "record.json"
 _NOT_IN_A_PATH = "\"'`\\$*?[]{}\n\r\t"
@@ -66,8 +66,10 @@ def home() -> Path:
     On a disk where there is one: /tmp is often in memory, where "persistent" messages would cost nothing.
     Where the usual folder of a user belongs to another one, or is open to others, it is
     ``~/.local/state/ipclab``. Raises BrokerUnavailableError where the folder cannot be made, belongs to
-    somebody else, or has a path that servers cannot take.
+    somebody else, or has a path that servers cannot take; UsageError on a Linux without ``/proc``, where
+    every process of a record would seem to be gone.
     """
+    needs.require_proc()
     chosen = os.environ.get("IPCLAB_STATE_DIR")
     if chosen:
         return _made(Path(chosen).absolute())

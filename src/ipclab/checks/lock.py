@@ -1,8 +1,9 @@
 """Do the holds of a lock exclude each other, and do its fencing tokens rise? In O(n log n).
 
 A process surely holds the lock from the end of its acquire to the moment at which it asks for the release:
-from then on it does not rely on the lock, whatever becomes of the request. A process that is killed (a fault
-``kill`` that names it) holds until then. Where the clock is too coarse to tell the two moments apart, it held
+from then on it does not rely on the lock, whatever becomes of the request. A process that is killed or told
+to end (a fault ``kill`` or ``terminate`` that names it) holds until then, or until its last operation ended
+where that was later. Where the clock is too coarse to tell the two moments apart, it held
 all the same, at a moment that only a search can place. Of an acquire without a known end nothing is held
 against the lock, unless a release of the same process tells that it had happened: then there was a moment
 within that release at which nobody else held.
@@ -19,7 +20,7 @@ import numpy as np
 from ipclab.checks.ranks import Ranks, rank, touching
 from ipclab.checks.verdict import Findings
 from ipclab.history.columns import CODE_OF, FOREVER, INFO, OK, History
-from ipclab.history.format import CODES
+from ipclab.history.format import CODES, ENDINGS
 from ipclab.history.values import NULL
 
 _CHUNK = 50_000
@@ -59,21 +60,25 @@ class _Key:
 
 
 def with_kills(history: History, *, reentrant: bool = False) -> History:
-    """Return the history with a release of unknown outcome wherever a process was killed, and with that
+    """Return the history with a release of unknown outcome wherever a process was ended, and with that
     outcome for releases that failed: it is no longer relied on that the lock is held, so it need not be.
     """
     outcome = history.outcome.copy()
     outcome[(history.f == RELEASE) & (outcome != OK)] = INFO
     named = {name: i for i, p in enumerate(history.processes) for name in (str(p), history.name(p))}
     extra: list[tuple[int, int, int]] = []
+    ended_ns: dict[int, int] = {}
     for fault in history.faults:
         who = named.get(str(fault.value))
-        if fault.f != "kill" or who is None:
-            continue
-        used = np.unique(history.key[(history.process == who) & (history.start < fault.start_ns)])
-        for key in used:
+        if fault.f in ENDINGS and who is not None:
+            ended_ns[who] = min(fault.start_ns, ended_ns.get(who, fault.start_ns))
+    for who, fault_ns in ended_ns.items():
+        own = history.process == who
+        # A fault is logged before its signal is sent, and SIGTERM is handled while the process still works.
+        last_ns = max(history.end[own & (history.end < FOREVER)].tolist(), default=-1) + 1
+        for key in np.unique(history.key[own]):
             depth = _most_deep(history, who, int(key)) if reentrant else 1
-            extra.extend([(who, int(key), fault.start_ns)] * depth)
+            extra.extend([(who, int(key), max(fault_ns, last_ns))] * depth)
     n = len(extra)
     killed, keys, when = np.array(extra, np.int64).reshape(n, 3).T
     return History(

@@ -57,7 +57,7 @@ class Bench:
         """
         try:
             return subprocess.run(
-                [sys.executable, "-c", code, *arguments],
+                [sys.executable, "-P", "-c", code, *arguments],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

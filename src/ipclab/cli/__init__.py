@@ -84,17 +84,20 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
 
 
-@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+_CLI_HELP = """Measure and check how Python processes on this machine share state.
+
+Start with 'ipclab run': it compares all backends that this machine can use.
+
+Exit codes: 0 success; 1 a declared guarantee was broken; 2 usage error; 3 a verdict is unknown;
+4 a broker cannot be reached; 130 interrupted.
+"""
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, help=_CLI_HELP)
 @click.version_option(__version__, prog_name="ipclab")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    """Measure and check how Python processes on this machine share state.
-
-    Start with 'ipclab run': it compares all backends that this machine can use.
-
-    Exit codes: 0 success; 1 a declared guarantee was broken; 2 usage error; 3 a verdict is unknown;
-    4 a broker cannot be reached; 130 interrupted.
-    """
+    """Carry out ``ipclab``; its help is ``_CLI_HELP``."""
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -22,7 +22,13 @@ MODELS = ("register", "queue", "delivery", "counter", "lock")
 GUARANTEES = ("at-most-once", "at-least-once", "exactly-once")
 
 
-@click.command()
+_CHECK_HELP = """Check the history in FILE (plain or gzipped). Runs no experiment.
+
+Exit codes: 0 valid; 1 invalid, with a counterexample; 2 the file is malformed; 3 unknown.
+"""
+
+
+@click.command(help=_CHECK_HELP)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--model", type=click.Choice(MODELS), help="Model to check against (default: the one in the header)."
@@ -48,10 +54,7 @@ GUARANTEES = ("at-most-once", "at-least-once", "exactly-once")
 def check(
     file: Path, model: str | None, guarantee: str | None, budget: float, html: Path | None, format_: str
 ) -> int:
-    """Check the history in FILE (plain or gzipped). Runs no experiment.
-
-    Exit codes: 0 valid; 1 invalid, with a counterexample; 2 the file is malformed; 3 unknown.
-    """
+    """Carry out ``ipclab check``; its help is ``_CHECK_HELP``."""
     from ipclab.checks import check as verify
     from ipclab.history import read
 

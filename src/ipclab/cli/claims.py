@@ -24,7 +24,20 @@ PLAIN_WIDTH = 120
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command()
+_CLAIMS_HELP = """Test the claims NAME… (names or numbers; default: all) by experiment and print one table.
+
+Exit codes: 1 if a verdict differs from the one recorded for this platform, or an experiment failed;
+4 if a claim was not run because a broker is missing, 3 if because something else is; else 0.
+
+\b
+ipclab claims
+ipclab claims 4 5 6 --live
+ipclab claims --format evidence -o 3.13.json
+ipclab claims --from 3.12.json --from 3.13.json --docs docs
+"""
+
+
+@click.command(help=_CLAIMS_HELP)
 @click.argument("wanted", nargs=-1, metavar="[NAME…]")
 @click.option("--live", is_flag=True, help="Show the events and all of the evidence of each experiment.")
 @click.option(
@@ -63,20 +76,11 @@ def claims(
     provider: Any,
     install: bool | None,
 ) -> int:
-    """Test the claims NAME… (names or numbers; default: all) by experiment and print one table.
-
-    Exit codes: 1 if a verdict differs from the one recorded for this platform, or an experiment failed;
-    4 if a claim was not run because a broker is missing, 3 if because something else is; else 0.
-
-    \b
-    ipclab claims
-    ipclab claims 4 5 6 --live
-    ipclab claims --format evidence -o 3.13.json
-    ipclab claims --from 3.12.json --from 3.13.json --docs docs
-    """
+    """Carry out ``ipclab claims``; its help is ``_CLAIMS_HELP``."""
     from ipclab.claims import catalogue
     from ipclab.claims.keep import read
     from ipclab.claims.outcome import exit_code
+    from ipclab.host import needs
 
     chosen = catalogue.find(wanted)
     with writable(output, docs / "claims.md" if docs else None):
@@ -84,6 +88,7 @@ def claims(
             runs = [read(path) for path in kept]
             runs = [_only(run, chosen.keys()) for run in runs] if wanted else runs
         else:
+            needs.require()
             runs = [_run(chosen, provider, install, live, language)]
     if docs is not None:
         from ipclab.claims.page import pages

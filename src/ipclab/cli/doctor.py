@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from ipclab.cli.streams import put
 from ipclab.cli.tables import table
 
+if TYPE_CHECKING:
+    from ipclab.host.start_methods import StartMethod
 
-@click.command()
+
+_DOCTOR_HELP = """Show what this machine has, what it lacks, and whether its clock is reliable.
+
+Exit code 3 where the clocks of two processes do not agree, or where no run is possible.
+"""
+
+
+@click.command(help=_DOCTOR_HELP)
 def doctor() -> int:
-    """Show what this machine has, what it lacks, and whether its clock is reliable.
-
-    Exit code 3 where the clocks of two processes do not agree.
-    """
-    from ipclab import environment
+    """Carry out ``ipclab doctor``; its help is ``_DOCTOR_HELP``."""
+    from ipclab import __version__, environment
     from ipclab.backends.registry import broken_plugins
     from ipclab.brokers import kind_names
     from ipclab.brokers.outlook import outlook
-    from ipclab.host import clock
+    from ipclab.host import clock, needs
     from ipclab.host import start_methods as startmethod
 
+    if lacks := needs.lacks():
+        put(table(["", "here"], [["ipclab", __version__], *[["runs", f"no: {lack}"] for lack in lacks]]))
+        return 3
     method = startmethod.default()
     found = environment.describe(method, clock.self_test(method))
     test = found.clock
@@ -32,6 +43,7 @@ def doctor() -> int:
         ["memory", f"{found.memory_bytes / 2**30:.0f} GiB"],
         ["load (1 min)", f"{found.load_1min}{_busy(found.load_1min, found.cores)}"],
         ["start method", found.start_method],
+        *[[f"start method {m}", _usable(m)] for m in startmethod.others()],
         ["clock", f"two processes agree within {test.offset_bound_ns / 1000:.0f} µs, step {test.step_ns} ns"],
         *[[f"library {name}", version] for name, version in found.libraries.items()],
         *[[kind, outlook(kind)] for kind in kind_names()],
@@ -39,6 +51,19 @@ def doctor() -> int:
     rows += [[f"backend {b.name}", f"broken: {b.target} {b.reason}"] for b in broken_plugins()]
     put(table(["", "here"], rows))
     return 0
+
+
+def _usable(method: StartMethod) -> str:
+    """Return whether processes can be started so on this machine: it is tried."""
+    from ipclab.errors import IpclabError
+    from ipclab.host import clock
+    from ipclab.host.text import line_of
+
+    try:
+        clock.self_test(method, rounds=1)
+    except (OSError, IpclabError) as error:
+        return f"no: {line_of(error)}"
+    return "yes"
 
 
 def _busy(load: float, cores: int) -> str:

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from ipclab.backends.base import Channel, Face, Option
 
 
-@click.command("list")
+_LIST_EXPERIMENTS_HELP = """List the experiments and the stored results."""
+
+
+@click.command("list", help=_LIST_EXPERIMENTS_HELP)
 @RESULTS
 def list_experiments(results: Path) -> None:
-    """List the experiments and the stored results."""
+    """Carry out ``ipclab list``; its help is ``_LIST_EXPERIMENTS_HELP``."""
     from ipclab.experiment import load, names
     from ipclab.results.store import Store
 
@@ -29,20 +32,26 @@ def list_experiments(results: Path) -> None:
         put(table(["results, oldest first"], [[name] for name in kept]))
 
 
-@click.command()
+_SHOW_HELP = """Print the stored result RUN: latest, EXPERIMENT/latest, EXPERIMENT/TIME, or a path."""
+
+
+@click.command(help=_SHOW_HELP)
 @click.argument("run", default="latest")
 @output_options
 @RESULTS
 def show(run: str, format_: str, output: Path | None, results: Path) -> None:
-    """Print the stored result RUN: latest, EXPERIMENT/latest, EXPERIMENT/TIME, or a path."""
+    """Carry out ``ipclab show``; its help is ``_SHOW_HELP``."""
     from ipclab.results.store import Store
 
     emit(Store(results).load(run), format_, output)
 
 
-@click.command()
+_BACKENDS_HELP = """List the backends, their declarations, and whether this machine can use them."""
+
+
+@click.command(help=_BACKENDS_HELP)
 def backends() -> None:
-    """List the backends, their declarations, and whether this machine can use them."""
+    """Carry out ``ipclab backends``; its help is ``_BACKENDS_HELP``."""
     from ipclab.backends import registry
     from ipclab.backends.base import Site
     from ipclab.backends.registry import Variant

@@ -28,8 +28,18 @@ from ipclab.cli.progress import LineProgress, Progress, TerminalProgress
 from ipclab.cli.streams import say
 from ipclab.faults.spec import ACTIONS, TARGETS
 
+_RUN_HELP = """Run the experiment NAME (default: comparison) and print its table.
 
-@click.command()
+\b
+ipclab run
+ipclab run throughput --backend pipe --backend redis-stream --size 64
+ipclab run latency --backend rabbitmq:ack=manual,prefetch=10 --rate 500
+ipclab run race --producers 4 --format md
+ipclab run crash --backend queue --fault kill --target consumer
+"""
+
+
+@click.command(help=_RUN_HELP)
 @click.argument("name", default="comparison")
 @click.option(
     "-b",
@@ -86,15 +96,7 @@ from ipclab.faults.spec import ACTIONS, TARGETS
 @output_options
 @RESULTS
 def run(name: str, output: Path | None, format_: str, results: Path, **asked: Any) -> int:
-    """Run the experiment NAME (default: comparison) and print its table.
-
-    \b
-    ipclab run
-    ipclab run throughput --backend pipe --backend redis-stream --size 64
-    ipclab run latency --backend rabbitmq:ack=manual,prefetch=10 --rate 500
-    ipclab run race --producers 4 --format md
-    ipclab run crash --backend queue --fault kill --target consumer
-    """
+    """Carry out ``ipclab run``; its help is ``_RUN_HELP``."""
     from ipclab import lab
     from ipclab.errors import BrokerUnavailableError
     from ipclab.experiment import Request, load

@@ -26,11 +26,14 @@ def _known(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     return value
 
 
-@click.command()
+_UP_HELP = """Start the brokers KINDS (default: all) and leave them running for later runs."""
+
+
+@click.command(help=_UP_HELP)
 @click.argument("kinds", nargs=-1, callback=_known)
 @provider_options
 def up(kinds: tuple[Any, ...], provider: Any, install: bool | None) -> int:
-    """Start the brokers KINDS (default: all) and leave them running for later runs."""
+    """Carry out ``ipclab up``; its help is ``_UP_HELP``."""
     from ipclab import brokers
     from ipclab.errors import BrokerUnavailableError
 
@@ -41,7 +44,10 @@ def up(kinds: tuple[Any, ...], provider: Any, install: bool | None) -> int:
     return 0
 
 
-@click.command()
+_DOWN_HELP = """Stop the brokers that 'ipclab up' started and the compose project, and delete their data."""
+
+
+@click.command(help=_DOWN_HELP)
 @click.option(
     "--url",
     "at_urls",
@@ -49,7 +55,7 @@ def up(kinds: tuple[Any, ...], provider: Any, install: bool | None) -> int:
     help="Stop nothing; remove what killed runs left on the servers in REDIS_URL and similar variables.",
 )
 def down(at_urls: bool) -> None:
-    """Stop the brokers that 'ipclab up' started and the compose project, and delete their data."""
+    """Carry out ``ipclab down``; its help is ``_DOWN_HELP``."""
     from ipclab import brokers
 
     if at_urls:
@@ -78,9 +84,12 @@ def _remove_names() -> None:
         raise BrokerUnavailableError("; ".join(problems))
 
 
-@click.command()
+_STATUS_HELP = """Show the brokers that a run would use, and the private brokers of active runs."""
+
+
+@click.command(help=_STATUS_HELP)
 def status() -> None:
-    """Show the brokers that a run would use, and the private brokers of active runs."""
+    """Carry out ``ipclab status``; its help is ``_STATUS_HELP``."""
     from ipclab import brokers
 
     found = brokers.status()

@@ -6,6 +6,8 @@ import multiprocessing
 from multiprocessing.context import ForkContext, ForkServerContext, SpawnContext
 from typing import Literal, cast
 
+from ipclab.host.safe_path import guard_helpers
+
 StartMethod = Literal["fork", "spawn", "forkserver"]
 Context = ForkContext | ForkServerContext | SpawnContext
 
@@ -15,6 +17,7 @@ def context(start_method: StartMethod) -> Context:
 
     Raises ValueError where the platform has none.
     """
+    guard_helpers()
     return cast(Context, multiprocessing.get_context(start_method))
 
 
@@ -25,6 +28,11 @@ def default() -> StartMethod:
     and no start-up is inside a measured window anyway. Every result says which method it used.
     """
     return "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+def others() -> list[StartMethod]:
+    """Return the start methods of the platform that are not the default one."""
+    return [cast(StartMethod, m) for m in multiprocessing.get_all_start_methods() if m != default()]
 
 
 def require_guarded_main() -> None:

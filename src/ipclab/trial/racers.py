@@ -58,17 +58,19 @@ class Racer:
 
     def hear(self, within_s: float) -> State:
         """Wait until its operation is held or done, or for so long. Raises ChannelError where it gave up."""
-        until_s = time.monotonic() + within_s
-        while self.state == "busy":
-            if self.child.inbox:
-                self._take(self.child.inbox.popleft())
-            elif self.child.failed is not None or self.child.ended:
-                raise ChannelError(self.complaint() or f"{self.name} ended before it was told to")
-            elif (left_s := until_s - time.monotonic()) < 0:
-                break
-            else:
-                supervisor.listen([self.child], left_s)
+        hear_all([self], within_s)
         return self.state
+
+    def look(self) -> bool:
+        """Take in what it has said, and return whether its operation is still under way.
+
+        Raises ChannelError where it gave up.
+        """
+        while self.state == "busy" and self.child.inbox:
+            self._take(self.child.inbox.popleft())
+        if self.state == "busy" and (self.child.failed is not None or self.child.ended):
+            raise ChannelError(self.complaint() or f"{self.name} ended before it was told to")
+        return self.state == "busy"
 
     def complaint(self) -> str:
         """Return what was wrong with its end, in one line; empty where nothing was."""
@@ -81,6 +83,20 @@ class Racer:
             self.holdable, self.out_of_reach = message.holdable, message.out_of_reach
         elif isinstance(message, Done):
             self.answer = message.answer
+
+
+def hear_all(racers: Sequence[Racer], within_s: float) -> None:
+    """Wait until the operation of each of them is held or done, or for so long.
+
+    They are waited for all at once, so that the first one that gives up is the one that is named. Raises
+    ChannelError for it.
+    """
+    until_s = time.monotonic() + within_s
+    while busy := [one for one in racers if one.look()]:
+        left_s = until_s - time.monotonic()
+        if left_s < 0:
+            return
+        supervisor.listen([one.child for one in busy], left_s)
 
 
 class Racers:
@@ -118,8 +134,7 @@ class Racers:
             log = self._folder / f"process-{index}.log"
             racing = Racing(index=index, shared=self._shared, log=log, holding=holding)
             started.append(self._start(f"process {index}", racer.main, racing))
-        for one in started:
-            self._settled(one)
+        self._all_settled(started)
         return started
 
     def finish(self, one: Racer, lasting_s: float = 0.0) -> Any:
@@ -139,6 +154,7 @@ class Racers:
         for one in racers:
             one.run(Run(start_ns, end_ns, most))
         lasting_s = max(end_ns - now_ns(), 0) / 1e9
+        self._all_settled(racers, lasting_s)
         return [int(self.finish(one, lasting_s)) for one in racers]
 
     def settled(self, one: Racer, within_s: float | None = None) -> State:
@@ -165,20 +181,31 @@ class Racers:
         for one in self._all:
             one.child.tell(None)
         until_s = time.monotonic() + self._patience_s
+        while left := [one for one in self._all if not one.child.ended]:
+            self._complain()
+            if (left_s := until_s - time.monotonic()) <= 0:
+                place = self._place(left[0])
+                raise ChannelError(f"{left[0].name} did not close within {self._patience_s:g} s{place}")
+            supervisor.listen([one.child for one in left], left_s)
+        self._complain()
+
+    def _complain(self) -> None:
+        """Raise ChannelError for a racer that has ended and not as it should."""
         for one in self._all:
-            while not one.child.ended and (left_s := until_s - time.monotonic()) > 0:
-                supervisor.listen([one.child], left_s)
-            if not one.child.ended:
-                raise ChannelError(
-                    f"{one.name} did not close within {self._patience_s:g} s{self._place(one)}"
-                )
-            if complaint := one.complaint():
+            if one.child.ended and (complaint := one.complaint()):
                 raise ChannelError(complaint)
 
     def _settled(self, one: Racer, lasting_s: float = 0.0) -> State:
-        if one.hear(lasting_s + self._patience_s) == "busy":
-            raise ChannelError(f"{one.name} had not come back after {self._patience_s:g} s{self._place(one)}")
+        self._all_settled([one], lasting_s)
         return one.state
+
+    def _all_settled(self, racers: Sequence[Racer], lasting_s: float = 0.0) -> None:
+        """Wait for all of them at once. Raises ChannelError where one gave up or does not come back."""
+        hear_all(racers, lasting_s + self._patience_s)
+        for one in racers:
+            if one.state == "busy":
+                place = self._place(one)
+                raise ChannelError(f"{one.name} had not come back after {self._patience_s:g} s{place}")
 
     def _place(self, one: Racer) -> str:
         """End a racer that hangs, and return where it stood: `` from Lock.acquire``."""
