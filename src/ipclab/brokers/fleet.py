@@ -131,6 +131,7 @@ def acquire(
     return fleet
 
 
+@url.kept_from_children()
 def up(
     names: Sequence[BrokerKind] | None = None,
     *,

@@ -31,6 +31,7 @@ class Status:
     held_by_run: int | None = None
 
 
+@url.kept_from_children()
 def down() -> list[Status]:
     """End what ``up()`` started, the compose project ``ipclab`` with its volumes, and what runs that are gone
     left behind; return what was ended.
@@ -87,6 +88,7 @@ def _swept(record: state.Record) -> list[Status]:
     ]
 
 
+@url.kept_from_children()
 def status() -> list[Status]:
     """Return every broker that a run would find, and those that runs hold for themselves. Starts nothing."""
     found: list[Status] = []

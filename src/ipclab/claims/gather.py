@@ -42,9 +42,11 @@ def run(
     A claim whose broker cannot be had is not run, and says why. Brokers that were started for this, and all
     processes, are ended also when it is interrupted.
     """
+    from ipclab.brokers.url import kept_from_children
+
     began = datetime.datetime.now(datetime.UTC)
     outcomes: list[Outcome] = []
-    with _Brokers(claims, provider, install, observer.note) as brokers:
+    with kept_from_children(), _Brokers(claims, provider, install, observer.note) as brokers:
         here = conditions(brokers.described)
         for index, (name, claim) in enumerate(claims.items()):
             observer.starting(index, name, claim)
@@ -53,7 +55,7 @@ def run(
                 outcome = broker_missing(name, claim, "; ".join(reasons))
             else:
                 outcome = settle(
-                    name, claim, measure(catalogue.path(name), environ=brokers.environ, live=live)
+                    name, claim, measure(catalogue.path(name), environ=brokers.environ(claim), live=live)
                 )
             outcomes.append(outcome)
             observer.finished(outcome, here)
@@ -76,7 +78,8 @@ class _Brokers:
         self._on_event = on_event
         self._fleet: Fleet | None = None
         self.missing: dict[BrokerKind, str] = {}
-        self.environ = dict(os.environ)
+        self._environ = dict(os.environ)
+        self._urls: dict[BrokerKind, tuple[str, str]] = {}
         self.described: dict[str, str] = {}
 
     def __enter__(self) -> _Brokers:
@@ -96,9 +99,13 @@ class _Brokers:
             return self
         self.missing = {**self._fleet.missing}
         for kind, broker in self._fleet.brokers.items():
-            self.environ[kinds.get(kind).variables[0]] = broker.url
+            self._urls[kind] = kinds.get(kind).variables[0], broker.url
             self.described[kind] = f"{broker.version} ({broker.provider})"
         return self
+
+    def environ(self, claim: Claim[Any]) -> dict[str, str]:
+        """Return the environment of the claim's experiment: with the URLs of the brokers that it needs."""
+        return self._environ | dict(self._urls[kind] for kind in claim.needs if kind in self._urls)
 
     def __exit__(self, *_: object) -> None:
         if self._fleet is not None:

@@ -22,6 +22,14 @@ Exit code 3 where the clocks of two processes do not agree, or where no run is p
 @click.command(help=_DOCTOR_HELP)
 def doctor() -> int:
     """Carry out ``ipclab doctor``; its help is ``_DOCTOR_HELP``."""
+    from ipclab.brokers.url import kept_from_children
+
+    with kept_from_children():
+        return _examine()
+
+
+def _examine() -> int:
+    """Print what is here, and return the exit code. Starts processes, which need no URL of a server."""
     from ipclab import __version__, environment
     from ipclab.backends.registry import broken_plugins
     from ipclab.brokers import kind_names

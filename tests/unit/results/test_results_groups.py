@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ipclab.results.rows import groups
 from ipclab.results.rows.build import rows
 from ipclab.results.rows.classes import guarantee_class
 from ipclab.results.rows.groups import form
@@ -169,3 +170,23 @@ def test_every_row_stands_in_exactly_one_group_whatever_its_trials(make, data):
     for group in form(found):
         sound = [row.verdict in ("kept", "unsafe") for row in group.rows]
         assert sound == sorted(sound, reverse=True)
+
+
+def test_the_work_for_titles_grows_with_the_rows_and_not_with_their_square(make, monkeypatch):
+    calls = {"looked": 0}
+    pace = groups._pace
+
+    def counted(row: Any) -> Any:
+        calls["looked"] += 1
+        return pace(row)
+
+    monkeypatch.setattr(groups, "_pace", counted)
+
+    def looked(count: int) -> int:
+        calls["looked"] = 0
+        stream = make.stream("queue", 1.0)
+        sizes = (msgspec.structs.replace(stream.spec, size_bytes=64 + i) for i in range(count))
+        assert len(form(rows([msgspec.structs.replace(stream, spec=spec) for spec in sizes]))) == count
+        return calls["looked"]
+
+    assert looked(200) <= 2.5 * looked(100)

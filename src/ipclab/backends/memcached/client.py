@@ -10,12 +10,14 @@ from __future__ import annotations
 import functools
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from ipclab.backends import urls
 from ipclab.errors import BrokerUnavailableError, UsageError
+from ipclab.host.bounded_socket import BoundedSocket
 
 if TYPE_CHECKING:
     from pymemcache.client.base import Client
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5.0
 REPLY_TIMEOUT_S = 10.0
 PORT = 11211
+_MOST_LOGIN_BYTES = 2000
 TLS_SCHEME = "memcacheds"
 _TLS: dict[str, urls.Check] = {
     "ca_certs": urls.file,
@@ -63,13 +66,15 @@ class Endpoint:
             if self.tls is not None:
                 link = self.tls.wrap_socket(link, server_hostname=self.host)
             if self.password:
-                self._log_in(link)
+                within_s = CONNECT_TIMEOUT_S if timeout_s is None else timeout_s
+                self._log_in(BoundedSocket(link, most_bytes=_MOST_LOGIN_BYTES, within_s=within_s))
+                link.settimeout(timeout_s)
         except BaseException:
             link.close()
             raise
         return link
 
-    def _log_in(self, link: socket.socket) -> None:
+    def _log_in(self, link: BoundedSocket) -> None:
         """Log in as a server with ``--auth-file`` wants it.
 
         A server without one would store the login as an item, so it is asked first whether it wants one.
@@ -159,12 +164,14 @@ def _client_class() -> Any:
 
     class _Client(Client):  # type: ignore[misc]
         endpoint: Endpoint
+        bound: Callable[[socket.socket], Any] | None = None
+        """Makes a connection one that takes in so much and lasts so long; None leaves it as it is."""
 
         def _connect(self) -> None:
             self.close()
             link = self.endpoint.connect(self.connect_timeout)
             link.settimeout(self.timeout)
-            self.sock = link
+            self.sock = link if self.bound is None else self.bound(link)
 
     return _Client
 
@@ -180,7 +187,7 @@ def _tls_context(found: dict[str, str]) -> ssl.SSLContext:
     return context
 
 
-def _line(link: socket.socket) -> bytes:
+def _line(link: BoundedSocket) -> bytes:
     """Return a line of a few bytes, without its end."""
     line = b""
     while not line.endswith(b"\r\n") and len(line) < 1000:

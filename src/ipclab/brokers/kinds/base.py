@@ -28,6 +28,8 @@ from ipclab.errors import BrokerUnavailableError, UsageError
 from ipclab.host.text import clean
 
 PROBE_TIMEOUT_S = 5.0
+PROBE_MOST_BYTES = 1 << 20
+"""What a server that is asked for its version or its usage may send; real ones send some kilobytes."""
 
 
 class LoginRefusedError(BrokerUnavailableError):

@@ -15,6 +15,7 @@ from ipclab.backends.memcached import client as clients
 from ipclab.brokers import commands, programs
 from ipclab.brokers.base import Broker, Usage, mask
 from ipclab.brokers.kinds.base import (
+    PROBE_MOST_BYTES,
     PROBE_TIMEOUT_S,
     ComposeService,
     Launch,
@@ -27,6 +28,7 @@ from ipclab.brokers.kinds.base import (
 from ipclab.brokers.kinds.state import Room, ServerState
 from ipclab.errors import BrokerUnavailableError
 from ipclab.host import ports
+from ipclab.host.bounded_socket import BoundedSocket
 from ipclab.host.interruptions import ending_blocked
 
 _KEYS = ("head", "tail", "counter", "register", "value", "lock", "lock:fence", "lock:guarded")
@@ -58,7 +60,7 @@ class Memcached(ServerKind):
     has_memory_limit = True
 
     def version(self, url: str, timeout_s: float) -> str:
-        with _client(url, timeout_s) as client:
+        with _client(url, timeout_s, bounded=True) as client:
             answer: bytes = client.version()
             return answer.decode("ascii", "replace")
 
@@ -138,7 +140,7 @@ class Memcached(ServerKind):
 
 def stats(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> dict[bytes, Any]:
     """Return the general statistics of the server at ``url``; ``pid`` tells whose it is."""
-    with _client(url, timeout_s) as client:
+    with _client(url, timeout_s, bounded=True) as client:
         found: dict[bytes, Any] = client.stats()
         return found
 
@@ -157,10 +159,13 @@ def _remove(client: Any, namespace: str) -> int:
 
 
 @contextlib.contextmanager
-def _client(url: str, timeout_s: float) -> Iterator[Any]:
+def _client(url: str, timeout_s: float, *, bounded: bool = False) -> Iterator[Any]:
+    """A client of its own. A bounded one takes in PROBE_MOST_BYTES, within ``timeout_s`` altogether."""
     from pymemcache.exceptions import MemcacheError
 
     connected = clients.client(url, connect_timeout=timeout_s, timeout=timeout_s, default_noreply=False)
+    if bounded:
+        connected.bound = functools.partial(BoundedSocket, most_bytes=PROBE_MOST_BYTES, within_s=timeout_s)
     try:
         yield connected
     except clients.LoginRefused as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
@@ -29,6 +30,16 @@ class Group:
     rows: tuple[Row, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Varying:
+    """In what the rows of one kind differ, which their titles must therefore tell."""
+
+    shape: bool
+    size: bool
+    pace: bool
+    start_method: bool
+
+
 def form(rows: Iterable[Row]) -> list[Group]:
     """Group rows by guarantee class, load, shape, message size, offered rate and workload; rank each.
 
@@ -40,7 +51,8 @@ def form(rows: Iterable[Row]) -> list[Group]:
     for row in everything:
         found.setdefault(_key(row), []).append(row)
     in_order = sorted(found.items(), key=lambda item: _order(item[1][0]))
-    return [_group(members, everything) for _, members in in_order]
+    varying = {kind: _varying([row for row in everything if row.kind == kind]) for kind in _KINDS}
+    return [_group(members, _title(members[0], varying[members[0].kind])) for _, members in in_order]
 
 
 def _key(row: Row) -> tuple[object, ...]:
@@ -83,21 +95,26 @@ def _order(row: Row) -> tuple[int, int, str, int, int, int, float, str]:
     )
 
 
-def _group(members: Sequence[Row], everything: Sequence[Row]) -> Group:
-    title = _title(members[0], [row for row in everything if row.kind == members[0].kind])
+def _group(members: Sequence[Row], title: str) -> Group:
     in_order = sorted(
         members, key=lambda row: (row.verdict not in SOUND, -(row.speed.median if row.speed else 0))
     )
     candidates = [row for row in in_order if row.verdict in SOUND and row.speed]
     samples = [row.speed.values for row in candidates if row.speed]
-    rankable = any(separable(len(a), len(b)) for i, a in enumerate(samples) for b in samples[:i])
+    rankable = _rankable([len(sample) for sample in samples])
     given = ranks(samples) if rankable else [None] * len(samples)
     placed = [
         replace(row, group=title, rank=rank, peers=len(candidates) - 1, resolves=_resolves(i, given, samples))
         for i, (row, rank) in enumerate(zip(candidates, given, strict=True))
     ]
-    others = [replace(row, group=title) for row in in_order if row not in candidates]
+    others = [replace(row, group=title) for row in in_order if not (row.verdict in SOUND and row.speed)]
     return Group(title=title, kind=members[0].kind, rows=(*placed, *others))
+
+
+def _rankable(repeats: Sequence[int]) -> bool:
+    """Return whether any two rows with so many repeats can be told apart at all."""
+    lengths = Counter(repeats)
+    return any(separable(a, b) for a in lengths for b in lengths if a < b or (a == b and lengths[a] > 1))
 
 
 def _resolves(place: int, given: Sequence[str | None], samples: Sequence[Sequence[float]]) -> float | None:
@@ -112,16 +129,25 @@ def _resolves(place: int, given: Sequence[str | None], samples: Sequence[Sequenc
     return max(found) if found and len(found) == len(others) else None
 
 
-def _title(row: Row, peers: Sequence[Row]) -> str:
+def _varying(peers: Sequence[Row]) -> _Varying:
+    return _Varying(
+        shape=len({peer.shape for peer in peers}) > 1,
+        size=len({peer.size_bytes for peer in peers}) > 1,
+        pace=len({_pace(peer) for peer in peers}) > 1,
+        start_method=len({peer.start_method for peer in peers}) > 1,
+    )
+
+
+def _title(row: Row, varying: _Varying) -> str:
     parts = [row.guarantee_class.replace("Shared state", _NAMES.get(row.kind, "Shared state"))]
     if row.load:
         parts.append(row.load)
-    if len({peer.shape for peer in peers}) > 1:
+    if varying.shape:
         parts.append(row.shape if row.kind == "channel" else f"{row.producers} processes")
-    if row.size_bytes is not None and len({peer.size_bytes for peer in peers}) > 1:
+    if row.size_bytes is not None and varying.size:
         parts.append(units.size(row.size_bytes))
-    if (pace := _pace(row)) is not None and len({_pace(peer) for peer in peers}) > 1:
+    if (pace := _pace(row)) is not None and varying.pace:
         parts.append(f"{units.given_rate(pace)} offered")
-    if len({peer.start_method for peer in peers}) > 1:
+    if varying.start_method:
         parts.append(row.start_method)
     return " · ".join(parts)

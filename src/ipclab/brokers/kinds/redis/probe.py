@@ -8,20 +8,26 @@ from typing import Any
 
 from ipclab.backends.redis.client import make
 from ipclab.brokers.base import Usage, mask
-from ipclab.brokers.kinds.base import PROBE_TIMEOUT_S, LoginRefusedError, one_line
+from ipclab.brokers.kinds.base import PROBE_MOST_BYTES, PROBE_TIMEOUT_S, LoginRefusedError, one_line
 from ipclab.errors import BrokerUnavailableError
+from ipclab.host.bounded_socket import BoundedSocket
 
 
 @contextlib.contextmanager
-def client(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> Iterator[Any]:
+def client(url: str, timeout_s: float = PROBE_TIMEOUT_S, *, bounded: bool = False) -> Iterator[Any]:
     """Yield a client that tries once.
 
     What it raises comes out as BrokerUnavailableError, unless caught within.
+
+    A bounded one takes in PROBE_MOST_BYTES at most, and lasts for ``timeout_s`` altogether.
     """
     import redis
 
     # As the workers speak: without HELLO, which some servers do not know and others echo with the password.
     client = make(url, retries=False, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+    if bounded:
+        pool = client.connection_pool
+        pool.connection_class = _bounded(pool.connection_class, timeout_s)
     where = f"Redis at {mask(url)}"
     try:
         yield client
@@ -48,6 +54,16 @@ def client(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> Iterator[Any]:
         client.close()
 
 
+def _bounded(connection_class: Any, within_s: float) -> Any:
+    """Return this class of connections with a bound on what each of them takes in."""
+
+    class _Bounded(connection_class):  # type: ignore[misc]
+        def _connect(self) -> BoundedSocket:
+            return BoundedSocket(super()._connect(), most_bytes=PROBE_MOST_BYTES, within_s=within_s)
+
+    return _Bounded
+
+
 UNTOLD = "unknown version"
 """Of a server that does not let this user ask: workers ask neither, and can use it."""
 
@@ -56,7 +72,7 @@ def version(url: str, timeout_s: float) -> str:
     """Return the version of the server, once it has answered PING, which any user may send."""
     import redis
 
-    with client(url, timeout_s) as connected:
+    with client(url, timeout_s, bounded=True) as connected:
         with contextlib.suppress(redis.exceptions.NoPermissionError):
             connected.ping()
         try:
@@ -72,7 +88,7 @@ def version(url: str, timeout_s: float) -> str:
 
 def usage(url: str, timeout_s: float) -> Usage:
     """Return the CPU time and memory that the server itself reports."""
-    with client(url, timeout_s) as connected:
+    with client(url, timeout_s, bounded=True) as connected:
         cpu = connected.info("cpu")
         memory = connected.info("memory")
     cpu_s = float(cpu["used_cpu_sys"]) + float(cpu["used_cpu_user"])
