@@ -19,11 +19,11 @@ HOSTILE = "open('executed', 'w').close()\nraise SystemExit('a module of the curr
 
 
 def _no_proc(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(needs, "_OWN_STAT", Path("/nonexistent/stat"))
+    patch.setattr(needs, "_OWN_STAT", Path("/dev/null/stat"))
 
 
 def _no_temporary_files(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(tempfile, "tempdir", "/nonexistent")
+    patch.setattr(tempfile, "tempdir", "/dev/null/no-folder")
 
 
 def _no_semaphores(patch: pytest.MonkeyPatch) -> None:
