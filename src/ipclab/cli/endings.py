@@ -83,6 +83,10 @@ class Endings:
 
     def _unraisable(self, unraisable: Any) -> None:
         """Raise a signal again that came while Python ran a finalizer, where no exception gets out."""
+        if os.getpid() != self._lab and isinstance(unraisable.exc_value, OSError) and _raced(unraisable):
+            # A forked process chose its own ways with a signal while that was already on its way to Python.
+            # It ends with the lab, which got the signal too.
+            return
         ended = isinstance(unraisable.exc_value, (KeyboardInterrupt, EndedBySignal))
         if not ended or os.getpid() != self._lab:
             self._hook(unraisable)
@@ -95,6 +99,11 @@ class Endings:
 
         signal.signal(signal.SIGALRM, again)
         signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+
+
+def _raced(unraisable: Any) -> bool:
+    """Return whether Python says that a signal had lost its handler when its turn came."""
+    return "ignored due to race condition" in str(unraisable.exc_value)
 
 
 def end_what_is_left() -> list[str]:
