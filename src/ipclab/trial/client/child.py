@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
-import faulthandler
-import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import psutil
+import msgspec
 
 from ipclab.errors import ChannelError
-from ipclab.host.child import end_with_parent
-from ipclab.host.interruptions import die_with_parent, sigint_blocked
-from ipclab.host.start_methods import StartMethod, context
-from ipclab.trial.client.stack import is_whole, main_thread, place, stack_path, text
+from ipclab.host import hang, stacks, supervisor
+from ipclab.host.child import Manner
+from ipclab.host.start_methods import StartMethod
+from ipclab.trial.client.stack import place
 
 PATIENCE_S = 30.0
 """How long anything that ought to happen may take, on however slow a machine."""
 HANG_S = 0.6
 """How long what is known to hang must not have come back before it is looked at."""
-_BETWEEN_LOOKS_S = 0.3
-_LOOKS = 20
-_STACK_S = 5.0
+_LOOKS = hang.LOOKS
 
-Kind = Literal["began", "said", "returned", "raised"]
+
+class Said(msgspec.Struct, frozen=True):
+    """What a process of a scenario says to the lab."""
+
+    value: Any
 
 
 class Child:
     """Runs ``function(parent, *args)``; ``parent`` is a connection to talk over.
 
-    What the function sends is read by ``heard()``, what it returns by ``result()``. It ends with the lab, and
-    ignores Ctrl-C, which is the lab's business. With ``forks`` it may have processes of its own, which have
-    to see to it that they end when it does; no thread of the lab's is in it then. Start it by
+    It is a child of the lab's supervisor, and ends with the lab. What the function sends by ``say()`` is read
+    by ``heard()``, what it returns by ``result()``. With ``forks`` it may have processes of its own, which
+    have to see to it that they end when it does; no thread of the lab's is in it then. Start it by
     ``ipclab.trial.client.bench.Bench.start``, which ends it whatever happens, or end it yourself. Not
     thread-safe.
     """
@@ -54,68 +51,62 @@ class Child:
         forks: bool = False,
     ) -> None:
         self.name = name
-        self._stack = stack_path(folder, name)
-        self._look = self._stack.with_suffix(".look")
-        self._began = False
-        self._returned: tuple[Any] | None = None
-        chosen = context(start_method)
-        self._connection, theirs = chosen.Pipe()
-        self._process: BaseProcess = chosen.Process(
-            target=_run,
-            args=(theirs, self._stack, self._look, start_method if forks else None, function, args),
-            name=f"ipclab {name}",
-            daemon=not forks,
+        # Where a library's threads run meanwhile, as those of a Pool do, to dump all of them may crash.
+        self._manner = Manner(
+            name=name,
+            folder=folder,
+            start_method=start_method,
+            forks=forks,
+            all_threads=not forks,
+            leaves_at_once=True,
         )
-        with sigint_blocked():
-            self._process.start()
-        theirs.close()
+        self._child = supervisor.start(start_method, self._manner, function, args)
 
     def tell(self, value: Any) -> None:
-        """Send the function something."""
-        self._connection.send(value)
+        """Send the function something. Raises OSError where the process is gone."""
+        self._child.link.send(value)
 
     def heard(self, within_s: float = PATIENCE_S) -> Any:
-        """Return the next thing that the function sent. Raises ChannelError where nothing comes any more."""
-        kind, value = self._next(within_s)
-        if kind != "said":
-            raise ChannelError(f"{self.name} {kind} too early: {value}")
-        return value
+        """Return the next thing that the function said. Raises ChannelError where nothing comes any more."""
+        self._await_message(within_s)
+        if self._child.inbox:
+            return self._child.inbox.popleft().value
+        if self._child.returned is not None:
+            raise ChannelError(f"{self.name} returned too early: {self._child.returned.value}")
+        raise ChannelError(self._fault())
 
     def result(self, within_s: float = PATIENCE_S) -> Any:
         """Return what the function returned. Raises ChannelError where it raised, died or took too long."""
-        if self._returned is None:
-            kind, value = self._next(within_s)
-            if kind != "returned":
-                raise ChannelError(f"{self.name} {kind}: {value}")
-            self._returned = (value,)
-        return self._returned[0]
+        self._await_message(within_s)
+        if self._child.inbox:
+            raise ChannelError(f"{self.name} said: {self._child.inbox.popleft().value}")
+        if self._child.returned is None:
+            raise ChannelError(self._fault())
+        return self._child.returned.value
 
     def ended_within(self, seconds: float) -> bool:
-        """Wait until there is a message from it, or it is gone, for so long at most; the time until it has
-        started does not count."""
+        """Wait until there is a message from it, or it is gone, for so long at most.
+
+        The time until it has started does not count.
+        """
         self._await_begin()
-        return bool(wait([self._connection, self._process.sentinel], seconds))
+        return self._await(lambda: self._has_come, seconds)
 
     def stands(self, after_s: float = 0.0) -> str:
-        """Wait until it stands still, and tell where; empty where it has something to say, or is gone.
+        """Wait until it stands still, and return where; empty where it has something to say, or is gone.
 
-        It stands still where two looks, the first one after ``after_s``, find its main thread asleep in the
-        same place. It is left as it is. Raises ChannelError where it does not come to rest.
+        It stands still as ``host.hang`` defines it: two looks, the first one after ``after_s``, find its main
+        thread asleep in the same place. It is left as it is. Raises ChannelError where it does not come to
+        rest.
         """
-        if self.ended_within(after_s):
-            return ""
-        for _ in range(_LOOKS):
-            first = self._asleep_in()
-            if self.ended_within(_BETWEEN_LOOKS_S):
-                return ""
-            if first and first == self._asleep_in() and not self.ended_within(0):
-                return place(first)
-        raise ChannelError(f"{self.name} neither came back nor stood still")
+        found = hang.place_of_rest(self._look, self.ended_within, after_s=after_s, looks=_LOOKS)
+        if found is None:
+            raise ChannelError(f"{self.name} neither came back nor stood still")
+        return place(found) if found else ""
 
     def join(self, within_s: float = PATIENCE_S) -> None:
         """Wait until the process is gone. Raises ChannelError where it stays."""
-        self._process.join(within_s)
-        if self._process.exitcode is None:
+        if not self._child.wait_for_end(within_s):
             raise ChannelError(f"{self.name} did not end: {self.stuck()}")
 
     def hangs(self, after_s: float = HANG_S) -> str:
@@ -123,125 +114,83 @@ class Child:
         where = self.stands(after_s)
         if where:
             self.stuck()
-            if not is_whole(self.stack()):
+            if not stacks.is_whole(self.stack()):
                 # To dump all threads failed, as it may where one of them runs meanwhile.
-                self._stack.write_text(text(self._look))
+                self._manner.stack_path.write_text(stacks.read(self._manner.look_path))
         return where
 
     def stuck(self) -> str:
-        """End it, and tell in which call of which library it was; see ``place``."""
-        self._signal(signal.SIGUSR1)
-        self._process.join(_STACK_S)
-        return place(self.stack())
+        """End it, and return in which call of which library it was; see ``place``."""
+        return place(self._child.end_with_stack())
 
     def stack(self) -> str:
         """Return the Python stack that it wrote when it was ended by ``stuck()``; empty before."""
-        return text(self._stack)
+        return stacks.read(self._manner.stack_path)
 
     def stop(self) -> None:
         """Freeze it (SIGSTOP)."""
-        self._signal(signal.SIGSTOP)
+        self._child.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on (SIGCONT)."""
-        self._signal(signal.SIGCONT)
+        self._child.signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it by SIGKILL, at once, and wait until it is gone."""
-        self._process.kill()
-        self._process.join()
+        self._child.kill()
 
     def end(self) -> None:
         """Kill it if it is alive, and reap it."""
-        if self._process.is_alive():
-            self._process.kill()
-        self._process.join()
-        self._connection.close()
+        self._child.end()
 
     @property
-    def _pid(self) -> int:
-        assert self._process.pid is not None
-        return self._process.pid
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
 
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, number)
+    @property
+    def _has_come(self) -> bool:
+        child = self._child
+        over = child.ended or child.returned is not None or child.failed is not None
+        return bool(child.inbox) or over
 
-    def _asleep_in(self) -> str:
-        """Return the stack of its main thread, where that sleeps; it goes on.
+    def _look(self) -> str:
+        return self._child.look_asleep()
 
-        Empty where it does not sleep.
-        """
-        if not self._is_asleep():
-            return ""
-        self._look.write_text("")
-        self._signal(signal.SIGUSR2)
-        deadline = time.monotonic() + _STACK_S
-        before = ""
-        while time.monotonic() < deadline:
-            # Written in many pieces: it is whole where nothing has been added for a while.
-            time.sleep(0.02)
-            if (found := text(self._look)) and found == before:
-                return main_thread(found) if self._is_asleep() else ""
-            before = found
-        return ""
-
-    def _is_asleep(self) -> bool:
-        try:
-            return bool(psutil.Process(self._pid).status() == psutil.STATUS_SLEEPING)
-        except psutil.NoSuchProcess:
-            return False
+    def _fault(self) -> str:
+        child = self._child
+        if child.failed is not None:
+            return f"{self.name} raised: {child.failed.reason}"
+        child.wait_for_end(supervisor.STACK_WAIT_S)
+        return f"{self.name} {child.how_it_ended()}"
 
     def _await_begin(self) -> None:
-        if self._began:
-            return
-        if not wait([self._connection, self._process.sentinel], PATIENCE_S):
+        if not self._await(lambda: self._child.began or self._has_come, PATIENCE_S):
             raise ChannelError(f"{self.name} did not start")
-        with contextlib.suppress(EOFError, OSError):
-            if self._connection.poll(0):
-                self._connection.recv()
-        self._began = True
 
-    def _next(self, within_s: float) -> tuple[Kind, Any]:
-        self._await_begin()
+    def _await_message(self, within_s: float) -> None:
+        if not self.ended_within(within_s):
+            raise ChannelError(f"{self.name} did not come back within {within_s:g} s: {self.stuck()}")
+
+    def _await(self, condition: Callable[[], bool], within_s: float) -> bool:
+        """Hear the child until the condition holds; return whether it does in time."""
+        supervisor.listen([self._child], 0.0)
         deadline = time.monotonic() + within_s
-        while True:
-            gone = not self._process.is_alive()
-            try:
-                if self._connection.poll(0):
-                    message: tuple[Kind, Any] = self._connection.recv()
-                    return message
-            except (EOFError, OSError):
-                gone = True
-            if gone:
-                self._process.join(_STACK_S)
-                raise ChannelError(f"{self.name} ended with exit code {self._process.exitcode}")
-            if (left_s := deadline - time.monotonic()) <= 0:
-                raise ChannelError(f"{self.name} did not come back within {within_s:g} s: {self.stuck()}")
-            self.ended_within(left_s)
+        while not condition():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            supervisor.listen([self._child], left_s)
+        return True
 
 
 def say(parent: Connection, value: Any) -> None:
     """Within a child: send something to the lab, which ``Child.heard()`` returns."""
-    parent.send(("said", value))
-
-
-def end_with_starter(start_method: StartMethod = "fork") -> None:
-    """From now on the calling process is killed when the one that started it ends.
-
-    It takes no thread, as ``end_with_parent()`` does: a process that is forked had better have none.
-    """
-    die_with_parent(signal.SIGKILL)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    # It may have ended before. The system's parent tells, unless that is the server that forks for it.
-    gone = not parent.is_alive() if start_method == "forkserver" else os.getppid() != parent.pid
-    if gone:
-        os._exit(1)
+    parent.send(Said(value))
 
 
 def hung(*children: Child, right: bool) -> dict[str, str]:
-    """Return which of these hang, by name, and where; they are ended. Raises ChannelError where one died.
+    """Which of these hang, by name, and where; they are ended. Raises ChannelError where one died.
 
     What is set right is given all the time that there is to come back, so that a slow machine does not look
     like a hang; what is not is known to hang.
@@ -252,37 +201,3 @@ def hung(*children: Child, right: bool) -> dict[str, str]:
         if not found[child.name]:
             child.result()
     return {name: where for name, where in found.items() if where}
-
-
-def _run(
-    parent: Connection,
-    stack: Path,
-    look: Path,
-    forks: StartMethod | None,
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-) -> None:
-    for key in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(key, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    if forks is not None:
-        end_with_starter(forks)
-    else:
-        end_with_parent()
-    with stack.open("w") as file, look.open("a") as looked:
-        # Chained to the signal's default, which ends the process: so its end says that the stack is whole.
-        # Where a library's own threads run meanwhile, as those of a Pool do, to dump all of them may crash.
-        faulthandler.register(signal.SIGUSR1, file, all_threads=forks is None, chain=True)
-        faulthandler.register(signal.SIGUSR2, looked, all_threads=False)
-        parent.send(("began", None))
-        message: tuple[Kind, Any]
-        try:
-            message = "returned", function(parent, *args)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the lab is told
-            message = "raised", f"{type(error).__name__}: {' '.join(str(error).split())}"
-        with contextlib.suppress(OSError):
-            parent.send(message)
-        # What hangs in a library's own thread must not keep it.
-        os._exit(0)

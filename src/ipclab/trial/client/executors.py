@@ -21,12 +21,14 @@ from typing import Any
 import psutil
 
 from ipclab.history.log import ProcessLog
+from ipclab.host import stacks
+from ipclab.host.child import end_with_starter, stack_path
 from ipclab.host.start_methods import context
 from ipclab.trial.client.bench import PROGRAM, Bench
-from ipclab.trial.client.child import PATIENCE_S, end_with_starter, hung, say
+from ipclab.trial.client.child import PATIENCE_S, hung, say
 from ipclab.trial.client.moments import errors_to, gone, sleeps, stops, unread
 from ipclab.trial.client.scenario import Seen, pair
-from ipclab.trial.client.stack import place, stack_path, text
+from ipclab.trial.client.stack import place
 from ipclab.trial.client.words import came_of
 
 RESULT_BYTES = 1 << 20
@@ -277,7 +279,7 @@ def _outlives(bench: Bench, *, right: bool) -> Seen:
         bench.until(lambda: sleeps(worker.pid), "the worker to wait for a task")
         worker.send_signal(signal.SIGUSR1)
         bench.until(lambda: gone(worker.pid), "the worker to tell where it waits")
-        stuck = {"worker": place(text(stack))}
+        stuck = {"worker": place(stacks.read(stack))}
     what = f"its worker waits for tasks in {stuck['worker']}" if stuck else "its worker ended as well"
     finding = f"a program that had an executor was killed: {what}"
     return Seen(finding=finding, counts={"outlived": len(stuck)}, hung=stuck)

@@ -14,10 +14,11 @@ from typing import Any
 from ipclab.backends.base import Site
 from ipclab.backends.manager.channels import ManagerServer
 from ipclab.history.log import ProcessLog
+from ipclab.host.child import end_with_starter
 from ipclab.host.interruptions import sigint_blocked
 from ipclab.host.start_methods import StartMethod
 from ipclab.trial.client.bench import OTHER, PROGRAM, Bench
-from ipclab.trial.client.child import PATIENCE_S, end_with_starter, say
+from ipclab.trial.client.child import PATIENCE_S, say
 from ipclab.trial.client.moments import gone
 from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.words import one_line

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ipclab.history.log import ProcessLog
+from ipclab.host.child import end_with_starter
 from ipclab.host.start_methods import context
 from ipclab.trial.client.bench import PROGRAM, Bench
-from ipclab.trial.client.child import PATIENCE_S, end_with_starter, hung, say
+from ipclab.trial.client.child import PATIENCE_S, hung, say
 from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.words import came_of
 

@@ -16,9 +16,10 @@ from types import FrameType
 from typing import Any
 
 from ipclab.history.log import ProcessLog
+from ipclab.host.child import end_with_starter
 from ipclab.host.start_methods import StartMethod, context
 from ipclab.trial.client.bench import OTHER, PROGRAM, Bench
-from ipclab.trial.client.child import PATIENCE_S, end_with_starter, hung, say
+from ipclab.trial.client.child import PATIENCE_S, hung, say
 from ipclab.trial.client.moments import errors_to
 from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.words import came_of

@@ -20,10 +20,10 @@ from ipclab.checks.verify import check
 from ipclab.errors import UnknownNameError, UsageError
 from ipclab.history import Header, History, merge, read
 from ipclab.history.format import VERSION
+from ipclab.host.child import stack_path
 from ipclab.trial.client import SCENARIOS, Scenario
 from ipclab.trial.client.bench import NAMES, Bench
 from ipclab.trial.client.scenario import Seen
-from ipclab.trial.client.stack import stack_path
 from ipclab.trial.record import Safety
 from ipclab.trial.safety import Played, Stage
 

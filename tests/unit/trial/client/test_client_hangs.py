@@ -231,7 +231,7 @@ def test_what_sleeps_here_and_there_does_not_hang(bench: Bench, monkeypatch: pyt
     monkeypatch.setattr(child, "_LOOKS", 3)
     steps = bench.site.context.Semaphore(0)
     program = bench.start("program", _sleeps_here_and_there, steps)
-    look = program._asleep_in
+    look = program._look
 
     def look_and_let_go_on() -> str:
         found = look()
@@ -239,7 +239,7 @@ def test_what_sleeps_here_and_there_does_not_hang(bench: Bench, monkeypatch: pyt
         bench.until(lambda: steps.get_value() == 0, "the program to go on")
         return found
 
-    monkeypatch.setattr(program, "_asleep_in", look_and_let_go_on)
+    monkeypatch.setattr(program, "_look", look_and_let_go_on)
 
     with pytest.raises(ChannelError, match="neither came back nor stood still"):
         program.hangs(0.0)
@@ -267,7 +267,7 @@ def test_a_look_leaves_a_process_as_it_is(bench: Bench) -> None:
 def test_the_start_of_a_process_is_no_time_in_which_it_hangs(bench: Bench) -> None:
     program = bench.start("program", _waits_for_its_parent)
     program.stop()
-    waker = multiprocessing.get_context("fork").Process(target=_resume_later, args=(program._pid,))
+    waker = multiprocessing.get_context("fork").Process(target=_resume_later, args=(program.pid,))
     waker.start()
     try:
         assert program.stands().endswith("waiting in _recv")
