@@ -39,8 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A shell that starts the suite in the background has it ignore Ctrl-C, and so would all that the tests
-    start and interrupt.
+    r"""A shell that starts the suite in the background has it ignore Ctrl-C and Ctrl-\, and so would all that
+    the tests start and interrupt.
 
     Workers of pytest-xdist have a second thread, which waits for orders and holds no lock that a child needs.
     Python 3.12 warns of each fork beside it. Without xdist the warning is an error, as all others are.
@@ -51,6 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

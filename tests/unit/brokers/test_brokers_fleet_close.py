@@ -100,7 +100,7 @@ def test_a_docker_command_that_never_returns_is_told_truly_within_seconds(
         last = lab.stderr.read().splitlines()[-1]
         assert lab.wait(60) == 128 + signal.SIGTERM
     assert time.monotonic() - began_s < 45  # five minutes before
-    assert "not ended yet: the compose project ipclab-" in last
+    assert "not stopped yet: the compose project ipclab-" in last
     assert "'ipclab down' ends it too" in last
     (left,) = state.records()
     assert isinstance(left[1], state.ComposeRecord)
