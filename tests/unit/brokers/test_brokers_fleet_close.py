@@ -101,7 +101,7 @@ def test_a_docker_command_that_never_returns_is_told_truly_within_seconds(
         assert lab.wait(60) == 128 + signal.SIGTERM
     assert time.monotonic() - began_s < 45  # five minutes before
     assert "not stopped yet: the compose project ipclab-" in last
-    assert "'ipclab down' ends it too" in last
+    assert "'ipclab down' stops it too" in last
     (left,) = state.records()
     assert isinstance(left[1], state.ComposeRecord)
 
