@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# Most tests wait for processes most of the time, so more of them run at once than there are processors. JOBS=0: one by one.
+# Most tests wait for processes most of the time, so more of them run at once than there are processors. Those of a file
+# share its servers, and stay together. JOBS=0: one by one.
 JOBS := 4
 
 .PHONY: demo test lint unit bench docs clean
@@ -16,10 +17,10 @@ demo: $(VENV)/.runtime  ## compare every way to share state that this machine ha
 
 test: $(VENV)/.test  ## the whole suite, on real servers
 	@$(BIN)/python scripts/get_servers.py
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
 unit: $(VENV)/.test  ## the part of the suite that needs no server
-	$(BIN)/python -m pytest tests/unit tests/cli -m "not server" -n $(JOBS) --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest tests/unit tests/cli -m "not server" -n $(JOBS) --dist loadfile $(PYTEST)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

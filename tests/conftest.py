@@ -55,20 +55,6 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share a server, or the fixtures of a file, in one worker of pytest-xdist."""
-    for item in items:
-        if group := _group(item):
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _group(item: pytest.Item) -> str:
-    folder, name = item.path.parent.name, item.path.stem
-    if folder == "conformance":
-        return next((kind for kind in KINDS if kind in item.nodeid), "")
-    return name if folder in ("integration", "cli") else ""
-
-
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A temporary folder whose path is short enough for the sockets that multiprocessing makes below it."""
