@@ -47,7 +47,6 @@ IMPOSSIBLE: list[tuple[TrialSpec, type[IpclabError], str]] = [
     (a_trial(consumers=256), UsageError, "255 consumers at most, not 256"),
     (a_trial(size_bytes=15), UsageError, "needs 16 bytes for its header, so size 15 is too small"),
     (a_trial(size_bytes=2**28 + 1), MessageTooLargeError, "268435456 bytes at most, so 268435457 is too"),
-    (a_trial("pipe", size_bytes=2**31), MessageTooLargeError, "pipe carries messages of 2147483647 bytes"),
     (a_trial("memcached-ticket", size_bytes=2**21), MessageTooLargeError, "memcached-ticket carries"),
     (a_trial(window=10), UsageError, "queue has no window: --window 1 is the only one"),
     (a_trial("redis-list", window=10_001), UsageError, "a window holds 10000 messages at most"),

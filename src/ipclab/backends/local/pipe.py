@@ -13,6 +13,7 @@ that it can start another worker.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Lock
 from typing import ClassVar, Literal
@@ -135,7 +136,8 @@ class PipeChannel(Channel):
 class LockedPipeChannel(PipeChannel):
     """A Pipe with a lock around each end, for any number of writers and readers.
 
-    A process that is killed in the middle of a message keeps the lock: nobody goes on from there.
+    A process that is killed in the middle of a message keeps the lock: nobody goes on from there. A reader
+    that ends by an exception there, as after SIGTERM, releases it. The next one starts within the message.
     """
 
     name = "pipe-locked"
@@ -143,6 +145,11 @@ class LockedPipeChannel(PipeChannel):
     max_producers = None
     max_consumers = None
     replaceable = True
+
+    @property
+    def guarantees(self) -> Guarantees:
+        return replace(super().guarantees, may_corrupt=frozenset({"consumer crash"}))
+
     _locks: tuple[Lock, Lock] | None = None
 
     def setup(self) -> None:
