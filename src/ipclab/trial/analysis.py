@@ -1,4 +1,4 @@
-"""From the logs of a trial to its record: after the window, in numpy, half a million receipts at a time."""
+"""Analyse the logs of a trial after its window, with numpy, half a million receipts at a time."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Window:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Return the length of the window in seconds."""
         return (self.end_ns - self.start_ns) / 1e9
 
     def holds(self, times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Return which of these times lie within it."""
+        """Return a mask of the times that lie within the window: start included, end excluded."""
         return (times_ns >= self.start_ns) & (times_ns < self.end_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What the logs of a stream or a paced trial say. Rates are within the window."""
+    """What the logs of a stream or a paced trial show. Rates are within the window."""
 
     ledger: Ledger
     good: int
@@ -61,14 +61,15 @@ def delivery(
     content: str,
     before_stop: Sequence[int] = (),
 ) -> Delivery:
-    """Account for every message.
+    """Return the ledger, rate and latency of a stream or a paced trial; account for every message.
 
-    ``finished`` has the count of every worker that reported; a producer that did not has confirmed what its
-    log shows it went on from. ``due_ns`` are the intended send times on the trial's clock, by producer
-    (paced). ``complete`` is False where the trial was cut short, so that missing messages prove nothing.
-    ``before_stop`` is how many receipts each consumer had when all messages had come and stop messages were
-    sent; a damaged body behind those is one of these, and no message. ``content`` is what the bytes of the
-    trial's messages were made from (``ipclab.trial.worker.content``).
+    ``finished`` has the count of every worker that reported. For a producer that did not report, the sends
+    count as confirmed that its log shows it continued after. ``due_ns`` holds the intended send times on the
+    trial's clock, by producer (paced trials). ``complete`` is False where the trial was cut short, so that
+    missing messages prove nothing. ``before_stop`` is the number of receipts that each consumer had when all
+    messages had arrived and the stop messages were sent; a damaged body after those is a damaged stop
+    message and counts as no message. ``content`` is the seed text of the message bodies
+    (``ipclab.trial.assignment.content``).
     """
     sends = [rawlog.read_stamps(sends_path(logs, f"producer-{i}")) for i in range(spec.producers)]
     returns = (
@@ -87,7 +88,7 @@ def delivery(
     intacts = []
     for consumer, receipts in _messages(spec, logs, originals, before_stop):
         header, intact = np.ascontiguousarray(receipts["header"]), originals.are_intact(receipts)
-        early = _came_early(receipts, intact, sends)
+        early = _received_before_send(receipts, intact, sends)
         check.add(consumer, header["producer"], header["sequence"], intact, early)
         intacts.append((intact, intact & ~early))
     ledger = check.settle(
@@ -112,12 +113,15 @@ def delivery(
     return Delivery(ledger, good, received, latency)
 
 
-def _came_early(
+def _received_before_send(
     receipts: npt.NDArray[np.void], intact: npt.NDArray[np.bool_], sends: Sequence[npt.NDArray[np.int64]]
 ) -> npt.NDArray[np.bool_]:
-    """Return which receipts are stamped before the send of their message began, on the same clock.
+    """Return a mask of the receipts that are stamped before the send of their message began.
 
-    No message can come before it is sent: whoever delivered it has made it up, as from the one before.
+    Both times are readings of one clock.
+
+    A message cannot arrive before it is sent: the channel invented such a message, for example from an
+    earlier one.
     """
     early = np.zeros(len(receipts), np.bool_)
     header = receipts["header"]
@@ -128,14 +132,14 @@ def _came_early(
 
 
 def _confirmed(attempted: int, window: int, finished: int | None) -> int:
-    """Return the number of confirmed sends: a producer waits for the confirmation of each window."""
+    """Return the number of confirmed sends; a producer waits for the confirmation of each window."""
     if finished is not None:
         return finished
     return max(attempted - 1, 0) // window * window
 
 
 def _receipts(spec: TrialSpec, logs: Path) -> Iterator[tuple[int, npt.NDArray[np.void]]]:
-    """Consumer and receipts, at most a chunk of them at a time."""
+    """Yield each consumer and its receipts, at most one chunk of receipts at a time."""
     for consumer in range(spec.consumers):
         for receipts in rawlog.receipt_chunks(receipts_path(logs, f"consumer-{consumer}"), CHUNK):
             yield consumer, receipts
@@ -144,7 +148,7 @@ def _receipts(spec: TrialSpec, logs: Path) -> Iterator[tuple[int, npt.NDArray[np
 def _messages(
     spec: TrialSpec, logs: Path, originals: Originals, before_stop: Sequence[int]
 ) -> Iterator[tuple[int, npt.NDArray[np.void]]]:
-    """Yield consumers and receipts without the stop messages that a channel has damaged."""
+    """Yield consumers and receipts, without the stop messages that a channel has damaged."""
     seen = [0] * spec.consumers
     for consumer, receipts in _receipts(spec, logs):
         first, seen[consumer] = seen[consumer], seen[consumer] + len(receipts)
@@ -157,10 +161,10 @@ def _messages(
 
 
 class _FirstReceipts:
-    """When each message came for the first time, at every consumer that was owed it.
+    """The time of the first receipt of each message, at every consumer that should receive it.
 
-    One that was delivered again counts with its first receipt: leaving it out would spare the latency of
-    just those messages that took longest.
+    A redelivered message counts with its first receipt. To leave it out would hide the latency of
+    exactly the messages that took longest.
     """
 
     def __init__(self, sends: Sequence[npt.NDArray[np.int64]], groups: int) -> None:
@@ -169,14 +173,14 @@ class _FirstReceipts:
         self._never = never
 
     def add(self, group: int, receipts: npt.NDArray[np.void]) -> None:
-        """Enter intact receipts; those of messages that nobody sent are passed over."""
+        """Enter intact receipts; ignore those of messages that nobody sent."""
         for producer, times_ns in enumerate(self.times_ns[group]):
             mine = receipts[receipts["header"]["producer"] == producer]
             mine = mine[mine["header"]["sequence"] < len(times_ns)]
             np.minimum.at(times_ns, mine["header"]["sequence"].astype(np.int64), mine["time_ns"])
 
     def of(self, producer: int, confirmed: int) -> Iterator[tuple[npt.NDArray[np.int64], ...]]:
-        """Sequences and times of the confirmed messages of this producer that came, by group."""
+        """Yield, for each group, sequences and times of this producer's confirmed messages that arrived."""
         for group in self.times_ns:
             times_ns = group[producer][:confirmed]
             came = np.flatnonzero(times_ns != self._never)
@@ -218,10 +222,10 @@ def _paced_latency(
 
 
 def round_trips(logs: Path, window: Window) -> tuple[int, Latency, Ledger]:
-    """Return how many round trips ended within the window, how long each took, and what became of all of
-    them.
-    The worker compares every echo with what it sent and fails at the first difference, so an echo that was
-    logged was intact and in its place.
+    """Return the number of round trips that ended within the window, their latency, and the ledger of all.
+
+    The worker compares every echo with what it sent and fails at the first difference, so every logged echo
+    was intact and in its place.
     """
     began = rawlog.read_stamps(sends_path(logs, "pinger-0"))
     ended = rawlog.read_stamps(returns_path(logs, "pinger-0"))
@@ -235,9 +239,9 @@ def round_trips(logs: Path, window: Window) -> tuple[int, Latency, Ledger]:
 
 
 def updates(spec: TrialSpec, logs: Path, window: Window) -> tuple[int, Latency]:
-    """Return how many increments ended within the window, and how long each took.
+    """Return the number of increments that ended within the window, and their latency.
 
-    The clock was read before each increment, so the next reading is the end of the one before.
+    The worker reads the clock before each increment, so each reading is also the end of the increment before.
     """
     took, at = [], []
     for i in range(spec.producers):
@@ -250,5 +254,5 @@ def updates(spec: TrialSpec, logs: Path, window: Window) -> tuple[int, Latency]:
 
 
 def attempts(spec: TrialSpec, logs: Path) -> list[int]:
-    """Return how many increments each process has attempted."""
+    """Return the number of increments that each process has attempted."""
     return [len(rawlog.read_stamps(sends_path(logs, f"adder-{i}"))) for i in range(spec.producers)]

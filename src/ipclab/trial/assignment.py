@@ -1,4 +1,4 @@
-"""What a worker is given, and the names of the files that it writes."""
+"""The assignment that a worker is given, and the names of the files that it writes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ Role = Literal["producer", "consumer", "pinger", "echoer", "adder", "owner", "st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """All that a worker is given. ``play`` is what it does, a function of a module; ``role`` is its name.
+    """Everything that a worker is given. ``play`` is the function that it runs, a function of a module;
+    ``role`` is its role.
 
     ``back`` is the channel of the echoes in a ping-pong trial.
     """
@@ -33,28 +34,28 @@ class Assignment:
     due_ns: tuple[int, ...] = ()
     copies: int = 1
     place: int | None = None
-    """Which of the channel's producers or consumers it is, where that is not its index."""
+    """The worker's place among the channel's producers or consumers, where it is not its index."""
     patience_s: float = 0.0
-    """Of a logged worker: how long it tries to connect again."""
+    """Of a logged worker: the seconds for which it tries to reconnect."""
 
     @property
     def content(self) -> str:
-        """Return what the bytes of this trial's messages are made from."""
+        """Return the seed text of this trial's message bodies."""
         return content(self.spec, self.channel.site.namespace if self.channel else "")
 
     @property
     def name(self) -> str:
-        """``producer-0``: the worker's name in every message and in the names of its files."""
+        """Return the worker's name in every message and in its file names, such as ``producer-0``."""
         return f"{self.role}-{self.index}"
 
 
 def content(spec: TrialSpec, namespace: str) -> str:
-    """Return what the bytes of a trial's messages are made from: other trials, other bytes."""
+    """Return the seed text of a trial's message bodies; it differs between trials."""
     return f"{spec.seed}/{namespace}" if namespace else str(spec.seed)
 
 
 def tails(spec: TrialSpec, content: str) -> list[bytes]:
-    """Return the tail of every producer's messages."""
+    """Return the tails of the messages, one for each producer."""
     return [tail(content, producer, spec.size_bytes) for producer in range(spec.producers)]
 
 

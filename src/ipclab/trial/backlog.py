@@ -1,9 +1,9 @@
-"""The bound on the messages that are under way at once, as each producer of a stream keeps it.
+"""The bound on the messages in flight, as each producer of a stream keeps it.
 
-A slow message and a lost one look alike to a clock, so no clock decides which it is. A message counts as
-lost only once a later message of the same producer was received. Where nothing moves, the producer sends one
-window more, and waits again: where that arrives, what was sent before it was lost; where it does not, the
-channel is slow, and the bound stays in force.
+A clock cannot tell a slow message from a lost one, so no clock decides. A message counts as lost only once a
+later message of the same producer was received. Where no message arrives, the producer sends one more window
+as a probe, and waits again. If the probe arrives, the missing messages before it were lost; if it does not,
+the channel is slow, and the bound stays in force.
 """
 
 from __future__ import annotations
@@ -17,38 +17,39 @@ from ipclab.trial.rawlog import RawLog, ReceiptWatch
 STALL_SLEEP_S = 0.0001
 LONGEST_STALL_SLEEP_S = 0.001
 STILL_NS = 100_000_000
-"""A backlog that has not shrunk for this long is looked at: was something overtaken, or is a probe due?"""
+"""Seconds without progress after which a producer checks for overtaken messages, or sends a probe."""
 LOOKED_AT = 4096
-"""Of the newest receipts of each consumer, to tell who was overtaken."""
+"""The newest receipts of each consumer that are read to find overtaken messages."""
 
 
 @dataclass(slots=True)
 class Backlog:
-    """How many messages are under way, read off the progress of all logs of the trial."""
+    """The number of messages in flight, derived from the progress of all logs of the trial."""
 
     sent: list[RawLog]
     received: list[ReceiptWatch]
     most: int
     copies: int
-    """How many receipts a message is owed: 1, or the number of consumers with fan-out."""
+    """Receipts that each message should have: 1, or the number of consumers with fan-out."""
     written_off: int = 0
-    """Messages that a later one of their producer has overtaken, and that have not come so far."""
+    """Messages that a later one of their producer has overtaken, and that have not arrived so far."""
     probes: int = 0
-    """How often one window more was sent although the backlog was full, since nothing moved."""
+    """Number of windows that were sent as probes although the backlog was full, because nothing moved."""
     probing: bool = False
-    """Whether the wait that has just ended did so for the sake of a probe: send one window and wait again."""
+    """Whether the last wait ended so that a probe can be sent: send one window, then wait again."""
     noted: int = -1
-    """What the consumers had noted of their progress at the last look."""
+    """The progress of the consumers at the last look."""
     pause_s: float = STALL_SLEEP_S
     """How long the next wait sleeps before its first look."""
     still_ns: int = STILL_NS
-    """How long nothing may move until the next look. It doubles with every probe that does not arrive."""
+    """How long nothing may move before the next look. It doubles with every probe that does not arrive."""
 
     def size(self) -> int:
-        """Return how many messages were sent and neither received nor written off; somewhat too many, maybe.
+        """Return an upper bound of the messages that were sent and neither received nor written off.
 
-        What consumers note is cheap to read but lags behind, so where it stands still, their logs are looked
-        at. That takes some system calls, and in a ``queue`` each hands the interpreter to and fro.
+        The progress that consumers note is cheap to read but lags behind. Where it stands still, their logs
+        are read, which takes some system calls; in a ``queue``, each of these hands over the interpreter
+        lock.
         """
         received = sum(log.progress[0] for log in self.received)
         if received == self.noted:
@@ -57,16 +58,16 @@ class Backlog:
             self.noted = received
         size = sum(log.progress[0] for log in self.sent) - self.written_off - received // self.copies
         if size < 0:
-            # What was written off has come after all.
+            # Messages that were written off have arrived after all.
             self.written_off += size
         return max(size, 0)
 
     def wait(self, end_ns: int) -> int:
-        """Return once there is room for a good many, or at ``end_ns``; the nanoseconds that it took.
+        """Wait until there is room for many messages, or until ``end_ns``; return the nanoseconds it took.
 
-        Looking takes the processor, and in a ``queue`` the interpreter, from those who make the room. So the
-        wait that has begun lasts until a quarter is free, its first look comes when the last wait would have
-        been nearly over, and the pauses after that double.
+        Each look takes processor time, and in a ``queue`` the interpreter lock, from the consumers that make
+        the room. So the wait lasts until a quarter of the bound is free, its first look comes when the last
+        wait would have been nearly over, and the pauses after that double.
         """
         probed, self.probing = self.probing, False
         if (size := self.size()) < self.most:
@@ -90,16 +91,17 @@ class Backlog:
         return took_ns
 
     def _probe(self, *, again: bool) -> None:
-        """Have one window more sent. Where the one before has not arrived, the next comes later still."""
+        """Let one more window be sent as a probe; double the time to the next if the last has not arrived."""
         self.probes += 1
         self.probing = True
         if again:
             self.still_ns *= 2
 
     def _overtaken(self, size: int) -> int:
-        """Return how many of ``size`` messages under way a later one of the same producer has overtaken.
+        """Return how many of ``size`` messages in flight were overtaken by a later one of the same producer.
 
-        With fan-out that is told for each consumer, else the consumers together are one receiver.
+        With fan-out each consumer is counted by itself; otherwise all consumers together count as one
+        receiver.
         """
         behind = 0
         sent = [log.progress[0] for log in self.sent]

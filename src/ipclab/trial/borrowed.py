@@ -1,7 +1,7 @@
-"""The lab's broker, as the process of a trial uses it: what is done to the server is done by the lab.
+"""The lab's broker, as the process of a trial uses it: the lab carries out what acts on the server.
 
-Only the process that started a server may end it, and only it must know how to start it again. So every
-method that acts on the server is called in the lab's process.
+Only the process that started a server may end it, and only that process must know how to start it again. So
+every method that acts on the server is called in the lab's process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ipclab.trial.phases import Answered
 
 Ask = Callable[[str, tuple[Any, ...], Mapping[str, Any]], Answered]
 FACTS = ("version", "where", "started_at_s")
-"""What may change when a server is started again."""
+"""The attributes of a broker that may change when its server is started again."""
 METHODS = (
     "usage",
     "alive",
@@ -27,16 +27,16 @@ METHODS = (
     "execute",
     "stop",
 )
-"""What the lab does for the process of a trial."""
+"""How the lab carries out a method for the process of a trial."""
 
 
 def facts(broker: Broker) -> dict[str, Any]:
-    """Return what may have changed of a broker."""
+    """Return the attributes of a broker that may have changed, by name."""
     return {name: getattr(broker, name) for name in FACTS}
 
 
 class BorrowedBroker(Broker):
-    """``broker``, whose methods are carried out by ``ask(method, args, settings)``. Not thread-safe."""
+    """A copy of ``broker`` whose methods ``ask(method, args, settings)`` carries out. Not thread-safe."""
 
     def __init__(self, broker: Broker, ask: Ask) -> None:
         super().__init__(
@@ -47,14 +47,14 @@ class BorrowedBroker(Broker):
             where=broker.where,
             started_at_s=broker.started_at_s,
         )
-        # What else every broker has, such as how it is set.
+        # All other attributes of a broker, such as its settings.
         self.__dict__.update({name: value for name, value in vars(broker).items() if name in self.__dict__})
         self.provider = broker.provider  # type: ignore[misc]
         self._broker = broker
         self._carry_out = ask
 
     def __getattr__(self, name: str) -> Any:
-        """Return what this kind of broker has beside that, as it was when the trial began."""
+        """Return an attribute that only this kind of broker has, as it was when the trial began."""
         if name.startswith("__") or "_broker" not in self.__dict__:
             raise AttributeError(name)
         return getattr(self._broker, name)
@@ -69,7 +69,7 @@ class BorrowedBroker(Broker):
 
     def usage(self) -> Usage | None:
         if self._broker.any_process_reads_usage and self._broker.where == self.where:
-            # A question to the lab's process takes as long as that waits for a processor.
+            # A question to the lab's process takes as long as the lab waits for a processor.
             return self._broker.usage()
         found: Usage | None = self._ask("usage", (), {})
         return found

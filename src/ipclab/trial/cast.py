@@ -1,4 +1,4 @@
-"""The logged workers of one trial: started, replaced, told what to send, and watched through their logs."""
+"""The logged workers of one trial: start, replace and instruct them, and follow their logs."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from ipclab.trial.spec import TrialSpec
 POLL_S = 0.005
 STOP_ROUND_S = 0.3
 FIRST_WITHIN_S = 20.0
-"""For the first connections, before anything was done to anybody, and for a new process to begin."""
+"""For the first connections, before any fault, and for a new process to begin."""
 LOOK_S = 0.5
-"""How long somebody who is late is looked at, to tell whether it is slow or stands still."""
+"""How long a late worker is observed, to tell whether it is slow or hangs."""
 SLOW_AT_MOST_S = 40.0
-"""How much longer than it was given a slow process may take."""
+"""How long a slow process may take beyond its time limit."""
 
 
 class _Tail:
-    """Reads what one worker has logged since the last look."""
+    """Reads the lines that one worker has logged since the last look."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,7 +47,7 @@ class _Tail:
         self._decode = msgspec.json.Decoder(Line).decode
 
     def lines(self) -> list[Line]:
-        """Return the whole lines that are new."""
+        """Return the new complete lines."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._at)
@@ -62,12 +62,14 @@ class _Tail:
 class Cast:
     """Producers and consumers of a channel. A context manager: at its end none of them is alive.
 
-    Whoever waits for them with ``outlast()`` is patient with the slow: on a busy machine things take longer,
-    and only who stands still hangs. ``servers`` tells the pids of those for whom they may have to wait.
+    ``outlast()`` allows slow workers more time: on a busy machine everything takes longer, and only a worker
+    that stands still hangs. ``servers`` returns the pids of the processes that the workers may have to wait
+    for.
 
-    ``sent_ns`` says when the send of each confirmed message began, ``received_ns`` when each message came for
-    the first time, for each consumer that is owed it: one entry of ``""`` for all, or with fan-out by name.
-    ``unsettled_ns`` says for each consumer when it received what it has not begun to acknowledge.
+    ``sent_ns`` has the time at which the send of each confirmed message began. ``received_ns`` has the time
+    at which each message first arrived, for each consumer that should receive it: one entry ``""`` for all,
+    or with fan-out one by name. ``unsettled_ns`` has, for each consumer, the receipt times of the messages
+    that it has not begun to acknowledge.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class Cast:
         self.received_ns: dict[str, dict[int, int]] = {} if self.fan_out else {"": {}}
         self.unsettled_ns: dict[str, dict[int, int]] = {}
         self._owes = channel.guarantees.delivery == "at-least-once"
-        self._again: set[int] = set()
+        self._redelivered: set[int] = set()
         self._given_up: set[int] = set()
         self._acknowledging: dict[str, dict[int, int]] = {}
         self._tails: dict[str, _Tail] = {}
@@ -107,7 +109,7 @@ class Cast:
     def start(
         self, role: str, index: int, *, place: int | None = None, channel: Channel | None = None
     ) -> Worker:
-        """Start a worker; ``channel`` is how it reaches the channel, where that is another way."""
+        """Start a worker and return it. ``channel`` is for a worker that reaches the channel another way."""
         member = self.crew.start(
             Assignment(
                 role=role,  # type: ignore[arg-type]
@@ -127,24 +129,24 @@ class Cast:
         return member
 
     def ready(self, members: Iterable[Worker], within_s: float = FIRST_WITHIN_S) -> bool:
-        """Wait until these are connected; False where one is not in time, or gave up."""
+        """Wait until these are connected; return False where one is not in time, or has given up."""
         wanted = list(members)
         return self.outlast(lambda: all(m.ready or m.settled for m in wanted), within_s) and all(
             m.ready and not m.ended for m in wanted
         )
 
     def burst(self, members: Iterable[Worker], count: int, size_bytes: int, gap_s: float = 0.0) -> None:
-        """Have these producers send so many each; ``idle`` tells when they have."""
+        """Order each of these producers to send ``count`` messages; ``idle`` says when they have."""
         for member in members:
             if member.tell(Burst(count=count, size_bytes=size_bytes, gap_s=gap_s)):
                 self._expected[member.name] += 1
 
     def size(self, wanted_bytes: int) -> int:
-        """Return the size of a message that is to have so many bytes: at most what the channel carries."""
+        """Return the size of a message: ``wanted_bytes``, but no more than the channel carries."""
         return min(wanted_bytes, self.channel.guarantees.max_message_bytes or wanted_bytes)
 
     def idle(self, member: Worker) -> bool:
-        """Return whether it has done all that it was told, or never will."""
+        """Return whether the worker has carried out all its orders, or has ended."""
         return member.gone or len(member.reports) >= self._expected[member.name]
 
     def done(self, members: Iterable[Worker]) -> bool:
@@ -152,11 +154,11 @@ class Cast:
         return all(self.idle(member) for member in members)
 
     def waits(self, consumer: Worker) -> bool:
-        """Return whether it waits in ``receive()``: it has logged that it calls it, and sleeps."""
+        """Return whether the consumer waits in ``receive()``: it has logged the call, and sleeps."""
         return consumer.name in self._asking and stillness.asleep(consumer.pid)
 
     def wait(self, until: Callable[[], bool], within_s: float) -> bool:
-        """Listen and read the logs until the condition holds; False where it does not in time."""
+        """Read messages and logs until the condition holds; return False where it does not in time."""
         deadline = time.monotonic() + within_s
         while True:
             self.look()
@@ -165,12 +167,12 @@ class Cast:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return False
-            self.crew.listen(min(left_s, POLL_S)) if self._heard() else time.sleep(min(left_s, POLL_S))
+            self.crew.listen(min(left_s, POLL_S)) if self._any_alive() else time.sleep(min(left_s, POLL_S))
 
     def outlast(self, until: Callable[[], bool], within_s: float) -> bool:
-        """As ``wait()``, but False only where all stand still: then nothing more can be expected.
+        """Wait like ``wait()``, but return False only where all workers stand still: nothing more can happen.
 
-        As long as anybody logs something, or is at work or waits for a processor, time does not count, up to
+        While any worker logs something, runs, or waits for a processor, the time does not count, up to
         ``SLOW_AT_MOST_S``.
         """
         deadline = time.monotonic() + within_s + SLOW_AT_MOST_S
@@ -188,43 +190,43 @@ class Cast:
         return Look.at([*(m.pid for m in self.crew.workers if not m.ended), *self._servers()])
 
     def pass_time(self, seconds: float) -> None:
-        """Listen and read the logs for so long."""
+        """Read messages and logs for this long."""
         self.wait(lambda: False, seconds)
 
     def look(self) -> None:
-        """Take in what the workers have logged."""
+        """Take in what the workers have logged since the last look."""
         for name, tail in self._tails.items():
             for line in tail.lines():
                 self._entered += 1
                 self._enter(name, line)
 
     def holds(self, consumer: Worker, since_ns: int) -> bool:
-        """Return whether it has received something since then that it has not begun to acknowledge."""
+        """Return whether the consumer holds a message received since then, not yet being acknowledged."""
         return self.held(consumer, since_ns) > 0
 
     def held(self, consumer: Worker, since_ns: int) -> int:
-        """Return how many messages it has received since then that it has not begun to acknowledge."""
+        """Return how many messages received since then the consumer has not begun to acknowledge."""
         return sum(ns > since_ns for ns in self.unsettled_ns.get(consumer.name, {}).values())
 
     def settled(self) -> bool:
-        """Whether everything that living consumers have received is acknowledged, where that is owed."""
+        """Return whether all living consumers have acknowledged what they received and must acknowledge."""
         living = [m.name for m in self.crew.by_role("consumer") if not m.gone]
         return not self._owes or not any(self.unsettled_ns.get(name) for name in living)
 
     def missing(self) -> int:
-        """Receipts that confirmed messages are owed and that nobody has logged.
+        """Return the number of receipts that are due for confirmed messages and that nobody has logged.
 
-        Where a channel declares at-least-once, what only a consumer received that has ended and did not
-        acknowledge it is owed once more.
+        Where a channel declares at-least-once, a message is due once more if the only consumer that received
+        it has ended without acknowledging it.
         """
-        return self._never_received() + self._to_come_again()
+        return self._never_received() + self._to_be_redelivered()
 
-    def _to_come_again(self) -> int:
+    def _to_be_redelivered(self) -> int:
         if not self._owes or self.fan_out:
             return 0
         gone = [m.name for m in self.crew.by_role("consumer") if not m.process.is_alive()]
         held = {value for name in gone for value in self.unsettled_ns.get(name, ())} | self._given_up
-        return len(held & self.sent_ns.keys() - self._again)
+        return len(held & self.sent_ns.keys() - self._redelivered)
 
     def _never_received(self) -> int:
         alive = {m.name for m in self.crew.by_role("consumer") if m.process.is_alive()}
@@ -232,15 +234,15 @@ class Cast:
         return sum(len(self.sent_ns.keys() - got.keys()) for got in groups)
 
     def receipts(self) -> int:
-        """Return messages received so far, each counted once for every consumer that is owed it."""
+        """Return the number of messages received so far, counted once for every consumer that is due them."""
         return sum(len(got) for got in self.received_ns.values())
 
     def drain(self, quiet_s: float, within_s: float) -> None:
-        """Wait until every confirmed message has come, the rest is given up, or nobody is left to ask.
+        """Wait until every confirmed message has arrived, or is given up, or no consumer is left.
 
-        The rest is given up when none has come for ``quiet_s`` although nobody is busy, nor for ``PATIENCE``
-        times as long as half of all messages took, ``within_s`` at most. As long as messages come, time does
-        not count.
+        Messages are given up when none has arrived for ``quiet_s`` although nobody is busy, and for
+        ``PATIENCE`` times as long as half of all messages took, at most ``within_s``. While messages arrive,
+        the time does not count.
         """
         consumers = self.crew.by_role("consumer")
 
@@ -249,12 +251,12 @@ class Cast:
 
         while not come_or_gone():
             count = self.receipts()
-            patience_s = max(quiet_s, min(PATIENCE * self._usual_s(), within_s))
+            patience_s = max(quiet_s, min(PATIENCE * self._median_s(), within_s))
             if not self.outlast(lambda: come_or_gone() or self.receipts() != count, patience_s):  # noqa: B023
                 return
 
-    def _usual_s(self) -> float:
-        """Return how long half of the messages that have come were under way; 0 where none has."""
+    def _median_s(self) -> float:
+        """Return the median time in flight of the messages that have arrived, in seconds; 0 for none."""
         took_ns = [
             received_ns - self.sent_ns[value]
             for got in self.received_ns.values()
@@ -264,7 +266,7 @@ class Cast:
         return statistics.median(took_ns) / 1e9 if took_ns else 0.0
 
     def dismiss(self, members: Sequence[Worker], within_s: float) -> list[Worker]:
-        """Let these producers close and end; those that do not in time."""
+        """Let these producers close and end; return those that do not in time."""
         for member in members:
             member.tell(Quit())
         self.outlast(lambda: all(m.gone for m in members), within_s)
@@ -273,7 +275,7 @@ class Cast:
     def stop(self, members: Sequence[Worker], within_s: float, *, place: int) -> list[Worker]:
         """Send stop messages until every one of these consumers has ended, each time from a new process.
 
-        Those that do not in time, and the sender where not even that came back.
+        Return the consumers that do not end in time, and the sender where it did not come back either.
         """
 
         def going() -> list[Worker]:
@@ -294,9 +296,9 @@ class Cast:
         return going()
 
     def stop_by(self, producers: Sequence[Worker], within_s: float) -> list[Worker]:
-        """Have these producers, which alone hold their end of the channel, stop all consumers, and end.
+        """Let these producers, which alone hold their end of the channel, stop all consumers and then end.
 
-        Return those of all of them that do not end in time.
+        Return the producers and consumers that do not end in time.
         """
         consumers = [m for m in self.crew.by_role("consumer") if not m.gone]
         for producer in producers:
@@ -306,21 +308,22 @@ class Cast:
         return stuck + [m for m in consumers if not m.gone]
 
     def stacks(self, stuck: Iterable[Worker]) -> dict[str, str]:
-        """End these, and tell the stack of each; but for those that came back by themselves after all."""
+        """End these workers; return the stack of each, except of those that have returned by themselves."""
         self.look()
         self.crew.listen(0.0)
         left = [member for member in stuck if not member.gone]
         found = self.crew.stacks(left) if left else {}
-        # A dump of all threads crashes where one of them runs meanwhile: what it wrote by then stands.
+        # A dump of all threads crashes where one of them runs meanwhile: what it had written until then
+        # counts.
         ours = (None, -signal.SIGUSR1, -signal.SIGSEGV)
         return {m.name: found[m.name] for m in left if m.process.exitcode in ours}
 
-    def _heard(self) -> bool:
+    def _any_alive(self) -> bool:
         return any(not member.ended for member in self.crew.workers)
 
     def _enter_ack(self, name: str, line: Line) -> None:
-        """One that has begun is enough, as nobody can know whether it was heard; one that failed says that
-        it never will be."""
+        """Enter an acknowledgement. One that has begun counts, because nobody can know whether the server
+        received it; one that failed means that it will never arrive."""
         if line.type == "invoke":
             self._acknowledging[name] = self.unsettled_ns.pop(name, {})
         elif line.type == "fail":
@@ -340,7 +343,7 @@ class Cast:
             else:
                 got = self.received_ns[name if self.fan_out else ""]
                 if line.value in got:
-                    self._again.add(line.value)
+                    self._redelivered.add(line.value)
                 got.setdefault(line.value, line.time)
                 self.unsettled_ns.setdefault(name, {})[line.value] = line.time
 
@@ -348,7 +351,8 @@ class Cast:
 def set_up(channel: Channel) -> None:
     """Make what the channel needs.
 
-    Raises ChannelError where its server is too old for it, which is the end of this trial and not of the run;
+    Raise ChannelError where its server is too old for it, which ends this trial and not the run; otherwise
+    whatever the client library raises.
     else what the client library raises.
     """
     try:
@@ -359,7 +363,7 @@ def set_up(channel: Channel) -> None:
 
 
 def tear_down(channel: Channel) -> None:
-    """Delete what the channel has made; an error is of no interest, as its server may be gone for good."""
+    """Delete what the channel has made; ignore errors, because its server may be gone for good."""
     with ending_blocked():
         try:
             with watched("teardown()"):

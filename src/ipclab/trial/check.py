@@ -1,4 +1,4 @@
-"""Whether a trial can be: what a spec must keep to, whatever its workload, and what its workload asks for."""
+"""Whether a trial is possible: the limits on every spec, and those that its workload adds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ipclab.trial.spec import (
 
 
 def check(spec: TrialSpec) -> None:
-    """Refuse a trial that cannot be. Raises UsageError, UnknownNameError or MessageTooLargeError."""
+    """Refuse a trial that is impossible. Raise UsageError, UnknownNameError or MessageTooLargeError."""
     _check_numbers(spec)
     face = workloads.face(spec)
     if face != "channel":
@@ -95,7 +95,7 @@ def _check_size(spec: TrialSpec, channel: type[Channel]) -> None:
         Site(namespace="ipclab:check", url=None), **spec.backend.options
     ).guarantees.max_message_bytes
     if "size_bytes" not in workloads.of(spec).options:
-        # It chooses the sizes of its messages itself, by what the channel carries.
+        # The workload chooses the sizes of its messages itself, within what the channel carries.
         if largest is not None and largest < SMALLEST_BYTES:
             raise MessageTooLargeError(
                 f"{channel.name} carries messages of {largest} bytes at most, and the lab's header alone has "

@@ -1,4 +1,4 @@
-"""Takes a trial's record over the boundary for foreign text, before it is stored or shown."""
+"""Cleans the foreign text in a trial's record, before it is stored or shown."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ipclab.trial.record import BrokerFacts, Safety, TrialRecord
 
 
 def cleaned(record: TrialRecord) -> TrialRecord:
-    """Return the record with secrets masked and control characters escaped in all that others have written.
+    """Return the record with secrets masked and control characters escaped in all text of foreign origin.
 
-    What the lab itself says by names from a closed set stays as it is, whatever a password may be.
+    Names from a closed set, which the lab itself writes, stay unchanged, whatever a password may be.
     """
     return msgspec.structs.replace(
         record,
@@ -23,7 +23,7 @@ def cleaned(record: TrialRecord) -> TrialRecord:
 
 
 def cleaned_broker(facts: BrokerFacts) -> BrokerFacts:
-    """Return the facts in clean text, as a server may call itself anything."""
+    """Return the facts with all their texts cleaned; a server may report any text."""
     return msgspec.structs.replace(
         facts, version=clean(facts.version), url=clean(facts.url), settings=_each(facts.settings)
     )

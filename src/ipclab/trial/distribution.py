@@ -1,4 +1,4 @@
-"""Raw nanoseconds to a distribution, and histograms of several trials to one."""
+"""Turns raw nanoseconds into a distribution, and merges the histograms of several trials."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from hdrh.histogram import HdrHistogram
 from ipclab.trial.record import PERCENTILES, Distribution
 
 SAMPLES_BEYOND = 10
-"""A percentile is withheld unless so many samples lie beyond it; p99 and p99.9 also unless these belong to as
-many separate excursions. Ten samples of one pause are one event, and do not tell how often it happens."""
+"""A percentile is withheld unless this many samples lie beyond it; p99 and p99.9 also unless these belong to
+as many separate excursions. Ten samples of one pause are one event, and do not show how often it happens."""
 SAMPLES_OF_A_REPEAT = 3
-"""Beyond a percentile of one repeat among several, of which only the range is told."""
+"""Samples beyond a percentile of one repeat among several, of which only the range is shown."""
 _STEPS_AN_OCTAVE = 8
 """Excursions are counted above durations that lie 9 % apart."""
 _LOWEST_NS, _HIGHEST_NS, _DIGITS = 1, 3_600_000_000_000, 3
 _SUB_BUCKET_BITS = 11
-"""An HdrHistogram of 3 digits tells 2048 values apart in each power of two."""
+"""An HdrHistogram of 3 digits has 2048 distinct values in each power of two."""
 
 
 def summarize(
     samples_ns: npt.NDArray[np.int64], at_ns: npt.NDArray[np.int64] | None = None
 ) -> Distribution | None:
-    """Return the distribution of these samples; None where there are none. Negative ones are counted apart.
+    """Return the distribution of these samples, None for none; negative samples are counted separately.
 
-    ``at_ns`` is when each of them was due or began. Without it, excursions cannot be told apart, and samples
-    alone decide which percentiles are withheld.
+    ``at_ns`` is the time at which each sample was due or began. Without it, excursions are unknown, and the
+    number of samples alone decides which percentiles are withheld.
     """
     if not len(samples_ns):
         return None
@@ -51,10 +51,10 @@ def summarize(
 
 
 def merge(distributions: Iterable[Distribution], *, never: int = 0) -> Distribution | None:
-    """Return one distribution of all samples, read off the merged histograms (3 significant digits).
+    """Return one distribution of all samples, read from the merged histograms (3 significant digits).
 
-    ``never`` is how many more there would have been that took longer than any that was seen, such as messages
-    that were due and never sent. They push the percentiles up; one that lies among them is None.
+    ``never`` is the number of additional samples that count as longer than all others, such as messages that
+    were due and never sent. They push the percentiles up; a percentile that lies among them is None.
     """
     parts = list(distributions)
     if not parts:
@@ -68,7 +68,7 @@ def merge(distributions: Iterable[Distribution], *, never: int = 0) -> Distribut
         return _place(merged, fraction, never, SAMPLES_BEYOND)
 
     def reached(percentile_ns: int | None) -> int | None:
-        # The histogram answers with the upper end of a bucket, which may lie above the longest of all.
+        # The histogram answers with the upper end of a bucket, which may lie above the longest sample.
         shown = None if percentile_ns is None else _with_excursions(min(percentile_ns, longest_ns), runs)
         return None if shown is None else percentile_ns
 
@@ -86,9 +86,9 @@ def merge(distributions: Iterable[Distribution], *, never: int = 0) -> Distribut
 
 
 def roughly(part: Distribution, fraction: float, *, never: int = 0) -> int | None:
-    """Return a percentile of one repeat, to tell how far the repeats of it lie apart.
+    """Return a percentile of one repeat, to show how far the repeats lie apart.
 
-    It needs ``SAMPLES_OF_A_REPEAT`` samples beyond it, too few for a figure of its own. ``never`` as in
+    It needs ``SAMPLES_OF_A_REPEAT`` samples beyond it, too few for a figure of its own. ``never`` is as in
     ``merge()``.
     """
     found = _place(_merged([part]), fraction, never, SAMPLES_OF_A_REPEAT)
@@ -96,7 +96,7 @@ def roughly(part: Distribution, fraction: float, *, never: int = 0) -> int | Non
 
 
 def excursions(parts: Iterable[Distribution], from_ns: int) -> int | None:
-    """Return how many separate runs of samples took this long or longer; None where that is not known."""
+    """Return how many separate runs of samples took this long or longer; None where it is not known."""
     total = 0
     for part in parts:
         if part.excursions is None:
@@ -114,7 +114,7 @@ def _merged(parts: Iterable[Distribution]) -> HdrHistogram:
 
 def _place(histogram: HdrHistogram, fraction: float, never: int, beyond: int) -> int | None:
     count = histogram.get_total_count()
-    # A whole place, since the histogram would round it to the nearest and not up.
+    # A whole rank, because the histogram would round it to the nearest and not up.
     place = math.ceil(fraction * (count + never) - 1e-6)
     if not _enough(count + never, fraction, beyond) or place > count:
         return None
@@ -138,9 +138,9 @@ def _reaching(runs: Sequence[tuple[int, int]], from_ns: int) -> int:
 
 
 def _excursions(samples_ns: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return for durations from p90 on how many separate runs of samples, in this order, reached each.
+    """Return, for durations from p90 on, how many separate runs of samples (in this order) reached each.
 
-    Where half of all samples reach it, there is nothing that they stand out from: then each counts.
+    Where half of all samples reach a duration, no run stands out: then each sample counts.
     """
     exact = {int(np.quantile(samples_ns, q, method="inverted_cdf")) for q in (0.9, 0.99, 0.999)}
     low, high = max(min(exact), 1), max(int(samples_ns.max()), 1)
@@ -167,12 +167,12 @@ def _enough(count: int, fraction: float, beyond: int = SAMPLES_BEYOND) -> bool:
 def _percentile(samples_ns: npt.NDArray[np.int64], fraction: float) -> int | None:
     if not _enough(len(samples_ns), fraction):
         return None
-    # The smallest sample that at least this share of all does not exceed: a value that really occurred.
+    # The smallest sample that at least this share of all does not exceed: a value that occurred.
     return int(np.quantile(samples_ns, fraction, method="inverted_cdf"))
 
 
 def _encode(samples_ns: npt.NDArray[np.int64]) -> str:
-    """Recording a value takes most of a microsecond, so equal ones are put together first."""
+    """Encode the samples as a histogram. To record one takes almost 1 µs, so equal values are grouped."""
     values = np.clip(samples_ns, _LOWEST_NS, _HIGHEST_NS)
     bits = np.floor(np.log2(values)).astype(np.int64) + 1
     shift = np.maximum(bits - _SUB_BUCKET_BITS, 0)

@@ -1,9 +1,9 @@
-"""How many of the messages of a trial have arrived, told while its consumers are still at work, and how long
-to wait for the rest.
+"""Counts the messages of a trial that have arrived, while its consumers still run, and decides how long to
+wait for the rest.
 
-A message is late as long as others keep coming. It is given up when none has come for several times as long
-as the longest pause that this trial has shown by itself. What comes after that, before the stop message,
-counts as received all the same.
+A message is late as long as other messages keep arriving. It is given up when none has arrived for several
+times the longest pause that this trial has shown so far. A message that arrives after that, before the stop
+message, still counts as received.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from ipclab.trial.rawlog import ReceiptWatch
 from ipclab.trial.worker import receipts_path
 
 PATIENCE = 4
-"""How many times the longest pause that was seen nothing may come before the rest is given up."""
+"""Missing messages are given up after this many times the longest pause so far without a receipt."""
 POLL_S = 0.002
 _CHUNK = 500_000
 
 
 class Arrivals:
-    """Which messages have arrived, by the logs of the consumers. For the lab's own process.
+    """Which messages have arrived, according to the logs of the consumers. For the lab's own process.
 
-    Receipts are not messages: one that came twice must not stand in for one that is still under way. So once
-    there are as many receipts as messages are owed, the messages themselves are counted.
+    Receipts are not messages: a message that arrived twice must not replace one that is still in flight. So
+    once there are as many receipts as messages are due, the messages themselves are counted.
     """
 
     def __init__(
         self, logs: Path, sent: Sequence[int], originals: Originals, consumers: int, *, fan_out: bool
     ) -> None:
-        """``sent`` is how many messages each producer has sent, ``originals`` what they looked like."""
+        """Set up. ``sent`` is how many messages each producer has sent, ``originals`` are their bodies."""
         self._originals = originals
         self._paths = [receipts_path(logs, f"consumer-{i}") for i in range(consumers)]
         self._watches = [ReceiptWatch(path) for path in self._paths]
@@ -46,11 +46,11 @@ class Arrivals:
         self._missing = self.owed
 
     def receipts(self) -> int:
-        """Return how many receipts there are by now."""
+        """Return the number of receipts so far."""
         return sum(watch.count() for watch in self._watches)
 
     def by_consumer(self) -> list[int]:
-        """Return how many receipts each consumer has by now."""
+        """Return the number of receipts so far of each consumer."""
         return [watch.count() for watch in self._watches]
 
     def missing(self) -> int:
@@ -58,13 +58,13 @@ class Arrivals:
         receipts = self.receipts()
         if receipts >= self._enough:
             self._missing = self.owed - self._different()
-            # As many receipts more are the fewest with which nothing may be missing.
+            # At least this many more receipts must come before nothing can be missing.
             self._enough = receipts + self._missing
             return self._missing
         return max(self._enough - receipts, 1)
 
     def recount(self) -> int:
-        """Return how many messages have not arrived, by looking at every receipt."""
+        """Return how many messages have not arrived, by reading every receipt."""
         self._missing = self.owed - self._different()
         return self._missing
 
@@ -80,12 +80,12 @@ class Arrivals:
         return longest_ns / 1e9
 
     def close(self) -> None:
-        """Let go of the logs."""
+        """Close the logs."""
         for watch in self._watches:
             watch.close()
 
     def _different(self) -> int:
-        """Return how many different messages have arrived, at every consumer where each is owed all."""
+        """Return how many distinct messages have arrived, at each consumer where each is due all of them."""
         starts = np.concatenate(([0], np.cumsum(self._sent)))
         groups = len(self._paths) if self._fan_out else 1
         arrived = np.zeros((groups, int(starts[-1])), np.bool_)
@@ -101,7 +101,7 @@ class Arrivals:
 
 
 class Progress:
-    """Whether messages keep coming. Not a deadline: it starts anew with every receipt."""
+    """Whether messages keep arriving. Not a deadline: the time starts anew with every receipt."""
 
     def __init__(self, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
@@ -110,10 +110,10 @@ class Progress:
         self._left = arrivals.owed + 1
 
     def still_s(self, stops: int = 0) -> float:
-        """Return for how long there has been no receipt.
+        """Return for how many seconds there has been no receipt.
 
-        A channel that changes bodies may turn stop messages into receipts, so of ``stops`` that were sent so
-        many receipts say nothing.
+        A channel that changes bodies may turn stop messages into receipts, so as many receipts as ``stops``
+        that were sent do not count.
         """
         now_s = time.monotonic()
         if (receipts := self._arrivals.receipts() - stops) > self._receipts:
@@ -121,7 +121,7 @@ class Progress:
         return now_s - self._moved_s
 
     def only_repeats(self, within_s: float) -> bool:
-        """Return whether only repetitions came in the last ``within_s``; False before they are over."""
+        """Return whether only repeats arrived in the last ``within_s``; False before that time has passed."""
         now_s = time.monotonic()
         if now_s - self._counted_s < within_s:
             return False
@@ -134,10 +134,10 @@ def drain(
 ) -> None:
     """Wait until every message has arrived, or the rest may be given up.
 
-    That is when nothing has come for ``quiet_s`` and for ``PATIENCE`` times the longest pause so far, but not
-    more than ``most_s``; or when within ``most_s`` there came nothing but repetitions. ``sending_s`` is how
-    long there has been something to receive: the pause of those that have received nothing. ``listen`` passes
-    some time and says whether to go on.
+    The rest is given up when nothing has arrived for ``quiet_s`` and for ``PATIENCE`` times the longest pause
+    so far, at most ``most_s``; or when only repeats arrived within ``most_s``. ``sending_s`` is how long
+    there has been something to receive: the pause of a consumer that has received nothing. ``listen`` passes
+    some time and returns whether to continue.
     """
     progress, patience_s = Progress(arrivals), quiet_s
     began_s = time.monotonic()

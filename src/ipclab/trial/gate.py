@@ -1,7 +1,8 @@
-"""The gate of a logged consumer: the lab's hold on what it has received and not yet acknowledged.
+"""The gate of a logged consumer: the lab can hold what the consumer has received and not yet acknowledged.
 
-An order is sent before the message that it is about, so the consumer finds it when it has that message. The
-consumer then waits for the next order in a read of its pipe: nobody sleeps for a time that was guessed.
+The lab sends an order before the message that the order is about, so the consumer finds the order when it has
+that message. The consumer then waits for the next order in a read of its pipe: nobody sleeps for a guessed
+time.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ class Gate:
         self._withholds = False
 
     def lets_through(self) -> bool:
-        """Take the lab's orders after a receipt. Return whether the consumer may acknowledge now.
+        """Read the lab's orders after a receipt. Return whether the consumer may acknowledge now.
 
-        Blocks while the lab holds the consumer. Raises EOFError where the lab is gone.
+        Block while the lab holds the consumer. Raise EOFError where the lab is gone.
         """
         while self._lab.poll():
             self._take(self._lab.recv())

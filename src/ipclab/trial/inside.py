@@ -1,7 +1,7 @@
-"""The process of one trial: sets up, runs the workers, judges, tears down, and tells the lab what it found.
+"""The process of one trial: sets up, runs the workers, judges, tears down, and reports to the lab.
 
-A backend's ``setup()`` and ``teardown()`` run here and not in the lab, so what they make (primitives,
-managers) is at hand where the workers are started, and what they do to their process ends with the trial:
+A backend's ``setup()`` and ``teardown()`` run here and not in the lab. So what they make (primitives,
+managers) is in the process that starts the workers, and what they do to their process ends with the trial:
 affinity, priority, handlers, working folder, threads, children.
 """
 
@@ -37,7 +37,7 @@ from ipclab.trial.spec import TrialSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One trial: what is to be run, where its files go, and what of the lab it may use."""
+    """One trial: what to run, where its files go, and what of the lab it may use."""
 
     spec: TrialSpec
     site: Site
@@ -50,7 +50,7 @@ Play = Callable[[Job], TrialRecord]
 
 
 def run(link: Link, job: Job, play: Play) -> None:
-    """Run a trial by ``play(job)``; what the process of a trial does."""
+    """Run a trial by ``play(job)``: the main function of a trial's process."""
     _settle()
     phases.tell_to(link.send)
     before = Surroundings.now()
@@ -69,12 +69,12 @@ def run(link: Link, job: Job, play: Play) -> None:
     lines = Surroundings.now().changes(before)
     lines += [f"left a process running, which was ended: {line}" for line in end_descendants(os.getpid())]
     link.send(Effects(lines))
-    # As at the end of a program: semaphores and managers that nobody has closed. No thread is waited for.
+    # As at the end of a program: end semaphores and managers that nobody has closed. Wait for no thread.
     multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
 
 
 def portable(error: Exception) -> Exception:
-    """Return the error where it can be sent to another process, else one of its kin with the same words."""
+    """Return the error if it can be pickled, else one of its nearest lab class with the same message."""
     try:
         copy = pickle.loads(pickle.dumps(error))
     except Exception:  # noqa: BLE001 - whatever a class does when it is pickled
@@ -82,7 +82,7 @@ def portable(error: Exception) -> Exception:
     if type(copy) is type(error) and str(copy) == str(error):
         return error
     for kind in type(error).__mro__[1:]:
-        # UnknownNameError, for one, is made from other things than its message.
+        # UnknownNameError, for example, is made from other arguments than its message.
         if issubclass(kind, IpclabError):
             return kind(str(error))
     return RuntimeError(f"{type(error).__name__}: {error}")
@@ -113,7 +113,7 @@ def _asker(link: Link) -> Ask:
         link.send(Asked(number, method, args, settings))
         while True:
             answer = link.recv()
-            # An answer to a question that an interruption cut off is passed over.
+            # Skip the answer to a question that an interruption cut off.
             if isinstance(answer, Answered) and answer.number == number:
                 return answer
 

@@ -1,4 +1,4 @@
-"""From the logs of a crash or order trial to its record: merged, checked, held against what is declared."""
+"""Turns the logs of a crash or order trial into its verdict: merge, check, compare with the declaration."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def header(stage: Stage, guarantees: Guarantees, model: Model, **more: object) -
 
 
 def keep(stage: Stage, head: Header, logs: Iterable[Path]) -> History:
-    """Merge the logs into the file that the trial keeps, and read that file back: what is judged is what
-    is kept."""
+    """Merge the logs into the file that the trial keeps, and return the history read back from that file: the
+    lab judges exactly what it keeps."""
     path = stage.history or stage.folder / "history.jsonl.gz"
     merge(path, head, [log for log in logs if log.exists()])
     return read(path)
@@ -51,10 +51,10 @@ def promise(
     undelivered: bool = False,
     at_most: int | None = None,
 ) -> list[Breach]:
-    """Return what of the declaration did not hold. ``fault`` says whether there was one, and
-    ``cause`` is what it counts as; ``undelivered`` that nobody was left to receive, so that what did not come
-    is not known to be lost; ``at_most`` how many messages the cause can cost where it tears none, None for no
-    bound."""
+    """Return the breaches of the declared guarantees. ``fault`` says whether there was a fault, and ``cause``
+    is the loss cause that it counts as. ``undelivered`` says that no consumer was left, so that messages
+    which did not arrive are not known to be lost. ``at_most`` is the number of messages that the cause can
+    cost if it damages none, None for no bound."""
     broken: list[Breach] = []
 
     def breach(kind: BreachKind, amount: int, text: str) -> None:
@@ -88,10 +88,10 @@ def promise(
 
 
 def keeps_order(guarantees: Guarantees, *, fault: bool) -> bool:
-    """Return whether each producer's order is promised.
+    """Return whether the order of each producer's messages is promised.
 
-    It is while nothing is delivered again, and after a fault a broker may do so although the first delivery
-    never reached anybody.
+    It is as long as nothing is redelivered. After a fault a broker may redeliver, even if the first delivery
+    reached nobody.
     """
     return guarantees.order == "per-producer" and not (fault and guarantees.delivery == "at-least-once")
 
@@ -104,14 +104,14 @@ def counterexample(history: History, verdict: Verdict) -> str:
 
 
 def strict(history: History, model: Model, budget_s: float) -> Verdict:
-    """Return what the check finds when nothing is excused, nor declared."""
+    """Return the verdict of the check when nothing is excused or declared."""
     if model == "delivery":
         return check(history, model, guarantee="exactly-once", ordered=True, excuses=False, budget_s=budget_s)
     return check(history, model, budget_s=budget_s)
 
 
 def word(broken: list[Breach], *, known: bool) -> Word:
-    """``invalid`` where something broke, ``unknown`` where that could not be found out."""
+    """Return ``invalid`` for any breach, ``unknown`` where the check could not decide, else ``valid``."""
     return "invalid" if broken else "valid" if known else "unknown"
 
 

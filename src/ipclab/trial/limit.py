@@ -1,4 +1,4 @@
-"""Who was the limit of a trial, told from how busy everybody was."""
+"""What limited the rate of a trial, derived from how busy each process was."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from ipclab.trial.record import Latency, Limit
 
 BUSY = 0.85
-"""A process that runs, or is ready to, for this share of the window has no time left."""
+"""A process that runs, or is ready to run, for this share of the window has no time left."""
 QUEUED = 0.25
-"""A limiting process that spends this share of its busy time in the run queue is short of a processor."""
+"""A limiting process that spends this share of its busy time in the run queue lacks a processor."""
 MACHINE_BUSY = 0.9
 BEHIND_SHARE = 0.25
-"""Of the sends of a paced trial; more that began late or never say that the rate was not kept."""
+"""Share of the sends of a paced trial; if more began late or never, the rate was not kept."""
 STALLED = 0.2
 
 
@@ -26,19 +26,19 @@ def find_limit(
     paced: bool,
     cores: int,
 ) -> Limit:
-    """Return the party that bound the rate.
+    """Return the party that limited the rate.
 
-    ``running`` is CPU time over wall time by worker, ``queued`` the time that it was ready and had no
-    processor over wall time; ``broker_running`` and ``broker_queued`` are the same of the broker and of all
-    helper processes together, None where that cannot be told; ``stalled`` is the share of the window that the
-    producers spent waiting for room in the backlog.
+    ``running`` is CPU time over wall time by worker; ``queued`` is the time a worker was ready without a
+    processor, over wall time. ``broker_running`` and ``broker_queued`` are the same of the broker and all
+    helper processes together, None where unknown. ``stalled`` is the share of the window that the producers
+    spent waiting for room in the backlog.
 
-    ``paced`` is for a trial whose producers kept to their schedule: nothing but that bound it.
+    ``paced`` is for a trial whose producers kept their schedule: only the schedule limited it.
 
-    The machine is the limit (``cores``) where all together fill it while more want to run than fit, or where
-    the busiest process spends much of its time waiting for a processor. Otherwise the busiest party above
-    ``BUSY`` is. Where nobody is busy, producers that waited for room say that the consumers' side is slow;
-    else everybody was ``waiting`` for the other, as in one round trip after the other.
+    The limit is the machine (``cores``) where all processes together fill it while more want to run than fit,
+    or where the busiest process spends much of its time waiting for a processor. Otherwise it is the busiest
+    party above ``BUSY``. Where nobody is busy, producers that waited for room show that the consumers' side
+    is slow; else everybody was ``waiting`` for somebody else, as in consecutive round trips.
     """
     if paced:
         return "pacing"

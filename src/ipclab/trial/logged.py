@@ -1,12 +1,12 @@
-"""What the workers of a crash or order trial do: send and receive as a program would, and log each operation.
+"""The workers of a crash or order trial: they send and receive as a program would, and log each operation.
 
-Not for measuring: each operation writes two lines into a file that survives the worker. They use the same
-``sender()`` and ``receiver()`` as the loops that measure, so that what is tested is what is measured. A
-consumer is done with a message when it acknowledges it; where the channel has no acknowledgement and yet
-declares at-least-once, the moment before it asks for the next message counts as one. A worker whose
-backend raises logs the operation as indefinite, connects again and goes on with the next one; it never
-repeats one, so every duplicate is the backend's own. It gives up, with the error, where it cannot connect
-within its patience, or where nothing works any more over new connections.
+They do not measure: each operation writes two lines into a file that survives the worker. They use the same
+``sender()`` and ``receiver()`` as the hot loops, so that the tested code is the measured code. A consumer is
+done with a message when it acknowledges it. Where the channel has no acknowledgement and yet declares
+at-least-once, the moment before the next ``receive()`` counts as one. A worker whose backend raises logs the
+operation as indefinite, reconnects and continues with the next one; it never repeats an operation, so every
+duplicate is the backend's own. It gives up, with the error, where it cannot connect within its patience, or
+where every operation over new connections fails.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ SEQUENCES = 1_000_000
 """A message's value in the history is its producer's number times this, plus its sequence."""
 AGAIN_S = 0.05
 MOST_ERRORS = 20
-"""Errors in a row, over as many new connections, after which a worker gives up."""
+"""Errors in a row, each after a new connection, after which a worker gives up."""
 CORRUPTED = {"corrupted": True}
 
 _End = TypeVar("_End", Producer, Consumer)
 
 
-class _Line(Generic[_End]):
-    """One end of a channel, connected again after an error."""
+class _ReconnectingEnd(Generic[_End]):
+    """One end of a channel, which reconnects after an error."""
 
     def __init__(self, connect: Callable[[], _End], patience_s: float) -> None:
         self._connect: Callable[[], _End] = connect
@@ -52,16 +52,16 @@ class _Line(Generic[_End]):
         self.end: _End = connect()
 
     def works(self) -> None:
-        """Something came through."""
+        """Reset the count of errors, after an operation that worked."""
         self._errors = 0
 
-    def again(self, error: Exception) -> None:
-        """Connect again after ``error``. Raises it, or that of the last attempt, where it is in vain."""
+    def reconnect(self, error: Exception) -> None:
+        """Reconnect after ``error``. Raise it, or that of the last attempt, where no attempt succeeds."""
         self._errors += 1
-        # To connect again mends no backend that breaks the contract.
+        # A new connection does not repair a backend that breaks the contract.
         if self._errors >= MOST_ERRORS or isinstance(error, ContractError):
             raise error
-        # Dropped, not closed: to close might flush, and so repeat, what is left in its buffers.
+        # Dropped, not closed: close() might flush, and so repeat, what is left in its buffers.
         del self.end
         gc.collect()
         deadline = time.monotonic() + self._patience_s
@@ -76,15 +76,16 @@ class _Line(Generic[_End]):
                 return
 
 
-RECONNECTING = Mark.of(_Line.again)
-"""Where a worker stands that pauses before it connects again."""
+RECONNECTING = Mark.of(_ReconnectingEnd.reconnect)
+"""The function in which a worker pauses before it reconnects."""
 
 
 @contextlib.contextmanager
-def _ends_in_order(line: _Line[Any]) -> Iterator[None]:
-    """Within it, SIGTERM ends the worker as it ends a program that closes what it has open.
+def _close_on_sigterm(line: _ReconnectingEnd[Any]) -> Iterator[None]:
+    """Let SIGTERM, within the block, end the worker as it ends a program that closes what it has open.
 
     The handler raises SystemExit wherever the worker is, so that ``with`` and ``finally`` do their work, and
+    its end of the channel is closed. Operations in progress stay open in the history.
     its end of the channel is closed. What was under way stays open in the history.
     """
 
@@ -105,10 +106,10 @@ def _produce(mine: Assignment, parent: Link) -> None:
     assert channel is not None
     place = mine.index if mine.place is None else mine.place
     channel.keep_end("producer")
-    line = _Line[Producer](lambda: checked.producer(channel, place), mine.patience_s)
+    line = _ReconnectingEnd[Producer](lambda: checked.producer(channel, place), mine.patience_s)
     send, flush = line.end.sender(), line.end.flush
     sequences = count()
-    with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log, _ends_in_order(line):
+    with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log, _close_on_sigterm(line):
         parent.send(Ready())
         while not isinstance(order := parent.recv(), Quit):
             if isinstance(order, Stop):
@@ -127,7 +128,7 @@ def _produce(mine: Assignment, parent: Link) -> None:
                     log.info()
                     # They belong to the end that is dropped.
                     del send, flush
-                    line.again(error)
+                    line.reconnect(error)
                     send, flush = line.end.sender(), line.end.flush
                 else:
                     log.ok()
@@ -139,7 +140,7 @@ def _produce(mine: Assignment, parent: Link) -> None:
 
 
 def _send_stops_to(order: Stop, producer: Producer) -> None:
-    """Send stop messages; where the consumers are gone nobody needs one."""
+    """Send stop messages; ignore errors, because nobody needs a stop message where the consumers are gone."""
     with contextlib.suppress(Exception):
         for _ in range(order.count):
             producer.send(STOP)
@@ -151,12 +152,12 @@ def _consume(mine: Assignment, parent: Link) -> None:
     assert channel is not None
     place = mine.index if mine.place is None else mine.place
     channel.keep_end("consumer")
-    line = _Line[Consumer](lambda: checked.consumer(channel, place), mine.patience_s)
+    line = _ReconnectingEnd[Consumer](lambda: checked.consumer(channel, place), mine.patience_s)
     owes = channel.guarantees.delivery == "at-least-once"
     gate = Gate(parent)
     receive = _receive_any(line.end)
     going, unsettled = True, False
-    with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log, _ends_in_order(line):
+    with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log, _close_on_sigterm(line):
         parent.send(Ready())
         while going:
             log.invoke("receive")
@@ -168,7 +169,7 @@ def _consume(mine: Assignment, parent: Link) -> None:
                     _log_given_up(log)
                     unsettled = False
                 del receive
-                line.again(error)
+                line.reconnect(error)
                 receive = _receive_any(line.end)
                 continue
             line.works()
@@ -180,7 +181,7 @@ def _consume(mine: Assignment, parent: Link) -> None:
                 continue
             if refused := _acknowledge(log, line.end, unsettled=unsettled, owes=owes):
                 del receive
-                line.again(refused)
+                line.reconnect(refused)
                 receive = _receive_any(line.end)
             unsettled = False
     parent.send(Done(count=0))
@@ -189,7 +190,7 @@ def _consume(mine: Assignment, parent: Link) -> None:
 
 
 def _receive_any(consumer: Consumer) -> Callable[[], Sequence[bytes]]:
-    """Return what receives messages of this consumer, by the same function that is measured in streams."""
+    """Return a function that receives messages of this consumer, the same one that streams measure."""
     receive_one = consumer.receiver()
     if receive_one is None:
         return consumer.receive
@@ -199,7 +200,7 @@ def _receive_any(consumer: Consumer) -> Callable[[], Sequence[bytes]]:
 def _acknowledge(log: ProcessLog, end: Consumer, *, unsettled: bool, owes: bool) -> Exception | None:
     """Acknowledge all that was received, and log it where it is a message. Return the error of the call.
 
-    ``owes`` says that the channel declares at-least-once.
+    ``owes`` says whether the channel declares at-least-once.
     """
     logged = unsettled and (end.acknowledges or owes)
     if logged:
@@ -217,13 +218,13 @@ def _acknowledge(log: ProcessLog, end: Consumer, *, unsettled: bool, owes: bool)
 
 
 def _log_given_up(log: ProcessLog) -> None:
-    """Log that what was received over a connection that is lost will never be acknowledged."""
+    """Log that messages received over a lost connection will never be acknowledged."""
     log.invoke("ack")
     log.fail()
 
 
 def _log_receipts(log: ProcessLog, bodies: list[bytes]) -> None:
-    """The first completes the operation that is under way; where nothing came but stops, none happened."""
+    """Log receipts. The first completes the operation in progress; if only stops came, none happened."""
     if not bodies:
         log.fail()
     for i, body in enumerate(bodies):
@@ -236,7 +237,7 @@ _HEADER = struct.Struct("<IHHQ")
 
 
 def value(body: bytes) -> Any:
-    """Return what a received body is in the history: its value, or that it is corrupted."""
+    """Return the value of a received body in the history, or a mark that it is corrupted."""
     if len(body) < HEADER_BYTES:
         return CORRUPTED
     crc, producer, kind, sequence = _HEADER.unpack_from(body)
@@ -245,7 +246,7 @@ def value(body: bytes) -> Any:
 
 
 def _send_stops(mine: Assignment, parent: Link) -> None:
-    """Once: what is closed in good order has been handed over, and a closed queue takes no more."""
+    """Send stop messages once: after a clean close all is handed over, and a closed queue takes no more."""
     channel = mine.channel
     assert channel is not None
     place = mine.index if mine.place is None else mine.place

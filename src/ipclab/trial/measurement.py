@@ -1,4 +1,4 @@
-"""What a trial with a measured window does: which workers it needs, how it is wound up, what its logs say."""
+"""A trial with a measured window: which workers it needs, how it is wound up, what its logs show."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ MOST_PER_S = 1_500_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What the logs of a trial say; what a workload does not have stays empty."""
+    """The findings of a trial's logs; a field that the workload does not have stays empty."""
 
     count: int
-    """Messages, round trips or increments within the window; of messages, the good ones."""
+    """Messages, round trips or increments within the window; of messages, only those that are goodput."""
     received: int
     latency: Latency
     ledger: Ledger | None = None
@@ -40,13 +40,13 @@ class Findings:
 
 
 class Measurement(abc.ABC):
-    """One measured trial. ``hang`` says in one line what did not end in time, empty while all goes well."""
+    """One measured trial. ``hang`` says in one line what did not end in time; empty while all goes well."""
 
     leaders: ClassVar[tuple[str, ...]]
     """The roles whose reports end the sending."""
     cores_wanted: int
     options: Mapping[str, OptionValue]
-    """All options of the backend, those that were left to their defaults too."""
+    """All options of the backend, including those left at their defaults."""
 
     def __init__(self, spec: TrialSpec, site: Site, logs: Path) -> None:
         self.spec = spec
@@ -55,7 +55,7 @@ class Measurement(abc.ABC):
         self.hang = ""
 
     def hold_to(self, change: Callable[[Guarantees], Guarantees]) -> None:  # noqa: B027 - see below
-        """Judge the backend by what ``change`` makes of its declaration, as on a server with such settings.
+        """Judge the backend by ``change(guarantees)``, as its server's settings require.
 
         Called before ``assignments()``, and again before ``findings()``. Shared state declares no loss.
         """
@@ -70,7 +70,7 @@ class Measurement(abc.ABC):
 
     @abc.abstractmethod
     def server_pids(self) -> tuple[int, ...]:
-        """Helper processes of the backend."""
+        """Return the pids of the backend's helper processes."""
 
     @abc.abstractmethod
     def declared(self) -> dict[str, str | int | bool | list[str] | None]:
@@ -78,15 +78,15 @@ class Measurement(abc.ABC):
 
     @abc.abstractmethod
     def assignments(self) -> list[Assignment]:
-        """Return one for each worker; their logs exist when it returns."""
+        """Return one assignment for each worker; their log files exist when it returns."""
 
     @abc.abstractmethod
     def wind_up(self, crew: Crew) -> None:
-        """Drain, stop and collect after the leaders have reported; sets ``hang`` where that does not end."""
+        """Drain, stop and collect after the leaders have reported; set ``hang`` where this does not end."""
 
     @abc.abstractmethod
     def findings(self, crew: Crew, window: Window, *, complete: bool) -> Findings:
-        """Read the logs."""
+        """Read the logs and return the findings."""
 
     def create_logs(self, name: str, *, stamps: Sequence[str] = (), receipts: bool = False) -> None:
         seconds = self.spec.warmup_s + self.spec.duration_s + 1
@@ -102,7 +102,7 @@ _STAMPS = ((sends_path, "sends"), (returns_path, "returns"))
 
 
 def wait_for(crew: Crew, workers: Sequence[Worker], timeout_s: float) -> list[Worker]:
-    """Listen until all of these have settled or somebody failed. Returns those that have not settled."""
+    """Listen until all of these have settled or a worker failed. Return those that have not settled."""
     deadline = time.monotonic() + timeout_s
     while (open_ := [w for w in workers if not w.settled]) and not crew.failures:
         if (left_s := deadline - time.monotonic()) <= 0:
@@ -112,10 +112,10 @@ def wait_for(crew: Crew, workers: Sequence[Worker], timeout_s: float) -> list[Wo
 
 
 def outlast(measurement: Measurement, crew: Crew, until: Callable[[], bool], within_s: float) -> bool:
-    """Wait until a condition holds; return False only where those that are waited for hang.
+    """Wait until a condition holds; return False only where the awaited workers hang.
 
-    It ends with the first failure of a worker too. As long as a log grows, or a worker or a helper process is
-    at work, they are slow and do not hang: see ``host.hang``.
+    The wait also ends with the first failure of a worker. While a log grows, or a worker or a helper process
+    runs, they are slow and do not hang: see ``host.hang``.
     """
 
     def over() -> bool:
@@ -145,7 +145,7 @@ def names(workers: Sequence[Worker]) -> str:
 
 
 def dismiss(crew: Crew, measurement: Measurement) -> None:
-    """Let the leaders close their connections, and see every worker end."""
+    """Let the leaders close their connections, and wait until every worker has ended."""
     for member in crew.by_role(*measurement.leaders):
         member.tell(Quit())
     grace_s = measurement.spec.grace_s

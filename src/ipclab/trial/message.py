@@ -1,15 +1,15 @@
-"""What a message is made of, so that each one can be accounted for.
+"""The format of a message, by which each one can be accounted for.
 
 A body is a header of 16 bytes, ``crc32 (4) | producer (2) | trial (2) | sequence (8)``, little endian, and a
-tail. ``trial`` is a mark of the trial: a message that an earlier trial left behind has another one, however
-small it is. The tail is a producer's own block of pseudo-random bytes, the same in each of its messages. The
-CRC covers tail, producer, trial and sequence; since the tail comes first in it, the CRC of a message costs
-the same for 64 bytes and for 64 KiB. A consumer compares length and tail byte by byte and logs the header; a
-small body it logs whole, so that only its length is compared on arrival. The CRC, and the tail that was
+tail. ``trial`` is a mark of the trial: a message that an earlier trial left behind has another mark, however
+small the message is. The tail is a producer's own block of pseudo-random bytes, the same in each of its
+messages. The CRC covers tail, producer, trial and sequence. Since the tail comes first in the CRC, its cost
+is the same for 64 bytes and for 64 KiB. A consumer compares length and tail byte by byte and logs the header.
+It logs a small body whole, so that only its length is compared on arrival. The CRC, and the tail that was
 logged, are verified after the window: together that covers every byte of the body.
 
-A body carries no time: all processes of a trial share one clock, so producers log when they sent which
-sequence, consumers when they received it, and the two are joined afterwards.
+A body carries no time: all processes of a trial share one clock. Producers log when they sent which sequence,
+consumers log when they received it, and the analysis joins the two.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ MOST_PRODUCERS = 255
 """The hot loop finds a producer's tail by the first byte of its index; 255 stands for the lab itself."""
 
 STOP = b"stop" + bytes([MOST_PRODUCERS]) + b"ipclab-stop"
-"""The body that tells a consumer to end. It is no message of the trial and never counted.
+"""The body that tells a consumer to end. It is not a message of the trial and is never counted.
 
 It has the length of a header, and in the place of the producer a byte that no producer has. None of its bytes
-is NUL or white space, so a channel that strips or pads bodies with these keeps it."""
+is NUL or white space, so a channel that strips or pads bodies with these keeps it unchanged."""
 
 NO_HEADER = b"\xff" * HEADER_BYTES
-"""Logged in place of the header of a body whose rest is not what was sent; no producer has its number."""
+"""Logged instead of the header where the rest of a body is not what was sent; no producer has its number."""
 
 _NOBODYS_TAIL = b"no body ends with these bytes, so that the check sends it the slow way"
 
@@ -44,7 +44,7 @@ _NOBODYS_TAIL = b"no body ends with these bytes, so that the check sends it the 
 def tail(seed: int | str, producer: int, size_bytes: int) -> bytes:
     """Return the tail of this producer's messages, for a body of ``size_bytes`` in all.
 
-    A trial takes a seed of its own, so that a message that another one left behind is known for a stranger.
+    Each trial uses its own seed, so that a message that another trial left behind is recognised as foreign.
     """
     if size_bytes < SMALLEST_BYTES:
         raise ValueError(f"a message has at least {SMALLEST_BYTES} bytes, not {size_bytes}")
@@ -52,10 +52,10 @@ def tail(seed: int | str, producer: int, size_bytes: int) -> bytes:
 
 
 def trial_mark(content: str) -> int:
-    """Return the mark of the trial whose messages are made from ``content``: a 16-bit CRC of it.
+    """Return the mark of the trial with this seed text: a 16-bit CRC of the text.
 
-    Trials that follow each other within a run differ in the last digits of their names, and so for certain in
-    this CRC, which tells any two texts apart that differ within two neighbouring bytes.
+    The names of consecutive trials of a run differ in their last digits, so their marks always differ: this
+    CRC separates any two texts that differ within two neighbouring bytes.
     """
     return binascii.crc_hqx(content.encode(), 0)
 
@@ -66,19 +66,19 @@ def is_stop(body: bytes) -> bool:
 
 
 def tails_by_first_byte(tails: list[bytes]) -> tuple[bytes, ...]:
-    """256 tails, indexed by ``body[4]``; a byte that no producer has gets a tail that no body ends with."""
+    """Return 256 tails, indexed by ``body[4]``; an unused index has a tail that no body ends with."""
     return (*tails, *[_NOBODYS_TAIL] * (256 - len(tails)))
 
 
 class Stamper:
-    """Makes the bodies of one producer, many at a time, since that costs a fiftieth of doing it for each."""
+    """Makes the bodies of one producer in batches, which costs a fiftieth of making each by itself."""
 
     def __init__(
         self, producer: int, body_tail: bytes, most: int, trial: int = 0, *, headers_only: bool = False
     ) -> None:
-        """``most`` is the largest number of bodies that will be asked for at once, ``trial`` their mark.
+        """Set up. ``most`` is the largest number of bodies per call, ``trial`` is the mark of the trial.
 
-        With ``headers_only`` the tail, which the headers tell of all the same, is left to be put behind each.
+        With ``headers_only`` the bodies lack the tail, which the CRC still covers; the caller appends it.
         """
         size_bytes = HEADER_BYTES + (0 if headers_only else len(body_tail))
         block = np.zeros((most, size_bytes), np.uint8)
@@ -92,7 +92,7 @@ class Stamper:
         self._upper, self._crc_of_upper = -1, np.uint32(0)
 
     def stamp(self, first: int, count: int) -> list[bytes]:
-        """``count`` bodies with the sequences from ``first`` on."""
+        """Return ``count`` bodies with the sequences from ``first`` on."""
         upper, low = divmod(first, 1 << 16)
         fit = (1 << 16) - low
         if count > fit:
@@ -102,24 +102,24 @@ class Stamper:
             self._upper, self._crc_of_upper = upper, header_crcs(self._headers[:1], self._tail_crc)[0]
         headers = self._headers[:count]
         headers["sequence"] = np.arange(first, first + count, dtype=np.uint64)
-        # All else being the same, only the low word of the sequence makes a difference to the CRC.
+        # Only the low word of the sequence differs within a batch, so only it changes the CRC.
         headers["crc"] = self._of_low_word[low : low + count] ^ self._crc_of_upper
         bodies: list[bytes] = self._bodies[:count].tolist()
         return bodies
 
 
 class Originals:
-    """What the messages of a trial looked like when they were sent, to tell them from anything else."""
+    """The messages of a trial as they were sent, to recognise anything else."""
 
     def __init__(self, tails: Sequence[bytes], trial: int = 0) -> None:
-        """``tails`` are the producers', by their index; ``trial`` is the mark of the trial."""
+        """Set up. ``tails`` are those of the producers, by index; ``trial`` is the mark of the trial."""
         self._tail_crcs = np.zeros(1 << 16, np.uint32)
         self._tail_crcs[: len(tails)] = [zlib.crc32(own_tail) for own_tail in tails]
         self._tails = tails
         self._trial = trial
 
     def are_intact(self, receipts: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-        """Return which receipts are of what a producer sent in this trial.
+        """Return a mask of the receipts whose message is exactly what a producer sent in this trial.
 
         The tail is compared where the log has kept it.
         """
@@ -134,7 +134,7 @@ class Originals:
 
 
 def stamp(producer: int, first: int, count: int, body_tail: bytes, trial: int = 0) -> bytes:
-    """Return ``count`` bodies with the sequences from ``first`` on, end to end."""
+    """Return ``count`` concatenated bodies with the sequences from ``first`` on."""
     return b"".join(Stamper(producer, body_tail, count, trial).stamp(first, count))
 
 
@@ -143,8 +143,8 @@ def header_crcs(
 ) -> npt.NDArray[np.uint32]:
     """Return the CRC-32 (that of zlib) that each header should carry, continued from the CRC of its tail.
 
-    A CRC is linear: that of a header is that of 12 zero bytes in its place, exclusive-or what each of its
-    16-bit words contributes by itself, which is looked up in a table.
+    A CRC is linear: that of a header is that of 12 zero bytes in its place, XORed with the contribution of
+    each 16-bit word, which a table holds.
     """
     words = np.ascontiguousarray(headers).view("<u2").reshape(-1, HEADER_BYTES // 2)[:, _CRC_BYTES // 2 :]
     tables = _contributions()
@@ -164,15 +164,16 @@ def header_crcs(
 _CRC_BYTES = HEADER["crc"].itemsize
 _COVERED_BYTES = HEADER_BYTES - _CRC_BYTES
 _LOW_WORD = 2 + (HEADER.fields["sequence"][1] - _CRC_BYTES) // 2  # type: ignore[index]
-"""Where in ``_contributions()`` that of the low word of the sequence is."""
+"""The index in ``_contributions()`` of the low word of the sequence."""
 
 
 @functools.cache
 def _contributions() -> tuple[npt.NDArray[np.uint32], ...]:
-    """Return what each 16-bit word adds to the CRC: the two halves of the tail's CRC, then the header's
-    words.
-    The CRC so far takes part like four bytes more in front, of which the first four covered ones are the
-    place: adding it to the register and adding it to those bytes is the same.
+    """Return the contribution of each 16-bit word to the CRC: the two halves of the tail's CRC, then the
+    header's words.
+
+    The tail's CRC acts like four more bytes in front, which overlap the first four covered bytes: adding it
+    to the register equals adding it to those bytes.
     """
     one_byte = np.arange(256, dtype=np.uint32)
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""Samples what everybody uses at the two ends of the measured window, from outside."""
+"""Samples the resource use of all processes at both ends of the measured window, from outside."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ipclab.host.clock import now_ns
 from ipclab.host.resources import cpu_s, queued_s, rss_bytes
 
 MARGIN = 1.5
-"""A reading of the broker takes longer while all are at work, by about so much."""
+"""The additional time, roughly, that a reading of the broker takes while all processes work."""
 SLACK_NS = 50_000_000
-"""How much too late a reading of the broker may begin."""
+"""How late a reading of the broker may begin."""
 AT_WORK = 0.01
-"""A helper process that nobody named counts where it ran for this share of the time between two readings."""
+"""An unnamed helper process counts if it ran for this share of the time between two readings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What everybody has used so far: CPU seconds, and seconds in the run queue.
+    """The total use so far of all processes: CPU seconds, and seconds in the run queue.
 
     The workers were read at ``at_ns``, the broker and all helpers at ``broker_at_ns``. ``others`` are the
     helper processes that the backend does not name, by pid.
@@ -35,19 +35,19 @@ class Sample:
 
     @property
     def broker_cpu_s(self) -> float | None:
-        """CPU seconds of the broker and the helpers that are named."""
+        """Return the CPU seconds of the broker and the named helpers; None where unknown."""
         return self.broker.cpu_s if self.broker else None
 
     @property
     def broker_rss_bytes(self) -> int | None:
-        """Memory of the same."""
+        """Return the resident memory of the broker and the named helpers; None where unknown."""
         return self.broker.rss_bytes if self.broker else None
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What the broker and all helpers used between two samples; None where that cannot be told. ``helpers``
-    is how many of them the backend did not name."""
+    """What the broker and all helpers used between two samples; None where unknown. ``helpers`` is the number
+    of helpers that the backend did not name."""
 
     cpu_s: float | None
     queued_s: float | None
@@ -57,9 +57,9 @@ class Served:
 def served(first: Sample, last: Sample, *, named: bool) -> Served:
     """Return what the broker and the helper processes used between two samples.
 
-    Of the helpers that nobody named those count that were at work: others, such as the resource tracker of
+    Of the unnamed helpers only those count that ran: others, such as the resource tracker of
     ``multiprocessing``, wait all the time. ``named`` says whether there is a broker, or a helper that the
-    backend names: without its reading the others alone tell nothing.
+    backend names; without its reading, the unnamed helpers alone prove nothing.
     """
     between_s = (last.broker_at_ns - first.broker_at_ns) / 1e9
     pairs = [(first.others[pid], usage) for pid, usage in last.others.items() if pid in first.others]
@@ -81,8 +81,8 @@ class Meter:
     """Reads the CPU clocks of the workers, of the backend's helper processes and of the broker.
 
     The clock of a worker is read within microseconds, that of a broker within tens of milliseconds, so a
-    reading of the broker begins ``lead_ns`` before the moment that it is for. Were it begun at that moment,
-    the last one would take in a time in which nobody sends any more. Making a meter takes a reading.
+    reading of the broker begins ``lead_ns`` before the moment that it is for. If it began at that moment, the
+    last reading would include time in which nobody sends any more. The constructor takes one reading.
 
     ``other_pids`` are processes of the trial that are neither workers nor named by the backend.
     """
@@ -103,9 +103,9 @@ class Meter:
         self.lead_ns = int((now_ns() - began_ns) * MARGIN)
 
     def sample(self, moment_ns: int) -> Sample:
-        """Return one reading for this moment, to be called ``lead_ns`` before it; returns after it."""
+        """Return one reading for this moment; call it ``lead_ns`` before the moment. It returns after it."""
         began_ns = now_ns()
-        # An engine may take a second for its answer: better none than the workers read long after the moment.
+        # An engine may take a second to answer. No reading is better than workers read long after the moment.
         in_time = began_ns + self.lead_ns < moment_ns + SLACK_NS
         broker = self._read_broker() if in_time else None
         others = {pid: usage for pid in self._other_pids if (usage := _used([pid]))}
@@ -123,7 +123,7 @@ class Meter:
 
 
 def _used(pids: Collection[int]) -> Usage | None:
-    """Return what these processes have used together; None where there are none, or one is gone."""
+    """Return the total use of these processes; None where there are none, or one is gone."""
     cpu = [seconds for pid in pids if (seconds := cpu_s(pid)) is not None]
     if not cpu or len(cpu) < len(pids):
         return None

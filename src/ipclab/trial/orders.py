@@ -1,4 +1,4 @@
-"""What a crew and its workers say to each other; never within the measured window.
+"""The messages between a crew and its workers; none of them is sent within the measured window.
 
 ::
 
@@ -40,7 +40,7 @@ class Quit(msgspec.Struct, frozen=True):
 
 
 class Burst(msgspec.Struct, frozen=True, kw_only=True):
-    """To a logged producer: send so many messages of this size, with a pause after each."""
+    """To a logged producer: send ``count`` messages of this size, with a pause after each."""
 
     count: int
     size_bytes: int
@@ -48,25 +48,25 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """To a logged consumer: stop after the next receipt, before it is acknowledged, until ``Release``."""
+    """To a logged consumer: after the next receipt wait, without acknowledging it, until ``Release``."""
 
 
 class Withhold(msgspec.Struct, frozen=True):
-    """To a logged consumer: go on receiving, and acknowledge nothing, until ``Release``.
+    """To a logged consumer: continue to receive, and acknowledge nothing, until ``Release``.
 
     A consumer that acknowledges in batches does the same.
     """
 
 
 class Release(msgspec.Struct, frozen=True):
-    """To a logged consumer: acknowledge what was received, and go on as before."""
+    """To a logged consumer: acknowledge what was received, and continue as before."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """The role is played: how many messages were confirmed (or received, or increments made).
+    """The role is done: the number of messages confirmed (or received), or of increments made.
 
-    ``overtaken`` messages were no longer counted in the backlog at the end, as a later one had arrived before
-    them. ``probes`` were sent although the backlog was full, to find out whether anything arrives at all.
+    ``overtaken`` messages no longer counted in the backlog at the end, because a later one had arrived before
+    them. ``probes`` were sent although the backlog was full, to find out whether anything arrives.
     """
 
     count: int

@@ -1,8 +1,8 @@
-"""The lab's side of one trial: starts its process, watches the calls of the backend, and ends all of it.
+"""The lab's side of one trial: starts its process, watches the calls of the backend, and ends everything.
 
 While a call such as ``setup()`` lasts, the lab watches it as it watches a worker (see ``host.hang``). A call
-that hangs is the result of the trial: its stack is taken, and every process of the trial is ended. Told to
-end itself, the lab has the trial wind up first, for a few seconds and no longer.
+that hangs is the result of the trial: the lab takes its stack and ends every process of the trial. When the
+lab itself is told to end, it lets the trial wind up first, for a few seconds at most.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from ipclab.trial.primitive import adapters, primitive
 from ipclab.trial.record import TrialRecord
 
 CALL_AT_LEAST_S = 5.0
-"""What a call of the backend may take at least, however short the patience with a single operation is."""
+"""The least time that a call of the backend may take, however short the patience for one operation is."""
 END_WITHIN_S = 5.0
-"""How long a trial that was told to end may do nothing until it is killed."""
+"""Seconds that a trial which was told to end may be idle before it is killed."""
 SLOW_END_AT_MOST_S = 15.0
-"""How long a trial that was told to end may be at work until it is killed."""
+"""Seconds that a trial which was told to end may work before it is killed."""
 SLOW_CALLS_OF = 3
-"""How many times its patience a call may take that is at work all the time."""
+"""How many times its patience a call may take if it works all the time."""
 _IDLE_S = 3600.0
 
 
 def run(job: Job, play: Play, bare: TrialRecord) -> TrialRecord:
     """Run a trial in a process of its own and return its record.
 
-    ``bare`` is the record of a trial of which nothing is known. Raises what ``play(job)`` raises. Where the
-    lab itself is interrupted meanwhile, the trial winds up first.
+    ``bare`` is the record of a trial without any results. Raise what ``play(job)`` raises. If the lab itself
+    is interrupted meanwhile, the trial winds up first.
     """
     manner = Manner(name="trial", folder=job.folder, forks=True, leaves_at_once=True)
     trial = _Trial(job)
@@ -56,7 +56,7 @@ def run(job: Job, play: Play, bare: TrialRecord) -> TrialRecord:
 
 
 class _Trial:
-    """A trial that runs, as the lab sees it."""
+    """A running trial, as the lab sees it."""
 
     _child: Child
 
@@ -70,33 +70,33 @@ class _Trial:
         self._effects: list[str] = []
 
     def enter(self, child: Child) -> None:
-        """Take charge of its process."""
+        """Take charge of the trial's process."""
         self._child, self._started = child, True
 
     def follow(self, bare: TrialRecord) -> TrialRecord:
-        """Serve and watch the trial until its process has ended, and return what it found."""
+        """Serve and watch the trial until its process has ended, and return its record."""
         while not self._child.ended:
             call = self._call
             if not call:
                 self._listen(_IDLE_S)
-            elif not self._comes_back(call):
+            elif not self._returns(call):
                 return self._with_effects(self._hung(call, bare))
-        if self._refused is not None and (reason := self._used_up(self._refused.error)):
+        if self._refused is not None and (reason := self._files_exhausted(self._refused.error)):
             return self._with_effects(msgspec.structs.replace(bare, outcome="failed", reason=reason))
         if self._refused is not None:
             self._refused.error.add_note(self._refused.detail)
             raise self._refused.error
         record = self._found
         if self._child.fault:
-            # The backend has ended the process of the trial: in the call that was under way, if any was.
+            # The backend has ended the process of the trial, within the current call if there was one.
             where = f"{self._call} of {self._job.spec.backend}" if self._call else str(self._job.spec.backend)
-            reason = f"{where}: {self._in_words(self._child.fault)}"
+            reason = f"{where}: {self._describe(self._child.fault)}"
             record = msgspec.structs.replace(record or bare, outcome="failed", reason=reason)
         assert record is not None
         return self._with_effects(record)
 
     def end(self) -> None:
-        """End the trial: have it wind up if it still runs, and then every process that is left of it."""
+        """End the trial: let it wind up if it still runs, then end every process that is left of it."""
         if not self._started:
             return
         child = self._child
@@ -113,8 +113,8 @@ class _Trial:
         self._end_processes()
         child.end()
 
-    def _comes_back(self, call: str) -> bool:
-        """Wait until the call is over; return whether it does not hang."""
+    def _returns(self, call: str) -> bool:
+        """Wait until the call is over or hangs; return False where it hangs."""
         patience_s = max(self._job.spec.grace_s, CALL_AT_LEAST_S)
         waited = hang.outlast(
             self._wait,
@@ -140,11 +140,11 @@ class _Trial:
         )
 
     def _end_processes(self) -> list[str]:
-        """Kill the trial's process and everything below it; return what it was that was below it."""
+        """Kill the trial's process and all its descendants; return a description of each descendant."""
         child = self._child
         if not child.alive:
             return []
-        # A stopped process starts nothing more, and still is the parent of every orphan below it.
+        # A stopped process starts no more children, and is still the parent of every orphan below it.
         child.signal(signal.SIGSTOP)
         stillness.all_stopped([child.pid])
         ended = end_descendants(child.pid)
@@ -154,8 +154,8 @@ class _Trial:
     def _with_effects(self, record: TrialRecord) -> TrialRecord:
         return msgspec.structs.replace(record, side_effects=[*record.side_effects, *self._effects])
 
-    def _used_up(self, error: Exception) -> str:
-        """Return in words that the trial may open no more files; empty where it is another error."""
+    def _files_exhausted(self, error: Exception) -> str:
+        """Return a message if the error is that the trial may open no more files; empty otherwise."""
         if not isinstance(error, OSError) or error.errno != errno.EMFILE:
             return ""
         return (
@@ -163,11 +163,11 @@ class _Trial:
             f"{self._job.spec.backend} leaves files open or lowers RLIMIT_NOFILE in setup()"
         )
 
-    def _in_words(self, fault: str) -> str:
+    def _describe(self, fault: str) -> str:
         return fault if self._child.failed else f"its process {fault}"
 
     def _pids(self) -> list[int]:
-        """Everybody who may be at work for the trial, as far as they can be looked at."""
+        """Return the pids of all processes that may work for the trial, as far as they can be read."""
         found = [self._child.pid, *(process.pid for process in descendants(self._child.pid))]
         broker = self._job.broker
         kind, _, number = broker.where.partition(" ") if broker else ("", "", "")

@@ -1,4 +1,4 @@
-"""The schedule of an open loop: when each message is meant to be sent, whatever became of those before."""
+"""The schedule of an open loop: the intended send time of each message, whatever happened to earlier ones."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import time
 from ipclab.host.clock import now_ns
 
 SPIN_NS = 120_000
-"""The last stretch before a send is spent looking at the clock, since a sleep ends up to 0.1 ms late."""
+"""The last nanoseconds before a send are spent reading the clock: a sleep may end 0.1 ms late."""
 
 
 def schedule(
     rate_per_s: float, duration_ns: int, *, poisson: bool, producer: int, producers: int, seed: int
 ) -> list[int]:
-    """Send times of one of several producers, in ns from the start, ascending, all below ``duration_ns``.
+    """Return the send times of one producer, in ns from the start, ascending, all below ``duration_ns``.
 
-    Constant: the producers take equal turns, so that their messages together are evenly spaced, never in
+    Constant: the producers take equal turns, so that all messages together are evenly spaced, never in
     bursts. Poisson: each producer draws exponential gaps of its own, which add up to a Poisson stream of
     ``rate_per_s``.
     """
@@ -36,7 +36,7 @@ def schedule(
 
 
 def wait_until(due_ns: int) -> None:
-    """Return at ``due_ns`` on the trial's clock, or at once where it has passed."""
+    """Wait until ``due_ns`` on the trial's clock; return at once where it has passed."""
     while (left_ns := due_ns - now_ns()) > 0:
         if left_ns > SPIN_NS:
             time.sleep((left_ns - SPIN_NS) / 1e9)

@@ -1,4 +1,4 @@
-"""From the stack of a process that hangs to the name of what it waits in: ``Queue.get (read lock)``."""
+"""Derives from the stack of a hanging process what it waits in, such as ``Queue.get (read lock)``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ipclab.host.stacks import Frame, Mark, qualified
 
 __all__ = ["Frame", "Place", "adapters", "primitive", "qualified"]
 Place = Path
-"""A file, or a folder with all that is in it."""
+"""A file, or a folder with everything in it."""
 _LAB = Path(ipclab.__file__).parent
-"""Everything in it is the lab's own code and no library that anybody waits in."""
+"""Folders of the lab's own code; nothing in them counts as the primitive that a process waits in."""
 _LOCKS = {
     "_rlock": "read lock",
     "rlock": "read lock",
@@ -30,16 +30,16 @@ _LOCK = re.compile(r"\b(" + "|".join(map(re.escape, sorted(_LOCKS, key=len, reve
 _GENERATED = "<string>"
 """The file of the methods that ``multiprocessing.managers`` generates for its proxies."""
 _BOOTSTRAP = Mark.of(BaseProcess._bootstrap)  # type: ignore[attr-defined]
-"""What runs a process of multiprocessing; below it at its end, the library waits for threads and children."""
+"""The main function of a multiprocessing process; at its end the library waits for threads and children."""
 _LAB_THREAD = Mark.of(child.leave_with)
-"""What the lab's own thread in a worker does."""
+"""The function of the lab's own thread in a worker."""
 
 
 def adapters(*backends: type) -> tuple[Place, ...]:
-    """Return where the code of these backends is that stands between the lab and the libraries.
+    """Return the places of the code of these backends, which stands between the lab and the libraries.
 
-    Of a class that is in a package, the folder of its module; of a module by itself, that file. Bases count
-    too. What is in there is not what a process hangs in, but who called it.
+    For a class in a package, that is the folder of its module; for a single module, that file. Bases count
+    too. Such code is not what a process hangs in, but the caller of it.
     """
     found: dict[Place, None] = {}
     for backend in backends:
@@ -54,12 +54,12 @@ def adapters(*backends: type) -> tuple[Place, ...]:
 
 
 def primitive(stack: str, own: Sequence[Place] = ()) -> str:
-    """Return what a process waits in, from what faulthandler wrote about all its threads.
+    """Return what a process waits in, from faulthandler's dump of all its threads.
 
-    The call of the standard library or the client that the adapter made, and in brackets the lock or the
-    innermost call where it stands. ``own`` is where the code of the adapter is, see ``adapters()``; the lab's
-    own code is known. A feeder thread that waits for a lock is told as well, since that is then what the main
-    thread waits for.
+    That is the call of the standard library or the client that the adapter made, and in brackets the lock or
+    the innermost call in it. ``own`` is where the code of the adapter is, see ``adapters()``; the lab's own
+    code is known. A feeder thread that waits for a lock is named as well, because the main thread then waits
+    for that thread.
     """
     places = (_LAB, *own)
     threads = [frames for frames in stacks.threads(stack) if not _is_lab_thread(frames)]
@@ -73,7 +73,7 @@ def primitive(stack: str, own: Sequence[Place] = ()) -> str:
 
 
 def stands_in(stack: str, mark: Mark) -> bool:
-    """Return whether the innermost frame of the lab's own code in the main thread is this function's."""
+    """Return whether the main thread's innermost frame of the lab's own code is in this function."""
     frames = stacks.main_frames(stack)
     innermost = next((frame for frame in frames if _is_in(frame.file, (_LAB,))), None)
     return innermost is not None and innermost is frames[0] and mark.fits(innermost)
@@ -93,7 +93,7 @@ def _is_lab_thread(frames: Sequence[Frame]) -> bool:
 
 
 def _name(frames: Sequence[Frame], own: Sequence[Place]) -> str:
-    """Innermost first. The public call is the outermost one below the code of the lab and of the adapter."""
+    """Name the call, innermost frame first: the outermost one below the code of lab and adapter is public."""
     below: list[Frame] = []
     for frame in frames:
         if _is_in(frame.file, own) or _BOOTSTRAP.fits(frame):
@@ -101,13 +101,13 @@ def _name(frames: Sequence[Frame], own: Sequence[Place]) -> str:
         below.append(frame)
     caller = frames[len(below)] if len(below) < len(frames) else frames[-1]
     if not below:
-        # What is not written in Python has no frame of its own: a lock's methods, a system call.
+        # Code that is not Python has no frame of its own: the methods of a lock, a system call.
         if _lock(caller):
             return f"Lock.acquire (in {_qualified(caller)})"
         called = stacks.call_at(caller.file, caller.line)
         return f"{called} (in {_qualified(caller)})" if called else _qualified(caller)
     if below[-1].file.endswith("threading.py"):
-        # A thread of the library's own: its work begins above the frames of Thread.
+        # A thread of the library itself: its work begins above the frames of Thread.
         below = [frame for frame in below if not frame.file.endswith("threading.py")] or below
     public, innermost = below[-1], below[0]
     lock = next((found for frame in below if (found := _lock(frame))), "")
@@ -117,9 +117,9 @@ def _name(frames: Sequence[Frame], own: Sequence[Place]) -> str:
 
 
 def _qualified(frame: Frame) -> str:
-    """Return ``Queue.get``: with the class that the line is in; of a method of ours, that of the adapter.
+    """Return a name such as ``Queue.get``, with the class of the line; for our own methods, the adapter's.
 
-    A method of a manager's proxy has no source.
+    The methods of a manager's proxy have no source.
     """
     if frame.file == _GENERATED:
         return f"Manager proxy {frame.function}"

@@ -1,4 +1,4 @@
-"""The workers of one trial: started, heard, named when they die, and none of them left."""
+"""The workers of one trial: starts them, reads their messages, names failures, and ends all of them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from ipclab.trial.orders import Burst, Done, Go, Hold, Quit, Ready, Release, Sto
 
 
 class Worker:
-    """A worker as its parent sees it. ``ready``, ``done`` and ``failure`` are filled in as it reports.
+    """A worker as its parent sees it. ``ready``, ``done`` and ``failure`` are set from its messages.
 
-    ``done`` is its first report, ``reports`` has them all. ``failure`` says in one line why it gave up or how
-    it died. A worker that ends otherwise than by returning from its role has failed, also one that had
-    reported before: a crash while it closes is a crash. ``ended`` is so once it is known that the process is
-    gone.
+    ``done`` is its first report, ``reports`` has all. ``failure`` says in one line why it gave up or how it
+    died. A worker that ends in any other way than by returning from its role has failed, also after a report:
+    a crash during close is a crash. ``ended`` is True once its process is known to be gone.
     """
 
     def __init__(self, assignment: Assignment, child: Child) -> None:
@@ -41,42 +40,42 @@ class Worker:
 
     @property
     def process(self) -> BaseProcess:
-        """Its process."""
+        """Return the worker's process."""
         return self.child.process
 
     @property
     def connection(self) -> Link:
-        """Return the parent's end of the link to it."""
+        """Return the parent's end of the link to the worker."""
         return self.child.link
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return the worker's process id."""
         return self.child.pid
 
     @property
     def settled(self) -> bool:
-        """Return whether it has reported its result, or never will."""
+        """Return whether the worker has reported its result, or never will."""
         return self.done is not None or self.gone
 
     @property
     def gone(self) -> bool:
-        """Return whether it has ended, or given up."""
+        """Return whether the worker has ended, or given up."""
         return self.ended or bool(self.failure)
 
     @property
     def crashed(self) -> bool:
-        """Return whether its process ended otherwise than by returning or by an exception of a call.
+        """Return whether the worker's process ended in any way but by returning or by an exception of a call.
 
-        So do a segmentation fault, ``os._exit()``, ``sys.exit()`` and an uncaught KeyboardInterrupt, also
-        while the worker closes its end.
+        A segmentation fault, ``os._exit()``, ``sys.exit()`` and an uncaught KeyboardInterrupt count as
+        crashes, also while the worker closes its end.
         """
         failed = self.child.failed
         return bool(self.failure) and (failed is None or failed.leaves)
 
     @property
     def gave_up(self) -> str:
-        """Its failure without its name: ``OSError: no server``, ``Crash: it was killed by SIGSEGV``."""
+        """Return the failure without the name, such as ``Crash: it was killed by SIGSEGV``."""
         child = self.child
         return child.failed.reason if child.failed else self.failure and f"Crash: it {child.fault}"
 
@@ -85,7 +84,7 @@ class Worker:
         return self.child.tell(order)
 
     def take_in(self) -> None:
-        """Take over what the supervisor has heard from it."""
+        """Take over what the supervisor has received from the worker."""
         child = self.child
         while child.inbox:
             message = child.inbox.popleft()
@@ -115,7 +114,7 @@ class Crew:
         self.end()
 
     def start(self, assignment: Assignment) -> Worker:
-        """Start the worker for this assignment. Raises ChannelError where it cannot be started."""
+        """Start the worker for this assignment. Raise ChannelError where it cannot be started."""
         manner = Manner(name=assignment.name, folder=assignment.logs, start_method=self._start_method)
         with checked.sending(assignment.channel or assignment.counter, self._start_method):
             supervisor.start(
@@ -128,7 +127,7 @@ class Crew:
         return self.workers[-1]
 
     def listen(self, timeout_s: float, among: Sequence[Worker] | None = None) -> None:
-        """Take in what workers have to say, waiting for the first of it for up to ``timeout_s``."""
+        """Take in messages of the workers; wait up to ``timeout_s`` for the first one."""
         heard = [w for w in among or self.workers if not w.ended]
         supervisor.listen([w.child for w in heard], timeout_s)
         for member in heard:
@@ -144,9 +143,10 @@ class Crew:
         return [w for w in self.workers if w.failure]
 
     def stacks(self, among: Sequence[Worker] | None = None) -> dict[str, str]:
-        """End every worker that is alive and has not reported, and return its Python stack, by its name.
+        """End every worker that is alive and has not reported; return the Python stack of each, by name.
 
-        Where all have reported, those that are alive cannot close: then theirs. Or end just these.
+        Where all have reported, those still alive cannot close: end these instead. ``among`` limits the
+        choice.
         """
         alive = [w for w in self.workers if w.process.is_alive()]
         stuck = list(among) if among is not None else [w for w in alive if not w.settled] or alive
@@ -154,5 +154,5 @@ class Crew:
         return {w.name: stack or NO_STACK for w, stack in zip(stuck, found, strict=True)}
 
     def end(self) -> None:
-        """Kill what is still alive and reap all. Their logs are in files by now, so nothing is lost."""
+        """Kill the workers still alive and reap all. Their logs are in files, so nothing is lost."""
         supervisor.reap([w.child for w in self.workers])

@@ -1,4 +1,4 @@
-"""What racers do to what they share: one operation at a time, each logged before and after it; or many, in a
+"""The operations of racers on shared state: one at a time, each logged before and after it; or many, in a
 loop that logs them, or in one that only counts them."""
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ipclab.host.clock import now_ns
 
 Held = TypeVar("Held")
 READS_A_WRITE = 3
-"""In a loop over a register that does not compare."""
+"""Reads for each write, in a loop over a register without compare-and-set."""
 
 
 class Moves(abc.ABC):
-    """The operations of one racer. ``holdable`` says whether it has a moment at which it will be held, and
-    ``out_of_reach`` that there is one at which it cannot be."""
+    """The operations of one racer. ``holdable`` says whether it can be held within an operation;
+    ``out_of_reach`` says that an operation has such a moment but the lab cannot hold it there."""
 
     holdable = False
     out_of_reach = False
@@ -32,7 +32,7 @@ class Moves(abc.ABC):
     def _hold(
         self, held_client: Callable[[int, Pause], Held | None], index: int, pause: Pause | None
     ) -> Held | None:
-        """Return the held client; None where there is none, or it is not wanted."""
+        """Return the held client; None where there is none, or no hold is wanted."""
         if pause is None:
             return None
         try:
@@ -45,7 +45,7 @@ class Moves(abc.ABC):
 
     @abc.abstractmethod
     def do(self, f: str, value: Any = None) -> Any:
-        """Do and log one operation; its answer. What it raises leaves the operation's outcome unknown."""
+        """Do and log one operation; return its answer. If it raises, the operation's outcome is unknown."""
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -53,10 +53,10 @@ class Moves(abc.ABC):
 
 
 class LoadedMoves(Moves):
-    """The operations of a racer that can also race under load: in rounds that it makes by itself."""
+    """The operations of a racer that can also race under load, in rounds of its own."""
 
     def load(self, end_ns: int, most: int) -> int:
-        """Race and log until then, or until so many rounds were made; how many."""
+        """Race and log until ``end_ns``, at most ``most`` rounds; return the number of rounds."""
         rounds = 0
         while rounds < most and now_ns() < end_ns:
             rounds += 1
@@ -65,13 +65,13 @@ class LoadedMoves(Moves):
 
     @abc.abstractmethod
     def round(self, number: int) -> None:
-        """One round of a race under load, logged; ``number`` is 1 or above."""
+        """Do one logged round of a race under load; ``number`` is 1 or above."""
 
     @abc.abstractmethod
     def measure(self, end_ns: int) -> int:
-        """Return the same operations, unlogged, until then; how many of them had ended by then.
+        """Race without a log until ``end_ns``; return how many operations had ended by then.
 
-        The last ones end later: counted, they would flatter the slowest most.
+        The last operations end later. To count them would favour the slowest disciplines most.
         """
 
 
@@ -100,7 +100,7 @@ class CounterMoves(Moves):
 
 
 class RegisterMoves(LoadedMoves):
-    """``read``, ``write`` and ``cas``, whose value is old and new. No value is written twice."""
+    """``read``, ``write`` and ``cas``; the value of ``cas`` is old and new. No value is written twice."""
 
     def __init__(self, register: Register, index: int, log: ProcessLog, pause: Pause | None) -> None:
         held = self._hold(register.held_client, index, pause)
@@ -159,9 +159,9 @@ class RegisterMoves(LoadedMoves):
 class MutexMoves(LoadedMoves):
     """``acquire``, ``use`` and ``release``.
 
-    Of a lock that is not fenced, the acquire and the release are logged: the holds. A fenced one does not say
-    that its holds exclude each other, but that what it guards lets holders in one after the other, in the
-    order of their tokens: so what is logged is each use, as the acquire of what is guarded, with the token
+    For a lock without fencing, the acquire and the release are logged: the holds. A fenced lock does not
+    declare that its holds exclude each other, but that the guarded resource admits holders one after the
+    other, in the order of their tokens. So each use is logged: an acquire of the resource, with the token
     that was shown, and its release. A use that was refused is an acquire that failed.
     """
 
@@ -221,7 +221,7 @@ class MutexMoves(LoadedMoves):
 
 
 def moves(shared: SharedState, index: int, log: ProcessLog, pause: Pause | None) -> Moves:
-    """Return the operations on this, connected; held by ``pause`` where that is given and it can be."""
+    """Return the connected operations on this state; ``pause`` holds them, where it is given and can be."""
     if isinstance(shared, Counter):
         return CounterMoves(shared, index, log, pause)
     if isinstance(shared, Register):

@@ -1,4 +1,4 @@
-"""From what racers logged to what a race showed: the history, its check, and what is recorded of both."""
+"""Turns the logs of racers into the verdict of a race: the history, its check, and what is recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ipclab.trial.record import Safety
 from ipclab.trial.safety import Stage
 
 BUDGET_S = 3.0
-"""Of a search; a race's history is made so that it needs none, or a short one."""
+"""The budget of a search; the history of a race needs a short one, or none."""
 
 
 def judge(
@@ -31,10 +31,10 @@ def judge(
     finding: str = "",
     counts: dict[str, int] | None = None,
 ) -> Safety:
-    """Merge the logs into the stage's history, check it, and hold it against what the discipline declares.
+    """Merge the logs into the stage's history, check it, and compare it with the discipline's declaration.
 
-    Anomalies break nothing unless the discipline declares itself safe. Where no finding is given, the check's
-    own reason is it.
+    Anomalies break nothing unless the discipline declares itself safe. The default ``finding`` is the reason
+    that the check gives.
     """
     path = stage.history or stage.folder / "history.jsonl.gz"
     header = Header(
@@ -69,9 +69,9 @@ def judge(
 
 @contextmanager
 def set_up(stage: Stage, shared: SharedState) -> Iterator[None]:
-    """Yield what is raced for, set up, and taken down again whatever happens.
+    """Set up the shared state, yield, and tear it down whatever happens.
 
-    The history says what a register was set to.
+    The history records the first value of a register.
     """
     try:
         with ProcessLog(stage.folder / "setup.log", "setup") as log:
@@ -88,7 +88,7 @@ def set_up(stage: Stage, shared: SharedState) -> Iterator[None]:
 
 
 def declared(shared: SharedState) -> dict[str, str | int | bool | list[str] | None]:
-    """Return what the record keeps of a declaration. ``load`` is what a register is raced with."""
+    """Return the declaration for the record. ``load`` is the kind of operations that race on a register."""
     found: dict[str, str | int | bool | list[str] | None] = {
         "discipline": shared.discipline,
         "safe": shared.safe,

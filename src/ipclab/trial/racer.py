@@ -29,22 +29,22 @@ from ipclab.trial.race_moves import LoadedMoves, Moves, moves
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """The racer is connected. ``holdable``: it will be held, having something to be held at; or that is
-    ``out_of_reach`` for it."""
+    """The racer is connected. ``holdable``: it can be held within an operation. ``out_of_reach``: there is
+    such a moment, but the lab cannot hold it there."""
 
     holdable: bool
     out_of_reach: bool = False
 
 
 class Do(msgspec.Struct, frozen=True):
-    """Do this; what it is called is what it is logged as."""
+    """Do one operation; it is logged under this name."""
 
     f: str
     value: Any = None
 
 
 class Run(msgspec.Struct, frozen=True):
-    """Race without being told each step, from then to then; ``most`` rounds if they are logged, else any."""
+    """Race from ``start_ns`` to ``end_ns`` without further orders; ``most`` rounds, or unlogged if 0."""
 
     start_ns: int
     end_ns: int
@@ -52,22 +52,22 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """The operation has come to the moment at which others can come between."""
+    """The operation has reached the moment at which other processes can intervene."""
 
 
 class GoOn(msgspec.Struct, frozen=True):
-    """End the operation; it is not held again."""
+    """Complete the operation; it is not held again."""
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The operation has ended; ``answer`` is what it answered."""
+    """The operation has ended with this ``answer``."""
 
     answer: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Racing:
-    """All that a racer is given. ``holding``: it is to be held within the first of each operation's gaps."""
+    """Everything that a racer is given. ``holding``: hold each operation at its first such moment."""
 
     index: int
     shared: SharedState
@@ -76,13 +76,13 @@ class Racing:
 
 
 def main(parent: Link, racing: Racing) -> None:
-    """Race as the parent tells; what a racer's process runs."""
+    """Race as the parent orders; the main function of a racer's process."""
     with ProcessLog(racing.log, racing.index) as log:
         _obey(racing, log, parent)
 
 
 def own(parent: Link, counter: Counter) -> None:
-    """Own a counter's number; what the process of its owner runs."""
+    """Own a counter's number; the main function of the owner's process."""
     parent.send(Ready(False))
     counter.serve()
 

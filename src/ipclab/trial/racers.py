@@ -1,5 +1,4 @@
-"""The racers of one trial as their parent sees them: told what to do, held, stopped, and none of them left
-behind."""
+"""The racers of one trial as their parent sees them: ordered, held, stopped, and all ended with the trial."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ State = Literal["idle", "busy", "held", "done"]
 
 
 class Racer:
-    """One of them. ``state`` is that of its operation: under way, held in its middle, or done."""
+    """A racer. ``state`` is the state of its operation: in progress, held, or done."""
 
     def __init__(self, name: str, child: Child) -> None:
         self.name = name
@@ -38,33 +37,33 @@ class Racer:
 
     @property
     def process(self) -> BaseProcess:
-        """Its process."""
+        """Return the racer's process."""
         return self.child.process
 
     def begin(self, f: str, value: Any = None) -> None:
-        """Tell it to begin an operation."""
+        """Order the racer to begin an operation."""
         self.child.link.send(Do(f, value))
         self.state = "busy"
 
     def run(self, order: Run) -> None:
-        """Tell it to race by itself."""
+        """Order the racer to race by itself."""
         self.child.link.send(order)
         self.state = "busy"
 
     def go_on(self) -> None:
-        """Let it end the operation that it is held in."""
+        """Let the racer complete the operation in which it is held."""
         self.child.link.send(GoOn())
         self.state = "busy"
 
     def hear(self, within_s: float) -> State:
-        """Wait until its operation is held or done, or for so long. Raises ChannelError where it gave up."""
+        """Wait until its operation is held or done, or this long. Raise ChannelError where it gave up."""
         hear_all([self], within_s)
         return self.state
 
     def look(self) -> bool:
-        """Take in what it has said, and return whether its operation is still under way.
+        """Take in the racer's messages; return whether its operation is still in progress.
 
-        Raises ChannelError where it gave up.
+        Raise ChannelError where it gave up.
         """
         while self.state == "busy" and self.child.inbox:
             self._take(self.child.inbox.popleft())
@@ -73,7 +72,7 @@ class Racer:
         return self.state == "busy"
 
     def complaint(self) -> str:
-        """Return what was wrong with its end, in one line; empty where nothing was."""
+        """Return what was wrong with the racer's end, in one line; empty where nothing was."""
         fault = self.child.fault
         return f"{self.name}{':' if self.child.failed else ''} {fault}" if fault else ""
 
@@ -86,10 +85,9 @@ class Racer:
 
 
 def hear_all(racers: Sequence[Racer], within_s: float) -> None:
-    """Wait until the operation of each of them is held or done, or for so long.
+    """Wait until the operation of each racer is held or done, at most this long.
 
-    They are waited for all at once, so that the first one that gives up is the one that is named. Raises
-    ChannelError for it.
+    All are awaited at once, so that the error names the racer that gave up first. Raise ChannelError for it.
     """
     until_s = time.monotonic() + within_s
     while busy := [one for one in racers if one.look()]:
@@ -102,7 +100,7 @@ def hear_all(racers: Sequence[Racer], within_s: float) -> None:
 class Racers:
     """All racers of a trial. Use as a context manager: at its end none of them is alive.
 
-    ``patience_s`` is how long anything may take that has nothing to wait for. Beyond it: ChannelError.
+    ``patience_s`` is how long an operation may take that has nothing to wait for. After it: ChannelError.
     """
 
     def __init__(self, shared: SharedState, folder: Path, *, patience_s: float) -> None:
@@ -122,11 +120,11 @@ class Racers:
 
     @property
     def logs(self) -> list[Path]:
-        """Return what they and the faults logged."""
+        """Return the logs of the racers and of the faults."""
         return sorted(self._folder.glob("*.log"))
 
     def start(self, count: int, *, holding: bool) -> list[Racer]:
-        """Start so many racers, and the counter's owner where there is one; return when all are ready."""
+        """Start ``count`` racers, and the counter's owner where there is one; return when all are ready."""
         if isinstance(self._shared, Counter) and self._shared.has_owner:
             self._settled(self._start("owner", racer.own, self._shared))
         started = []
@@ -138,19 +136,19 @@ class Racers:
         return started
 
     def finish(self, one: Racer, lasting_s: float = 0.0) -> Any:
-        """Wait until its operation, which lasts so long by itself, is done, letting it go on where it is
-        held; its answer."""
+        """Wait until its operation, which by itself takes ``lasting_s``, is done; let it continue where it is
+        held. Return its answer."""
         while self._settled(one, lasting_s) == "held":
             one.go_on()
         return one.answer
 
     def do(self, one: Racer, f: str, value: Any = None) -> Any:
-        """Have it do a whole operation; the answer."""
+        """Let the racer do a whole operation; return the answer."""
         one.begin(f, value)
         return self.finish(one)
 
     def run(self, racers: Sequence[Racer], start_ns: int, end_ns: int, most: int = 0) -> list[int]:
-        """Let them all race from then to then; how much each did."""
+        """Let all of them race from ``start_ns`` to ``end_ns``; return how much each one did."""
         for one in racers:
             one.run(Run(start_ns, end_ns, most))
         lasting_s = max(end_ns - now_ns(), 0) / 1e9
@@ -158,23 +156,23 @@ class Racers:
         return [int(self.finish(one, lasting_s)) for one in racers]
 
     def settled(self, one: Racer, within_s: float | None = None) -> State:
-        """Its state once its operation is held or done; or ``busy`` after so long, if that is given."""
+        """Return the state once its operation is held or done, or ``busy`` after ``within_s`` if given."""
         return self._settled(one) if within_s is None else one.hear(within_s)
 
     def stop(self, one: Racer) -> None:
-        """SIGSTOP it; the history says so."""
+        """Stop the racer (SIGSTOP), and log that in the history."""
         self._faults.begin("pause", one.name)
         one.child.signal(signal.SIGSTOP)
 
     def resume(self, one: Racer) -> None:
-        """SIGCONT it."""
+        """Resume the racer (SIGCONT), and log that in the history."""
         one.child.signal(signal.SIGCONT)
         self._faults.end("pause", one.name)
 
     def leave(self) -> None:
         """Let all racers close their connections and end; the owner ends when it is told to.
 
-        Raises ChannelError where one crashes when it closes, or does not come back from that.
+        Raise ChannelError where a racer crashes while it closes, or does not return from that.
         """
         if isinstance(self._shared, Counter) and self._shared.has_owner:
             self.do(self._all[-1], "stop")
@@ -190,7 +188,7 @@ class Racers:
         self._complain()
 
     def _complain(self) -> None:
-        """Raise ChannelError for a racer that has ended and not as it should."""
+        """Raise ChannelError for a racer that has ended with an error."""
         for one in self._all:
             if one.child.ended and (complaint := one.complaint()):
                 raise ChannelError(complaint)
@@ -200,7 +198,7 @@ class Racers:
         return one.state
 
     def _all_settled(self, racers: Sequence[Racer], lasting_s: float = 0.0) -> None:
-        """Wait for all of them at once. Raises ChannelError where one gave up or does not come back."""
+        """Wait for all of them at once. Raise ChannelError where one gave up or does not return."""
         hear_all(racers, lasting_s + self._patience_s)
         for one in racers:
             if one.state == "busy":
@@ -208,7 +206,7 @@ class Racers:
                 raise ChannelError(f"{one.name} had not come back after {self._patience_s:g} s{place}")
 
     def _place(self, one: Racer) -> str:
-        """End a racer that hangs, and return where it stood: `` from Lock.acquire``."""
+        """End a racer that hangs, and return where it stood, such as ``: it hung in Lock.acquire``."""
         return f": it hung in {primitive(one.child.end_with_stack(), adapters(type(self._shared)))}"
 
     def _start(self, name: str, role: Callable[..., None], what: object) -> Racer:

@@ -1,16 +1,16 @@
-"""Where workers log raw nanoseconds: files mapped into memory, so that they survive a killed worker.
+"""The raw logs of the workers: nanoseconds in memory-mapped files, which survive a killed worker.
 
 The files are sparse: a generous capacity costs nothing until it is written. The runner creates them, a worker
 maps the ones that it writes, and after the trial the runner reads them with numpy.
 
-``sends``     one signed 8-byte integer a message, at the place of its sequence: when ``send()`` was called.
+``sends``     one signed 8-byte integer per message, at the index of its sequence: when ``send()`` was called.
 ``returns``   the same for when ``send()`` returned; written by paced producers only.
-``receipts``  one record a receipt, in the order of arrival: time, header (``NO_HEADER`` where the body is
-              known not to be the producer's own), and of small messages the tail too, for after the window.
+``receipts``  one record per receipt, in the order of arrival: time, header (``NO_HEADER`` where the body is
+              known not to be the producer's own), and of small messages the tail too, for later comparison.
 
-Each file begins with 16 bytes. The first 8 say how far the worker has come, for others to look at while it
-runs. They may lag behind by a block, to save a store for each message; a ``ReceiptWatch`` finds the last
-record itself. The other 8 say how long a record is.
+Each file begins with 16 bytes. The first 8 hold the writer's progress, for others to read while it runs. They
+may lag behind by a block, to save a store for each message; a ``ReceiptWatch`` finds the last record itself.
+The other 8 hold the length of a record.
 """
 
 from __future__ import annotations
@@ -31,41 +31,41 @@ from ipclab.trial.message import HEADER, HEADER_BYTES
 
 PROGRESS_BYTES = 8
 START_BYTES = 16
-"""Where the first record is."""
+"""The offset of the first record."""
 RECEIPT = np.dtype([("time_ns", "<i8"), ("header", HEADER)])
 RECEIPT_BYTES = RECEIPT.itemsize
 MOST_KEPT_BYTES = 128
 """Up to this size, copying a whole body into the log costs less than comparing its tail on arrival."""
 _AHEAD = 20_000
-"""What a producer has noted of its progress may lag behind by a block, which is never larger."""
+"""The progress that a producer has noted may lag behind by one block, which is never larger."""
 _TIME_BYTES = 8
 _UNSET = bytes(_TIME_BYTES)
 start = struct.Struct("<qq").pack
-"""``start(progress, record_bytes)``: what a log begins with."""
+"""``start(progress, record_bytes)``: the first bytes of a log."""
 
 
 def receipt_bytes(size_bytes: int) -> int:
-    """Return how long the record of a receipt is, for messages of this size."""
+    """Return the length in bytes of a receipt's record, for messages of this size."""
     return RECEIPT_BYTES + (size_bytes - HEADER_BYTES if size_bytes <= MOST_KEPT_BYTES else 0)
 
 
 def receipt(record_bytes: int) -> np.dtype[Any]:
-    """Return the record of that length; it has a ``tail`` where there is room for one."""
+    """Return the dtype of a record of this length; it has a ``tail`` where there is room for one."""
     if record_bytes == RECEIPT_BYTES:
         return RECEIPT
     return np.dtype([*RECEIPT.descr, ("tail", f"V{record_bytes - RECEIPT_BYTES}")])
 
 
 def receipt_packer(record_bytes: int) -> Callable[[mmap.mmap, int, int, bytes], None]:
-    """``pack(log, offset, time_ns, body)``, which cuts off the body what there is no room for."""
+    """Return ``pack(log, offset, time_ns, body)``, which cuts the body to the room in a record."""
     return struct.Struct(f"<q{record_bytes - _TIME_BYTES}s").pack_into
 
 
 def create(path: Path, record_bytes: int, capacity: int) -> None:
-    """Make an empty log for ``capacity`` records. Raises UsageError where there is no room even for that."""
+    """Make an empty log for ``capacity`` records. Raise UsageError where there is no room for it."""
     try:
         with path.open("xb") as file:
-            # Written, so that to look at the progress never needs room that may be gone by then.
+            # Written, so that reading the progress never needs room that may be gone by then.
             file.write(start(0, record_bytes))
             file.truncate(START_BYTES + record_bytes * capacity)
     except OSError as error:
@@ -96,11 +96,11 @@ class RawLog:
 
     @property
     def capacity_bytes(self) -> int:
-        """Bytes there are for records."""
+        """Return the number of bytes for records."""
         return len(self.map) - START_BYTES
 
     def close(self) -> None:
-        """Unmap. No view of the log may be used any more."""
+        """Unmap the log. No view of it may be used any more."""
         self.progress.release()
         if self.stamps is not None:
             self.stamps.release()
@@ -108,19 +108,19 @@ class RawLog:
 
 
 class ReceiptWatch:
-    """How many receipts a consumer has logged, for another process to look at while it runs."""
+    """The number of receipts that a consumer has logged, for another process to read while it runs."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._map = mmap.mmap(self._file, PROGRESS_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
         self.progress = memoryview(self._map).cast("q")
-        """What the consumer has noted: never too many, and up to a block too few."""
+        """The progress that the consumer has noted: never too high, and up to a block too low."""
         self._record_bytes = _record_bytes(self._file)
         self._most = (os.fstat(self._file).st_size - START_BYTES) // self._record_bytes
         self._count = 0
 
     def count(self) -> int:
-        """Receipts by now. Looks from what is known on, in steps that double and then halve again."""
+        """Return the number of receipts so far; search on from the known count by doubling, then halving."""
         count, most, step = max(self._count, self.progress[0]), self._most, 1
         while count + step <= most and self._is_set(count + step - 1):
             count += step
@@ -135,8 +135,8 @@ class ReceiptWatch:
     def newest(self, sent: Sequence[int], most: int) -> list[int]:
         """Return each producer's highest sequence among the last ``most`` receipts, -1 where there is none.
 
-        ``sent`` is how many messages each producer has sent; a few more may be on their way by now. A
-        sequence far beyond is none of theirs.
+        ``sent`` is the number of messages each producer has sent; a few more may be in flight by now. A
+        sequence far above that is ignored as foreign.
         """
         count = self.count()
         first = max(count - most, 0)
@@ -152,7 +152,7 @@ class ReceiptWatch:
         return found
 
     def close(self) -> None:
-        """Let go of the log."""
+        """Close the log."""
         self.progress.release()
         self._map.close()
         os.close(self._file)
@@ -201,7 +201,7 @@ def _record_bytes(file: int) -> int:
 def _used(path: Path, record_bytes: int) -> int:
     """Return how many leading records are set.
 
-    A writer fills the log from the front, so a search by halves does.
+    A writer fills the log from the front, so a binary search is enough.
     """
     with path.open("rb", buffering=0) as file:
         low, high = 0, (os.fstat(file.fileno()).st_size - START_BYTES) // record_bytes
@@ -215,5 +215,5 @@ def _used(path: Path, record_bytes: int) -> int:
 
 
 def _is_set(file: int, offset: int) -> bool:
-    """Return whether something is written there. A mapped hole would kill its reader on a full tmpfs."""
+    """Return whether a record is set, without mmap: a hole on a full tmpfs would kill the reader."""
     return os.pread(file, _TIME_BYTES, offset) != _UNSET

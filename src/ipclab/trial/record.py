@@ -1,4 +1,4 @@
-"""What one trial has shown. Frozen; stored as JSON; nothing in it is derived from another trial."""
+"""The results of one trial. Frozen; stored as JSON; nothing in it is derived from another trial."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Limit = Literal["producer", "consumer", "owner", "broker", "cores", "pacing", "w
 
 
 PERCENTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
-"""Each percentile that is reported, and the share of all samples that lies up to it."""
+"""Each reported percentile, and the share of all samples that lies up to it."""
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A latency distribution in nanoseconds. Percentiles without enough samples behind them are None.
 
-    ``histogram`` is an HdrHistogram in its V2 compressed base64 encoding (1 ns to 1 h, 3 digits): it can be
-    merged with others, which percentiles cannot. ``excursions`` says for durations from p90 on, ascending,
-    how many separate runs of samples, in the order of their time, took at least that long: pairs of both;
-    None where the order is not known. ``negative`` counts samples below zero; they are in ``min_ns`` but not
-    in the histogram.
+    ``histogram`` is an HdrHistogram in its V2 compressed base64 encoding (1 ns to 1 h, 3 digits). Histograms
+    can be merged, percentiles cannot. ``excursions`` has pairs, ascending: a duration from p90 on, and the
+    number of separate runs of samples, in the order of their time, that took at least that long; None where
+    the order is not known. ``negative`` counts samples below zero; they are in ``min_ns`` but not in the
+    histogram.
     """
 
     count: int
@@ -46,7 +46,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The distributions of a trial, each None where the workload has no such thing.
+    """The distributions of a trial; each is None where the workload does not have it.
 
     ``send``        from the call of ``send()`` to its return (paced).
     ``confirm``     from the intended send time to the confirmation at the declared level (paced).
@@ -54,7 +54,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ``service``     from the actual send to the receipt (paced); the closed-loop figure.
     ``round_trip``  from the send to the receipt of the echo (ping-pong; closed loop).
     ``update``      from one increment to the next (counter; closed loop).
-    ``late_sends``  sends that began more than 1 ms after they were meant to; ``skipped_sends`` never began.
+    ``late_sends``  sends that began more than 1 ms after their due time; ``skipped_sends`` never began.
     """
 
     send: Distribution | None = None
@@ -68,10 +68,10 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class ProcessCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one process used: ``cpu_s`` within the sampled interval; ``peak_rss_bytes`` in its life.
+    """The resource use of one process: ``cpu_s`` within the sampled interval; ``peak_rss_bytes`` in its life.
 
-    ``queued_s`` is how long it was ready to run within the interval and had no processor: what the machine,
-    not the backend, made it wait. None where the system does not tell.
+    ``queued_s`` is how long it was ready to run within the interval and had no processor: a wait that the
+    machine caused, not the backend. None where the system does not report it.
     """
 
     name: str
@@ -82,14 +82,14 @@ class ProcessCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """CPU and memory of a trial. ``interval_s`` is the time between the two readings of the workers' CPU
-    clocks, ``broker_interval_s`` that between those of the broker's, which come a little earlier.
+    clocks; ``broker_interval_s`` is that between the broker's readings, which come a little earlier.
 
-    ``broker_cpu_s`` and ``broker_queued_s`` are of the broker, of the helper processes that the backend
-    names, and of ``helpers`` more that the trial has started and that were at work.
-    ``broker_rss_bytes`` is the broker's memory at the end of the window; None where it cannot be told.
-    ``stalled_s`` is what the producers together spent waiting for room in the backlog, and ``beyond_backlog``
-    how many messages more than its bound may have been under way: see ``ipclab.trial.backlog``.
-    ``wanted_cores`` is the number of processes that had something to do: above ``cores``, they took turns.
+    ``broker_cpu_s`` and ``broker_queued_s`` include the broker, the helper processes that the backend
+    names, and ``helpers`` more that the trial has started and that were active.
+    ``broker_rss_bytes`` is the broker's memory at the end of the window; None where unknown.
+    ``stalled_s`` is the total time that the producers waited for room in the backlog. ``beyond_backlog`` is
+    the number of messages above its bound that may have been in flight: see ``ipclab.trial.backlog``.
+    ``wanted_cores`` is the number of processes that had work to do: above ``cores``, they took turns.
     """
 
     interval_s: float
@@ -106,8 +106,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class BrokerFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a trial's broker came from. ``url`` is masked; ``settings`` is what the server says that it is
-    set to, and is kept once for a run and not with every trial."""
+    """The origin of a trial's broker. ``url`` is masked. ``settings`` are the settings that the server
+    reports; they are stored once for a run and not with every trial."""
 
     kind: str
     provider: str
@@ -117,26 +117,28 @@ class BrokerFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 Hold = Literal["", "held", "one step", "out of reach"]
-"""How a race was forced: processes were held or stopped; there was no moment to hold them at, by the word of
-the backend; there is one, and the lab cannot bring it about. Empty where nothing was to be forced."""
+"""How a race was forced: the processes were held or stopped; the backend says that an operation is one step,
+without a moment to hold it at; or there is such a moment, and the lab cannot reach it. Empty where no race
+was to be forced."""
 
 
 class Safety(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a safety trial showed.
+    """The results of a safety trial.
 
-    ``model``      what its history was checked as.
-    ``verdict``    whether what the backend declares held, as far as this trial can tell; ``broken`` has
-                   what did not hold.
-    ``refused``    why the trial was not carried out, in one line; all else is empty then.
-    ``anomalies``  what the check found, by name, whether the backend declares itself safe from it or not.
-    ``counts``     the delivery ledger of the history, or what else was counted.
-    ``shown``      whether the anomaly that the trial provokes came up; None where it provokes none.
-    ``finding``    what came of it in one sentence.
+    ``model``      the model against which its history was checked.
+    ``verdict``    whether the backend's declared guarantees held, as far as this trial tells; ``broken``
+                   lists the breaches.
+    ``refused``    why the trial was not carried out, in one line; all other fields are empty then.
+    ``anomalies``  the anomalies that the check found, by name; also those from which the
+                   backend does not declare itself safe.
+    ``counts``     the delivery ledger of the history, or other counts.
+    ``shown``      whether the anomaly that the trial provokes occurred; None where it provokes none.
+    ``finding``    the result in one sentence.
     ``hold``       how a race was forced.
-    ``hung``       by process, the primitive that it never came back from.
-    ``gave_up``    by process, the error after which it could not go on and could not connect again.
-    ``first_again_s``  from when the fault was in force to the first receipt of a message sent after that, in
-                   trials that send all the time; None where none came.
+    ``hung``       by process, the primitive that it never returned from.
+    ``gave_up``    by process, the error after which it could neither continue nor reconnect.
+    ``first_again_s``  seconds from the start of the fault to the first receipt of a message sent after it, in
+                   trials that send all the time; None where none arrived.
     ``counterexample``  the smallest one, drawn as a timeline; empty where there is none.
     ``history``    the file of the history, relative to the folder of the run; empty where it was not kept.
     """
@@ -158,7 +160,7 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def unfinished(record: TrialRecord, outcome: Literal["hung", "failed"], reason: str) -> TrialRecord:
-    """Return the record of a trial that did not finish, in which nothing is called lost."""
+    """Return the record of a trial that did not finish; its ledger calls no message lost."""
     return msgspec.structs.replace(
         record,
         outcome=outcome,
@@ -173,13 +175,13 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     ``outcome``  ``hung`` when the watchdog ended it, ``failed`` when a worker or the broker gave up;
                  ``reason`` is one line about it and ``stuck`` the stack of each worker that hung.
-    ``options``  all options of the backend, defaults included: ``spec`` has those that were set.
+    ``options``  all options of the backend, defaults included: ``spec`` has only those that were set.
     ``rate_per_s``  within the window: goodput of messages, round trips, or confirmed increments.
-    ``safety``   of a trial that was watched for safety.
-    ``dropped``  how many items the server itself dropped meanwhile, by its own counters: evicted for want of
-                 memory, or expired. Empty where none was dropped, or none can be told.
-    ``side_effects``  what the backend changed in the process of its trial or left behind, each in a line that
-                 goes on after its name. It ended with the trial and reached no other.
+    ``safety``   the results of a safety trial.
+    ``dropped``  how many items the server itself dropped meanwhile, by its own counters: evicted for lack of
+                 memory, or expired. Empty where none was dropped, or the counters are unknown.
+    ``side_effects``  what the backend changed in its trial's process or left behind, one line each, which
+                 continues after its name. The effects ended with the trial and reached no other trial.
     """
 
     spec: TrialSpec

@@ -1,8 +1,8 @@
 """The hot loops: what a worker does between the starting signal and its last message.
 
-Within these loops there is nothing but the backend, a reading of the clock, and a store of what was read. All
-else happens once a *block* of messages, and a block lasts a few milliseconds at most: the look at the backlog
-and at the time. The next bodies are stamped once they run out, many at a time.
+These loops contain the backend, a reading of the clock, and a store of it, and nothing else. Everything else
+happens once per *block* of messages, and a block lasts a few milliseconds at most: reading the backlog and
+checking the time. The next bodies are stamped when the last ones are used up, many at a time.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ BLOCK_NS = 4_000_000
 LARGEST_BLOCK = 1024
 STAMPED = 500
 STAMPED_PACED = 256
-"""Bodies are stamped ahead, at most so many at a time; fewer where a pause would show."""
+"""Bodies are stamped ahead, at most this many at a time; fewer where a pause would show."""
 LARGE_TAIL_BYTES = 2048
-"""Above this size, putting a body together by itself is cheaper than copying many at once."""
+"""Above this size, building one body at a time is cheaper than copying many at once."""
 SMALL_TAIL_BYTES = 4096
 """Up to this size, comparing a copy of a body's tail is cheaper than comparing it in its place."""
 BLOCKS_IN_BACKLOG = 4
@@ -43,11 +43,11 @@ def saturate(
     window: int,
     end_ns: int,
 ) -> tuple[int, int]:
-    """Send as fast as it goes until ``end_ns`` or until the log is full.
+    """Send as fast as possible until ``end_ns`` or until the log is full.
 
     The clock is read before each message in any case, so a slow ``send()`` is not called again after the end.
-    Returns how many messages were sent, all of them confirmed, and how many nanoseconds were spent waiting
-    for room in the backlog.
+    Return the number of messages sent, all of them confirmed, and the nanoseconds spent waiting for room in
+    the backlog.
     """
     assert sends.stamps is not None
     starts, progress, clock = sends.stamps, sends.progress, now_ns
@@ -94,9 +94,9 @@ def pace(
     start_ns: int,
     end_ns: int,
 ) -> int:
-    """Send each message when it is due (``due_ns`` after ``start_ns``), or as soon after that as can be.
+    """Send each message when it is due (``due_ns`` after ``start_ns``), or as soon after that as possible.
 
-    Returns how many were sent; those that were still unsent at ``end_ns`` are skipped.
+    Return the number sent; messages still unsent at ``end_ns`` are skipped.
     """
     assert sends.stamps is not None
     assert returns.stamps is not None
@@ -115,10 +115,10 @@ def pace(
 
 
 def _bodies(index: int, body_tail: bytes, most: int, trial: int) -> Iterator[bytes]:
-    """Return all the bodies of a producer, without end, at most ``most`` of them stamped ahead.
+    """Yield all bodies of a producer, without end, at most ``most`` of them stamped ahead.
 
-    A large body is put together when it is asked for: it is then in the processor's cache when it is sent,
-    and the memory of the one before can be used again.
+    A large body is built when it is asked for: it is then in the processor's cache when it is sent, and the
+    memory of the one before can be used again.
     """
     large = len(body_tail) > LARGE_TAIL_BYTES
     stamper = Stamper(index, body_tail, most, trial, headers_only=large)
@@ -148,10 +148,10 @@ def _consume_singly(
     tail_bytes: int,
     receipts: RawLog,
 ) -> None:
-    """The loop for a client that hands over one at a time. Without ``own_tail``, only lengths are compared.
+    """Run the loop for a client that returns one body at a time. Without ``own_tail``, compare only lengths.
 
-    It calls ``receive_one`` by itself: within an iterator, a function in Python costs a loop of the
-    interpreter of its own.
+    It calls ``receive_one`` directly: within an iterator, a Python function would cost an interpreter loop of
+    its own.
     """
     log, progress, clock = receipts.map, receipts.progress, now_ns
     pack, record_bytes = receipt_packer(receipts.record_bytes), receipts.record_bytes
@@ -185,7 +185,7 @@ def _consume_any(
     keeps_tails: bool,
     receipts: RawLog,
 ) -> None:
-    """The loop for all else. Bodies that were handed over together were received at the same time."""
+    """Run the loop for all other clients. Bodies that were returned together share one receipt time."""
     log, progress, clock = receipts.map, receipts.progress, now_ns
     pack, record_bytes = receipt_packer(receipts.record_bytes), receipts.record_bytes
     size_bytes = len(tails[0]) + HEADER_BYTES
@@ -219,9 +219,9 @@ def ping(
     trial: int = 0,
     end_ns: int,
 ) -> int:
-    """Send one message, wait for its echo, and so on until ``end_ns``. Returns the number of round trips.
+    """Send one message, wait for its echo, and repeat until ``end_ns``. Return the number of round trips.
 
-    Raises ValueError where an echo is not the message that was sent.
+    Raise ValueError where an echo is not the message that was sent.
     """
     assert sends.stamps is not None
     assert returns.stamps is not None
@@ -246,7 +246,7 @@ def ping(
 
 
 def echo(consumer: Consumer, producer: Producer) -> None:
-    """Send back whatever comes until the stop message does."""
+    """Send back every message until the stop message arrives."""
     send, receive, ack = producer.sender(), consumer.receive, consumer.ack
     acknowledges = consumer.acknowledges
     while True:
@@ -260,9 +260,9 @@ def echo(consumer: Consumer, producer: Producer) -> None:
 
 
 def add(client: CounterClient, sends: RawLog, *, end_ns: int) -> int:
-    """Increment as fast as it goes until ``end_ns``. Returns how many increments were confirmed.
+    """Increment as fast as possible until ``end_ns``. Return the number of confirmed increments.
 
-    Logs the clock before each, which is also when the one before it was over.
+    Log the clock before each, which is also when the one before it was over.
     """
     assert sends.stamps is not None
     stamps, increment = sends.stamps, client.increment

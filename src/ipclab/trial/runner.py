@@ -42,7 +42,7 @@ from ipclab.trial.record import Cost, Latency, Limit, ProcessCost, TrialRecord, 
 from ipclab.trial.spec import TrialSpec
 
 LEAD_S = 0.02
-"""Between the starting signal and the start, so that every worker is waiting by then."""
+"""Time between the starting signal and the start, so that every worker is waiting by then."""
 
 
 def run_trial(
@@ -50,10 +50,11 @@ def run_trial(
 ) -> TrialRecord:
     """Run one trial and leave nothing behind.
 
-    ``namespace`` begins every name that is made on the broker; ``history`` is the file in which a safety
-    trial keeps its history. A backend that fails, a worker that dies and a hang, also in ``setup()`` or
-    ``teardown()``, are results, told in the record. The trial has a process of its own, which is forked: the
-    calling process should have no other threads. Raises UsageError and its kin for a trial that cannot be.
+    ``namespace`` is the prefix of every name that is made on the broker; ``history`` is the file in which a
+    safety trial keeps its history. A backend that fails, a worker that dies and a hang, also in ``setup()``
+    or ``teardown()``, are results, stored in the record. The trial has a process of its own, which is forked:
+    the calling process should have no other threads. Raise UsageError or a subclass where the trial is
+    impossible.
     """
     check(spec)
     site = Site(
@@ -70,7 +71,7 @@ def run_trial(
         outcome="failed",
         broker=serving.facts(broker),
     )
-    # The sockets and semaphores of a trial that is killed are where the next run finds them.
+    # The next run must find the sockets and semaphores of a trial that is killed.
     own_temporary_files()
     with trial_folder() as folder:
         job = Job(spec=spec, site=site, folder=folder, broker=broker, history=history)
@@ -78,7 +79,7 @@ def run_trial(
 
 
 def _play(job: Job) -> TrialRecord:
-    """Run the trial; in its own process."""
+    """Run the trial, in its own process."""
     spec = job.spec
     workload = workloads.of(spec)
     if workload.scene is not None:
@@ -131,7 +132,7 @@ def _set_up(trial: _Trial, measurement: Measurement) -> Iterator[None]:
 
 
 class _Trial:
-    """What is found out about one trial as it goes on."""
+    """The state of one trial while it runs, and its results so far."""
 
     def __init__(self, spec: TrialSpec, broker: Broker | None) -> None:
         self.spec = spec
@@ -144,10 +145,10 @@ class _Trial:
         self.samples: list[Sample] = []
         self.losses = serving.Losses(broker)
         self.before = descendants(os.getpid())
-        """What was there before the trial, such as private servers: none of it is a helper of the backend."""
+        """Processes from before the trial, such as private servers: none is a helper of the backend."""
 
     def play(self, measurement: Measurement, crew: Crew) -> None:
-        """Everything between set-up and tear-down. Ends early when a worker fails or hangs."""
+        """Run all phases between set-up and tear-down. Stop early when a worker fails or hangs."""
         for assignment in measurement.assignments():
             crew.start(assignment)
         if self._connect(measurement, crew):
@@ -186,7 +187,7 @@ class _Trial:
         late = [w for w in leaders if not w.settled]
         crew.listen(0)
         if early := [w for w in crew.workers if w.done and w.role not in measurement.leaders]:
-            # The others did its work meanwhile: what was measured is another shape than the one asked for.
+            # The other workers took over its work: the measured shape is not the one that was asked for.
             self.failed = (
                 f"{early[0].name} ended before it was told to, as if by a stop message of another trial"
             )
@@ -203,7 +204,7 @@ class _Trial:
             self.hung = measurement.hang
 
     def record(self, measurement: Measurement, crew: Crew) -> TrialRecord:
-        """Return the record; reads the logs, so they must still be there."""
+        """Return the record; it reads the logs, so they must still exist."""
         dropped = self.losses.so_far()
         measurement.hold_to(partial(serving.under, broker=self.broker, dropped=dropped))
         bare = TrialRecord(
@@ -267,7 +268,7 @@ class _Trial:
         )
 
     def _read_in_time(self, last: Sample, broker_interval_s: float) -> bool:
-        """Whether the broker was read while it was at work: an engine may take a second for its answer."""
+        """Return whether the broker was read while it worked: an engine may take a second to answer."""
         assert self.window is not None
         late_s = (last.broker_at_ns - self.window.end_ns) / 1e9
         return late_s < self.window.seconds / 10 and broker_interval_s > self.window.seconds / 2
@@ -285,10 +286,10 @@ class _Trial:
 
 
 def _beyond_backlog(done: Sequence[Done], ledger: Ledger | None) -> int:
-    """Return the most messages beyond the bound that may have been under way at once.
+    """Return the largest number of messages beyond the bound that may have been in flight at once.
 
-    Producers share the backlog, so each takes the same messages for lost; those that were lost indeed were
-    not under way any more.
+    Producers share the backlog, so each one assumes the same messages to be lost. Messages that were indeed
+    lost were no longer in flight.
     """
     overtaken = max((one.overtaken for one in done), default=0)
     not_lost = max(overtaken - (ledger.lost if ledger else 0), 0)

@@ -1,7 +1,7 @@
-"""Trials that are watched for safety: from a spec to a record, by the scene of its workload.
+"""Runs safety trials: from a spec to a record, by the scene of its workload.
 
-A scene starts its own processes, logs every operation into a history, and has it checked. What it raises
-becomes the record's reason; whatever happens, nothing that it started is left.
+A scene starts its own processes, logs every operation into a history, and has it checked. An error that it
+raises becomes the record's reason. Whatever happens, nothing that it started is left.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from ipclab.trial.spec import TrialSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Where a scene plays: ``folder`` for its logs, which goes with the trial, and ``history``, the file that
-    its history is to be kept in (None: need not be kept), with the name that the record gives it."""
+    """Where a scene plays. ``folder`` is for its logs and is deleted with the trial. ``history`` is the file
+    in which its history is kept (None: it need not be kept); the record gives it the name
+    ``history_name``."""
 
     spec: TrialSpec
     site: Site
@@ -32,20 +33,20 @@ class Stage:
     broker: Broker | None
     history: Path | None
     face: Face = "channel"
-    """What the backend is used as."""
+    """The face of the backend that the scene uses."""
     found: Callable[[Played], object] = lambda _: None
-    """To be told what came of the scene before it tears down, so that no hang there can lose it."""
+    """Called with the scene's result before it tears down, so that a hang in that cannot lose the result."""
 
     @property
     def history_name(self) -> str:
-        """``histories/0007.jsonl.gz``, or empty."""
+        """Return a name such as ``histories/0007.jsonl.gz``, or an empty one."""
         return f"{self.history.parent.name}/{self.history.name}" if self.history else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """What came of a scene: the finding, the backend's options and declaration, and the stacks of those that
-    hung."""
+    """The result of a scene: the finding, the backend's options and declaration, and the stacks of processes
+    that hung."""
 
     safety: Safety
     options: Mapping[str, OptionValue] = field(default_factory=dict)
@@ -67,7 +68,7 @@ def run(
     broker: Broker | None,
     history: Path | None,
 ) -> TrialRecord:
-    """Run one safety trial. Raises UsageError and its kin for a trial that cannot be."""
+    """Run one safety trial. Raise UsageError or a subclass where the trial is impossible."""
     began_utc = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     facts, losses = serving.facts(broker), serving.Losses(broker)
 

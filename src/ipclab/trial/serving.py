@@ -1,4 +1,4 @@
-"""What a trial must know of its broker: where it came from, how it is set, and what it dropped meanwhile."""
+"""The facts that a trial needs of its broker: its origin, its settings, and what it dropped meanwhile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ipclab.trial.record import BrokerFacts
 
 
 def facts(broker: Broker | None, *, settings: bool = False) -> BrokerFacts | None:
-    """Return what is stored of a broker; with its settings for a run, without them for a trial."""
+    """Return the stored facts of a broker; with its settings for a run, without them for a trial."""
     if broker is None:
         return None
     return BrokerFacts(
@@ -31,10 +31,10 @@ def under(
     settings: Mapping[str, str] | None = None,
     dropped: Mapping[str, int] | None = None,
 ) -> Guarantees:
-    """Return what a backend declares on this broker, as it is set.
+    """Return what a backend declares on this broker with its settings.
 
-    ``settings`` are those that the trial sets beside the broker's own. A broker that has ``dropped`` items on
-    its own loses by overload, whatever it said of itself.
+    ``settings`` are those that the trial sets in addition to the broker's own. A broker that has ``dropped``
+    items by itself loses by overload, whatever it declares.
     """
     if broker is None:
         return guarantees
@@ -43,14 +43,14 @@ def under(
 
 
 class Losses:
-    """What a broker drops on its own from now on, by its own counters; another user's items count too."""
+    """What a broker drops by itself from now on, by its own counters; other users' items count too."""
 
     def __init__(self, broker: Broker | None) -> None:
         self._broker = broker
         self._before = self._read()
 
     def so_far(self) -> dict[str, int]:
-        """Return by counter how many items were dropped since; empty for none, or where it cannot be told."""
+        """Return by counter how many items were dropped since; empty for none, or where it is unknown."""
         now = self._read()
         grown = {name: now[name] - self._before.get(name, 0) for name in now if name in self._before}
         return {name: many for name, many in grown.items() if many > 0}

@@ -1,4 +1,4 @@
-"""What one trial is to do. Frozen, comparable, and stored with its record."""
+"""The specification of one trial. Frozen, comparable, and stored with its record."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ MOST_BACKLOG_BYTES = 16 * 2**20
 """A server with little memory (memcached has 64 MB by default) must not be made to evict by the lab."""
 MOST_CONSUMERS = 255
 SHORTEST_S = 0.001
-"""Below this a window holds nothing that can be counted."""
+"""A shorter window holds nothing that can be counted."""
 LONGEST_S = 3600
-"""Of warm-up and window together; the histograms end there too."""
+"""Limit for warm-up and window together; the histograms end there too."""
 MOST_PACED = 10_000_000
-"""Messages of a paced trial, whose schedule is drawn up beforehand."""
+"""Messages of a paced trial, whose schedule is computed beforehand."""
 MOST_WINDOW = 10_000
 MOST_BYTES = 2**28
-"""In one message, and in all messages of one window."""
+"""Limit for one message, and for all messages of one window."""
 
 
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One measured run.
 
-    ``workload``       ``stream``: closed loop, as fast as it goes; ``paced``: open loop at ``rate_per_s``;
-                       ``ping-pong``: one message to and fro; ``counter``: ``producers`` processes increment
-                       one number. The others are watched for safety: ``crash``: a channel suffers ``fault``;
-                       ``order``: who overtakes whom; ``register``, ``lock``: processes race; ``forced``: two
-                       processes are made to interleave; ``client``: a client library errs by itself.
+    ``workload``       ``stream``: closed loop, as fast as possible; ``paced``: open loop at ``rate_per_s``;
+                       ``ping-pong``: one message and its echo; ``counter``: ``producers`` processes increment
+                       one number. The others are safety trials: ``crash``: a channel suffers ``fault``;
+                       ``order``: which messages overtake which; ``register``, ``lock``: processes race;
+                       ``forced``: two processes are made to interleave; ``client``: a client library fails by
+                       itself.
     ``backend``        a channel, or for ``counter`` a counter, with its options.
     ``window``         messages between two flushes, and the most that a consumer takes at once.
     ``rate_per_s``     of all producers together; paced trials only.
     ``arrivals``       the gaps of a paced schedule: all the same, or exponentially distributed.
-    ``max_backlog``    how many messages may be under way at once in a stream, and no more than make up
-                       ``MOST_BACKLOG_BYTES``: producers wait above it, so that a trial measures carrying and
-                       not piling up.
+    ``max_backlog``    how many messages may be in flight at once in a stream, within ``MOST_BACKLOG_BYTES``.
+                       Producers wait above it, so that a trial measures transport and not piling up.
     ``warmup_s``, ``duration_s``  before and within the measured window.
     ``drain_s``        how long consumers may go without a message after the producers are done before the
                        rest counts as lost.
     ``grace_s``        how long connecting, draining and ending may each take before the watchdog calls it
                        a hang.
     ``fault``          what a ``crash`` trial suffers.
-    ``scenario``       which of several things a safety workload does, where it has a choice; of a ``forced``
-                       trial the face of the backend that is raced for.
-    ``broker_settings``  what the broker is set to for this trial, such as ``appendonly: yes``.
+    ``scenario``       the scenario of a safety workload that has several; in a ``forced`` trial the face of
+                       the backend that is raced for.
+    ``broker_settings``  the broker settings for this trial, such as ``appendonly: yes``.
     """
 
     workload: str
@@ -72,10 +72,10 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def backlog(self) -> int:
-        """Return the bound on messages under way, in messages."""
+        """Return the bound on messages in flight, in messages."""
         return max(1, min(self.max_backlog, MOST_BACKLOG_BYTES // self.size_bytes))
 
     @property
     def shape(self) -> str:
-        """``4→1`` for four producers and one consumer."""
+        """Return the shape, such as ``4→1`` for four producers and one consumer."""
         return f"{self.producers}→{self.consumers}"

@@ -1,13 +1,13 @@
-"""Bringing about the moment of a fault, and the fault in it: idle, busy, working, or in mid-message.
+"""Brings about the moment of a fault, and the fault in it: idle, busy, working, or in mid-message.
 
-``working`` needs no luck either: every consumer is told to stop at a gate with the message that it receives
-next, before it acknowledges it (see ``gate``). Where a fault ends a consumer of a channel that declares
-at-least-once, its victim has a message that it has not acknowledged in every moment: what was received and
-not finished has to come again, and a fault whose victim holds nothing would not show that.
+``working`` does not depend on luck: every consumer is told to stop at a gate with the message that it
+receives next, before it acknowledges it (see ``gate``). Where a fault ends a consumer of a channel that
+declares at-least-once, its victim has an unacknowledged message in every moment: what was received and not
+finished must be redelivered, and a fault whose victim holds nothing would not show that.
 
-The middle of a message needs no luck. Over TCP the proxy holds a large message after its first half. Over a
-pipe or a Unix socket whoever reads is stopped when it has a part of it (see ``trap``), so that the writer
-blocks in the rest. Then the fault strikes, and what was held is let go.
+The middle of a message does not depend on luck either. Over TCP the proxy holds a large message after its
+first half. Over a pipe or a Unix socket the reader is stopped when it has a part of it (see ``trap``), so
+that the writer blocks in the rest. Then the fault strikes, and what was held is released.
 """
 
 from __future__ import annotations
@@ -30,39 +30,40 @@ from ipclab.trial.orders import Hold, Release, Withhold
 from ipclab.trial.processes import Worker
 
 BUSY, GAP_S = 250, 0.004
-"""Messages of each producer while the fault lasts, and the pause after each: a second's worth."""
+"""Messages of each producer while the fault lasts, and the pause after each: one second in all."""
 UNDER_WAY = 25
-"""Receipts after which messages are said to flow."""
+"""Receipts after which messages count as flowing."""
 AT_REST = 30
-"""Messages that lie in a broker when it ends: of each producer, or of both where they go on."""
+"""Messages in a broker when it ends: of each producer, or of both where they continue to send."""
 SMALL_BYTES = 256
 LARGE_LOCAL_BYTES = 32 << 20
 LARGE_BYTES = 12 << 20
-"""Of the message in whose middle the fault strikes: over a pipe; and over TCP, where the kernel takes some
-MiB from its sender before that has to wait, unless the backend carries no more than that anyway."""
+"""Size of the message in whose middle the fault strikes: over a pipe; and over TCP, where the kernel takes
+some MiB from its sender before that blocks, unless the backend carries no more than that anyway."""
 FILL_BYTES = 64 << 10
 FILL_SHARE = 1.5
-"""Of a broker's room, what is sent to fill it."""
+"""Share of a broker's room that is sent to fill it."""
 FILL_BLOCKED = 50
-"""Messages of each producer to a broker that takes none."""
+"""Messages of each producer to a broker that accepts none."""
 FILL_WITHIN_S = 60.0
 HOLD_S = 1.0
-"""How long a message may take to come to the consumer that is to be held with it, until another is sent."""
+"""How long a message may take to reach the consumer that is to be held with it, before another is sent."""
 HELD = 3
-"""Messages that the victim holds unacknowledged, since a channel may redeliver only one of several."""
+"""Messages that the victim holds unacknowledged, because a channel may redeliver only one of several."""
 HELD_WITHIN_S = 0.3
 """How long a busy victim that holds one message may take to get the others. Some channels give it none."""
 ATTEMPTS = 8
-"""To catch a process in the middle of a message."""
+"""Attempts to catch a process in the middle of a message."""
 WAIT_S = 10.0
 
 
 class Strike(Scene):
     """One fault of one trial.
 
-    ``struck_ns`` says when it was in force (0 where it never was), ``flows_from_ns`` from when on only the
-    fault keeps messages from flowing; ``victims`` which workers it killed, ``left_out`` whose part of the
-    history must not be judged; ``missed`` in words why it shows nothing, empty where it struck.
+    ``struck_ns`` is when the fault was in force (0 where it never was). ``flows_from_ns`` is the time from
+    which only the fault keeps messages from flowing. ``victims`` are the workers it killed; ``left_out``
+    those whose part of the history must not be judged. ``missed`` says in words why the trial shows nothing;
+    empty where the fault struck.
     """
 
     def __init__(
@@ -89,20 +90,20 @@ class Strike(Scene):
         self.left_out: set[str] = set()
 
     def at_its_moment(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> None:
-        """Bring about the moment, strike, and heal; ``missed`` where that could not be done.
+        """Bring about the moment, strike, and heal; set ``missed`` where that was impossible.
 
-        A broker that is to end holds messages at rest by then: from an empty one nothing could be lost. So
-        consumers stand still meanwhile, as slow ones would.
+        A broker that is to end holds messages by then: an empty one could lose nothing. So the consumers
+        stand still meanwhile, as slow ones would.
         """
         self._senders = list(producers)
         with contextlib.ExitStack() as still:
             still.callback(self._release)
             comes = self._fault.moment != "working" or self._hold(producers, consumers)
             if self._fault.ends_broker:
-                comes = comes and self._lay_up(producers, consumers, still)
+                comes = comes and self._leave_messages_at_rest(producers, consumers, still)
             else:
                 comes = comes and self._keep_busy(producers)
-            if self._fault.moment == "busy" and self._ends_a_debtor():
+            if self._fault.moment == "busy" and self._ends_unfinished_work():
                 comes = comes and self._withhold(consumers[0])
             strike = self._in_mid_message if self._fault.moment == "mid-message" else self._apply
             if not comes or (struck := strike(producers, consumers)) is None:
@@ -113,10 +114,10 @@ class Strike(Scene):
     def leave_unacknowledged(self, producers: Sequence[Worker], victim: Worker) -> bool:
         """Give an idle victim ``HELD`` messages that it does not acknowledge, where the fault will end it.
 
-        It then waits for the next one, as a consumer does that acknowledges in batches. A channel may hand
-        over fewer before the first is acknowledged. Return False where none comes.
+        It then waits for the next one, as a consumer that acknowledges in batches does. A channel may deliver
+        fewer before the first is acknowledged. Return False where none arrives.
         """
-        if self._fault.moment != "idle" or not self._ends_a_debtor():
+        if self._fault.moment != "idle" or not self._ends_unfinished_work():
             return True
         cast = self._cast
         if not cast.outlast(cast.settled, WAIT_S):
@@ -130,8 +131,8 @@ class Strike(Scene):
                 return count > 1
         return True
 
-    def _ends_a_debtor(self) -> bool:
-        """Return whether the fault ends a consumer that owes others what it did not finish."""
+    def _ends_unfinished_work(self) -> bool:
+        """Return whether the fault ends a consumer whose unfinished messages must be redelivered."""
         ends = self._fault.target == "consumer" and self._fault.effect == "ends"
         return ends and not self._cast.fan_out and self._cast.channel.guarantees.delivery == "at-least-once"
 
@@ -140,7 +141,7 @@ class Strike(Scene):
         return 1 if "consumer crash" in self._cast.channel.guarantees.may_lose else HELD
 
     def _withhold(self, victim: Worker) -> bool:
-        """While messages flow, have the victim not acknowledge any more, and wait until it holds some."""
+        """Stop the victim's acknowledgements while messages flow, and wait until it holds some."""
         cast, since_ns = self._cast, now_ns()
         victim.tell(Withhold())
         if not cast.wait(lambda: cast.holds(victim, since_ns), WAIT_S):
@@ -149,10 +150,10 @@ class Strike(Scene):
         return True
 
     def _hold(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
-        """Stop a consumer between a receipt and its acknowledgement; False where none comes to that.
+        """Stop a consumer between a receipt and its acknowledgement; return False where none gets that far.
 
-        Which of them gets a message is the channel's choice, so all are told. Where the victim is reached by
-        a line of its own it has to be that one: those that hold one already take no other.
+        The channel chooses which consumer gets a message, so all are told. Where the victim has a connection
+        of its own, the stopped one must be the victim; consumers that already hold a message take no other.
         """
         cast = self._cast
         if not cast.outlast(lambda: not cast.missing() and cast.settled(), WAIT_S):
@@ -170,7 +171,7 @@ class Strike(Scene):
         return False
 
     def _release(self) -> None:
-        """Let consumers that were held acknowledge and go on."""
+        """Let consumers that were held acknowledge and continue."""
         gated, self._gated = self._gated, []
         for consumer in gated:
             consumer.tell(Release())
@@ -184,14 +185,14 @@ class Strike(Scene):
         cast.burst(producers, BUSY, cast.size(SMALL_BYTES), GAP_S)
         return cast.wait(lambda: cast.receipts() - before >= UNDER_WAY, WAIT_S)
 
-    def _lay_up(
+    def _leave_messages_at_rest(
         self, producers: Sequence[Worker], consumers: Sequence[Worker], still: contextlib.ExitStack
     ) -> bool:
         cast = self._cast
         if not self._keep_busy(producers):
             return False
         for consumer in consumers:
-            still.enter_context(_standing_still(consumer))
+            still.enter_context(_stopped(consumer))
         self._at_rest = True
         if self._fault.moment == "busy":
             return cast.wait(lambda: cast.missing() >= AT_REST, WAIT_S)
@@ -199,7 +200,7 @@ class Strike(Scene):
         return cast.wait(lambda: cast.done(producers), WAIT_S)
 
     def _apply(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool:
-        """Strike, and heal. Whether the fault surely took effect."""
+        """Strike, and heal. Return whether the fault certainly took effect."""
         match self._fault.target:
             case "producer":
                 self.victim = producers[0]
@@ -213,32 +214,32 @@ class Strike(Scene):
         self._senders, self._receivers = list(producers), list(consumers)
         return self._fault.fault.strike(self)
 
-    # What the fault may ask for meanwhile: see ``ipclab.faults.base.Scene``.
+    # What the fault may call meanwhile: see ``ipclab.faults.base.Scene``.
 
     @property
     def proxy(self) -> Proxy:
-        """Return the proxy before the broker; only for a fault that is ``on_the_line``."""
+        """Return the proxy in front of the broker; only for a fault that is ``on_the_line``."""
         assert self._proxy is not None
         return self._proxy
 
     def takes_effect(self) -> None:
-        """Note the time, and let go what was held in the middle of a message."""
+        """Note the time, and release what was held in the middle of a message."""
         self.struck_ns = self.flows_from_ns = now_ns()
-        self._let_go()
+        self._release_held()
 
     def pass_time(self, seconds: float) -> None:
-        """Let the trial go on for so long."""
+        """Let the trial continue for this long."""
         self._cast.pass_time(seconds)
 
     def wait(self, until: Callable[[], bool], within_s: float) -> bool:
-        """Let the trial go on until the condition holds; return whether it did in time."""
+        """Let the trial continue until the condition holds; return whether it did in time."""
         return self._cast.wait(until, within_s)
 
     def replace(self, victim: Victim) -> None:
-        """Put a new process into the place of a worker that the fault has ended."""
+        """Start a new process in the place of a worker that the fault has ended."""
         self.victims.add(victim.name)
         if victim.role == "consumer" and self._cast.fan_out:
-            # Nobody takes a subscriber's place: what it would have got is owed to it alone, and it is gone.
+            # Nothing replaces a subscriber: messages due to it are due to it alone, and it is gone.
             self.left_out.add(victim.name)
             return
         if not self._cast.channel.replaceable:
@@ -254,16 +255,16 @@ class Strike(Scene):
 
     @contextlib.contextmanager
     def consumers_stand_still(self) -> Iterator[None]:
-        """Make the consumers stand still, as slow ones would."""
+        """Make the consumers stand still within the block, as slow ones would."""
         with contextlib.ExitStack() as stopped:
             for consumer in self._receivers:
-                stopped.enter_context(_standing_still(consumer))
+                stopped.enter_context(_stopped(consumer))
             yield
-        # Until now it was the lab that kept the consumers from receiving anything.
+        # Until now the lab kept the consumers from receiving.
         self.flows_from_ns = now_ns()
 
     def fill(self, room_bytes: int | None) -> int:
-        """Have the producers send more than fits into the room, or try where there is none."""
+        """Let the producers send more than fits into the room, or try to where there is none."""
         cast, size_bytes = self._cast, self._cast.size(FILL_BYTES)
         before = len(cast.began_ns)
         if room_bytes is None:
@@ -276,9 +277,9 @@ class Strike(Scene):
         return (len(cast.began_ns) - before) * size_bytes
 
     def _in_mid_message(self, producers: Sequence[Worker], consumers: Sequence[Worker]) -> bool | None:
-        """Return None where the moment does not come.
+        """Strike in the middle of a message; return None where the moment does not come.
 
-        Of several consumers any may be the one who gets the large message, so it is tried some times.
+        Any of several consumers may get the large message, so this is tried several times.
         """
         sender, cast = producers[0], self._cast
         for _ in range(ATTEMPTS):
@@ -286,21 +287,21 @@ class Strike(Scene):
                 try:
                     return self._apply(producers, consumers)
                 finally:
-                    self._let_go()
+                    self._release_held()
             if self._proxy:
-                # Too late now: a trap that springs behind our back would hold the line for ever.
+                # Too late now: a trap that springs later, unseen, would hold the line for ever.
                 self._proxy.pass_all()
-            cast.wait(lambda: self._passed_by(sender), WAIT_S)
+            cast.wait(lambda: self._was_delivered(sender), WAIT_S)
         return None
 
-    def _passed_by(self, sender: Worker) -> bool:
-        """Return whether the large message has gone all the way, and so has not been caught."""
+    def _was_delivered(self, sender: Worker) -> bool:
+        """Return whether the large message has gone all the way, and so was not caught."""
         return self._cast.idle(sender) and (self._at_rest or not self._cast.missing())
 
-    def _came_by(self, sender: Worker) -> bool:
+    def _is_delivered_now(self, sender: Worker) -> bool:
         self._cast.look()
         self._cast.crew.listen(0.0)
-        return self._passed_by(sender)
+        return self._was_delivered(sender)
 
     def _catch_on_the_line(self, sender: Worker) -> bool:
         cast, proxy = self._cast, self._proxy
@@ -308,24 +309,24 @@ class Strike(Scene):
         size_bytes = cast.size(LARGE_BYTES)
         proxy.hold_after("down" if self._fault.target == "consumer" else "up", size_bytes // 2)
         cast.burst([sender], 1, size_bytes)
-        cast.wait(lambda: proxy.held(0.0) or self._passed_by(sender), WAIT_S)
+        cast.wait(lambda: proxy.held(0.0) or self._was_delivered(sender), WAIT_S)
         return proxy.held(0.0)
 
     def _catch_reading(self, sender: Worker, consumers: Sequence[Worker]) -> bool:
-        """Stop whoever reads: the server of the backend, where it has one, or else one of the consumers."""
+        """Stop the reader: the server of the backend, where it has one, or else one of the consumers."""
         of_consumer = self._fault.target == "consumer" or not self.server.pids
         readers = [w.pid for w in consumers] if of_consumer else list(self.server.pids)
         size_bytes = self._cast.size(LARGE_LOCAL_BYTES)
         before = {pid: trap.bytes_read(pid) for pid in readers}
         self._cast.burst([sender], 1, size_bytes)
         self._stopped_reader = trap.stop_while_reading(
-            before, size_bytes, WAIT_S, until=lambda: self._came_by(sender)
+            before, size_bytes, WAIT_S, until=lambda: self._is_delivered_now(sender)
         )
         self._reading = next((w for w in consumers if w.pid == self._stopped_reader), None)
         return self._stopped_reader is not None
 
-    def _let_go(self) -> None:
-        """What was held in the middle of the message may go on; the victim of the fault cannot."""
+    def _release_held(self) -> None:
+        """Release what was held in the middle of the message, except a victim of the fault."""
         if self._stopped_reader is not None:
             stopped, self._stopped_reader = self._stopped_reader, None
             victim_pauses = self._fault.effect == "stops" and self._is_victim(stopped)
@@ -342,8 +343,8 @@ class Strike(Scene):
 
 
 @contextlib.contextmanager
-def _standing_still(worker: Worker) -> Iterator[None]:
-    """Make a bystander stand still, and go on at the end; no fault, so it is in no history."""
+def _stopped(worker: Worker) -> Iterator[None]:
+    """Stop a bystander within the block, and resume it at the end; this is no fault and in no history."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(worker.pid, signal.SIGSTOP)
     try:

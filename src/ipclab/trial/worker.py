@@ -1,7 +1,7 @@
-"""The process of one worker: connect, say so, wait for the starting signal, play the role, report.
+"""The process of one worker: connect, report that, wait for the starting signal, play the role, report.
 
-What it says and hears is in ``orders``. How every child process of the lab behaves (it ends with the lab,
-ignores Ctrl-C, writes its stack on demand, and says how it ended) is in ``host.child``.
+Its messages are in ``orders``. How every child process of the lab behaves (it ends with the lab, ignores
+Ctrl-C, writes its stack on demand, and reports how it ended) is in ``host.child``.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ __all__ = [
 
 
 def main(parent: Link, assignment: Assignment) -> None:
-    """Play the role of this assignment; what every worker process runs."""
-    # What was inherited by fork need not be looked at by the worker's garbage collector.
+    """Play the role of this assignment; the main function of every worker process."""
+    # The worker's garbage collector need not visit objects inherited by fork.
     gc.freeze()
     assignment.play(assignment, parent)
 
 
 def await_go(parent: Link) -> Go:
-    """Say that this worker is connected, and return the starting signal at the moment of the start."""
+    """Report that this worker is connected; return the starting signal at the moment of the start."""
     parent.send(Ready())
     go = parent.recv()
     assert isinstance(go, Go)
@@ -66,7 +66,7 @@ def await_go(parent: Link) -> Go:
 
 
 def require_log_capacity(sends: RawLog, go: Go) -> None:
-    """Raise where a closed loop ended before its time: a rate over the whole window would be too small."""
+    """Raise ChannelError where a closed loop ended too early, so that its rate would be too low."""
     if now_ns() < go.end_ns:
         raise ChannelError(
             f"the log's room for {sends.capacity_bytes // 8} messages was used up before the time was over; "

@@ -1,7 +1,7 @@
-"""What a workload is: one object that says all that the lab has to know of it.
+"""The definition of a workload: one object with everything that the lab must know about it.
 
 The objects are in ``trial/workloads/``, one file each, and in the list ``ipclab.trial.workloads.ALL``.
-Whatever depends on the workload of a trial asks its object; nothing compares names.
+Code that depends on the workload of a trial asks its object; nothing compares names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Option = Literal[
     "faults",
     "targets",
 ]
-"""What a run may be asked for and not every workload has a use for, by the names in a request."""
+"""Options of a run that not every workload uses, by their names in a request."""
 PRODUCERS: frozenset[Option] = frozenset(("producers",))
 SHAPE: frozenset[Option] = frozenset(("producers", "consumers"))
 TIMES: frozenset[Option] = frozenset(("duration_s", "warmup_s"))
@@ -42,23 +42,23 @@ def check_nothing(_spec: TrialSpec) -> None:
 class Workload:
     """One kind of trial. Exactly one of ``measure`` and ``scene`` is set.
 
-    ``name``       what ``TrialSpec.workload`` has.
+    ``name``       the value of ``TrialSpec.workload``.
     ``summary``    what happens, in a few words.
-    ``face``       what the backend of a trial is used as.
+    ``face``       the face of the backend that a trial uses.
     ``options``    the options of a run that have a meaning for it.
     ``check``      raises UsageError where its own fields of a spec do not fit together.
     ``measure``    for a trial with a measured window: makes the measurement.
-    ``scene``      for a trial that is watched for safety: returns the scene. The scene is imported only then,
-                   so that the processes of other trials are no larger for it.
+    ``scene``      for a safety trial: returns the scene. It is imported only then, so that the processes
+                   of other trials need no memory for it.
     ``open_loop``  it sends at a given rate, and waits for nothing.
-    ``bounded``    it bounds how many messages are under way.
-    ``beside``     its trials stand beside those of other workloads, in their rows: they have no length and no
-                   number of processes of their own.
+    ``bounded``    it bounds how many messages are in flight.
+    ``beside``     its trials join the rows of other workloads: they have no length and no number of processes
+                   of their own.
     ``shown_in``   whether its trials are shown in the rows of the comparison or in the safety tables.
     ``rate_field``  the field of a row that has its rate.
     ``latencies``  the fields of a row that have its latencies.
-    ``tells_cost``  CPU time, memory and limit of a row are told from the first of its workloads that does.
-    ``messages_per_count``  how many messages each unit of its rate is.
+    ``tells_cost``  CPU time, memory and limit of a row come from its first workload that has this set.
+    ``messages_per_count``  the number of messages in one unit of its rate.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Workload:
 
 
 def used_as(face: Face) -> Callable[[TrialSpec], Face]:
-    """Return the ``face`` of a workload that uses every backend in the same way."""
+    """Return the ``face`` function of a workload that uses every backend in the same way."""
 
     def always(_spec: TrialSpec) -> Face:
         return face

@@ -269,7 +269,7 @@ def test_the_code_of_a_plug_in_is_known_by_its_class() -> None:
 
 
 def test_who_pauses_before_it_connects_again_is_known_by_the_function_and_not_by_its_name() -> None:
-    code = logged._Line.again.__code__
+    code = logged._ReconnectingEnd.reconnect.__code__
     again = (code.co_filename, code.co_firstlineno + 4, code.co_name)
     connecting = (LIBRARY, 1, "connect")
 

@@ -1,7 +1,7 @@
-"""Scenarios in which a client library errs by itself, told apart from what its server does.
+"""Scenarios in which a client library fails by itself, separated from what its server does.
 
-One file a library, or a part of Python's own; ``scenario`` says what a scenario is, ``bench`` what it works
-with. Every scenario of a library as it comes has one beside it in which the same is set right.
+One file for each library, or part of Python's own; ``scenario`` defines a scenario, ``bench`` has its tools.
+Every scenario of a library with its defaults has a second one beside it, in which the fault is fixed.
 """
 
 from __future__ import annotations
@@ -56,6 +56,6 @@ SCENARIOS: dict[str, Scenario] = {
     )
     for scenario in library.SCENARIOS
 }
-"""By name, each default before its fix."""
+"""The scenarios by name, each default before its fix."""
 
 __all__ = ["SCENARIOS", "Scenario"]

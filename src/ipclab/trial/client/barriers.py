@@ -1,4 +1,4 @@
-"""A fault of multiprocessing.Barrier: one time-out breaks it for everybody, for good."""
+"""A fault of multiprocessing.Barrier: one time-out breaks it for all processes, permanently."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ipclab.trial.client.child import PATIENCE_S
 from ipclab.trial.client.scenario import Seen, pair
 
 TIMEOUT_S = 0.05
-"""The time-out of a process that waits for one that never comes."""
+"""The time-out of a process that waits for a process that never comes."""
 
 
 def _give_up(parent: Connection, barrier: Any, right: bool) -> str:
-    """Wait for too short a time; set right, make the barrier as it was."""
+    """Wait until the time-out. With ``right``, reset the barrier afterwards. Return the error raised."""
     try:
         barrier.wait(TIMEOUT_S)
     except threading.BrokenBarrierError as error:
@@ -28,7 +28,7 @@ def _give_up(parent: Connection, barrier: Any, right: bool) -> str:
 
 
 def _meet(parent: Connection, log: Path, process: int, barrier: Any) -> str:
-    """Meet another process at the barrier: the error that comes of it."""
+    """Meet another process at the barrier; return the name of the error, empty without one."""
     with ProcessLog(log, process) as history:
         history.invoke("write", process)
         try:

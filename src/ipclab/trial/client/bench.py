@@ -1,4 +1,4 @@
-"""What a scenario works with: processes, a proxy, logs of its history, and the end of all that it made."""
+"""The tools of a scenario: processes, a proxy, logs for its history, and clean-up at the end."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ NAMES = {
     str(SERVER): "server",
     str(THIRD): "third program",
 }
-"""The processes of the histories. ``server`` is what is found there, asked directly."""
+"""The processes of the histories. ``server`` stands for what the lab reads from the server directly."""
 
 
 class Bench:
     """Belongs to the lab's process, which has no threads. Use as a context manager: at its end no process is
-    alive, a paused broker goes on, and all is done that ``at_end()`` was told. Not thread-safe."""
+    alive, a paused broker is resumed, and all functions given to ``at_end()`` have been called. Not
+    thread-safe."""
 
     def __init__(self, site: Site, folder: Path, broker: Broker | None = None) -> None:
         self.site = site
@@ -51,15 +52,15 @@ class Bench:
 
     @property
     def url(self) -> str:
-        """Return the broker's own address; may hold a password."""
+        """Return the broker's own address, which may contain a password."""
         return self.site.broker_url
 
     def name(self, what: str) -> str:
-        """Return a name on the broker, under the trial's own."""
+        """Return a name on the broker with the trial's own prefix."""
         return f"{self.site.namespace}:{what}"
 
     def at_end(self, function: Callable[..., object], *args: Any) -> None:
-        """Call this at the end, whatever happens; the last that was told first."""
+        """Call this function at the end, whatever happens; the last one registered is called first."""
         self._ends.callback(function, *args)
 
     def log(self, process: int) -> Path:
@@ -75,7 +76,7 @@ class Bench:
         return child
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait until something is so. Raises ChannelError, naming ``what``, where it never is."""
+        """Wait until the condition holds. Raise ChannelError, naming ``what``, where it does not in time."""
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
             if time.monotonic() > deadline:
@@ -83,8 +84,8 @@ class Bench:
             time.sleep(0.002)
 
     def proxy(self) -> tuple[Proxy, str]:
-        """Return a proxy before the broker, and the broker's address by way of it; the others of the
-        broker do not come by it.
+        """Return a proxy for the broker, and the broker's address through it; only connections to that
+        address pass through the proxy.
         """
         assert self.broker is not None
         host, port = kinds.get(self.broker.kind).address(self.url)
@@ -96,7 +97,7 @@ class Bench:
 
     @contextmanager
     def fault(self, name: str, target: str) -> Iterator[None]:
-        """Yield what is done to the target within, for the history."""
+        """Record in the history that the target suffers this fault within the block."""
         faults = FaultLog(self._log("fault"))
         faults.begin(name, target)
         try:
@@ -107,7 +108,7 @@ class Bench:
 
     @contextmanager
     def server(self) -> Iterator[ProcessLog]:
-        """Yield a log for what the server is found to have, once the programs are done."""
+        """Yield the log for what the lab reads from the server after the programs have ended."""
         with ProcessLog(self.log(SERVER), SERVER) as log:
             yield log
 
@@ -115,7 +116,7 @@ class Bench:
     def paused(self) -> Iterator[None]:
         """Pause the broker within the block, and always resume it afterwards.
 
-        Only one that is ours.
+        Only for a broker that the lab started.
         """
         broker = self.broker
         assert broker is not None

@@ -1,4 +1,4 @@
-"""A process of a scenario: it runs one function, and where it hangs that can be told."""
+"""A process of a scenario: it runs one function, and the lab can tell where it hangs."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from ipclab.host.start_methods import StartMethod
 from ipclab.trial.client.stack import place
 
 PATIENCE_S = 30.0
-"""How long anything that ought to happen may take, on however slow a machine."""
+"""Seconds that any step which should succeed may take, also on a slow machine."""
 HANG_S = 0.6
-"""How long what is known to hang must not have come back before it is looked at."""
+"""Seconds for which a call that is known to hang must not have returned before its stack is read."""
 _LOOKS = hang.LOOKS
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What a process of a scenario says to the lab."""
+    """A message of a scenario's process to the lab."""
 
     value: Any
 
 
 class Child:
-    """Runs ``function(parent, *args)``; ``parent`` is a connection to talk over.
+    """Runs ``function(parent, *args)``; ``parent`` is a connection to the lab.
 
-    It is a child of the lab's supervisor, and ends with the lab. What the function sends by ``say()`` is read
-    by ``heard()``, what it returns by ``result()``. With ``forks`` it may have processes of its own, which
-    have to see to it that they end when it does; no thread of the lab's is in it then. Start it by
+    It is a child of the lab's supervisor, and ends with the lab. ``heard()`` returns what the function sends
+    by ``say()``, ``result()`` what it returns. With ``forks`` it may have child processes, which must end
+    when it does; it then runs without a thread of the lab. Start it by
     ``ipclab.trial.client.bench.Bench.start``, which ends it whatever happens, or end it yourself. Not
     thread-safe.
     """
@@ -51,7 +51,7 @@ class Child:
         forks: bool = False,
     ) -> None:
         self.name = name
-        # Where a library's threads run meanwhile, as those of a Pool do, to dump all of them may crash.
+        # A dump of all threads may crash while threads of a library run, such as those of a Pool.
         self._manner = Manner(
             name=name,
             folder=folder,
@@ -63,11 +63,11 @@ class Child:
         self._child = supervisor.start(start_method, self._manner, function, args)
 
     def tell(self, value: Any) -> None:
-        """Send the function something. Raises OSError where the process is gone."""
+        """Send a value to the function. Raise OSError where the process is gone."""
         self._child.link.send(value)
 
     def heard(self, within_s: float = PATIENCE_S) -> Any:
-        """Return the next thing that the function said. Raises ChannelError where nothing comes any more."""
+        """Return the next value that the function said. Raise ChannelError where no more will come."""
         self._await_message(within_s)
         if self._child.inbox:
             return self._child.inbox.popleft().value
@@ -76,7 +76,7 @@ class Child:
         raise ChannelError(self._fault())
 
     def result(self, within_s: float = PATIENCE_S) -> Any:
-        """Return what the function returned. Raises ChannelError where it raised, died or took too long."""
+        """Return what the function returned. Raise ChannelError where it raised, died or took too long."""
         self._await_message(within_s)
         if self._child.inbox:
             raise ChannelError(f"{self.name} said: {self._child.inbox.popleft().value}")
@@ -85,19 +85,19 @@ class Child:
         return self._child.returned.value
 
     def ended_within(self, seconds: float) -> bool:
-        """Wait until there is a message from it, or it is gone, for so long at most.
+        """Wait at most this long for a message of the process, or its end; return whether there was one.
 
-        The time until it has started does not count.
+        The time until the process has started does not count.
         """
         self._await_begin()
         return self._await(lambda: self._has_come, seconds)
 
     def stands(self, after_s: float = 0.0) -> str:
-        """Wait until it stands still, and return where; empty where it has something to say, or is gone.
+        """Wait until the process stands still and return where; empty if it sends a message or ends first.
 
         It stands still as ``host.hang`` defines it: two looks, the first one after ``after_s``, find its main
-        thread asleep in the same place. It is left as it is. Raises ChannelError where it does not come to
-        rest.
+        thread asleep in the same place. The process keeps running. Raise ChannelError where it does not come
+        to rest.
         """
         found = hang.place_of_rest(self._look, self.ended_within, after_s=after_s, looks=_LOOKS)
         if found is None:
@@ -105,47 +105,47 @@ class Child:
         return place(found) if found else ""
 
     def join(self, within_s: float = PATIENCE_S) -> None:
-        """Wait until the process is gone. Raises ChannelError where it stays."""
+        """Wait until the process has ended. Raise ChannelError where it does not in time."""
         if not self._child.wait_for_end(within_s):
             raise ChannelError(f"{self.name} did not end: {self.stuck()}")
 
     def hangs(self, after_s: float = HANG_S) -> str:
-        """Return where it hangs, as ``stands()`` tells; it is ended then. Empty where it comes back."""
+        """Return where the process hangs, as ``stands()`` does, and end it. Empty where its call returns."""
         where = self.stands(after_s)
         if where:
             self.stuck()
             if not stacks.is_whole(self.stack()):
-                # To dump all threads failed, as it may where one of them runs meanwhile.
+                # The dump of all threads failed, as it may where one of them runs meanwhile.
                 self._manner.stack_path.write_text(stacks.read(self._manner.look_path))
         return where
 
     def stuck(self) -> str:
-        """End it, and return in which call of which library it was; see ``place``."""
+        """End the process; return the library call in which it was, see ``place``."""
         return place(self._child.end_with_stack())
 
     def stack(self) -> str:
-        """Return the Python stack that it wrote when it was ended by ``stuck()``; empty before."""
+        """Return the Python stack that the process wrote when ``stuck()`` ended it; empty before."""
         return stacks.read(self._manner.stack_path)
 
     def stop(self) -> None:
-        """Freeze it (SIGSTOP)."""
+        """Freeze the process (SIGSTOP)."""
         self._child.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on (SIGCONT)."""
+        """Resume the process (SIGCONT)."""
         self._child.signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it by SIGKILL, at once, and wait until it is gone."""
+        """End the process by SIGKILL, at once, and wait until it is gone."""
         self._child.kill()
 
     def end(self) -> None:
-        """Kill it if it is alive, and reap it."""
+        """Kill the process if it is alive, and reap it."""
         self._child.end()
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return the process id."""
         return self._child.pid
 
     @property
@@ -173,7 +173,7 @@ class Child:
             raise ChannelError(f"{self.name} did not come back within {within_s:g} s: {self.stuck()}")
 
     def _await(self, condition: Callable[[], bool], within_s: float) -> bool:
-        """Hear the child until the condition holds; return whether it does in time."""
+        """Read the child's messages until the condition holds; return whether it does in time."""
         supervisor.listen([self._child], 0.0)
         deadline = time.monotonic() + within_s
         while not condition():
@@ -185,15 +185,15 @@ class Child:
 
 
 def say(parent: Connection, value: Any) -> None:
-    """Within a child: send something to the lab, which ``Child.heard()`` returns."""
+    """Send a value from a child to the lab, where ``Child.heard()`` returns it."""
     parent.send(Said(value))
 
 
 def hung(*children: Child, right: bool) -> dict[str, str]:
-    """Which of these hang, by name, and where; they are ended. Raises ChannelError where one died.
+    """Return which of these hang, by name, and where; end them. Raise ChannelError where one died.
 
-    What is set right is given all the time that there is to come back, so that a slow machine does not look
-    like a hang; what is not is known to hang.
+    With ``right`` the library is used correctly, so each gets the full time to return and a slow machine does
+    not look like a hang; without it the call is known to hang.
     """
     until = time.monotonic() + (PATIENCE_S if right else HANG_S)
     found = {child.name: child.hangs(max(until - time.monotonic(), 0.0)) for child in children}

@@ -1,4 +1,4 @@
-"""A fault of multiprocessing.Event, whose set() waits until every process that it wakes has said so."""
+"""A fault of multiprocessing.Event: set() waits until every process that it wakes has answered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ipclab.trial.client.words import came_of
 
 
 class Latch:
-    """An event that is set once: something is in a pipe, out of which nobody reads. Nothing is locked."""
+    """An event that is set once: a pipe with something in it, which nobody reads. It has no lock."""
 
     def __init__(self, reading: Connection, writing: Connection) -> None:
         self._reading = reading

@@ -1,6 +1,6 @@
 """Faults of ProcessPoolExecutor: a caller that waits for ever, and workers that outlive the program.
 
-The workers are forked, but where a scenario says otherwise.
+The workers are forked, except where a scenario says otherwise.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from ipclab.trial.client.stack import place
 from ipclab.trial.client.words import came_of
 
 RESULT_BYTES = 1 << 20
-"""More than a pipe holds, so that a worker waits in the middle of it for the program to read."""
+"""More than a pipe holds, so that a worker blocks in the middle of it until the program reads."""
 NO_ANSWER_S = 0.5
-"""After how long a program asks no more for a result; that of a killed worker never comes."""
+"""Seconds after which a program stops waiting for a result; that of a killed worker never comes."""
 TASKS = 5
 BETWEEN_LOOKS_S = 0.3
 LIFE_TASKS = 2
@@ -46,7 +46,7 @@ _begun: Any = None
 
 
 def _equip(gate: Any, begun: Any = None) -> None:
-    """In every worker. A program that leaves by ``os._exit()``, as those of scenarios do, ends no pool."""
+    """Set up a worker. A program that leaves by ``os._exit()``, as those of scenarios do, ends no pool."""
     global _gate, _begun
     end_with_starter()
     _gate, _begun = gate, begun
@@ -59,14 +59,14 @@ def _equip_spawned(gate: Any) -> None:
 
 
 def _large() -> bytes:
-    """Return a task with a large result, which begins when something is in the pipe."""
+    """Run a task with a large result, which begins when something is in the pipe."""
     _begun.release()
     _gate.recv_bytes()
     return bytes(RESULT_BYTES)
 
 
 def _gated(number: int) -> int:
-    """Return a task that waits for the semaphore."""
+    """Run a task that waits for the semaphore."""
     _gate.acquire()
     return number
 
@@ -76,7 +76,7 @@ def _work(number: int) -> int:
 
 
 def _lose_a_sender(parent: Connection, log: Path, gate: Connection, right: bool) -> str:
-    """Return what the program was told of a result, and of a task after that."""
+    """Return what the program was told of a result, and of a task after it."""
     begun = _FORK.Semaphore(0)
     executor = ProcessPoolExecutor(1, _FORK, _equip, (gate, begun))
     worker = executor.submit(os.getpid).result()
@@ -109,7 +109,7 @@ def _sender_killed(bench: Bench, *, right: bool) -> Seen:
     program = bench.start("program", _lose_a_sender, bench.log(PROGRAM), gate, right, forks=True)
     pid, worker = program.heard()
     with bench.fault("pause", "program"):
-        # Stopped, it takes no result, so that the worker stands in the middle of sending one.
+        # A stopped program takes no result, so the worker blocks in the middle of sending one.
         program.stop()
         bench.until(lambda: stops(pid), "the program to stop")
         opener.send_bytes(b"go")
@@ -125,8 +125,8 @@ def _sender_killed(bench: Bench, *, right: bool) -> Seen:
 
 
 def _replace_a_worker(parent: Connection, log: Path, errors: Path, right: bool) -> list[int]:
-    """All tasks are there before the first one is done; the worker is to be replaced before the third."""
-    # The tracker of what it leaves writes there, too.
+    """Submit all tasks before the first one is done; the worker is replaced before the third."""
+    # The resource tracker, which reports what the program leaves, writes there too.
     errors_to(errors)
     gate = _SPAWN.Semaphore(0)
     numbers = range(1, LIFE_TASKS + 2)
@@ -161,7 +161,7 @@ def _tasks_per_child(bench: Bench, *, right: bool) -> Seen:
     places = bench.log(PROGRAM), bench.folder / "stderr"
     program = bench.start("program", _replace_a_worker, *places, right, forks=True)
     pid = program.heard()
-    # A worker that is starting takes its time, which is no hang: so what counts is that there is none.
+    # A worker that is starting takes its time, which is no hang: what counts is that there is no worker.
     bench.until(lambda: program.ended_within(BETWEEN_LOOKS_S) or not _workers(pid), "the worker to end")
     if program.ended_within(BETWEEN_LOOKS_S) or _workers(pid):
         program.result()
@@ -173,7 +173,7 @@ def _tasks_per_child(bench: Bench, *, right: bool) -> Seen:
 
 
 def _workers(pid: int) -> int:
-    """Return how many processes there are that this one has spawned, its resource tracker aside."""
+    """Return how many processes this one has spawned, without its resource tracker."""
     found = 0
     for process in psutil.Process(pid).children():
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -183,7 +183,7 @@ def _workers(pid: int) -> int:
 
 
 def _cancel_and_wait(parent: Connection, log: Path, right: bool) -> tuple[int, int]:
-    """Return how many tasks were done, and how many cancelled."""
+    """Return how many tasks were done, and how many were cancelled."""
     gate = _FORK.Semaphore(0)
     executor = ProcessPoolExecutor(1, _FORK, _equip, (gate,))
     with ProcessLog(log, PROGRAM) as history:
@@ -191,7 +191,7 @@ def _cancel_and_wait(parent: Connection, log: Path, right: bool) -> tuple[int, i
         for number in range(1, TASKS + 1):
             history.invoke("send", number)
             asked.append(executor.submit(_gated, number))
-            # It may be cancelled yet.
+            # The task may still be cancelled.
             history.info()
         executor.shutdown(wait=False, cancel_futures=True)
         while not asked[-1].cancelled():
@@ -221,7 +221,7 @@ def _cancelled(bench: Bench, *, right: bool) -> Seen:
 
 
 def _end_with_program() -> None:
-    """End this worker when the program is gone, in whatever way."""
+    """End this worker when the program is gone, however it ended."""
     program = parent_process()
     assert program is not None
 
@@ -233,14 +233,14 @@ def _end_with_program() -> None:
 
 
 def _equip_watched(stack: Path, alive: Connection, right: bool) -> None:
-    """In the worker: it ends with the lab in any case, and says where it stands when it is asked."""
+    """Set up a worker that ends with the lab in any case, and writes its stack when the lab asks."""
 
     def leave() -> None:
         alive.poll(None)
         os._exit(1)
 
     threading.Thread(target=leave, daemon=True).start()
-    # Open as long as the worker lives.
+    # The file stays open as long as the worker lives.
     faulthandler.register(signal.SIGUSR1, stack.open("w"), all_threads=False, chain=True)
     if right:
         _end_with_program()

@@ -1,4 +1,4 @@
-"""Faults of locks that know nothing of the process that holds them."""
+"""Faults of locks that do not know which process holds them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ipclab.trial.client.words import came_of
 
 
 class FileLock:
-    """A lock that the kernel frees with its holder: a locked file. It can be passed to any process.
+    """A lock that the kernel frees when its holder ends: a locked file. It can be passed to any process.
 
     The lock belongs to the process, so a child that the holder forks does not keep it. Threads of one process
     do not exclude each other.
@@ -50,8 +50,8 @@ class OpenFileLock(FileLock):
 
 
 def _take(parent: Connection, log: Path, process: int, lock: Any, hold: bool) -> None:
-    """Take the lock, and let it go: at once, or when told to."""
-    # A Manager's lock connects to its server by this, which is no time in which it hangs.
+    """Take the lock and release it: at once, or when the lab says so."""
+    # A Manager's lock connects to its server by this; connecting must not count as a hang.
     str(lock)
     say(parent, "begins")
     with ProcessLog(log, process) as history:
@@ -92,7 +92,7 @@ def _outlive(alive: Connection, labs: Connection) -> None:
 
 
 def _take_and_fork(parent: Connection, log: Path, lock: Any, alive: Connection, labs: Connection) -> None:
-    """Take the lock, start a child, and never let go."""
+    """Take the lock, start a child, and never release the lock."""
     with ProcessLog(log, OTHER) as history:
         history.invoke("acquire")
         with lock:
@@ -112,7 +112,7 @@ def _owner_with_child_killed(bench: Bench, *, right: bool) -> Seen:
     owner.heard()
     with bench.fault("kill", "other program"):
         owner.kill()
-    # The next one must not have what keeps the child.
+    # The next process must not have what keeps the child alive.
     program = bench.start("program", _take_after, bench.log(PROGRAM), lock, labs)
     program.heard()
     stuck = hung(program, right=right)
@@ -170,7 +170,7 @@ def _manager_lock(bench: Bench) -> Any:
 
 
 MODULES_LOCK = threading.Lock()
-"""As modules have them. A process that is forked gets it as it is; one that is spawned makes it anew."""
+"""A lock in a module. A forked process gets it in its present state; a spawned one makes a new one."""
 
 
 def _take_modules_lock(parent: Connection, log: Path) -> None:
@@ -183,8 +183,8 @@ def _take_modules_lock(parent: Connection, log: Path) -> None:
 def _start_while_held(
     parent: Connection, log: Path, others_log: Path, folder: Path, right: bool
 ) -> tuple[dict[str, str], int]:
-    """Start a process while a thread of this one holds the lock: where that hangs, and how often Python
-    warned of it."""
+    """Start a process while a thread of this one holds the lock; return where that hangs, and how often
+    Python warned of it."""
     held, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -1,4 +1,4 @@
-"""Faults of a Manager: it ends with its main process, a call is not whole, a proxy cannot be iterated."""
+"""Faults of a Manager: it ends with its main process, a call is not atomic, a proxy cannot be iterated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ipclab.trial.client.words import one_line
 
 
 def _write_late(parent: Connection, start_method: StartMethod, log: Path, shared: Any) -> None:
-    """Write to a dict of a Manager when told to, and say what came of it."""
+    """Write to a Manager's dict when the lab says so, and report the result."""
     end_with_starter(start_method)
     say(parent, "ready")
     parent.recv()
@@ -42,9 +42,9 @@ def _write_late(parent: Connection, start_method: StartMethod, log: Path, shared
 
 
 def _main(parent: Connection, site: Site, log: Path, right: bool) -> None:
-    """A main process: it starts a Manager and a process that writes to a dict of it, and ends.
+    """Be a main process: start a Manager and a process that writes to a dict of it, and end.
 
-    It ends as any program does, and so the process that it started is waited for, after the Manager.
+    It ends as any program does, so Python waits for the started process only after the Manager has ended.
     """
     end_with_starter(site.start_method)
     server = ManagerServer()
@@ -57,7 +57,7 @@ def _main(parent: Connection, site: Site, log: Path, right: bool) -> None:
 
 
 def _start_main(parent: Connection, site: Site, log: Path, right: bool) -> None:
-    """Be the parent of a main process, which must not be one of the lab's: those leave by ``os._exit()``."""
+    """Start a main process, which must not be a child of the lab: those leave by ``os._exit()``."""
     process = site.context.Process(target=_main, args=(parent, site, log, right))
     process.start()
     process.join()
@@ -79,7 +79,7 @@ def _main_ends(bench: Bench, *, right: bool) -> Seen:
 
 
 class Tally:
-    """A number in a server, each call of which runs in a thread of its own."""
+    """A number in a server, which runs each call in a thread of its own."""
 
     def __init__(self, whole: bool) -> None:
         self._number = 0
@@ -87,7 +87,7 @@ class Tally:
         self._lock: Any = threading.Lock() if whole else None
 
     def add(self, stop: bool) -> None:
-        """Add one: read, and write. With ``stop`` it waits in between until ``go_on()`` is called."""
+        """Add one: read, then write. With ``stop`` it waits in between until ``go_on()`` is called."""
         if self._lock is not None:
             with self._lock:
                 self._add(stop)
@@ -102,11 +102,11 @@ class Tally:
         self._number = number + 1
 
     def wait(self) -> bool:
-        """Wait until somebody has read."""
+        """Wait until a call has read; return False where none has in time."""
         return self._has_read.wait(PATIENCE_S)
 
     def go_on(self) -> None:
-        """Let who has read write."""
+        """Let the call that has read write."""
         self._goes_on.set()
 
     def read(self) -> int:
@@ -122,7 +122,7 @@ Tallies.register("tally", Tally)
 
 
 def _end_with_lab() -> None:
-    """In the server: it ends when the lab is gone."""
+    """End the server when the lab is gone."""
     lab = parent_process()
     assert lab is not None
 
@@ -149,7 +149,7 @@ def _call_not_whole(bench: Bench, *, right: bool) -> Seen:
     first = bench.start("program", _add, bench.log(PROGRAM), PROGRAM, tally, True)
     tally.wait()
     second = bench.start("other", _add, bench.log(OTHER), OTHER, tally, False)
-    # It comes back, or waits for the first one.
+    # It returns, or waits for the first one.
     second.stands()
     tally.go_on()
     first.result()
@@ -163,7 +163,7 @@ def _call_not_whole(bench: Bench, *, right: bool) -> Seen:
 
 
 def _iterate(parent: Connection, log: Path, shared: Any, right: bool) -> str:
-    """Go through a dict of a Manager's: the error that comes of it."""
+    """Iterate over a Manager's dict; return the name of the error, empty without one."""
     with ProcessLog(log, OTHER) as history:
         history.invoke("read")
         try:

@@ -1,4 +1,4 @@
-"""Faults of pymemcache: it does not wait for answers, and then makes them up; or waits for ever."""
+"""Faults of pymemcache: it does not wait for answers and then invents them, or it waits for ever."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.words import one_line, times
 
 BIG_BYTES = 2 * 1024 * 1024
-"""Twice what a server takes as it comes."""
+"""Twice the largest value of a server with its defaults."""
 BIG = f"{BIG_BYTES} bytes"
 TIMEOUT_S = 1.0
 HANG_S = 3.0
-"""How long a call that has no time-out is watched before it is called hung."""
+"""Seconds for which a call without a time-out is observed before it counts as hung."""
 
 
 def _client(url: str, **settings: Any) -> Any:
-    """Return pymemcache's client as it comes, but for these settings, for the whole of this URL."""
+    """Return pymemcache's client for the whole of this URL, with its defaults except for these settings."""
     return client(url, **settings)
 
 
 def _ask(history: ProcessLog, call: Callable[[], object]) -> str:
-    """Call, log what the program was told, and say it. False and an error of the server are a plain no."""
+    """Call, log what the program was told, and return it. False and an error of the server mean "no"."""
     from pymemcache.exceptions import MemcacheServerError
 
     try:
@@ -56,7 +56,7 @@ def _two_adds(parent: Connection, logs: tuple[Path, Path], url: str, key: str, r
         with ProcessLog(log, process) as history, closing(_client(url, **_noreply(right))) as client:
             history.invoke("cas", [None, value])
             words.append(_ask(history, partial(client.add, key, value)))
-            # Answered, so that the server has done the above whatever that waited for.
+            # The server answers this, so it has done the above, whatever the call above waited for.
             client.version()
     return words
 
@@ -128,7 +128,7 @@ def _silence(bench: Bench, *, right: bool) -> Seen:
 
 
 def _look(bench: Bench, key: str) -> str | None:
-    """Return what the server has under this key, logged; of a big value its size."""
+    """Return what the server has under this key, and log it; for a big value its size."""
     with bench.server() as history, closing(connect(bench.url)) as client:
         history.invoke("read")
         value: bytes | None = client.get(key)
@@ -138,7 +138,7 @@ def _look(bench: Bench, key: str) -> str | None:
 
 
 def _refused(url: str) -> int:
-    """Return how many values the server has found too large so far, whoever sent them."""
+    """Return how many values the server has refused as too large so far, from all clients."""
     with closing(connect(url)) as client:
         return int(client.stats().get(b"store_too_large", 0))
 

@@ -1,4 +1,4 @@
-"""Faults of multiprocessing.shared_memory: a stranger deletes it, and a list loses bytes."""
+"""Faults of multiprocessing.shared_memory: another program deletes it, and a list loses bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ipclab.trial.client.scenario import Seen, pair
 VALUE = 7
 BYTES = b"ab\0\0"
 END = b"\1"
-"""Added to bytes that may end in NUL, and taken off again."""
+"""Appended to bytes that may end in NUL, and removed again."""
 
 _STRANGER = """
 import sys
@@ -36,7 +36,7 @@ memory.close()
 
 
 def _create(parent: Connection, log: Path) -> None:
-    """Write into shared memory, and delete it when told to."""
+    """Write into shared memory, and delete it when the lab says so."""
     memory = SharedMemory(create=True, size=1)
     with ProcessLog(log, PROGRAM) as history:
         history.invoke("write", VALUE)
@@ -49,14 +49,14 @@ def _create(parent: Connection, log: Path) -> None:
     try:
         memory.unlink()
     except FileNotFoundError:
-        # Else this process's tracker warns of it.
+        # Otherwise this process's tracker warns about it.
         resource_tracker.unregister(memory._name, "shared_memory")  # type: ignore[attr-defined]
 
 
 def _stranger(bench: Bench, *, right: bool) -> Seen:
     program = bench.start("program", _create, bench.log(PROGRAM), forks=True)
     name = program.heard()
-    # Its tracker writes to the same stderr, so that this waits for it as well.
+    # Its tracker writes to the same stderr, so that this call waits for the tracker as well.
     ended = subprocess.run(
         [sys.executable, "-I", "-c", _STRANGER, name, "right" if right else "as it comes"],
         stdin=subprocess.DEVNULL,
@@ -87,7 +87,7 @@ def _read(path: Path) -> int | None:
 
 
 def _put_bytes(parent: Connection, log: Path, right: bool) -> str:
-    """Put bytes that end in NUL into a ShareableList and read them."""
+    """Put bytes that end in NUL into a ShareableList; return them as read from it."""
     with ProcessLog(log, OTHER) as history:
         history.invoke("write", BYTES.hex())
         shared = ShareableList([BYTES + END if right else BYTES])

@@ -1,4 +1,4 @@
-"""Moments at which another process is: asleep, stopped, or done with what a pipe held."""
+"""States of another process that a scenario waits for: asleep, stopped, or done with what a pipe held."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def unread(reading: Connection) -> int:
 
 
 def errors_to(path: Path) -> None:
-    """Write stderr of this process to a file, which the processes that it starts then do as well."""
+    """Redirect stderr of this process, and of the processes that it starts, to a file."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(file, 2)
     os.close(file)
-    # Python's own may be another one, where somebody captures it.
+    # Python's own stderr may be another one, where a caller captures it.
     contextlib.redirect_stderr(os.fdopen(2, "w", buffering=1, closefd=False)).__enter__()
 
 
 def _status(pid: int) -> str:
-    """Return the state of the process; empty where there is none."""
+    """Return the state of the process; empty where there is no such process."""
     try:
         return str(psutil.Process(pid).status())
     except psutil.NoSuchProcess:

@@ -1,7 +1,7 @@
-"""Faults of a Pipe one end of which several processes share: a message is more than one read, or write.
+"""Faults of a Pipe whose end several processes share: a message takes more than one read or write.
 
-No luck is needed: a process is stopped (SIGSTOP) in the middle of a message, which is where the scheduler may
-stop it at any time, and another one has its turn.
+The fault does not depend on luck: a process is stopped (SIGSTOP) in the middle of a message, where the
+scheduler may also stop it at any time, and another process gets its turn.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.words import came_of
 
 LARGE_BYTES = 1 << 20
-"""More than a pipe holds, so that whoever sends it waits in its middle for a reader."""
+"""More than a pipe holds, so that its sender blocks in the middle of it until somebody reads."""
 SMALL_BYTES = 100
 
 
 class _Pipe:
-    """A pipe, the ends of which may each have a lock. Belongs to the lab's process."""
+    """A pipe whose ends may each have a lock. Belongs to the lab's process."""
 
     def __init__(self, bench: Bench, *, locked: bool) -> None:
         self._bench = bench
@@ -61,9 +61,9 @@ def _unread(reading: Connection) -> int:
 
 
 def _body(number: int, size_bytes: int = LARGE_BYTES) -> bytes:
-    """Return a message that can be told from others.
+    """Return a message that differs from all others.
 
-    Its bytes, taken for the length of one, say more than comes.
+    Its bytes, read as a length, announce more than will come.
     """
     return bytes([number]) * size_bytes
 
@@ -82,7 +82,7 @@ def _send(
 def _receive(
     parent: Connection, log: Path, process: int, end: Connection, lock: Any, count: int
 ) -> list[str]:
-    """Return what each message turned out to be; all but the last are told at once, too."""
+    """Receive messages; return what each one was. All but the last are reported at once, too."""
     found: list[str] = []
     with ProcessLog(log, process) as history:
         for place in range(count):
@@ -103,7 +103,7 @@ def _two_readers(bench: Bench, *, right: bool) -> Seen:
     pipe.wait_until_full()
     sender.stop()
     first = pipe.receiver("other", OTHER, 1)
-    # It has all that there is of the first message, and asks for the rest.
+    # It has read all that has arrived of the first message, and waits for the rest.
     pipe.wait_until_empty()
     first.stop()
     sender.resume()

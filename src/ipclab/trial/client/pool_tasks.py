@@ -24,7 +24,7 @@ from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.words import came_of, one_line
 
 AHEAD = 100
-"""How many items there are for imap()."""
+"""The number of items for imap()."""
 EXIT_CODE = 3
 
 _FORK = context("fork")
@@ -32,7 +32,7 @@ _pids: Any = None
 
 
 class Unfit(Exception):
-    """An error that is pickled with one argument, and takes two to be made again."""
+    """An error that is pickled with one argument, and needs two to be made again."""
 
     def __init__(self, what: str, number: int) -> None:
         super().__init__(what)
@@ -40,7 +40,7 @@ class Unfit(Exception):
 
 
 def _equip(pids: Any) -> None:
-    """In every worker. A program that leaves by ``os._exit()``, as those of scenarios do, ends no pool."""
+    """Set up a worker. A program that leaves by ``os._exit()``, as those of scenarios do, ends no pool."""
     global _pids
     end_with_starter()
     _pids = pids
@@ -62,7 +62,7 @@ def _raise_fit() -> NoReturn:
 
 
 def _fail_once(parent: Connection, log: Path, right: bool) -> str:
-    """Return a task that raises, then another one: what the first raised."""
+    """Run a task that raises, then another one; return what the program was told of the first."""
     ended, told = threading.Event(), ""
 
     def note(died: threading.ExceptHookArgs) -> None:
@@ -99,7 +99,7 @@ def _error_unpicklable(bench: Bench, *, right: bool) -> Seen:
 
 
 def _exit() -> NoReturn:
-    """A task that ends its worker, having told which."""
+    """Run a task that ends its worker, after it has reported which worker that is."""
     _pids.put(os.getpid())
     sys.exit(EXIT_CODE)
 
@@ -112,7 +112,7 @@ def _exit_within() -> NoReturn:
 
 
 def _exit_once(parent: Connection, log: Path, right: bool) -> str:
-    """Return a task that exits, and another one: what the program was told of the first."""
+    """Run a task that exits, and another one; return what the program was told of the first."""
     pids = _FORK.SimpleQueue()
     pool = _FORK.Pool(1, _equip, (pids,))
     with ProcessLog(log, PROGRAM) as history:
@@ -144,13 +144,13 @@ def _task_exits(bench: Bench, *, right: bool) -> Seen:
 
 
 def _read_and_stop(parent: Connection, log: Path, others_log: Path, right: bool) -> int:
-    """Take one result of imap(), and stop: how many items had been handed over."""
+    """Take one result of imap() and stop; return how many items had been handed over."""
     handed = 0
     read_all, permits = threading.Event(), threading.Semaphore(1)
     gate = _FORK.Semaphore(0)
 
     def source() -> Iterator[int]:
-        """Yield the items, which are out of where they were once they are handed over."""
+        """Yield the items; an item that is handed over is no longer in its source."""
         nonlocal handed
         with ProcessLog(others_log, OTHER) as others:
             for number in range(1, AHEAD + 1):
@@ -175,7 +175,7 @@ def _read_and_stop(parent: Connection, log: Path, others_log: Path, right: bool)
 
 
 def _gated(number: int) -> int:
-    """Return a task that waits for a permit."""
+    """Run a task that waits for a permit."""
     _pids.acquire()
     return number
 

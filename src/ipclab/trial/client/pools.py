@@ -1,4 +1,4 @@
-"""Faults of multiprocessing.Pool, which forgets the task of a worker that dies, and dies of a callback.
+"""Faults of multiprocessing.Pool: it forgets the task of a worker that dies, and a callback can end it.
 
 The workers are forked, however the program itself was started.
 """
@@ -37,14 +37,14 @@ _pids: Any = None
 
 
 def _equip(pids: Any) -> None:
-    """In every worker. A program that leaves by ``os._exit()``, as those of scenarios do, ends no pool."""
+    """Set up a worker. A program that leaves by ``os._exit()``, as those of scenarios do, ends no pool."""
     global _pids
     end_with_starter()
     _pids = pids
 
 
 def _stay() -> None:
-    """A task that tells who does it, and is never done."""
+    """Report which worker runs this task, and never end."""
     _pids.put(os.getpid())
     signal.pause()
 
@@ -54,7 +54,7 @@ def _work(number: int) -> int:
 
 
 def _lose_a_worker_of_a_pool(parent: Connection, log: Path) -> None:
-    # A Pool that replaces a worker forks while its threads run, which Python 3.12 and later warn of.
+    # A Pool that replaces a worker forks while its threads run; Python 3.12 and later warn about that.
     warnings.simplefilter("ignore", DeprecationWarning)
     pids = _FORK.SimpleQueue()
     pool = _FORK.Pool(WORKERS, _equip, (pids,))
@@ -117,7 +117,7 @@ def _worker_killed(bench: Bench, *, right: bool) -> Seen:
 
 
 def _call_back(parent: Connection, log: Path, right: bool) -> None:
-    """A task whose callback fails, then another one."""
+    """Run a task whose callback fails, then another one."""
     called, ended = threading.Event(), threading.Event()
     thread = ""
 
@@ -131,7 +131,7 @@ def _call_back(parent: Connection, log: Path, right: bool) -> None:
 
     def note(died: threading.ExceptHookArgs) -> None:
         nonlocal thread
-        # Such as "Thread-3 (_handle_results)", the number of which says nothing.
+        # The name is like "Thread-3 (_handle_results)"; its number means nothing.
         thread = died.thread.name.partition("(")[2].rstrip(")") if died.thread is not None else ""
         ended.set()
 

@@ -1,4 +1,4 @@
-"""Faults of waiting for a process, or for its work, that cannot be done or never will be."""
+"""Faults of waiting for a process, or for its work, that never ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ITEMS = 3
 
 
 def _put_one(log: Path, queue: Any, told: Connection) -> None:
-    """What the program's own process does: put one item, tell so, and end."""
+    """Put one item, report that, and end."""
     end_with_parent()
     with ProcessLog(log, OTHER) as history:
         history.invoke("send", 1)
@@ -37,7 +37,7 @@ def _join_and_drain(
     process = chosen.Process(target=_put_one, args=(others_log, queue, told), name="ipclab worker")
     process.start()
     told.close()
-    # To join a process that has not started yet is no hang.
+    # Waiting for a process that has not started yet must not count as a hang.
     say(parent, heard.recv())
     with ProcessLog(log, PROGRAM) as history:
         if not right:
@@ -74,7 +74,7 @@ def _put_and_join(parent: Connection, log: Path, queue: Any) -> None:
 
 
 def _take_one(parent: Connection, log: Path, queue: Any) -> None:
-    """Receive an item, tell which, and be busy with it."""
+    """Receive an item, report which one, and stay busy with it."""
     with ProcessLog(log, OTHER) as history:
         history.invoke("receive")
         number = queue.get(timeout=PATIENCE_S)
@@ -84,7 +84,7 @@ def _take_one(parent: Connection, log: Path, queue: Any) -> None:
 
 
 def _take_the_rest(parent: Connection, log: Path, queue: Any, dropped: list[int]) -> int:
-    """Put again what somebody else had when it died, then do all that there is; how many items."""
+    """Put again the items that a dead process had taken, then do all items; return how many."""
     for number in dropped:
         queue.put(number)
         queue.task_done()

@@ -1,4 +1,4 @@
-"""Faults of multiprocessing.Queue, whose put() only hands over to a thread that does the work later."""
+"""Faults of multiprocessing.Queue, whose put() only hands the item to a thread that sends it later."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ END = "end"
 FILLER_BYTES = 1 << 20
 """More than a pipe holds, so that the feeder thread is busy with it until somebody reads."""
 SLOW_S = 0.05
-"""How long one item takes to pickle."""
+"""Seconds that it takes to pickle one item."""
 SLOW, QUICK = 5, 200
 LEFT_BEHIND = 1000
 
 
 class Slow:
-    """An item that takes its time to be pickled, and arrives as its number."""
+    """An item that takes time to pickle, and arrives as its number."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -49,13 +49,13 @@ def _put(history: ProcessLog, put: Callable[[Any], None], item: Any, value: Any)
 
 
 def _finish(queue: Any) -> None:
-    """Return once all that was put is in the pipe."""
+    """Wait until all items that were put are in the pipe."""
     queue.close()
     queue.join_thread()
 
 
 def _receive_all(parent: Connection, log: Path, queue: Any, right: bool) -> list[Any]:
-    """Receive up to the item that ends it, and tell what came."""
+    """Receive up to the item that marks the end; return what arrived."""
     came: list[Any] = []
     with ProcessLog(log, OTHER) as history:
         while True:
@@ -74,8 +74,8 @@ def _receive_all(parent: Connection, log: Path, queue: Any, right: bool) -> list
 def _put_unpicklable(
     parent: Connection, log: Path, errors: Path, queue: Any, right: bool
 ) -> tuple[str, list[str]]:
-    """Put 1, a function that cannot be pickled as 2, and 3: what the program was told of 2, and what the
-    feeder thread printed, which nobody is told of."""
+    """Put 1, a function that cannot be pickled as 2, and 3. Return what the program was told of 2, and what
+    the feeder thread printed, which no caller is told."""
     with errors.open("w") as file:
         os.dup2(file.fileno(), 2)
     put = (lambda item: queue.put(pickle.dumps(item))) if right else queue.put
@@ -103,7 +103,7 @@ def _unpicklable(bench: Bench, *, right: bool) -> Seen:
 def _put_and_change(parent: Connection, log: Path, queue: Any, right: bool) -> None:
     put = (lambda item: queue.put(pickle.dumps(item))) if right else queue.put
     with ProcessLog(log, PROGRAM) as history:
-        # Until this is read, what comes behind it waits in the thread, as behind any backlog.
+        # Until this is read, all items behind it wait in the thread, as behind any backlog.
         filler = bytes(FILLER_BYTES)
         _put(history, put, filler, f"{len(filler)} bytes")
         item = ["as it was put"]
@@ -126,7 +126,7 @@ def _mutated(bench: Bench, *, right: bool) -> Seen:
 
 
 def _put_and_look(parent: Connection, log: Path, queue: Any, right: bool) -> tuple[int, int]:
-    """Put an item, and take one: how often there was none, for quick items and for slow ones."""
+    """Put an item and take one, repeatedly; count how often the queue seemed empty (quick and slow items)."""
     empty = [0, 0]
     with ProcessLog(log, PROGRAM) as history:
         for number in range(1, QUICK + SLOW + 1):
@@ -160,7 +160,7 @@ def _false_empty(bench: Bench, *, right: bool) -> Seen:
 
 
 def _put_and_leave(parent: Connection, log: Path, queue: Any, right: bool) -> None:
-    """Put many items, of more than a pipe holds, and end by os._exit(), which waits for no thread."""
+    """Put many items, more than a pipe holds, and end by os._exit(), which waits for no thread."""
     item = "x" * 1000
     with ProcessLog(log, PROGRAM) as history:
         for number in range(LEFT_BEHIND):
@@ -172,7 +172,7 @@ def _put_and_leave(parent: Connection, log: Path, queue: Any, right: bool) -> No
 
 
 def _receive_until_gone(parent: Connection, log: Path, queue: Any) -> int:
-    """From when it is told to, receive until the program is gone and the pipe is empty; how many came."""
+    """Wait for the lab, then receive until the program is gone and the pipe is empty; return the count."""
     parent.recv()
     came = 0
     with ProcessLog(log, OTHER) as history:
@@ -198,7 +198,7 @@ def _left_behind(bench: Bench, *, right: bool) -> Seen:
     program = bench.start("program", _put_and_leave, bench.log(PROGRAM), queue, right)
     program.heard()
     if not right:
-        # Nobody reads before it is gone: all that arrives is what the pipe holds.
+        # Nobody reads before it is gone: only what the pipe holds arrives.
         program.join()
     other.tell("read")
     program.join()

@@ -1,4 +1,4 @@
-"""Faults of multiprocessing.Queue at its ends: a time-out that bounds nothing, what is dropped at the end."""
+"""Faults of multiprocessing.Queue at its ends: a time-out without effect, and items dropped at the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.words import came_of
 
 LARGE_BYTES = 1 << 20
-"""More than a pipe holds, so that who sends it stands in its middle until somebody reads."""
+"""More than a pipe holds, so that its sender blocks in the middle of it until somebody reads."""
 TIMEOUT_S = 0.2
 """The time-out of the get()."""
 DROPPED = 300
@@ -42,7 +42,7 @@ def _put_large(parent: Connection, log: Path, queue: Any) -> None:
 
 
 def _get_in_time(parent: Connection, log: Path, queue: Any, right: bool) -> str:
-    """What a get() with a time-out came to, in this thread or beside another one that may wait for ever."""
+    """Return the outcome of a get() with a time-out; with ``right`` another thread may wait for ever."""
     local: queues.SimpleQueue[Any] = queues.SimpleQueue()
     if right:
         threading.Thread(target=lambda: local.put(queue.get()), daemon=True).start()
@@ -96,7 +96,7 @@ def _put_and_end(start_method: StartMethod, log: Path, queue: Any, right: bool) 
 def _start_and_receive(
     parent: Connection, log: Path, others_log: Path, start_method: StartMethod, queue: Any, right: bool
 ) -> int:
-    """Start a process that puts items, and receive what there is: after its end, or set right before."""
+    """Start a process that puts items, and receive them: after its end, or with ``right`` before it."""
     process = context(start_method).Process(
         target=_put_and_end, args=(start_method, others_log, queue, right), name="ipclab worker"
     )
@@ -108,7 +108,7 @@ def _start_and_receive(
         while came < DROPPED:
             history.invoke("receive")
             try:
-                # No item is left in its middle: each is written in one piece, as it is small.
+                # No item is cut in its middle: each is small, so it is written in one piece.
                 number, _ = queue.get(timeout=PATIENCE_S) if right else queue.get_nowait()
             except queues.Empty:
                 history.ok(None)
@@ -142,7 +142,7 @@ def _put_in_handler(parent: Connection, log: Path, queue: Any, right: bool) -> N
 
     def at_notify(frame: FrameType, event: str, _argument: object) -> None:
         nonlocal armed
-        # The last thing that put() does under its lock. A signal may come at any place.
+        # This is the last call of put() under its lock. A signal may arrive at any place.
         if armed and event == "call" and frame.f_code.co_name == "notify":
             armed = False
             signal.raise_signal(signal.SIGALRM)
@@ -186,7 +186,7 @@ def _handler_puts(bench: Bench, *, right: bool) -> Seen:
 
 
 def _put_unpicklable(parent: Connection, log: Path, errors: Path, queue: Any, right: bool) -> str:
-    """Put a function that cannot be pickled, and wait until all is done: what put() came to."""
+    """Put a function that cannot be pickled and wait until all is done; return the outcome of put()."""
     errors_to(errors)
     words = "returned"
     with ProcessLog(log, PROGRAM) as history:
@@ -198,7 +198,7 @@ def _put_unpicklable(parent: Connection, log: Path, errors: Path, queue: Any, ri
             words = f"raised {type(error).__name__}"
             history.fail()
     while queue._buffer:
-        # Until the thread has taken it, which cannot but give it up.
+        # Wait until the thread has taken the item, which it can only drop.
         time.sleep(0.002)
     say(parent, words)
     queue.join()

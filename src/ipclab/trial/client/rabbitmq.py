@@ -1,4 +1,4 @@
-"""Faults of pika: a publish that nobody gets, confirmed or not."""
+"""Faults of pika: a publish that reaches no queue, confirmed or not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ipclab.trial.client.words import count
 
 PUBLISHES = 10
 CUT_S = 2.0
-"""How long a dead line looks alive, unless the program is done before."""
+"""Seconds for which a dead line looks alive, unless the program ends earlier."""
 
 
 def _publish_astray(parent: Connection, log: Path, url: str, key: str, right: bool) -> str:
@@ -49,7 +49,7 @@ def _unroutable(bench: Bench, *, right: bool) -> Seen:
 
 
 def _publish_cut_off(parent: Connection, log: Path, url: str, key: str, right: bool) -> str:
-    """Publish several messages, until all are handed over or there is an error."""
+    """Publish several messages, until all are handed over or one raises; say how many calls returned."""
     import pika.exceptions
 
     connection = connect(url)
@@ -100,7 +100,7 @@ def declare(bench: Bench, queue: str) -> None:
 
 
 def drain(bench: Bench, queue: str) -> int:
-    """Receive all that is in a queue, logged; how many."""
+    """Receive and log all messages of a queue; return how many there were."""
     found = 0
     with bench.server() as history, connect(bench.url) as connection:
         channel = connection.channel()
@@ -114,7 +114,7 @@ def drain(bench: Bench, queue: str) -> int:
 
 
 def messages(number: int) -> str:
-    """Return ``1 message``, ``2 messages``."""
+    """Return a number of messages as words: ``1 message``, ``2 messages``."""
     return count(number, "message", "messages")
 
 

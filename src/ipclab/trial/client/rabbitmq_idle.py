@@ -25,7 +25,7 @@ from ipclab.trial.client.scenario import Seen, pair
 HEARTBEAT_S = 1
 PUBLISHES = 3
 LIMIT_MS, TICK_MS = 1000, 200
-"""After how long a delivery must be acknowledged, and how often the server looks."""
+"""Milliseconds within which a delivery must be acknowledged, and between two checks of the server."""
 NO_LIMIT_MS = 3_600_000
 _SETTINGS = ("consumer_timeout", "channel_tick_interval")
 _WAIT_S = 0.1
@@ -40,15 +40,15 @@ def _connect_with_heartbeat(url: str) -> Any:
 
 
 def _established() -> set[int]:
-    """Return the local ports of the connections of this process that the other side has not ended."""
+    """Return the local ports of this process's connections that the other side has not closed."""
     found = psutil.Process().net_connections(kind="tcp")
     return {one.laddr.port for one in found if one.status == psutil.CONN_ESTABLISHED}
 
 
 def _publish_after_a_while(parent: Connection, log: Path, url: str, key: str, right: bool) -> str:
-    """Be busy until the server has closed a connection that says nothing, and publish.
+    """Stay busy until the server has closed a silent connection, then publish.
 
-    Set right, another connection is that one, and this one is served meanwhile.
+    With ``right`` another connection is the silent one, and this one is served meanwhile.
     """
     import pika.exceptions
 
@@ -99,7 +99,7 @@ def _heartbeat(bench: Bench, *, right: bool) -> Seen:
 
 
 def _hold(parent: Connection, log: Path, process: int, url: str, queue: str) -> str:
-    """Take a message and work on it until told to acknowledge it: what the program was told then."""
+    """Take a message and work until told to acknowledge it; return what the program was told then."""
     import pika.exceptions
 
     with ProcessLog(log, process) as history:
@@ -113,7 +113,7 @@ def _hold(parent: Connection, log: Path, process: int, url: str, queue: str) -> 
             while not parent.poll():
                 connection.process_data_events(_WAIT_S)
                 if channel.is_closed:
-                    # It raises what the server said.
+                    # This call raises what the server said.
                     channel.basic_ack(method.delivery_tag)
             channel.basic_ack(method.delivery_tag)
             connection.process_data_events(0)
@@ -126,7 +126,7 @@ def _hold(parent: Connection, log: Path, process: int, url: str, queue: str) -> 
 @contextlib.contextmanager
 def _limited(bench: Bench) -> Iterator[None]:
     """Make the server look for late acknowledgements within the block, and restore its settings."""
-    # One command: each starts an Erlang of its own, which takes seconds.
+    # One command, because each one starts an Erlang VM, which takes seconds.
     asked = ", ".join(f"application:get_env(rabbit, {name})" for name in _SETTINGS)
     told = _evaluate(bench, f"Before = [{asked}], {_calls(LIMIT_MS, TICK_MS)}, Before.")
     before = [int(found) if found else None for found in re.findall(r"\{ok,\s*(\d+)\}|undefined", told)]
@@ -140,7 +140,7 @@ def _limited(bench: Bench) -> Iterator[None]:
 
 
 def _set(bench: Bench, timeout_ms: int | None, tick_ms: int | None) -> None:
-    """Set what a channel takes over when it is opened; None is the server's own."""
+    """Set the limits that a channel adopts when it is opened; None restores the server's own."""
     _evaluate(bench, f"{_calls(timeout_ms, tick_ms)}.")
 
 
@@ -172,7 +172,7 @@ def _ack_late(bench: Bench, *, right: bool) -> Seen:
             channel.basic_publish("", queue, b"1")
             history.ok()
         channel.basic_publish("", others, b"2")
-        # Another consumer, whose channel has the limit in any case, shows when it has passed.
+        # Another consumer, whose channel has the limit in any case, shows when the limit has passed.
         limited = connect(bench.url)
         bench.at_end(_close, limited)
         taken = limited.channel()

@@ -1,4 +1,4 @@
-"""Faults of redis-py: a request whose answer is lost is sent again, without a word."""
+"""Faults of redis-py: it silently sends a request again when the answer is lost."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.words import count, times
 
 POP_S = 30
-"""How long a program waits for a message."""
+"""Seconds for which a program waits for a message."""
 TOKEN = "the program's token"
 Call = Callable[[Any, str, bool, ProcessLog], str]
 
 
 def _run(parent: Connection, log: Path, call: Call, url: str, key: str, right: bool) -> str:
-    """Return the program: it connects, and calls when it is told to."""
+    """Be the program: connect, and call when the lab says so. Return what the call reported."""
     client = program_client(url, retries=not right)
     client.ping()
     say(parent, "connected")
@@ -44,8 +44,8 @@ def _run(parent: Connection, log: Path, call: Call, url: str, key: str, right: b
 def _play(
     bench: Bench, call: Call, key: str, commands: tuple[str, ...], *, right: bool
 ) -> tuple[str, bool, int | None]:
-    """Run a call whose answer is dropped: what the program was told, whether an answer was dropped, and how
-    often the server carried the call out, where that can be told."""
+    """Run a call whose answer is dropped. Return what the program was told, whether an answer was dropped,
+    and how often the server executed the call, where that is known."""
     before = carried_out(bench, *commands)
     proxy, url = bench.proxy()
     program = bench.start("program", _run, bench.log(PROGRAM), call, url, key, right)
@@ -129,8 +129,8 @@ def _read(client: Any, key: str, history: ProcessLog) -> str | None:
 
 
 def _take(client: Any, key: str, right: bool, history: ProcessLog) -> str:
-    """Take one message: straight off the list, or into a list of the program's own, which it looks into where
-    there was an error."""
+    """Take one message: directly off the list, or into the program's own list, which the program reads after
+    an error."""
     from redis import RedisError
 
     mine = f"{key}-mine"

@@ -1,4 +1,4 @@
-"""What the scenarios of redis-py have in common: the client, and a look at what the server has."""
+"""Shared parts of the scenarios of redis-py: the client, and reads of what the server has."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ NO_RETRY = "retry=Retry(NoBackoff(), 0)"
 
 
 def program_client(url: str, *, retries: bool, **settings: Any) -> Any:
-    """Return redis-py's client as it comes, or with its retries off, for the whole of this URL."""
+    """Return redis-py's client for the whole of this URL, with its default retries or with none."""
     return make(url, retries=retries, **settings)
 
 
 def told(history: ProcessLog, call: Callable[[], object]) -> str:
-    """Call, log whether the program was given an answer or an error, and say which."""
+    """Call, log whether the program got an answer or an error, and return which."""
     from redis import RedisError
 
     try:
@@ -32,7 +32,7 @@ def told(history: ProcessLog, call: Callable[[], object]) -> str:
 
 
 def read_counter(bench: Bench, key: str) -> int:
-    """Return what the server has, logged."""
+    """Return the counter's value in the server, and log it."""
     with bench.server() as history, connect(bench.url) as client:
         history.invoke("read")
         value: Any = client.get(key)
@@ -41,7 +41,7 @@ def read_counter(bench: Bench, key: str) -> int:
 
 
 def drain(bench: Bench, key: str) -> int:
-    """Receive all that is left in a list, logged; how many."""
+    """Receive and log all messages left in a list; return how many there were."""
     count = 0
     with bench.server() as history, connect(bench.url) as client:
         while True:
@@ -54,9 +54,9 @@ def drain(bench: Bench, key: str) -> int:
 
 
 def carried_out(bench: Bench, *commands: str) -> int | None:
-    """Return how often the server has carried out any of these so far.
+    """Return how often the server has executed any of these commands so far.
 
-    None where the broker is not ours: others may use it too.
+    Return None where the lab did not start the broker: other clients may use it too.
     """
     if bench.broker is None or not bench.broker.ours:
         return None

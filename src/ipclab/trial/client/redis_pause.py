@@ -1,4 +1,4 @@
-"""redis-py's retries without any trick in between: the server is paused, and goes on."""
+"""redis-py's retries without a proxy: the server is paused, and resumed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.words import times
 
 TIMEOUT_S = 0.5
-"""Of the client's socket; redis-py's own of 5 s would only make it longer."""
+"""The client's socket time-out in seconds; redis-py's default of 5 s would only make the scenario longer."""
 PAUSE_S = 1.5
-"""A few of the client's time-outs."""
+"""Several times the client's time-out."""
 
 
 def _incr(parent: Connection, log: Path, url: str, key: str, right: bool) -> tuple[str, bool]:

@@ -1,4 +1,4 @@
-"""A fault of redis-py: a pool of connections that is used up raises instead of waiting."""
+"""A fault of redis-py: an exhausted connection pool raises instead of waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What looks like a transaction of redis-py and is only a batch: MULTI without WATCH."""
+"""A call of redis-py that looks like a transaction and is only a batch: MULTI without WATCH."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ipclab.trial.client.words import count
 
 
 def _two_programs(parent: Connection, logs: tuple[Path, Path], url: str, key: str, right: bool) -> int:
-    """Return two programs in one process, so that they interleave as they are told: both read, then both
-    write.
-    How many transactions were refused.
+    """Run two programs in one process, in a fixed interleaving: both read, then both write.
+
+    Return how many transactions were refused.
     """
     from redis import WatchError
 
@@ -42,7 +42,7 @@ def _two_programs(parent: Connection, logs: tuple[Path, Path], url: str, key: st
 
 
 def _begin(transaction: Any, key: str, right: bool) -> int:
-    """Read the counter and begin to collect commands; to watch it is what makes a transaction of them."""
+    """Read the counter and begin to collect commands; only WATCH makes a transaction of them."""
     if right:
         transaction.watch(key)
     value = int(transaction.immediate_execute_command("GET", key) or 0)

@@ -1,4 +1,4 @@
-"""What a scenario is: one thing that a program asks of a client library, as it comes or set right."""
+"""The definition of a scenario: one request to a client library, with its defaults or used correctly."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Needs = Literal["nothing", "proxy", "pause", "settings"]
 class Seen:
     """What a scenario saw.
 
-    ``finding``   what came of it in one sentence, with the numbers.
+    ``finding``   what happened, in one sentence with the numbers.
     ``counts``    the numbers by name.
-    ``produced``  whether the condition came about that the fault needs; where not, nothing is shown.
-    ``hung``      by process, where it was stuck when the watchdog ended it.
-    ``errs``      whether the fault shows though nobody hangs and the history can be: an error that a process
-                  got for a right use, or a process that stayed where it should have ended.
+    ``produced``  whether the condition that the fault needs came about; if not, the scenario proves nothing.
+    ``hung``      by process, where it hung when the watchdog ended it.
+    ``errs``      whether the fault shows although nobody hangs and the history is valid: an error that a
+                  process got for correct use, or a process that stayed where it should have ended.
     """
 
     finding: str
@@ -35,17 +35,18 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One scenario, with the library as it comes or set right.
+    """One scenario, with the library's defaults or with the fix.
 
-    ``backend``    whose client library it is about, by a name of the registry.
+    ``backend``    the backend whose client library it tests, by a name of the registry.
     ``library``    the package whose version matters; empty for Python's own.
     ``asked``      what the program asks for, and under which condition.
-    ``says``       ``has``  what the library is known to tell the program as it comes, and what is so then.
+    ``says``       what the library with its defaults is known to tell the program.
+    ``has``        the true state at that time.
     ``setting``    how the library is used in this scenario.
-    ``fix``        the scenario in which the same is set right; empty where this is one.
-    ``needs``      ``proxy``: one stands between the program and the broker, which takes an address of plain
-                   TCP; ``pause``: the broker itself is paused, ``settings``: a setting of it is changed for a
-                   while; both take one that the lab started.
+    ``fix``        the scenario with the fix; empty where this one is the fix.
+    ``needs``      ``proxy``: a proxy between the program and the broker, which needs a plain TCP address;
+                   ``pause``: a pause of the broker; ``settings``: a temporary change of a broker setting. The
+                   last two need a broker that the lab started.
     ``play``       carries it out; what it logs on the bench is the history.
     """
 
@@ -78,7 +79,7 @@ def pair(
     guarantee: Guarantee | None = None,
     needs: Needs = "nothing",
 ) -> tuple[Scenario, Scenario]:
-    """Return a scenario with the library as it comes (``default`` says how) and, beside it, set right.
+    """Return two scenarios: one with the library's defaults (``default`` says how) and one with the fix.
 
     ``play(bench, right=...)`` carries out either under the same conditions.
     """

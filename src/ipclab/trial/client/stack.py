@@ -1,4 +1,4 @@
-"""Where a process of a scenario stands, from the stacks that faulthandler writes."""
+"""Finds where a process of a scenario stands, in the stacks that faulthandler writes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _OWN = Path(ipclab.__file__).parent
 
 
 def place(dump: str) -> str:
-    """Return where the main thread stood, from what faulthandler wrote.
+    """Return where the main thread stood, according to faulthandler's dump.
 
-    That is the library's function that the lab's own code had called, and the innermost one:
+    That is the library function that the lab's own code had called, and the innermost one:
     ``get() in pymemcache/client/base.py, waiting in _recv``. A call that is not in Python has no frame; then
-    it is the scenario's line: ``with LOCK in locks.py``.
+    it is the line of the scenario: ``with LOCK in locks.py``.
     """
     frames = []
     own = ""

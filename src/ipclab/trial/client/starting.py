@@ -1,4 +1,4 @@
-"""A fault of starting by spawn: an argument that nobody else holds is gone before the process has it."""
+"""A fault of start by spawn: an argument that nobody else holds is gone before the process has it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SPAWN = context("spawn")
 
 
 class Late:
-    """An argument before others: these are taken in when something is in the pipe.
+    """An argument before others, which are unpickled only when something is in the pipe.
 
-    A process that starts slowly takes its arguments in late, too; here it does so surely.
+    A process that starts slowly also unpickles its arguments late; this class makes that certain.
     """
 
     def __init__(self, gate: Connection) -> None:
@@ -43,7 +43,7 @@ def _take(_late: None, log: Path, lock: Any) -> None:
 
 
 def _spawn(parent: Connection, log: Path, errors: Path, right: bool) -> tuple[int | None, str]:
-    """Start a process that is given a lock: its exit code, and the last that it wrote to stderr."""
+    """Start a process with a lock as its argument; return its exit code, and its last line on stderr."""
     errors_to(errors)
     gate, opener = _SPAWN.Pipe(duplex=False)
     kept = [_SPAWN.Lock()]

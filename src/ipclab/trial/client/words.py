@@ -1,4 +1,4 @@
-"""Numbers as words of a finding."""
+"""Numbers and outcomes as words of a finding."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ipclab.host.text import line_of
 
 
 def times(count: int) -> str:
-    """``twice``, ``3 times``."""
+    """Return a count as words: ``twice``, ``3 times``."""
     return {0: "not at all", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def count(number: int, one: str, more: str) -> str:
-    """``1 copy``, ``2 copies``."""
+    """Return a number with its noun: ``1 copy``, ``2 copies``."""
     return f"{number} {one if number == 1 else more}"
 
 
@@ -23,5 +23,5 @@ def one_line(error: BaseException) -> str:
 
 
 def came_of(hung: Mapping[str, str], name: str) -> str:
-    """Of the call that this process made: ``returned``, or ``hung in …``."""
+    """Return the outcome of the call that this process made: ``returned``, or ``hung in …``."""
     return f"hung in {hung[name]}" if name in hung else "returned"

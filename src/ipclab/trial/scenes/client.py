@@ -1,8 +1,8 @@
 """Plays a scenario of ``ipclab.trial.client``, has its history checked, and says what that shows.
 
-The check knows nothing of libraries: a history that cannot be is the fault itself, since it says what the
-library told the program and what the server has. So a library as it comes that errs is ``valid`` here (nobody
-declared otherwise), and its fix must leave a history that can be.
+The check knows nothing of libraries: an impossible history is the fault itself, because it contains what the
+library told the program and what the server has. So a library that fails with its defaults is ``valid`` here
+(nobody declared otherwise), and its fix must leave a possible history.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from ipclab.trial.record import Safety
 from ipclab.trial.safety import Played, Stage
 
 _TO_OURS = {"pause": "pauses the server", "settings": "changes a setting of the server"}
-"""What is done only to a server that the lab started, by what a scenario needs."""
+"""By the need of a scenario: what it does only to a server that the lab started."""
 WHOLE = 8
-"""Operations up to which a history is shown as a whole where it cannot be."""
+"""Up to this many operations, an invalid history is shown as a whole."""
 
 
 def play(stage: Stage) -> Played:
     """Play the scenario that the spec names.
 
-    Raises UnknownNameError where there is none of that name, UsageError where it is another backend's, and
-    ChannelError where a process of it failed.
+    Raise UnknownNameError where there is none of that name, UsageError where it belongs to another backend,
+    and ChannelError where one of its processes failed.
     """
     scenario = _scenario(stage)
     options = {"client": _library(scenario), "setting": scenario.setting}
@@ -68,7 +68,7 @@ def _library(scenario: Scenario) -> str:
 
 
 def _refusal(scenario: Scenario, stage: Stage) -> str:
-    """Return why this scenario is not for this broker, in one line; empty where it is."""
+    """Return why this scenario cannot use this broker, in one line; empty where it can."""
     broker = stage.broker
     if broker is None:
         return ""
@@ -84,7 +84,7 @@ def _refusal(scenario: Scenario, stage: Stage) -> str:
 
 
 def _keep(stage: Stage, scenario: Scenario, bench: Bench, *, drained: bool) -> History:
-    """``drained``: whether nobody hung, since who hangs receives nothing more of what may yet be there."""
+    """Keep the history. ``drained``: nobody hung; a process that hangs cannot receive what may still come."""
     path = stage.history or stage.folder / "history.jsonl.gz"
     header = Header(
         ipclab_history=VERSION,
@@ -123,7 +123,7 @@ def _judge(stage: Stage, scenario: Scenario, seen: Seen, history: History) -> Sa
 
 
 def _drawn(history: History, found: Verdict) -> str:
-    """What clashes; of a short history all of it, so that what the program was told stands there too."""
+    """Return a drawing of the conflict; of a short history all of it, with what the program was told."""
     counterexample = found.counterexample
     if counterexample is None:
         return ""

@@ -1,11 +1,12 @@
-"""One cell of the fault matrix: a channel in use, a fault at a stated moment, and what became of it all.
+"""One cell of the fault matrix: a channel in use, a fault at a stated moment, and the result.
 
 Two producers and two consumers (one of each where the channel takes no more) send and receive as a program
-would. A warm-up shows that everything works; then the fault strikes (see ``strike``), is healed, and what was
-killed is replaced by a new process. All producers send once more, and the consumers go on until everything
-has come or nothing does.
+would. A warm-up shows that everything works; then the fault strikes (see ``strike``), is healed, and a new
+process replaces each killed one. All producers send once more, and the consumers continue until everything
+has arrived or nothing more does.
 
-Who does not come back from a call of the backend within ``grace_s`` hangs; its stack tells the primitive.
+A process that does not return from a call of the backend within ``grace_s`` hangs; its stack shows the
+primitive.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ from ipclab.trial.worker import history_path
 _OPEN = "{} confirmed messages may lie where nobody was left to receive them, so their loss is unknown"
 _CRASHED = "{} by itself: the fault did not strike that process"
 WARM_UP = 20
-"""Messages of each producer that have to arrive before the fault."""
+"""Messages of each producer that must arrive before the fault."""
 AFTER = 40
 """Messages of each producer after the fault."""
 
 
 def play(stage: Stage) -> Played:
-    """Play the cell of ``stage.spec.fault``. Raises what setting up the backend raises."""
+    """Play the cell of ``stage.spec.fault``. Raise what setting up the backend raises."""
     fault = stage.spec.fault
     assert fault is not None
     channel = channel_class(stage.spec.backend)(_site(stage), **stage.spec.backend.options)
@@ -73,7 +74,7 @@ def play(stage: Stage) -> Played:
 
 
 def _site(stage: Stage) -> Site:
-    """One place more of each kind, for whoever replaces a killed one, and for the one who says stop."""
+    """Return the site, with one more place of each kind: for replacements and for the sender of stops."""
     spec = stage.spec
     return replace(stage.site, producers=spec.producers + 2, consumers=spec.consumers + 1)
 
@@ -110,7 +111,7 @@ def _proxy(stage: Stage) -> Iterator[Proxy]:
 
 
 class _Scene:
-    """The cell as it goes on. ``stacks`` are those of the processes that hung."""
+    """The cell while it runs. ``stacks`` are those of the processes that hung."""
 
     def __init__(
         self,
@@ -135,37 +136,37 @@ class _Scene:
         self.stacks: dict[str, str] = {}
 
     def play(self) -> Safety:
-        """Return all acts, one after the other.
+        """Run all acts, one after the other, and return the result.
 
-        Raises IpclabError where it did not even work before the fault.
+        Raise IpclabError where messages did not arrive even before the fault.
         """
         cast = self._cast
         producers = [self._start("producer", i) for i in range(self._spec.producers)]
-        # An idle victim is the consumer that has waited longest: the next message would have been its own.
+        # An idle victim is the consumer that has waited longest: it would have got the next message.
         waits_longest = self._fault.target == "consumer" and self._fault.moment == "idle"
         early = 1 if waits_longest and not cast.fan_out else self._spec.consumers
         consumers = [self._start("consumer", i) for i in range(early)]
-        self._see_connected([*producers, *consumers])
+        self._require_connected([*producers, *consumers])
         cast.burst(producers, WARM_UP, cast.size(SMALL_BYTES))
         if not cast.outlast(lambda: cast.done(producers) and not cast.missing(), WAIT_S):
             if not cast.receipts():
                 raise IpclabError(f"not even the warm-up arrived: {self._complaints()}")
-            # Some of it is lost, and it took no fault to lose it.
+            # Some of the warm-up is lost, without any fault.
             self._strike.missed = "not even the warm-up arrived, so nothing was done"
             self._finish()
             return self._judge()
-        self._see_idle_at_rest(consumers)
+        self._require_idle_consumers(consumers)
         if not self._strike.leave_unacknowledged(producers, consumers[0]):
             raise IpclabError("the message that was to rest with a consumer did not come to it")
-        self._see_idle_at_rest(consumers)
+        self._require_idle_consumers(consumers)
         late = [self._start("consumer", i) for i in range(early, self._spec.consumers)]
-        self._see_connected(late)
+        self._require_connected(late)
         consumers += late
         if not self._channel.replaceable:
-            # From here on only the workers hold the ends, so that each is told when the other is gone.
+            # From here on only the workers hold the ends, so that each notices when the other is gone.
             self._channel.keep_end(None)
-        self._see_idle_at_rest(consumers)
-        # One that is ended in good order writes down what it has gathered.
+        self._require_idle_consumers(consumers)
+        # A broker that is ended in good order saves what it has gathered.
         if self._fault.ends_broker and self._fault.fault.abrupt:
             cast.pass_time(max(0.0, self._settled_at_s - time.monotonic()))
         self._strike.at_its_moment(producers, consumers)
@@ -173,9 +174,9 @@ class _Scene:
         return self._judge()
 
     def _start(self, role: str, index: int) -> Worker:
-        return self._cast.start(role, index, channel=self._way(role, index))
+        return self._cast.start(role, index, channel=self._channel_of(role, index))
 
-    def _way(self, role: str, index: int) -> Channel | None:
+    def _channel_of(self, role: str, index: int) -> Channel | None:
         """Return the channel that this worker uses: behind the proxy, if the fault needs the proxy."""
         if self._proxy is None:
             return None
@@ -189,13 +190,15 @@ class _Scene:
         clone.site = replace(self._channel.site, url=through)
         return clone
 
-    def _see_connected(self, members: list[Worker]) -> None:
+    def _require_connected(self, members: list[Worker]) -> None:
         if not self._cast.ready(members):
             raise IpclabError(f"the workers did not connect: {self._complaints()}")
 
-    def _see_idle_at_rest(self, consumers: list[Worker]) -> None:
-        """Where the fault strikes the idle, wait until all of these wait: one that has only logged its last
-        receipt would come to the queue behind a consumer that is started now."""
+    def _require_idle_consumers(self, consumers: list[Worker]) -> None:
+        """Wait until all idle consumers sleep in ``receive()``, where the fault strikes an idle one.
+
+        A consumer that has only logged its last receipt would come to the queue behind one that starts now.
+        """
         resting = self._fault.moment == "idle"
         if resting and not self._cast.outlast(lambda: all(self._cast.waits(w) for w in consumers), WAIT_S):
             raise IpclabError("the consumers did not come to rest")
@@ -205,7 +208,7 @@ class _Scene:
         return "; ".join(failures) or f"nothing within {WAIT_S:g} s"
 
     def _finish(self) -> None:
-        """Send once more, drain, stop everybody; who does not come back is asked for its stack and ended."""
+        """Send once more, drain, and stop all; take the stack of each process that hangs, and end it."""
         cast, patience_s = self._cast, self._spec.grace_s
         cast.ready([w for w in cast.crew.workers if not w.ready and not w.gone], patience_s)
         producers = [w for w in cast.crew.by_role("producer") if not w.gone]
@@ -229,7 +232,7 @@ class _Scene:
         cast.look()
 
     def _quiet_s(self) -> float:
-        """How long nothing may have come until what is missing counts as lost; long where that is serious."""
+        """Return the seconds without a receipt after which missing messages count as lost."""
         quiet_s = self._spec.drain_s + self._channel.redelivers_after_s
         return quiet_s if self._may_lose() else max(quiet_s, self._spec.grace_s)
 
@@ -237,19 +240,19 @@ class _Scene:
         return self._cause() in self._guarantees.may_lose
 
     def _cause(self) -> LossCause | None:
-        # Without a fault nobody died, and only those lose anything that do not keep up.
+        # Without a fault nobody died: only overload can explain a loss.
         if not self._strike.struck_ns:
             return "overload"
         return self._fault.fault.excuses(self._fault.target, self._guarantees)
 
-    def _at_most(self) -> int | None:
-        """Return what the victim can have held, where it is a consumer."""
+    def _most_held(self) -> int | None:
+        """Return the most messages that the victim can have held, where it is a consumer."""
         loses = self._fault.target == "consumer" and self._fault.effect != "stops"
         return self._channel.most_in_flight if loses else None
 
     def _judge(self) -> Safety:
         guarantees, workers = self._guarantees, self._cast.crew.workers
-        undelivered = self._may_be_somewhere()
+        undelivered = self._may_be_undelivered()
         head = judge.header(
             self._stage,
             guarantees,
@@ -266,7 +269,7 @@ class _Scene:
         if undelivered:
             counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
         own = adapters(type(self._channel))
-        # A worker that pauses before it connects again hangs nowhere: it has no connection.
+        # A worker that pauses before it reconnects hangs nowhere: it has no connection.
         hung = {
             name: primitive(stack, own)
             for name, stack in self.stacks.items()
@@ -278,7 +281,7 @@ class _Scene:
             self._cause(),
             fault=True,
             undelivered=undelivered,
-            at_most=self._at_most(),
+            at_most=self._most_held(),
         )
         missed = self._strike.missed
         # Whether they are lost for good cannot be known, and it would matter.
@@ -299,23 +302,23 @@ class _Scene:
             history=self._stage.history_name,
         )
 
-    def _may_be_somewhere(self) -> bool:
-        """Whether what did not come may still be where nobody was left to receive it, or to hand it over."""
+    def _may_be_undelivered(self) -> bool:
+        """Return whether missing messages may be left where nobody can receive or deliver them."""
         crew = self._cast.crew
         hung = {w.role for w in crew.workers if w.name in self.stacks}
         held_back = self._guarantees.confirm == "buffered" and "producer" in hung
         return held_back or bool(hung - {"producer"}) or not any(w.done for w in crew.by_role("consumer"))
 
     def _crashed(self) -> str:
-        """Return whose process crashed although nobody ended it, and how; empty where none did.
+        """Return which process crashed by itself, and how; empty where none did.
 
-        No declaration covers that, so the trial cannot show that the channel kept what it declares.
+        No declaration covers such a crash, so the trial cannot show that the channel kept its guarantees.
         """
         crashed = [w.failure for w in self._failed() if w.crashed]
         return _CRASHED.format("; ".join(crashed)) if crashed else ""
 
     def _failed(self) -> list[Worker]:
-        """Return the workers that failed by themselves: no victim of the fault, and not ended as hung."""
+        """Return the workers that failed by themselves: not victims of the fault, and not ended as hung."""
         ended_by_us = self._strike.victims | self.stacks.keys()
         return [w for w in self._cast.crew.workers if w.failure and w.name not in ended_by_us]
 
@@ -324,12 +327,12 @@ class _Scene:
         return found | dict.fromkeys(reconnecting, "NoConnection: it was still trying when the trial ended")
 
     def _in_flight(self) -> int:
-        """Return how many messages a killed consumer may have held beyond the one that it was asking for."""
+        """Return how many messages a killed consumer may have held beyond the one it was asking for."""
         most = self._channel.most_in_flight
         return len(self._cast.began_ns) if most is None else most - 1
 
     def _first_again_s(self) -> float | None:
-        """Only where messages were sent all the time: elsewhere it would be the lab that took so long."""
+        """Return the recovery time, only where messages were sent all the time: elsewhere the lab sets it."""
         from_ns = self._strike.flows_from_ns
         if self._fault.moment != "busy" or not from_ns:
             return None

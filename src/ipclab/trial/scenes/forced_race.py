@@ -1,7 +1,7 @@
-"""A race that does not depend on luck: two processes are made to interleave, step by step.
+"""A race that does not depend on luck: the lab makes two processes interleave, step by step.
 
 A process that has read is held until the other has read too; then the first writes, then the second. Where
-the second cannot come that far it is given ``WAIT_S`` to try, and that it has to wait is the finding.
+the second cannot come that far, it gets ``WAIT_S`` to try; that it has to wait is then the finding.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ipclab.trial.safety import Played, Stage
 
 WAIT_S = 0.1
 """How long a safe discipline may keep the second process out before that counts as waiting. An unsafe one
-declares that it keeps nobody out, so it has all the time there is."""
+declares that it keeps nobody out, so the lab waits for it without a limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Two racers, and what they race for."""
+    """Two racers, and the state for which they race."""
 
     shared: SharedState
     racers: Racers
@@ -42,8 +42,8 @@ class _Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What came of it in a sentence, and what was counted."""
+class _Result:
+    """The result in one sentence, and its counts."""
 
     finding: str
     counts: dict[str, int] = field(default_factory=dict)
@@ -74,12 +74,12 @@ def play(stage: Stage) -> Played:
 
 
 def _hold(pair: _Pair) -> Hold:
-    """Return how the two were made to interleave. A lock's holder is stopped, whatever its steps are."""
+    """Return how the two were made to interleave. The holder of a lock is stopped, whatever its steps are."""
     one_step = not pair.first.holdable and not isinstance(pair.shared, Mutex)
     return "one step" if one_step else "held"
 
 
-def _ways(shared: SharedState) -> tuple[type[SharedState], Model, Callable[[_Pair], _Told]]:
+def _ways(shared: SharedState) -> tuple[type[SharedState], Model, Callable[[_Pair], _Result]]:
     if isinstance(shared, Counter):
         return Counter, "counter", _force_counter
     if isinstance(shared, Register):
@@ -87,25 +87,25 @@ def _ways(shared: SharedState) -> tuple[type[SharedState], Model, Callable[[_Pai
     return Mutex, "lock", _force_lock
 
 
-def _force_counter(pair: _Pair) -> _Told:
-    """Read, read, write, write."""
+def _force_counter(pair: _Pair) -> _Result:
+    """Force the order read, read, write, write."""
     waited = _interleave(pair, ("add", None), ("add", None))
     final = pair.racers.do(pair.first, "read")
     how = _how(pair, waited, noticed=final == 2)
-    return _Told(f"{how}; the counter shows {final} after 2 increments", {"final": final})
+    return _Result(f"{how}; the counter shows {final} after 2 increments", {"final": final})
 
 
-def _force_update(pair: _Pair) -> _Told:
-    """Both compare with 0; then the first sets 1, then the second 2."""
+def _force_update(pair: _Pair) -> _Result:
+    """Let both compare with 0; then let the first set 1, then the second 2."""
     waited = _interleave(pair, ("cas", [0, 1]), ("cas", [0, 2]))
     took = [one.answer is True for one in (pair.first, pair.second)]
     pair.racers.do(pair.first, "read")
     how = _how(pair, waited, noticed=sum(took) == 1)
-    return _Told(f"{how}; {sum(took)} of 2 were told that they had replaced the 0", {"replaced": sum(took)})
+    return _Result(f"{how}; {sum(took)} of 2 were told that they had replaced the 0", {"replaced": sum(took)})
 
 
-def _force_read(pair: _Pair) -> _Told:
-    """Return the second reads before, in the middle of and after a write of the first."""
+def _force_read(pair: _Pair) -> _Result:
+    """Let the second read before, in the middle of and after a write of the first."""
     racers, first, second = pair.racers, pair.first, pair.second
     racers.do(second, "read")
     first.begin("write", 1)
@@ -116,15 +116,15 @@ def _force_read(pair: _Pair) -> _Told:
     middle = racers.finish(second)
     after = racers.do(second, "read")
     if waited:
-        return _Told("the reader had to wait until the write was done")
+        return _Result("the reader had to wait until the write was done")
     if first.holdable:
-        return _Told(f"a read in the middle of the write of 1 found {middle}")
-    return _Told(f"a read after the write of 1 found {after}")
+        return _Result(f"a read in the middle of the write of 1 found {middle}")
+    return _Result(f"a read after the write of 1 found {after}")
 
 
-def _force_lock(pair: _Pair) -> _Told:
-    """Force the second to come when the first has found the lock free; or where that is taking it, when
-    the first holds it and is stopped. Both then use what it guards, the second first.
+def _force_lock(pair: _Pair) -> _Result:
+    """Let the second come when the first has found the lock free; or, where finding it free is taking it,
+    when the first holds it and is stopped. Both then use what it guards, the second first.
     """
     racers, first, second = pair.racers, pair.first, pair.second
     first.begin("acquire")
@@ -142,22 +142,24 @@ def _force_lock(pair: _Pair) -> _Told:
         racers.finish(second)
         racers.do(second, "use")
         racers.do(second, "release")
-        return _Told("the second had to wait until the first, which was stopped meanwhile, released the lock")
+        return _Result(
+            "the second had to wait until the first, which was stopped meanwhile, released the lock"
+        )
     racers.finish(second)
     racers.do(second, "use")
     taken = racers.do(first, "use")
     racers.do(first, "release")
     racers.do(second, "release")
     if not stopped:
-        return _Told("both found the lock free before either took it, and both held it")
+        return _Result("both found the lock free before either took it, and both held it")
     lost = "the lock freed itself while its holder was stopped, and the second took it"
     if taken:
-        return _Told(f"{lost}: both held it")
-    return _Told(f"{lost}; what it guards refused the first, whose token was the older one", {"refused": 1})
+        return _Result(f"{lost}: both held it")
+    return _Result(f"{lost}; what it guards refused the first, whose token was the older one", {"refused": 1})
 
 
 def _interleave(pair: _Pair, one: tuple[str, object], other: tuple[str, object]) -> bool:
-    """Read, read, write, write, as far as the discipline lets them; whether the second had to wait."""
+    """Force read, read, write, write where possible; return whether the second had to wait."""
     pair.first.begin(*one)
     pair.racers.settled(pair.first)
     pair.second.begin(*other)

@@ -1,8 +1,8 @@
 """A race under load, over a register or a lock: several processes at once, as fast as they can.
 
-First every operation is logged, for the check; then the same operations are made without the log, for their
-rate, since writing the log takes longer than many of them. All begin at the same moment each time. For the
-rate, an operation counts where it ended within the window, as an increment of a counter does.
+First every operation is logged, for the check. Then the same operations run without the log, for their rate,
+because writing the log takes longer than many of them. All begin at the same moment each time. For the rate,
+an operation counts where it ended within the window, as an increment of a counter does.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ipclab.trial.racers import Racers
 from ipclab.trial.safety import Played, Stage
 
 MOST_ROUNDS = 1000
-"""Of one process, logged: a check of more would take longer than the race."""
+"""Logged operations of one process: a check of more would take longer than the race."""
 LEAD_S = 0.005
-"""Between the starting signal and the start, so that every racer is waiting by then."""
+"""Time between the starting signal and the start, so that every racer is waiting by then."""
 
 
 def play(stage: Stage) -> Played:
-    """Race for what the spec names, logged for ``warmup_s`` and then measured for ``duration_s``."""
+    """Race for what the spec names: logged for ``warmup_s``, then measured for ``duration_s``."""
     spec = stage.spec
     model: Model = "lock" if stage.face == "lock" else "register"
     shared = shared_class(stage.face, spec.backend)(stage.site, **spec.backend.options)

@@ -1,12 +1,12 @@
-"""Who overtakes whom: several producers and consumers on one channel, and no fault at all.
+"""Which messages overtake which: several producers and consumers on one channel, and no fault.
 
 ``stress``: all producers send at once, as fast as they can. ``forced``: they take turns, a large message of
-one and a small one of the other: the second is not begun before the first was confirmed, so whatever comes
-out the other way round was overtaken, and a channel that only buffers has every chance to do so.
+one and a small one of the other. The second send begins after the first was confirmed, so any other order of
+arrival is overtaking, and a channel that only buffers has every chance to do so.
 
-Two things are told apart: each producer's own order, which channels declare, and the order in real time over
-all producers (a queue's linearizability), which none does. The file of the history is that of a delivery;
-``ipclab check --model queue`` asks for the second.
+Two orders are checked separately: each producer's own order, which channels declare, and the real-time order
+over all producers (a queue's linearizability), which none declares. The file of the history is that of a
+delivery; ``ipclab check --model queue`` checks the second order.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ STRESSED = 300
 TURNS = 10
 SMALL_BYTES = 64
 LARGE_BYTES = 16 << 20
-"""Of the message that is to be overtaken, or the largest that the channel carries."""
+"""Size of the message that is to be overtaken, or the largest that the channel carries."""
 WAIT_S = 30.0
 
 
 def play(stage: Stage) -> Played:
-    """Play the scenario of the trial. Raises what setting up the backend raises."""
+    """Play the scenario of the trial. Raise what setting up the backend raises."""
     spec = stage.spec
     site = replace(stage.site, producers=spec.producers + 1)
     channel = channel_class(spec.backend)(site, **spec.backend.options)
@@ -71,7 +71,7 @@ def play(stage: Stage) -> Played:
 
 
 def _take_turns(cast: Cast, producers: list[Worker]) -> None:
-    """Each turn is over before the next one begins, so that a message can only be overtaken in its own."""
+    """End each turn before the next one begins, so that a message can only be overtaken in its own turn."""
     large_bytes, small_bytes = cast.size(LARGE_BYTES), cast.size(SMALL_BYTES)
     for _ in range(TURNS):
         for producer, size_bytes in zip(producers, (large_bytes, small_bytes), strict=False):
@@ -82,7 +82,7 @@ def _take_turns(cast: Cast, producers: list[Worker]) -> None:
 
 def _judge(stage: Stage, cast: Cast, stacks: dict[str, str]) -> Safety:
     guarantees = serving.under(cast.channel.guarantees, stage.broker)
-    # Where nobody was left to receive, what did not come may lie there still.
+    # Where nobody was left to receive, missing messages may still be in the channel.
     drained = not stacks and any(w.done for w in cast.crew.by_role("consumer"))
     head = judge.header(stage, guarantees, "delivery", drained=drained)
     history = judge.keep(stage, head, [history_path(stage.folder, w.name) for w in cast.crew.workers])
@@ -93,7 +93,8 @@ def _judge(stage: Stage, cast: Cast, stacks: dict[str, str]) -> Safety:
     broken = judge.promise(counts, guarantees, "overload", fault=False, undelivered=not drained)
     overtaken = in_real_time.anomalies.get("reordered", 0)
     gave_up = {w.name: w.gave_up for w in cast.crew.workers if w.failure and w.name not in stacks}
-    # No fault was asked for: who gave up did not play the scenario, and what was never sent kept no order.
+    # No fault was asked for: a worker that gave up did not play the scenario, and unsent messages keep no
+    # order.
     known = drained and not gave_up and counts["attempted"] > 0
     return Safety(
         model="queue",

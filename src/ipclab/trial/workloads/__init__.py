@@ -1,4 +1,4 @@
-"""Every workload that a trial can have, one file each; ``ALL`` is the list of them.
+"""Every workload that a trial can have, one file each; ``ALL`` is their list.
 
 To add one: write its file, and enter its object here. Options, refusals, rows and headings follow from it.
 """
@@ -49,22 +49,22 @@ ALL: tuple[Workload, ...] = (
     FORCED,
     CLIENT,
 )
-"""The first of the workloads of a row says what the row was asked, and what it cost."""
+"""The order in which the workloads of a row decide its parameters and its cost: the first one counts."""
 _BY_NAME = {workload.name: workload for workload in ALL}
 
 
 def named(name: str) -> Workload:
-    """Return the workload of this name. Raises UnknownNameError."""
+    """Return the workload of this name. Raise UnknownNameError."""
     if name not in _BY_NAME:
         raise UnknownNameError("workload", name, _BY_NAME)
     return _BY_NAME[name]
 
 
 def of(spec: TrialSpec) -> Workload:
-    """Return the workload of this trial. Raises UnknownNameError."""
+    """Return the workload of this trial. Raise UnknownNameError."""
     return named(spec.workload)
 
 
 def face(spec: TrialSpec) -> Face:
-    """Return what this trial uses its backend as. Raises UnknownNameError for an unknown workload."""
+    """Return the face of the backend that this trial uses. Raise UnknownNameError for an unknown workload."""
     return of(spec).face(spec)

@@ -1,4 +1,4 @@
-"""``client``: a client library errs by itself, beside the setting that mends it."""
+"""``client``: a client library fails by itself, beside the setting that fixes it."""
 
 from __future__ import annotations
 

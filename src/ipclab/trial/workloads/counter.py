@@ -1,4 +1,4 @@
-"""``counter``: processes increment one number, and the number is compared with what they did."""
+"""``counter``: processes increment one number, which is then compared with the confirmed increments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ipclab.trial.workload import PRODUCERS, TIMES, Workload, used_as
 
 
 def add(mine: Assignment, parent: Link) -> None:
-    """Play the role of one that increments the counter; the first of them reads the final value."""
+    """Play the role of a process that increments the counter; the first one reads the final value."""
     assert mine.counter is not None
     sends = RawLog(sends_path(mine.logs, mine.name))
     client = checked.counter_client(mine.counter, mine.counter.client(mine.index))
@@ -33,7 +33,7 @@ def add(mine: Assignment, parent: Link) -> None:
     count = roles.add(client, sends, end_ns=go.end_ns)
     require_log_capacity(sends, go)
     parent.send(Done(count=count, peak_rss_bytes=own_peak_rss_bytes()))
-    # The last one to be asked stays connected: it reads the final value, and ends the owner if there is one.
+    # The last one stays connected: it reads the final value, and ends the owner if there is one.
     while isinstance(parent.recv(), Stop):
         parent.send(Done(count=count, final=client.read()))
         client.stop_owner()
@@ -49,7 +49,7 @@ def own(mine: Assignment, parent: Link) -> None:
 
 
 class Increments(Measurement):
-    """``counter``: processes increment one number, and the number is compared with what they did."""
+    """``counter``: processes increment one number, which is then compared with the confirmed increments."""
 
     leaders = ("adder",)
 

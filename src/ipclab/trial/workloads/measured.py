@@ -1,4 +1,4 @@
-"""What ``stream`` and ``paced`` have in common: producers send, consumers receive, all is accounted for."""
+"""The common part of ``stream`` and ``paced``: producers send, consumers receive, all is counted."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from ipclab.trial.spec import TrialSpec
 from ipclab.trial.worker import consume
 
 HAND_OVER_S = 2.0
-"""How long nothing must have come, at least, until producers are closed to hand over what they buffer."""
+"""Seconds without a receipt, at least, before producers are closed so that they deliver their buffers."""
 STOP_ROUND_S = 0.25
 """A consumer that has not ended this long after a stop message is sent another one."""
 
 
 class Messages(Measurement):
-    """``produce`` is what each producer does; ``due_ns`` when, by producer, where it sends at given times."""
+    """``produce`` is the role of each producer; ``due_ns`` has its send times, where it has a schedule."""
 
     leaders = ("producer",)
     produce: Callable[[Assignment, Link], None]
@@ -43,7 +43,7 @@ class Messages(Measurement):
         self.guarantees = self.channel.guarantees
         self.cores_wanted = spec.producers + spec.consumers
         self._before_stop: list[int] = []
-        """How many receipts each consumer had when all had come and stop messages were sent."""
+        """The number of receipts of each consumer when all had arrived and stop messages were sent."""
         self.due_ns: dict[int, list[int]] = {}
         if spec.rate_per_s is not None:
             whole_ns = int((spec.warmup_s + spec.duration_s) * 1e9)
@@ -128,7 +128,7 @@ class Messages(Measurement):
         )
 
     def _hand_over(self, crew: Crew, *, keep: int) -> bool:
-        """Have producers close but for the first ``keep``: what they have buffered they hand over then.
+        """Close all producers except the first ``keep``, so that they deliver what they have buffered.
 
         Return whether there was one to close.
         """
@@ -139,9 +139,9 @@ class Messages(Measurement):
         return bool(closing)
 
     def _stop(self, crew: Crew, arrivals: Arrivals) -> None:
-        """Send stop messages until every consumer has taken one, then let the producers go.
+        """Send stop messages until every consumer has taken one, then let the producers close.
 
-        A consumer to which messages still come is not told to have hung: the stop is behind them.
+        A consumer that still receives messages does not count as hung: the stop message is behind them.
         """
         consumers = crew.by_role("consumer")
         stopper = crew.by_role("producer")[0]
@@ -154,7 +154,7 @@ class Messages(Measurement):
             stops += len(going)
             going = wait_for(crew, consumers, STOP_ROUND_S)
             if going and progress.still_s(stops) > max(2 * self.spec.drain_s, HAND_OVER_S):
-                # The stops may lie in the producer's own buffer, behind all that it has sent.
+                # The stop messages may be in the producer's own buffer, behind everything that it has sent.
                 self._hand_over(crew, keep=0)
                 outlast(self, crew, lambda: all(w.settled for w in consumers), grace_s)
                 going = [w for w in consumers if not w.settled]

@@ -1,4 +1,4 @@
-"""``order``: who overtakes whom, with several producers and consumers and no fault."""
+"""``order``: which messages overtake which, with several producers and consumers and no fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``paced``: producers send at a given rate, whatever comes back; an open loop, for latencies."""
+"""``paced``: producers send at a given rate, whatever arrives; an open loop, for latencies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ipclab.trial.workloads.measured import Messages
 
 
 def pace(mine: Assignment, parent: Link) -> None:
-    """Play the role of a producer that sends at the times that it was given."""
+    """Play the role of a producer that sends at its scheduled times."""
     spec, channel = mine.spec, mine.channel
     assert channel is not None
     body_tail = tail(mine.content, mine.index, spec.size_bytes)

@@ -1,4 +1,4 @@
-"""``ping-pong``: one message goes to and fro between two processes; a closed loop, for round trips."""
+"""``ping-pong``: one message and its echo between two processes; a closed loop, for round trips."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ipclab.trial.workload import MESSAGES, SHAPE, TIMES, Workload, used_as
 
 
 def ping(mine: Assignment, parent: Link) -> None:
-    """Play the role of the one that sends a message and waits for its echo."""
+    """Play the role of the process that sends a message and waits for its echo."""
     assert mine.channel is not None
     assert mine.back is not None
     sends = RawLog(sends_path(mine.logs, mine.name))
@@ -45,7 +45,7 @@ def ping(mine: Assignment, parent: Link) -> None:
 
 
 def echo(mine: Assignment, parent: Link) -> None:
-    """Play the role of the one that sends every message back."""
+    """Play the role of the process that sends every message back."""
     assert mine.channel is not None
     assert mine.back is not None
     consumer = checked.consumer(mine.channel, 0)
@@ -58,7 +58,7 @@ def echo(mine: Assignment, parent: Link) -> None:
 
 
 class PingPong(Measurement):
-    """``ping-pong``: two channels of the backend, one message to and fro."""
+    """``ping-pong``: two channels of the backend, one message and its echo."""
 
     leaders = ("pinger",)
     cores_wanted = 2

@@ -9,7 +9,7 @@ from ipclab.trial.workload import PRODUCERS, TIMES, Workload, used_as
 
 
 def check_warmup(spec: TrialSpec) -> None:
-    """Raise UsageError where a race has no warm-up: its operations are those that are checked."""
+    """Raise UsageError where a race has no warm-up: the check covers the operations of the warm-up."""
     if spec.warmup_s <= 0:
         raise UsageError(f"warmup_s must be a number above 0, not {spec.warmup_s}")
 
