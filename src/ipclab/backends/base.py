@@ -1,4 +1,4 @@
-"""What a backend is: the contract that adapters fulfil and that the rest of the lab relies on.
+"""The contract of a backend: adapters implement it, and the rest of the lab relies on it.
 
 A *channel* carries messages from producers to consumers; a *counter* is one shared number that processes
 increment; *registers* and *locks* are in ``shared.py``. An adapter only adapts: it reads no clock, keeps no
@@ -32,32 +32,32 @@ BrokerKind = str
 LossCause = Literal["consumer crash", "producer crash", "broker crash", "connection loss", "overload"]
 OptionValue = str | int
 Face = Literal["channel", "counter", "register", "lock"]
-"""What a backend is used as: a ``channel`` carries messages, the others are shared state."""
+"""How a backend is used: a ``channel`` carries messages, the other faces are shared state."""
 Pause = Callable[[], None]
-"""Called by a held client at the moment at which others can come between: see ``Counter.held_client``."""
+"""Called by a held client at the moment at which others can intervene: see ``Counter.held_client``."""
 Reach = Literal["process tree", "host", "network"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guarantees:
-    """What a backend declares, in the mode that it was given. Trials are judged against it.
+    """The guarantees that a backend declares with its options. Trials are judged against them.
 
     ``delivery``    at most once: never twice, may be lost for one of ``may_lose``; at least once: a confirmed
                     message arrives, and may arrive again: after a fault, or when a consumer stalls.
     ``may_lose``    the causes that may cost a *confirmed* message. A loss without one of them breaks the
                     guarantee; in particular, without ``overload`` nothing is lost while no process dies.
-    ``may_corrupt`` the causes after which a receiver may get damaged bytes: those of a message that was torn.
+    ``may_corrupt`` the causes after which a receiver may get damaged bytes: those of a torn message.
     ``order``       ``per-producer``: while nothing is redelivered, a consumer never sees a message of a
                     producer after a later one of that producer. ``none``: any order.
-    ``durability``  what survives a restart of the broker: nothing (``none``) or what was confirmed
-                    (``disk``: written to disk, which is not to say fsynced; ``quorum``: in a Raft log).
-    ``confirm``     what the return of ``send()`` (of ``flush()``, with a window) says about the message:
+    ``durability``  what survives a restart of the broker: nothing (``none``) or every confirmed message
+                    (``disk``: written to disk, not necessarily fsynced; ``quorum``: in a Raft log).
+    ``confirm``     what the return of ``send()`` (of ``flush()``, with a window) means for the message:
                     ``buffered`` in this process; ``written`` to the pipe or socket; ``broker``: the server
                     answered for it.
-    ``reach``       who can take part: one ``process tree``, one ``host``, or the ``network``.
+    ``reach``       which processes can take part: one ``process tree``, one ``host``, or the ``network``.
     ``max_message_bytes``  the largest body that is carried, None for no limit below memory.
-    ``fan_out``     every consumer gets every message (a queue hands each message to one consumer).
-    ``polling``     a waiting consumer polls, which its latency and CPU show.
+    ``fan_out``     every consumer gets every message (a queue delivers each message to one consumer).
+    ``polling``     a waiting consumer polls, which its latency and CPU time include.
     """
 
     delivery: Literal["at-most-once", "at-least-once"]
@@ -87,7 +87,7 @@ class Guarantees:
             raise ValueError(f"max_message_bytes is None or a whole number above 0, not {largest!r}")
 
     def described(self) -> dict[str, str | int | bool | list[str] | None]:
-        """Return all of it in values that can be stored."""
+        """Return all fields as values that can be stored."""
         sets = {"may_lose": sorted(self.may_lose), "may_corrupt": sorted(self.may_corrupt)}
         return {**asdict(self), **sets}
 
@@ -101,18 +101,18 @@ _DECLARATIONS: Mapping[str, tuple[object, ...]] = {
     "fan_out": (False, True),
     "polling": (False, True),
 }
-"""The fields of ``Guarantees`` that take one of a few values."""
+"""The allowed values of those fields of ``Guarantees`` that have a closed set."""
 
 
 def _one_of(field: str, value: object, allowed: tuple[object, ...]) -> None:
-    """Raise ValueError for a value that is none of these, or equal to one of them and of another type."""
+    """Raise ValueError unless the value is one of these, with the same type."""
     if not any(type(value) is type(one) and value == one for one in allowed):
         raise ValueError(f"{field} is one of {', '.join(map(str, allowed))}, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One parameter of a backend: a choice from ``choices``, or a positive integer where there are none.
+    """One option of a backend: a choice from ``choices``, or a positive integer where there are none.
 
     Raises ValueError for a name that ``--backend`` cannot take, and for a default that is not allowed.
     """
@@ -137,12 +137,12 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where and for whom a backend is set up.
+    """The parameters with which a trial makes a backend.
 
-    ``namespace`` begins every name that the backend creates on a server (``ipclab:{run}:{trial}``), and the
-    backend touches no other. ``url`` is the broker's, None for a backend without one; it may hold a
-    password, so it is never shown or stored. ``window`` is how many messages the producer sends between two
-    calls of ``flush()``, and the most that ``receive()`` should hand over at once.
+    ``namespace`` is the prefix of every name that the backend creates on a server (``ipclab:{run}:{trial}``);
+    the backend touches no other name. ``url`` is the broker's, None for a backend without one; it may contain
+    a password, so it is never shown or stored. ``window`` is how many messages the producer sends between two
+    calls of ``flush()``, and the most that ``receive()`` should return at once.
     """
 
     namespace: str
@@ -154,12 +154,12 @@ class Site:
 
     @property
     def context(self) -> Context:
-        """Return the multiprocessing context that every primitive of this trial is made in."""
+        """Return the multiprocessing context in which every primitive of this trial is made."""
         return context(self.start_method)
 
     @property
     def broker_url(self) -> str:
-        """``url`` for a backend that cannot be without one. Raises ValueError where there is none."""
+        """Return ``url``, for a backend that needs one. Raise ValueError where there is none."""
         if self.url is None:
             raise ValueError(f"{self.namespace}: this backend needs the URL of a broker")
         return self.url
@@ -172,22 +172,22 @@ class Producer(abc.ABC):
     def send(self, body: bytes) -> None:
         """Accept one message at the declared confirm level; with a window above 1, it may only be buffered.
 
-        Raises the client library's own error when the message was refused or its fate is unknown.
+        Raise the client library's own error where the message was refused or its fate is unknown.
         """
 
     def sender(self) -> Callable[[bytes], object]:
-        """Return what the hot loop calls for each message: ``send``, or a function that does exactly the
-        same.
+        """Return what the hot loop calls for each message: ``send``, or a function that does the same.
+
         An adapter whose ``send`` is one call of the client returns that call here, so that the measurement
         does not pay for a second one. Calls of both may be mixed.
         """
         return self.send
 
     def flush(self) -> None:  # noqa: B027 - most channels confirm in send()
-        """Return once all that was sent so far is accepted at the declared confirm level."""
+        """Return once all messages sent so far are accepted at the declared confirm level."""
 
     def close(self) -> None:  # noqa: B027 - many channels have nothing to close
-        """Hand over what is still buffered in this process, then release the connection."""
+        """Deliver what is still buffered in this process, then release the connection."""
 
 
 class Consumer(abc.ABC):
@@ -200,11 +200,11 @@ class Consumer(abc.ABC):
 
     @abc.abstractmethod
     def receive(self) -> Sequence[bytes]:
-        """Block until there is a message; return one or more, in the order in which they came."""
+        """Block until there is a message; return one or more, in the order of arrival."""
 
     def receiver(self) -> Callable[[], bytes] | None:
-        """Return a function that blocks until there is a message and returns that one, or None (see
-        ``receive``).
+        """Return a function that blocks until there is a message and returns it, or None (see ``receive``).
+
         An adapter that never batches, and whose ``receive`` is one call of the client, returns that call
         here, so that the measurement pays neither for a second one nor for a sequence of one. Calls of both
         may be mixed, and ``ack()`` holds for both.
@@ -215,7 +215,7 @@ class Consumer(abc.ABC):
         """Acknowledge everything that ``receive()`` has returned so far."""
 
     def close(self) -> None:  # noqa: B027 - many channels have nothing to close
-        """Release the connection; what was not acknowledged goes back, where the channel can do that."""
+        """Release the connection; unacknowledged messages are returned, where the channel can do that."""
 
 
 class Channel(abc.ABC):
@@ -230,14 +230,14 @@ class Channel(abc.ABC):
     has_server: ClassVar[bool] = False
     """Whether ``setup()`` starts a server process of the backend's own (see ``server_pids``)."""
     windowed: ClassVar[bool] = False
-    """Whether a window above 1 changes how messages travel; where not, only window 1 is measured."""
+    """Whether a window above 1 changes how messages travel; otherwise only window 1 is measured."""
 
     replaceable: ClassVar[bool] = True
-    """Whether a new process can take the place of a worker that has ended. It cannot where the ends of the
-    channel exist only in the processes that hold them."""
+    """Whether a new process can replace a worker that has ended. It cannot where the ends of the channel
+    exist only in the processes that hold them."""
     impossible_moments: ClassVar[Mapping[str, str]] = {}
-    """Moments of a fault that cannot be brought about on this channel, each with the reason in one line, such
-    as ``{"mid-message": "a datagram is handed over whole"}``. The matrix leaves them out and says why."""
+    """Moments of a fault that are impossible on this channel, each with the reason in one line, such as
+    ``{"mid-message": "a datagram is delivered whole"}``. The matrix leaves them out and shows the reason."""
 
     def __init__(self, site: Site, **options: OptionValue) -> None:
         self.site = site
@@ -248,7 +248,7 @@ class Channel(abc.ABC):
     @property
     @abc.abstractmethod
     def guarantees(self) -> Guarantees:
-        """Return what this channel declares with the options that it was given."""
+        """Return what this channel declares with its options."""
 
     @abc.abstractmethod
     def setup(self) -> None:
@@ -262,14 +262,14 @@ class Channel(abc.ABC):
     def consumer(self, index: int) -> Consumer:
         """Connect the consumer with this index (0 to ``site.consumers`` - 1), in its own worker.
 
-        When it returns, the consumer misses nothing that is sent from then on.
+        When this returns, the consumer misses nothing that is sent from then on.
         """
 
     def keep_end(self, role: Literal["producer", "consumer"] | None) -> None:  # noqa: B027 - most have none
         """Close, in the calling process, the ends that a process of this role does not use.
 
         A worker calls it before it connects. The parent calls it with None, which closes all ends, when every
-        worker is started, and only for a channel that is not ``replaceable``.
+        worker has been started, and only for a channel that is not ``replaceable``.
         """
 
     @abc.abstractmethod
@@ -277,14 +277,14 @@ class Channel(abc.ABC):
         """Delete what ``setup()`` and the workers made, and only that. Also called after a failed setup."""
 
     def lacks(self) -> str:
-        """Return in one line what the server at ``site.url`` denies to this user; empty where nothing.
+        """Return in one line what the server at ``site.url`` denies to this user; empty for nothing.
 
-        Asked once before a run, outside any trial; changes nothing on the server.
+        Called once before a run, outside any trial; changes nothing on the server.
         """
         return ""
 
     def server_pids(self) -> tuple[int, ...]:
-        """Helper processes that ``setup()`` started and whose cost counts as the broker's."""
+        """Return the pids of helper processes that ``setup()`` started; their cost counts as the broker's."""
         return ()
 
     @property
@@ -311,7 +311,7 @@ class CounterClient(abc.ABC):
 
     @abc.abstractmethod
     def increment(self) -> None:
-        """Add one. Returning means that the increment is confirmed."""
+        """Add one. The return means that the increment is confirmed."""
 
     @abc.abstractmethod
     def read(self) -> int:
@@ -325,7 +325,7 @@ class CounterClient(abc.ABC):
 
 
 class SharedState(abc.ABC):
-    """What the faces that hold state have in common: something shared, used under a named *discipline*.
+    """The common part of the faces that hold state: something shared, used under a named *discipline*.
 
     Each discipline is a value of the option ``discipline``, which each of them has.
     """
@@ -343,7 +343,7 @@ class SharedState(abc.ABC):
 
     @classmethod
     def disciplines(cls) -> tuple[str, ...]:
-        """Return all that it has, in the order in which they are shown."""
+        """Return all disciplines, in the order in which they are shown."""
         return next(option.choices for option in cls.options if option.name == "discipline")
 
     @property
@@ -354,30 +354,30 @@ class SharedState(abc.ABC):
     @property
     @abc.abstractmethod
     def safe(self) -> bool:
-        """Return whether this discipline declares that processes which race cannot do harm."""
+        """Return whether this discipline declares that racing processes can do no harm."""
 
     @property
     @abc.abstractmethod
     def reach(self) -> Reach:
-        """Return who can take part."""
+        """Return which processes can take part."""
 
     @abc.abstractmethod
     def setup(self) -> None:
-        """Create what is shared, under ``site.namespace``."""
+        """Create the shared state, under ``site.namespace``."""
 
     @abc.abstractmethod
     def teardown(self) -> None:
         """Delete what ``setup()`` made, and only that."""
 
     def lacks(self) -> str:
-        """Return in one line what the server at ``site.url`` denies to this user; empty where nothing.
+        """Return in one line what the server at ``site.url`` denies to this user; empty for nothing.
 
-        Asked once before a run, outside any trial; changes nothing on the server.
+        Called once before a run, outside any trial; changes nothing on the server.
         """
         return ""
 
     def server_pids(self) -> tuple[int, ...]:
-        """Helper processes that ``setup()`` started and whose cost counts as the broker's."""
+        """Return the pids of helper processes that ``setup()`` started; their cost counts as the broker's."""
         return ()
 
 
@@ -393,13 +393,12 @@ class Counter(SharedState):
         """Connect the client with this index (0 to ``site.producers`` - 1), in its own worker."""
 
     def held_client(self, index: int, pause: Pause) -> CounterClient | None:
-        """Return the same as ``client()``, but each increment calls ``pause()`` after it has read and before
-        it writes.
+        """Return a client like ``client()``'s whose increments call ``pause()`` between reading and writing.
 
-        None says that there is no such moment: whoever holds the number does an increment in one step. Raises
-        CannotHoldError (``ipclab.errors``) where there is one that the client has no hand in, as in a method
-        that a server runs in a thread: then nothing is forced, and load alone can show the race. Nothing is
-        forced on a counter that does not override this either.
+        None means that there is no such moment: the owner of the number does an increment in one step. Raise
+        CannotHoldError (``ipclab.errors``) where there is such a moment but the client does not control it,
+        as in a method that a server runs in a thread: then no race is forced, and only load can show it. No
+        race is forced either on a counter that does not override this.
         """
         raise NotImplementedError(f"{self.name} does not say how its clients are held")
 

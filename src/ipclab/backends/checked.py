@@ -1,11 +1,12 @@
-"""The ends and clients of a backend, with every answer held to the contract.
+"""The ends and clients of a backend, whose every answer is checked against the contract.
 
-A worker gets its end of a backend here. Of the lab's own backends that is the very object that the backend
-made. Of one that another package brings, each answer is checked before the lab uses it; what that costs is
-measured by ``benchmarks/checked_cost.py``. ``send()`` and ``increment()`` answer nothing, and cost nothing.
+A worker gets its end of a backend here. For the lab's own backends that is the object that the backend made.
+For a backend of another package, each answer is checked before the lab uses it;
+``benchmarks/checked_cost.py`` measures the cost of that. ``send()`` and ``increment()`` answer nothing, and
+cost nothing.
 
-What these functions return is not thread-safe and not usable after a fork, as what it stands for. All of them
-raise ContractError where the backend did not return what they ask it for.
+The returned objects are not thread-safe and not usable after a fork, like those they replace. All functions
+raise ContractError where the backend did not return what the contract asks for.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _T = TypeVar("_T")
 
 
 def producer(channel: Channel, index: int) -> Producer:
-    """Connect this producer of the channel."""
+    """Connect this producer of the channel; return it with checked answers."""
     made = _made(channel.name, f"producer({index})", channel.producer(index), Producer)
     if not is_own(channel.name) and not callable(made.sender()):
         raise ContractError(f"{channel.name}: sender() returns a function")
@@ -34,25 +35,25 @@ def producer(channel: Channel, index: int) -> Producer:
 
 
 def consumer(channel: Channel, index: int) -> Consumer:
-    """Connect this consumer of the channel."""
+    """Connect this consumer of the channel; return it with checked answers."""
     made = _made(channel.name, f"consumer({index})", channel.consumer(index), Consumer)
     return made if is_own(channel.name) else _Consumer(channel.name, made, channel.site.window)
 
 
 def counter_client(counter: Counter, made: CounterClient) -> CounterClient:
-    """Return this client that the counter has just made, held to the contract."""
+    """Return this client, which the counter has just made, with checked answers."""
     _made(counter.name, "client()", made, CounterClient)
     return made if is_own(counter.name) else _CounterClient(counter.name, made)
 
 
 def register_client(register: Register, made: RegisterClient) -> RegisterClient:
-    """Return this client that the register has just made, held to the contract."""
+    """Return this client, which the register has just made, with checked answers."""
     _made(register.name, "client()", made, RegisterClient)
     return made if is_own(register.name) else _RegisterClient(register.name, made)
 
 
 def mutex_client(mutex: Mutex, made: MutexClient) -> MutexClient:
-    """Return this client that the lock has just made, held to the contract."""
+    """Return this client, which the lock has just made, with checked answers."""
     _made(mutex.name, "client()", made, MutexClient)
     return made if is_own(mutex.name) else _MutexClient(mutex.name, made, fenced=mutex.fenced)
 
@@ -60,7 +61,7 @@ def mutex_client(mutex: Mutex, made: MutexClient) -> MutexClient:
 def _made(name: str, call: str, made: object, kind: Callable[..., _T]) -> _T:
     if is_own(name):
         return cast("_T", made)
-    # A Callable in its type, since mypy takes no abstract class for a ``type``.
+    # ``kind`` is a Callable in its type, because mypy accepts no abstract class for a ``type``.
     assert isinstance(kind, type)
     if not isinstance(made, kind):
         raise ContractError(f"{name}: {call} returned {described(made)}, which is no {kind.__name__}")
@@ -73,7 +74,7 @@ def _wrong(name: str, call: str, answer: object, allowed: str) -> ContractError:
 
 @contextlib.contextmanager
 def sending(backend: Channel | SharedState | None, start_method: StartMethod) -> Iterator[None]:
-    """Start a process that is given this backend. Raises ContractError where it cannot be pickled."""
+    """Start in the block a process that gets this backend. Raise ContractError if it cannot be pickled."""
     try:
         yield
     except ChannelError as error:
@@ -95,7 +96,7 @@ class _Consumer(Consumer):
         self._window = window
         if type(inner.acknowledges) is not bool:
             raise ContractError(f"{name}: acknowledges is True or False, not {described(inner.acknowledges)}")
-        # It is a class variable of every backend's consumers; this class stands for all of them.
+        # It is a class variable of every backend's consumers; this class replaces all of them.
         self.acknowledges = inner.acknowledges  # type: ignore[misc]
         self.ack = inner.ack  # type: ignore[method-assign]
         self.close = inner.close  # type: ignore[method-assign]
@@ -166,7 +167,7 @@ class _RegisterClient(RegisterClient):
     def read(self) -> Any:
         found = self._inner.read()
         if type(found) is str or type(found) is bytes:
-            # What was found is no number: a torn value, which the history keeps as text.
+            # The value is not a number: a torn value, which the history keeps as text.
             return found if isinstance(found, str) else repr(found)
         if type(found) is not int:
             raise _wrong(self._name, "read()", found, "an int, or a str or bytes that was found instead")

@@ -1,7 +1,7 @@
-"""Checks what the class of a backend declares, before anything of it is used.
+"""Checks the declarations of a backend's class, before the lab uses the class.
 
-Called once for each class that another package brings, when it is loaded. The lab's own classes are held to
-the same by the tests.
+Called once for each class of another package, when it is loaded. The tests hold the lab's own classes to the
+same rules.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SHOWN = 60
 
 
 def described(value: object) -> str:
-    """Return a wrong value with its type in a few words: ``numpy.int64 np.int64(5)``. Never raises."""
+    """Return a wrong value with its type in a few words: ``numpy.int64 np.int64(5)``. Never raise."""
     kind = type(value)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     if value is None:
@@ -40,8 +40,8 @@ def described(value: object) -> str:
 def check_class(kind: type[Channel] | type[SharedState]) -> None:
     """Raise ContractError, in one line, where this class declares what the contract does not allow.
 
-    The class is made once with its default options and once with each other choice, at no server, since
-    what it guarantees may depend on them.
+    The class is instantiated once with its default options and once with each other choice, without a server,
+    because its guarantees may depend on them.
     """
     for wrong in _wrong_in_class(kind):
         raise ContractError(wrong)
@@ -129,7 +129,7 @@ def _wrong_in_shared(shared: SharedState) -> Iterator[str]:
 
 
 def server_pids(backend: Channel | SharedState) -> tuple[int, ...]:
-    """Return ``backend.server_pids()``. Raises ContractError where that is no sequence of process ids."""
+    """Return ``backend.server_pids()``. Raise ContractError unless it is a sequence of process ids."""
     found = backend.server_pids()
     if not isinstance(found, tuple | list) or any(type(pid) is not int or pid < 1 for pid in found):
         raise ContractError(

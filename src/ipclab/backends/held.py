@@ -1,6 +1,6 @@
-"""A stand-in that lets a client be held in the middle of what it does, for trials in which a race is forced.
+"""A wrapper that lets a client be held in the middle of an operation, for trials in which a race is forced.
 
-The client is the very one that is measured; only what it works on is stood in for, and only then.
+The client is the same one that is measured; only the object that it works on is wrapped, and only then.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ T = TypeVar("T")
 
 
 def held(target: T, pause: Pause, *readings: str, writing: str = "") -> T:
-    """``target``, but ``pause()`` is called after each call of these methods, each reading of these
-    attributes, each ``target[key]``, and each assignment to the attribute ``writing``.
+    """Return ``target`` wrapped: it calls ``pause()`` at each of these operations.
 
+    They are each call of a method in ``readings``, each read of an attribute in ``readings``, each
+    ``target[key]``, and each assignment to the attribute ``writing``. ``pause()`` is called after each.
     Not thread-safe, not to be pickled.
     """
     return cast("T", _Held(target, pause, frozenset(readings), writing))

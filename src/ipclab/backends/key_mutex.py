@@ -1,4 +1,4 @@
-"""What the locks of key-value servers have in common: a key that is there while the lock is held."""
+"""The common part of the locks of key-value servers: a key that exists while the lock is held."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ipclab.backends.shared import BUSY_PAUSE_S, Mutex, MutexClient
 
 
 class KeyMutex(Mutex):
-    """A key that is there while the lock is held, taken as ``discipline`` says.
+    """A key that exists while the lock is held, taken as ``discipline`` says.
 
-    By ``get-set`` two clients can hold it, and it stays taken when its holder dies. By any other it frees
-    itself after a time, and what it guards is safe only where that checks the tokens of a ``fenced`` one.
+    With ``get-set`` two clients can hold it, and it stays taken when its holder dies. With any other
+    discipline it expires, and what it guards is safe only where that checks the tokens of a ``fenced`` lock.
     """
 
     @property
@@ -33,7 +33,7 @@ class KeyMutex(Mutex):
 
 
 class KeyClient(Protocol):
-    """What the clients of such servers have in common."""
+    """The common interface of the clients of such servers."""
 
     def get(self, key: str, /) -> Any: ...
     def set(self, key: str, value: str, /) -> Any: ...

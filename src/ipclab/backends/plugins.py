@@ -1,4 +1,4 @@
-"""Loads the backends that other packages bring, and keeps a broken one from spoiling the rest.
+"""Loads the backends of other packages, and isolates a broken one from the rest.
 
 A package that cannot be imported, or whose class declares what the contract does not allow, is listed as
 broken with the reason. So is one that ends its process or hangs: each is tried in a child first. Everything
@@ -44,7 +44,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Plugins:
-    """The classes of other packages, and those that are broken."""
+    """The usable classes of other packages, and the broken backends."""
 
     found: tuple[type, ...]
     broken: tuple[Broken, ...]
@@ -52,7 +52,7 @@ class Plugins:
 
 @functools.cache
 def load(is_own: Callable[[str], bool]) -> Plugins:
-    """Import every backend of another package, once in this process. ``is_own`` knows the lab's own names."""
+    """Import every backend of another package, once in this process. ``is_own`` tells the lab's own names."""
     found: list[type] = []
     broken: list[Broken] = []
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
@@ -81,7 +81,7 @@ def _use(point: importlib.metadata.EntryPoint, is_own: Callable[[str], bool]) ->
 
 
 def _reason(loaded: Any, is_own: Callable[[str], bool], found: list[type]) -> str:
-    """Return why this cannot be used, empty where it can be."""
+    """Return why this class cannot be used; empty where it can be."""
     if not (isinstance(loaded, type) and issubclass(loaded, FACES)):
         return "is no Channel, Counter, Register or Mutex class"
     try:
@@ -99,5 +99,5 @@ def _reason(loaded: Any, is_own: Callable[[str], bool], found: list[type]) -> st
 
 
 def _collide(one: Any, other: Any) -> bool:
-    """Return whether both have one name and are used as the same: one name may be a channel and a counter."""
+    """Return whether both have the same name and the same face; a channel and a counter may share a name."""
     return one.name == other.name and any(issubclass(one, f) and issubclass(other, f) for f in FACES)

@@ -1,8 +1,8 @@
-"""Which backends there are: the lab's own, and those of installed packages.
+"""The list of all backends: the lab's own, and those of installed packages.
 
 A package adds a backend with one entry point in the group ``ipclab.backends`` that names a subclass of
 ``Channel``, ``Counter``, ``Register`` or ``Mutex`` (``plugins.py`` loads those). The lab's own modules are
-imported when a backend is asked for: naming one costs nothing.
+imported only when a backend is used, so listing names is cheap.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _MUTEXES = {
 
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A backend and the options that were set for it; ``str()`` gives what ``--backend`` takes."""
+    """A backend and the options that were set for it; ``str()`` returns the text for ``--backend``."""
 
     name: str
     options: dict[str, OptionValue] = {}
@@ -74,7 +74,7 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def parse(cls, text: str) -> Variant:
-        """Read ``name`` or ``name:option=value,option=value``. Raises UsageError where it is malformed."""
+        """Read ``name`` or ``name:option=value,option=value``. Raise UsageError where it is malformed."""
         name, colon, settings = text.partition(":")
         options: dict[str, OptionValue] = {}
         for setting in settings.split(",") if colon else ():
@@ -88,72 +88,72 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def channel_names() -> list[str]:
-    """Names of all channels, the lab's own first."""
+    """Return the names of all channels, the lab's own first."""
     return list(_channels())
 
 
 def counter_names() -> list[str]:
-    """Names of all counters, the lab's own first."""
+    """Return the names of all counters, the lab's own first."""
     return list(_counters())
 
 
 def register_names() -> list[str]:
-    """Names of all registers, the lab's own first."""
+    """Return the names of all registers, the lab's own first."""
     return list(_registers())
 
 
 def mutex_names() -> list[str]:
-    """Names of all locks, the lab's own first."""
+    """Return the names of all locks, the lab's own first."""
     return list(_mutexes())
 
 
 def is_own(name: str) -> bool:
-    """Return whether this backend is the lab's own, not one of another package."""
+    """Return whether this backend is the lab's own, not of another package."""
     return any(name in own for own in (_CHANNELS, _COUNTERS, _REGISTERS, _MUTEXES))
 
 
 def channel_class(variant: Variant) -> type[Channel]:
-    """Return the class of a channel, its options checked. Raises UnknownNameError or UsageError."""
+    """Return the class of a channel, after a check of its options. Raise UnknownNameError or UsageError."""
     found = _load(_channels(), "channel", variant)
     assert issubclass(found, Channel)
     return found
 
 
 def counter_class(variant: Variant) -> type[Counter]:
-    """Return the class of a counter, its options checked. Raises UnknownNameError or UsageError."""
+    """Return the class of a counter, after a check of its options. Raise UnknownNameError or UsageError."""
     found = _load(_counters(), "counter", variant)
     assert issubclass(found, Counter)
     return found
 
 
 def register_class(variant: Variant) -> type[Register]:
-    """Return the class of a register, its options checked. Raises UnknownNameError or UsageError."""
+    """Return the class of a register, after a check of its options. Raise UnknownNameError or UsageError."""
     found = _load(_registers(), "register", variant)
     assert issubclass(found, Register)
     return found
 
 
 def mutex_class(variant: Variant) -> type[Mutex]:
-    """Return the class of a lock, its options checked. Raises UnknownNameError or UsageError."""
+    """Return the class of a lock, after a check of its options. Raise UnknownNameError or UsageError."""
     found = _load(_mutexes(), "lock", variant)
     assert issubclass(found, Mutex)
     return found
 
 
 def shared_class(face: Face, variant: Variant) -> type[SharedState]:
-    """Return the class of a counter, register or lock. Raises UnknownNameError or UsageError."""
+    """Return the class of a counter, register or lock. Raise UnknownNameError or UsageError."""
     if face == "register":
         return register_class(variant)
     return mutex_class(variant) if face == "lock" else counter_class(variant)
 
 
 def backend_class(face: Face, variant: Variant) -> type[Channel] | type[SharedState]:
-    """Return the class of a backend, used as this. Raises UnknownNameError or UsageError."""
+    """Return the class of a backend with this face. Raise UnknownNameError or UsageError."""
     return channel_class(variant) if face == "channel" else shared_class(face, variant)
 
 
 def backend_names(face: Face) -> list[str]:
-    """Names of all backends that can be used as this, the lab's own first."""
+    """Return the names of all backends with this face, the lab's own first."""
     names = {
         "channel": channel_names,
         "counter": counter_names,
@@ -223,12 +223,12 @@ def _mutexes() -> dict[str, str | type]:
 
 
 def broken_plugins() -> tuple[Broken, ...]:
-    """Return the unusable backends of other packages, each with the reason; no other list has them."""
+    """Return the unusable backends of other packages, each with the reason; they are in no other list."""
     return _plugins().broken
 
 
 def _third_party(base: type) -> dict[str, type]:
-    # ``declared`` has seen to it that each has a name.
+    # ``declared`` has checked that each has a name.
     return {found.name: found for found in _plugins().found if issubclass(found, base)}  # type: ignore[attr-defined]
 
 

@@ -1,9 +1,9 @@
-"""Registers and locks: the faces of a backend over which processes race for one value, or for their turn.
+"""Registers and locks: the faces of a backend for which processes race, for one value or for their turn.
 
 As with a counter, each is used under a named discipline, and clients are connected only inside the worker
 that uses them. Clients are not thread-safe and not usable after a fork. ``held_client()`` is for trials that
-force a race: it is the same client, reading through a stand-in (``held.py``) that lets it be held at the
-moment at which others can come between.
+force a race: it is the same client, whose reads go through a wrapper (``held.py``) that can hold it at the
+moment at which others can intervene.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from ipclab.backends.base import Pause, SharedState
 
 BUSY_PAUSE_S = 100e-6
-"""Between two attempts to take a lock that does not let its clients wait."""
+"""Pause between two attempts to take a lock whose server does not let clients wait."""
 
 
 class RegisterClient(abc.ABC):
@@ -22,14 +22,14 @@ class RegisterClient(abc.ABC):
 
     @abc.abstractmethod
     def read(self) -> Any:
-        """The number in it; where what was found is no number that can have been written, what was found."""
+        """Return the number in the register, or what it holds where that is no number that was written."""
 
     @abc.abstractmethod
     def write(self, value: int) -> None:
-        """Set it, whatever it held. Returning means that it is set."""
+        """Set the value, whatever the register held. The return means that it is set."""
 
     def compare_and_set(self, old: int, new: int) -> bool:
-        """Set it to ``new`` if it holds ``old``; whether that was so. See ``Register.compares``."""
+        """Set it to ``new`` if it holds ``old``; return whether it did. See ``Register.compares``."""
         raise TypeError("this discipline does not compare")
 
     def close(self) -> None:  # noqa: B027 - many registers have nothing to close
@@ -37,10 +37,10 @@ class RegisterClient(abc.ABC):
 
 
 class Register(SharedState):
-    """One value that processes read and write. ``setup()`` creates it holding 0.
+    """One value that processes read and write. ``setup()`` creates it with the value 0.
 
-    ``safe`` says that it is linearizable: a read finds what was written last, whole, and of two processes
-    that change the same value for another one is told that it came too late.
+    ``safe`` says that it is linearizable: a read returns the last written value, whole, and of two processes
+    that replace the same value one is told that it came too late.
     """
 
     @property
@@ -53,11 +53,11 @@ class Register(SharedState):
         """Connect the client with this index, in its own worker."""
 
     def held_client(self, index: int, pause: Pause) -> RegisterClient | None:
-        """As ``client()``, but ``pause()`` is called between comparing and setting, or where nothing is
-        compared between two parts of a write.
+        """Return a client like ``client()``'s that calls ``pause()`` between comparing and setting.
 
-        None where there is no such moment; raises CannotHoldError as ``Counter.held_client()`` does. A
-        register that does not override this has nothing forced on it.
+        Where nothing is compared, it calls ``pause()`` between two parts of a write. None means that there is
+        no such moment; raise CannotHoldError as ``Counter.held_client()`` does. No race is forced on a
+        register that does not override this.
         """
         raise NotImplementedError(f"{self.name} does not say how its clients are held")
 
@@ -67,15 +67,15 @@ class MutexClient(abc.ABC):
 
     @abc.abstractmethod
     def acquire(self) -> int | None:
-        """Wait until the lock is held; its fencing token, or None where it has none."""
+        """Wait until the lock is held; return its fencing token, or None where it has none."""
 
     @abc.abstractmethod
     def release(self) -> None:
-        """Give it back. Does nothing where it was lost meanwhile."""
+        """Release the lock. Do nothing where it was lost meanwhile."""
 
     def write(self, token: int) -> bool:
-        """Write to what the lock guards, which takes no token below the greatest that it has seen; whether it
-        took this one. Only where ``Mutex.fenced``."""
+        """Write to the guarded resource, which refuses a token below the greatest it has seen; return whether
+        it took this one. Only where ``Mutex.fenced``."""
         raise TypeError("nothing checks the tokens of this lock")
 
     def close(self) -> None:  # noqa: B027 - many locks have nothing to close
@@ -85,18 +85,19 @@ class MutexClient(abc.ABC):
 class Mutex(SharedState):
     """A lock. ``setup()`` creates it free.
 
-    ``safe`` says that no two processes hold it at once; of a ``fenced`` one, which cannot say that, that what
-    it guards takes the writes of its holders in the order in which they were given the lock, and no late one.
+    ``safe`` says that no two processes hold it at once. A ``fenced`` lock cannot promise that. For it,
+    ``safe`` says that the guarded resource takes the writes of holders in the order in which they got the
+    lock, and no late write.
     """
 
     @property
     def expires(self) -> bool:
-        """Return whether it frees itself although its holder has not released it."""
+        """Return whether it expires although its holder has not released it."""
         return False
 
     @property
     def fenced(self) -> bool:
-        """Return whether it gives out rising tokens, and what it guards checks them."""
+        """Return whether it issues rising tokens that the guarded resource checks."""
         return False
 
     @abc.abstractmethod
@@ -104,9 +105,9 @@ class Mutex(SharedState):
         """Connect the client with this index, in its own worker."""
 
     def held_client(self, index: int, pause: Pause) -> MutexClient | None:
-        """As ``client()``, but ``pause()`` is called between finding the lock free and taking it.
+        """Return a client like ``client()``'s that calls ``pause()`` between reading and taking the lock.
 
-        None where that is one step; raises CannotHoldError as ``Counter.held_client()`` does. A lock that
-        does not override this has nothing forced on it.
+        None where that is one step; raise CannotHoldError as ``Counter.held_client()`` does. No race is
+        forced on a lock that does not override this.
         """
         raise NotImplementedError(f"{self.name} does not say how its clients are held")

@@ -1,4 +1,4 @@
-"""Addresses of servers, before a client gets them: their query options are known, and their values usable."""
+"""Checks addresses of servers before a client gets them: are their query options known and usable?"""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from urllib.parse import parse_qsl, urlsplit
 from ipclab.errors import UsageError
 
 Check = Callable[[str], object]
-"""Takes the value of an option. Raises ValueError or OSError where it cannot be used."""
+"""A function that checks the value of an option. Raises ValueError or OSError where it cannot be used."""
 
 
 def options(url: str, known: Mapping[str, Check], what: str) -> dict[str, str]:
     """Return the query options of ``url``, each checked.
 
-    Raises UsageError for an option that ``known`` has not, for one without a value or with several, and for a
-    value that its check refuses. The message names the option and never its value, which may be a secret.
+    Raise UsageError for an option that is not in ``known``, for one without a value or with several, and for
+    a value that its check refuses. The message names the option and never its value, which may be a secret.
     """
     found: dict[str, str] = {}
     for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
@@ -41,7 +41,7 @@ def options(url: str, known: Mapping[str, Check], what: str) -> dict[str, str]:
 
 
 def boolean(value: str) -> bool:
-    """Return what a word of a URL means. Raises ValueError for a word that means neither."""
+    """Return whether a word in a URL means yes or no. Raise ValueError for any other word."""
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     return words[value.lower()]
 
@@ -52,7 +52,7 @@ def file(value: str) -> None:
 
 
 def folder(value: str) -> None:
-    """Raise OSError where this is no folder that can be read."""
+    """Raise OSError where this is no readable folder."""
     next(Path(value).iterdir(), None)
 
 
@@ -67,9 +67,9 @@ def one_of(*words: str) -> Check:
 
 
 def open_tcp(host: str, port: int, timeout_s: float | None) -> socket.socket:
-    """Connect to a host by each of its addresses in turn, until one accepts; no delay of small packets.
+    """Connect to a host by each of its addresses in turn, until one accepts; with TCP_NODELAY.
 
-    Raises OSError, of the last address, where none accepts.
+    Raise OSError, the one of the last address, where none accepts.
     """
     link = socket.create_connection((host, port), timeout=timeout_s)
     with contextlib.suppress(OSError):

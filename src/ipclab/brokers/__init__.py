@@ -1,4 +1,4 @@
-"""Where servers come from and what can be done to them.
+"""Finds, starts, controls and ends the servers of a run.
 
 ::
 

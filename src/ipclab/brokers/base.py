@@ -1,4 +1,4 @@
-"""What a broker is to the rest of the lab: a server with an address, a version, a cost and an end."""
+"""The interface of a broker: a server with an address, a version, a cost, and methods to control it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ EXECUTE_WITHIN_S = 60.0
 class Usage:
     """What a broker has used so far: CPU time in seconds since it started, and resident memory now.
 
-    ``rss_bytes`` is None where the server tells its CPU time only. ``queued_s`` is how long its threads were
-    ready to run and waited for a processor, None where its processes cannot be seen.
+    ``rss_bytes`` is None where the server reports its CPU time only. ``queued_s`` is how long its threads
+    were ready to run and waited for a processor, None where its processes cannot be read.
     """
 
     cpu_s: float
@@ -30,15 +30,15 @@ class Usage:
 
 
 class Broker(abc.ABC):
-    """A server that answers. ``url`` may hold a password: show and store ``masked_url`` only.
+    """A server that answers. ``url`` may contain a password: show and store ``masked_url`` only.
 
     ``ours`` says whether the lab started it (this run, ``ipclab up``, or the project's compose file) and so
     may pause, kill, shut down and restart it. ``where`` names it on this machine (``pid 123``, ``container
     4f9a…``) and is empty for a server that is only known by its address. ``started_at_s`` is a Unix time,
     where known.
 
-    Not thread-safe; holds no connection and no thread, so a fork does not harm it, but only the process that
-    got it may pause, kill, shut down, restart or stop it.
+    Not thread-safe. It holds no connection and no thread, so a fork does not harm it, but only the process
+    that acquired it may pause, kill, shut down, restart or stop it.
     """
 
     provider: ClassVar[ProviderName]
@@ -63,11 +63,11 @@ class Broker(abc.ABC):
         self.where = where
         self.started_at_s = started_at_s
         self.settings: Mapping[str, str] = {}
-        """What the server says that it is set to, once it was asked: see ``ServerKind.describe``."""
+        """The settings that the server reported, once it was asked: see ``ServerKind.describe``."""
 
     @property
     def outlives_run(self) -> bool:
-        """Return whether the server goes on after the run, with all that is left on it."""
+        """Return whether the server continues after the run, with all that is left on it."""
         return True
 
     @property
@@ -77,70 +77,70 @@ class Broker(abc.ABC):
 
     @property
     def masked_url(self) -> str:
-        """Return what of ``url`` may be shown."""
+        """Return the part of ``url`` that may be shown."""
         return mask(self.url)
 
     @abc.abstractmethod
     def usage(self) -> Usage | None:
-        """CPU and memory so far, None where this provider cannot tell or the server is gone."""
+        """Return CPU and memory so far; None where this provider cannot read them or the server is gone."""
 
     @abc.abstractmethod
     def alive(self) -> bool:
-        """Return whether the server is still there; milliseconds, but not for a hot loop.
+        """Return whether the server process exists, within milliseconds; not for a hot loop.
 
-        A paused one is there.
+        A paused server exists.
         """
 
     @abc.abstractmethod
     def pause(self) -> None:
-        """Freeze the server: connections stay open and nothing answers. Raises UsageError if not ours."""
+        """Freeze the server: connections stay open, nothing answers. Raise UsageError if it is not ours."""
 
     @abc.abstractmethod
     def resume(self) -> None:
-        """Let a paused server go on. Raises UsageError if not ours."""
+        """Resume a paused server. Raise UsageError if it is not ours."""
 
     @abc.abstractmethod
     def kill(self) -> None:
-        """End the server at once, as a crash would; its data stays. Raises UsageError if not ours."""
+        """End the server at once, as a crash would; its data stays. Raise UsageError if it is not ours."""
 
     @abc.abstractmethod
     def shut_down(self) -> None:
         """Ask the server to end in good order, and kill it where it takes longer than ``SHUT_DOWN_WITHIN_S``.
 
-        Its data stays; ``restart()`` starts it again. A paused server goes on, to end. One that does not run
-        is left as it is. Raises UsageError if not ours.
+        Its data stays; ``restart()`` starts it again. A paused server is resumed so that it can end. A server
+        that does not run is left as it is. Raise UsageError if it is not ours.
         """
 
     @abc.abstractmethod
     def restart(self) -> None:
-        """Start an ended server again, on the same address and data; returns once a client is answered.
+        """Start an ended server again, on the same address and data; return once it answers a client.
 
-        A server that still runs is killed first. Raises UsageError if not ours, BrokerUnavailableError if it
-        does not come up.
+        A server that still runs is killed first. Raise UsageError if it is not ours, BrokerUnavailableError
+        if it does not answer in time.
         """
 
     def revive(self) -> None:
-        """Resume it if it is paused, start it if it has ended. Raises what these raise."""
+        """Resume the server if it is paused, start it if it has ended. Raise what these methods raise."""
         self.resume()
         if not self.alive():
             self.restart()
 
     @abc.abstractmethod
     def execute(self, *command: str, timeout_s: float = EXECUTE_WITHIN_S) -> str:
-        """Run a program where the server runs, with the server's environment; what it printed.
+        """Run a program beside the server, with the server's environment; return its output.
 
-        Raises UsageError if not ours, IpclabError where it fails or takes longer.
+        Raise UsageError if the server is not ours, IpclabError where the program fails or takes longer.
         """
 
     @abc.abstractmethod
     def stop(self) -> None:
-        """End the server if it is ours, and delete what it kept; otherwise only let go of it."""
+        """End the server if it is ours, and delete its data; otherwise only stop using it."""
 
 
 def mask(url: str) -> str:
-    """Return what of ``url`` may be shown: scheme, host, port, and database, virtual host or socket.
+    """Return the part of ``url`` that may be shown: scheme, host, port, and database, virtual host or socket.
 
-    From now on its secrets are masked in every text too (``ipclab.host.text``). Never raises.
+    From now on its secrets are masked in every other text too (``ipclab.host.text``). Never raise.
     """
     keep_secret(url)
     return shown_url(url)

@@ -1,4 +1,4 @@
-"""Running other programs for the lab: bounded, captured, and out of reach of the terminal's Ctrl-C."""
+"""Runs other programs for the lab, with a time limit, captured output, and no Ctrl-C from the terminal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def run(
     env: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """``subprocess.run``, but out of reach of the terminal's Ctrl-C, and ended with all its helpers.
+    """Run a command like ``subprocess.run``, but without Ctrl-C from the terminal, and end all its helpers.
 
-    A command that cannot be run is one that failed.
+    A command that cannot be run counts as a command that failed.
     """
     try:
         process = subprocess.Popen(
@@ -49,7 +49,7 @@ def run(
 
 
 def last_line(text: str) -> str:
-    """Return what went wrong, from the output of a command: the last line that is not empty."""
+    """Return the error in the output of a command: the last line that is not empty."""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     return lines[-1][-300:] if lines else "no reason given"
 
@@ -58,5 +58,5 @@ def _kill_group(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        # A helper with a session of its own may hold on to the output.
+        # A helper with a session of its own may keep the output open.
         process.communicate(timeout=_KILLED_WITHIN_S)

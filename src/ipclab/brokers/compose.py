@@ -1,6 +1,6 @@
-"""Containers of ``compose.yaml``. The project ``ipclab`` is the one of ``ipclab up`` and of a
-`docker compose up` typed by hand; a run that starts containers for itself gives them a project of its own,
-so that two runs never meet and each can be taken down whole.
+"""Containers of ``compose.yaml``. The project ``ipclab`` is the one of ``ipclab up`` and of a manual
+`docker compose up`. A run that starts containers for itself gives them a project of its own, so that two runs
+never share one and each can be removed as a whole.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ATTEMPTS = 3
 
 
 class ComposeBroker(Broker):
-    """A container of the project, by its id: a container that takes its place is another broker."""
+    """A container of the project, by its id: a container that replaces it is another broker."""
 
     provider = "compose"
 
@@ -66,9 +66,9 @@ class ComposeBroker(Broker):
             yield client.containers.get(self._id)
 
     def usage(self) -> Usage | None:
-        """Read from the processes of the container where they are on this machine, else asked of the engine.
+        """Return the use of the container's processes if they are on this machine, else the engine's figures.
 
-        An engine may take a second for its answer.
+        An engine may take a second to answer.
         """
         if self._process is not None:
             return processes.usage([self._process])
@@ -106,7 +106,8 @@ class ComposeBroker(Broker):
     def shut_down(self) -> None:
         self.resume()
         with self._container() as container:
-            # It returns once the container has ended, whatever it takes, or at once where it does not run.
+            # stop() returns once the container has ended, however long that takes, or at once if it does not
+            # run.
             container.stop(timeout=int(SHUT_DOWN_WITHIN_S))
 
     def restart(self) -> None:
@@ -135,7 +136,7 @@ class ComposeBroker(Broker):
 def running(
     host: str, names: Iterable[BrokerKind], project: str = PROJECT
 ) -> dict[BrokerKind, ComposeBroker]:
-    """Return the brokers among the running containers of a project; one that does not answer is left out."""
+    """Return the brokers among the running containers of a project, without those that do not answer."""
     found: dict[BrokerKind, ComposeBroker] = {}
     for kind, container in _containers(host, project).items():
         if kind in names:
@@ -147,11 +148,11 @@ def running(
 def start(
     host: str, wanted: Sequence[BrokerKind], project: str, on_event: Callable[[str], None]
 ) -> tuple[dict[BrokerKind, ComposeBroker], dict[BrokerKind, str]]:
-    """`docker compose up --wait` for these services; those that answer, and for the others the reason.
+    """Run `docker compose up --wait` for these services; return those that answer, and the others' reasons.
 
     Where one fails, the others are tried alone. Whatever is raised, KeyboardInterrupt included, nothing that
-    was added to the lasting project is left running. The project of a run has a record, and is taken down by
-    it.
+    was added to the lasting project is left running. The project of a run has a record, by which it is taken
+    down.
     """
     names = ", ".join(kinds.get(kind).title for kind in wanted)
     on_event(f"starting {names} with docker compose (the first time downloads the images)")
@@ -186,9 +187,9 @@ def start(
 
 
 def strangers(host: str, *, by_name: bool = False) -> list[str]:
-    """Return what ``PROJECT`` has that is not of the lab's compose file: it is another project, too.
+    """Return what ``PROJECT`` has that is not of the lab's compose file: another project has that name.
 
-    ``by_name`` adds the volumes that only have a name of the project, which a start would take for its own.
+    ``by_name`` adds volumes that only have a name of the project; a start would take them for its own.
     """
     with engine.client(host) as client:
         mine: dict[str, str | list[str] | bool] = {"label": f"{engine.PROJECT_LABEL}={PROJECT}"}
@@ -213,7 +214,7 @@ def remove(project: str, kinds: Sequence[BrokerKind]) -> None:
 
 
 def _up(host: str, project: str, wanted: Sequence[BrokerKind]) -> str | None:
-    """Start services on free ports; None, or why it failed. A port taken meanwhile is replaced."""
+    """Start services on free ports; return None, or why it failed. Replace a port taken meanwhile."""
     reason = ""
     passwords = _passwords(host, project, wanted)
     for _ in range(_ATTEMPTS):
@@ -245,7 +246,7 @@ def _containers(host: str, project: str) -> dict[BrokerKind, Container]:
 
 
 def served() -> list[BrokerKind]:
-    """Return the kinds that have a service in ``compose.yaml``, which only built-in ones can have."""
+    """Return the kinds that have a service in ``compose.yaml``, which only built-in kinds can have."""
     return [name for name in kinds.BUILT_IN if kinds.get(name).service is not None]
 
 
@@ -273,9 +274,9 @@ def _password(kind: BrokerKind, container: Container) -> str:
 
 
 def _passwords(host: str, project: str, wanted: Sequence[BrokerKind]) -> dict[str, str]:
-    """Return the variables with the passwords for these services, but for those that the user has set.
+    """Return the variables with the passwords for these services, except those that the user has set.
 
-    One that has a container keeps its password, since RabbitMQ keeps it in its volume.
+    A service that has a container keeps its password, because RabbitMQ stores it in its volume.
     """
     labels = [f"{engine.PROJECT_LABEL}={project}", engine.OURS]
     with engine.client(host) as client:
@@ -295,7 +296,7 @@ def _started_at_s(container: Container) -> float:
 def _process_here(container: Container) -> ProcessId | None:
     """Return the first process of a container, if the engine runs on this machine and not in a virtual one.
 
-    Its control group holds the container's id, which no other process's does.
+    Only that process's control group contains the container's id.
     """
     pid = int(container.attrs["State"]["Pid"])
     with contextlib.suppress(OSError, psutil.Error):
@@ -309,7 +310,7 @@ def _usage_by_engine(stats: dict[str, Any]) -> Usage | None:
     if "usage" not in memory:
         return None
     detail = memory.get("stats", {})
-    # What the server's reads and writes left in the page cache can be had back at any time.
+    # The page cache of the server's reads and writes can be reclaimed at any time.
     cache = detail.get("inactive_file", detail.get("total_inactive_file", 0))
     return Usage(stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, memory["usage"] - cache)
 

@@ -29,7 +29,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def compose_file() -> Path:
-    """The compose.yaml of the checkout that this package runs from, or the one that came with the wheel."""
+    """Return the compose.yaml of the checkout that this package runs from, or the one in the wheel."""
     package = Path(ipclab.__file__).resolve().parent
     checkout = package.parents[1]
     if (checkout / "pyproject.toml").is_file() and (checkout / "compose.yaml").is_file():
@@ -38,9 +38,9 @@ def compose_file() -> Path:
 
 
 def find() -> str:
-    """Return the address of an engine that answers and has `docker compose`, whose loopback ports are ours.
+    """Return the address of an engine on this machine that answers and has `docker compose`.
 
-    Raises BrokerUnavailableError with the reason where there is none.
+    Raise BrokerUnavailableError with the reason where there is none.
     """
     if shutil.which("docker") is None:
         raise BrokerUnavailableError("the command docker is not installed")
@@ -56,7 +56,7 @@ def find() -> str:
 
 @contextlib.contextmanager
 def client(host: str, timeout_s: float = _ANSWER_WITHIN_S) -> Iterator[DockerClient]:
-    """Yield a connection to the engine. Raises IpclabError for what the engine refuses or does not answer."""
+    """Yield a connection to the engine. Raise IpclabError where the engine refuses or does not answer."""
     import docker
     import requests
 
@@ -76,7 +76,7 @@ def client(host: str, timeout_s: float = _ANSWER_WITHIN_S) -> Iterator[DockerCli
 def compose(
     project: str, *arguments: str, timeout_s: float, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `docker compose` on our file for this project; its output is captured, not shown."""
+    """Run `docker compose` on the lab's file for this project; capture the output."""
     compose_of = ("compose", "--project-name", project, "--file", str(compose_file()))
     return docker(*compose_of, *arguments, timeout_s=timeout_s, env=env)
 
@@ -84,15 +84,15 @@ def compose(
 def docker(
     *arguments: str, timeout_s: float, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the docker command with these arguments; its output is captured, not shown."""
+    """Run the docker command with these arguments; capture the output."""
     return commands.run(["docker", *arguments], timeout_s=max(timeout_s, 0.0), env=env)
 
 
 def take_down(project: str, *, within_s: float = DOWN_WITHIN_S) -> bool:
-    """Remove the containers, the network and the volumes of a project, and return whether that could be done.
+    """Remove the containers, the network and the volumes of a project; return whether that succeeded.
 
-    A volume is removed if it has the labels of the project and of the lab's compose file. One that only has
-    the name of such a volume belongs to somebody else and stays.
+    A volume is removed if it has the labels of the project and of the lab's compose file. A volume that only
+    has the name of one belongs to another project and stays.
     """
     deadline = time.monotonic() + within_s
     down = compose(project, "down", "--timeout", "0", timeout_s=within_s)
@@ -107,7 +107,7 @@ def take_down(project: str, *, within_s: float = DOWN_WITHIN_S) -> bool:
 
 
 def _host_of_context() -> str:
-    """Return the engine that the docker command talks to: docker-py does not know about contexts."""
+    """Return the engine that the docker command uses; docker-py does not know contexts."""
     shown = commands.run(
         ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout_s=_ANSWER_WITHIN_S
     )
@@ -115,7 +115,7 @@ def _host_of_context() -> str:
 
 
 def _with_scheme(host: str) -> str:
-    """Return an address of an engine as a URL: ``docker`` takes a bare ``host:port`` for one of TCP."""
+    """Return an engine's address as a URL; ``docker`` reads a bare ``host:port`` as TCP."""
     return host if not host or "://" in host else f"tcp://{host}"
 
 

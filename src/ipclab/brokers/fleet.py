@@ -1,9 +1,9 @@
-"""The brokers of a run, gathered from wherever they can be had: the public face of this package.
+"""Gathers the brokers of a run from all providers: the public interface of this package.
 
-Per broker, the first that applies: a URL in the environment; a container of the compose project ``ipclab`` or
-a private server of ``ipclab up``, where it already runs; a container started for this run; a private server
-started for this run; Debian's packages and then a private server. What none of these gives is missing, with
-the reason.
+For each broker, the first of these that applies: a URL in the environment; a running container of the compose
+project ``ipclab``, or a running private server of ``ipclab up``; a container started for this run; a private
+server started for this run; Debian's packages and then a private server. A broker that none of these gives is
+missing, with the reason.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ OnEvent = Callable[[str], None]
 
 CLOSE_WITHIN_S = 30.0
 HURRIED_S = 8.0
-"""Seconds that a Docker engine is given to end things after an interruption; the keeper goes on after it."""
+"""Seconds that a Docker engine gets to end things after an interruption; the keeper continues after it."""
 
 
 def _silent(_: str) -> None:
-    """What happens is not told to anybody."""
+    """Ignore an event."""
 
 
 class Fleet:
     """The brokers that were gathered (``brokers``) and those that were not (``missing``, with the reason).
 
     ``passed_over`` says, for a broker that was found, why an earlier provider was not used. A context
-    manager; ``close()`` ends what this fleet started and leaves alone what was there. Not thread-safe; a
+    manager: ``close()`` ends what this fleet started and leaves everything else alone. Not thread-safe; a
     forked child that closes its copy closes nothing.
     """
 
@@ -49,7 +49,7 @@ class Fleet:
         self.missing: dict[BrokerKind, str] = {}
         self.passed_over: dict[BrokerKind, str] = {}
         self._mine: list[Broker] = []
-        """What ``up`` has added to a compose project that stays; it is not in a record."""
+        """What ``up`` has added to a lasting compose project; it is in no record."""
         self._folders: list[Path] = []
         """The records of what was started for this fleet."""
         self._leases: list[Lease] = []
@@ -65,11 +65,11 @@ class Fleet:
         self.close(within_s=CLOSE_WITHIN_S if kind is None else HURRIED_S)
 
     def close(self, *, within_s: float = CLOSE_WITHIN_S) -> None:
-        """End what this fleet started; again is harmless.
+        """End what this fleet started. Safe to call again.
 
         ``within_s`` bounds the time for a Docker engine that does not answer. Signals that end the lab wait
-        until it is done, which takes seconds. What could not be ended keeps its record and the keeper, which
-        tries again when the process has ended.
+        until this is done, which takes seconds. What could not be ended keeps its record and the keeper,
+        which tries again when the process has ended.
         """
         if os.getpid() != self._pid:
             return
@@ -89,7 +89,7 @@ class Fleet:
                 self._keeper = None
 
     def _note(self, folder: Path) -> None:
-        """Take note of a record, while signals that end the lab wait."""
+        """Remember a record, while signals that end the lab wait."""
         self._folders.append(folder)
 
     def _guard(self) -> None:
@@ -106,15 +106,15 @@ def acquire(
     on_event: OnEvent = _silent,
     exclusive: Collection[BrokerKind] = (),
 ) -> Fleet:
-    """Find or start these brokers for a run, and end with ``Fleet.close()`` what was started for it.
+    """Find or start these brokers for a run; ``Fleet.close()`` ends what was started for it.
 
-    Those in ``exclusive`` are for this run alone: it will break them, or set them otherwise. A server of
-    ``up`` that other runs use is then passed over, and other runs pass it over until the fleet is closed.
-    ``provider`` forces one, for all or by kind. ``install``: whether Debian's packages may be installed
-    (None: if root). ``on_event`` is told in a line what happens, since it can take a minute.
+    Brokers in ``exclusive`` are for this run alone, because it will break them or change their settings. A
+    server of ``up`` that other runs use is then skipped, and other runs skip it until the fleet is closed.
+    ``provider`` forces one, for all or by kind. ``install`` says whether Debian's packages may be installed
+    (None: if root). ``on_event`` gets a line about each step, because a step can take a minute.
 
-    Raises BrokerUnavailableError where a URL is set and its server does not answer, or where a forced
-    provider fails; UsageError for a URL that is none. Nothing is left running when it raises.
+    Raise BrokerUnavailableError where a URL is set and its server does not answer, or where a forced
+    provider fails; UsageError for an invalid URL. Nothing is left running when this raises.
     """
     fleet = Fleet()
     try:
@@ -139,7 +139,7 @@ def up(
     install: bool | None = None,
     on_event: OnEvent = _silent,
 ) -> Fleet:
-    """As ``acquire``, but what is started stays until ``down()``, also when this process ends."""
+    """Gather like ``acquire``, but what is started stays until ``down()``, also when this process ends."""
     fleet = Fleet()
     try:
         state.sweep()
@@ -172,7 +172,7 @@ def _other_settings(broker: Broker) -> str:
 
 
 class _Search:
-    """Goes through the providers in their order, for all brokers that are still wanted at once."""
+    """Tries the providers in their order, each for all brokers that are still wanted."""
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ class _Search:
             self._fleet.missing[kind] = self._explain(kind)
 
     def _with_service(self, names: Sequence[BrokerKind]) -> list[BrokerKind]:
-        """Return those that compose.yaml has a service for; the others are told why not."""
+        """Return those that have a service in compose.yaml; record the reason for the others."""
         without = [kind for kind in self._still(names, "compose") if kind not in compose.served()]
         self._fail("compose", dict.fromkeys(without, "compose.yaml has no service for it"))
         return [kind for kind in names if kind not in without]
@@ -231,7 +231,7 @@ class _Search:
 
     def _take(self, found: Mapping[BrokerKind, Broker], *, started: bool = False) -> None:
         if started:
-            # All of them before any is told of: whoever listens may be gone.
+            # Enter all of them before any event: the receiver of events may raise.
             self._fleet._mine.extend(found.values())
         for kind, broker in found.items():
             self._fleet.brokers[kind] = broker
@@ -240,10 +240,10 @@ class _Search:
             self._on_event(f"using {kinds.get(kind).title} {broker.version} at {broker.masked_url}")
 
     def _as_started(self, found: Mapping[BrokerKind, Broker]) -> dict[BrokerKind, Broker]:
-        """Return those that this run may use, and that nobody has set otherwise.
+        """Return those that this run may use, and whose settings nobody has changed.
 
-        A run that was killed in such a trial would have its settings measured. For ``up``, which measures
-        nothing, they are all there.
+        A run that was killed in such a trial would leave its settings to be measured. ``up`` measures
+        nothing, so it gets all of them.
         """
         if self._lasting:
             return dict(found)
@@ -257,7 +257,7 @@ class _Search:
         return kept
 
     def _lease(self, kind: BrokerKind, broker: Broker) -> str:
-        """Take a lease on a server of ``up``, and return why it cannot be had; empty where it is."""
+        """Take a lease on a server of ``up``; return why that is impossible, empty where it succeeded."""
         with ending_blocked():
             lease = Lease.take(broker.lease_name, exclusive=kind in self._exclusive)
             if lease is not None:
@@ -268,7 +268,7 @@ class _Search:
         return "another run breaks it, or sets it otherwise, just now"
 
     def _fail(self, provider: ProviderName, failed: Mapping[BrokerKind, str]) -> None:
-        """Keep the reasons and go on, unless this provider was asked for by name."""
+        """Keep the reasons and continue, unless this provider was asked for by name."""
         for kind, reason in failed.items():
             if self._forced(kind) == provider:
                 title = kinds.get(kind).title
@@ -308,7 +308,7 @@ class _Search:
                 self._fleet._note(state.create("compose", record))
             self._fleet._guard()
         ready, failed = compose.start(host, names, project, self._on_event)
-        # The project of a run is taken down whole; of the lasting one, only what was added now.
+        # The project of a run is removed as a whole; of the lasting one, only what was added now.
         self._take(ready, started=self._lasting)
         for kind, reason in failed.items():
             self._on_event(f"{kinds.get(kind).title}: {reason}")

@@ -1,4 +1,4 @@
-"""Installs the servers' packages on Debian and its like, without the services that come with them."""
+"""Installs the servers' packages on Debian and similar systems, without starting their services."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ipclab.errors import BrokerUnavailableError
 
 _WITHIN_S = 900.0
 
-# A package of a server starts it on its default port. A policy that answers 101 ("not allowed") keeps it
-# from that; one that is already there is the administrator's and stays as it is. The units that the packages
-# newly enabled are disabled again, so that they do not start with the machine either.
+# The package of a server starts it on its default port. A policy that answers 101 ("not allowed") prevents
+# that; an existing policy is the administrator's and stays as it is. The units that the packages newly
+# enabled are disabled again, so that they do not start with the machine either.
 SCRIPT = r"""
 set -e
 policy=/usr/sbin/policy-rc.d
@@ -45,12 +45,12 @@ fi
 
 
 def packages(names: Sequence[BrokerKind]) -> list[str]:
-    """Return the Debian packages of these kinds, without those that have none."""
+    """Return the Debian packages of these kinds, without the kinds that have none."""
     return [package for name in names if (package := kinds.get(name).package)]
 
 
 def command(names: Sequence[BrokerKind]) -> str:
-    """Return what the user can type to get these servers, on this system; empty where no package has them."""
+    """Return the command that installs these servers on this system; empty where no package has them."""
     found = packages(names)
     if sys.platform == "darwin":
         found = [of.formula or of.package for of in map(kinds.get, names) if of.formula or of.package]
@@ -76,9 +76,9 @@ def is_possible(*, asked: bool | None) -> bool:
 
 
 def install(names: Sequence[BrokerKind]) -> None:
-    """Install the packages of these servers; takes a minute or two, and asks sudo where not root.
+    """Install the packages of these servers. It takes a minute or two, and uses sudo where not root.
 
-    Raises BrokerUnavailableError where apt-get fails.
+    Raise BrokerUnavailableError where apt-get fails.
     """
     wanted = packages(names)
     sudo = [] if os.geteuid() == 0 else ["sudo", *([] if sys.stdin.isatty() else ["-n"]), "--"]
@@ -96,12 +96,12 @@ def install(names: Sequence[BrokerKind]) -> None:
 
 
 def _run(argv: Sequence[str]) -> tuple[int, str]:
-    """Exit code and standard error; when interrupted, the script still gets to take its policy back."""
+    """Return exit code and standard error; when interrupted, let the script remove its policy first."""
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
             _, errors = process.communicate(timeout=_WITHIN_S)
         except BaseException:
-            # A sudo belongs to root; the terminal has told it as well.
+            # A sudo process belongs to root; the terminal has signalled it as well.
             with contextlib.suppress(PermissionError):
                 process.terminate()
             process.communicate()

@@ -1,4 +1,4 @@
-"""What runs of the lab's servers, and the end of what is to run no longer."""
+"""Lists the running servers of the lab, and ends those that should not run any longer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ipclab.errors import BrokerUnavailableError, IpclabError
 class Status:
     """One broker that runs, or that the environment names; safe to show and to store.
 
-    ``problem`` is empty for one that answers. ``held_by_run`` is the pid of the lab process
-    that uses it alone.
+    ``problem`` is empty for a broker that answers. ``held_by_run`` is the pid of the lab process that uses it
+    alone.
     """
 
     kind: BrokerKind
@@ -33,10 +33,10 @@ class Status:
 
 @url.kept_from_children()
 def down() -> list[Status]:
-    """End what ``up()`` started, the compose project ``ipclab`` with its volumes, and what runs that are gone
-    left behind; return what was ended.
+    """End what ``up()`` started, the compose project ``ipclab`` with its volumes, and what dead runs left
+    behind; return what was ended.
 
-    Another project that happens to have that name is left alone. Raises IpclabError where the two are one,
+    Another project that happens to have that name is left alone. Raise IpclabError where the two are mixed,
     and where something could not be ended.
     """
     ended = [status for record in state.sweep() for status in _swept(record)]
@@ -76,7 +76,7 @@ def _take_down_lasting_project(runs: bool) -> None:
 
 
 def _swept(record: state.Record) -> list[Status]:
-    """Return what a run that is gone left behind, as it is told."""
+    """Return the status lines of what a dead run left behind."""
     assert record.owner is not None
     whose = f"left behind by the run with pid {record.owner.pid}"
     if isinstance(record, state.NativeRecord):
@@ -90,7 +90,7 @@ def _swept(record: state.Record) -> list[Status]:
 
 @url.kept_from_children()
 def status() -> list[Status]:
-    """Return every broker that a run would find, and those that runs hold for themselves. Starts nothing."""
+    """Return every broker that a run would find, and those that runs hold for themselves. Start nothing."""
     found: list[Status] = []
     for kind in kinds.names():
         try:
@@ -118,7 +118,7 @@ def status() -> list[Status]:
 
 
 def _native_status(record: state.NativeRecord) -> Status:
-    """Return what a record says of a server, which need not run."""
+    """Return the status of a server from its record; the server may have ended."""
     where = f"pid {record.processes[-1].pid}" if record.processes else "not yet started"
     return Status(
         record.kind, "native", mask(record.url), record.version, where, record.started_at_s, ours=True

@@ -1,7 +1,7 @@
 """Waits for the end of a lab process, however it ends, and then ends what it left behind.
 
-It runs beside a lab that has started servers, asleep in one system call. A lab that ends as it should ends
-its servers first, and then this process.
+It runs beside a lab that has started servers, asleep in one system call. A lab that ends normally ends its
+servers first, and then this process.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ _KEPT_VARIABLES = (
     *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV"),
     *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"),
 )
-"""What a keeper needs of the environment; the addresses of servers, which may hold passwords, are not."""
+"""The environment variables that a keeper needs; addresses of servers, which may contain passwords, are not
+among them."""
 
 
 def start() -> ProcessId:
     """Start a keeper of the calling process; end it with ``processes.end``."""
     me = msgspec.json.encode(processes.this_process()).decode()
     argv = [sys.executable, "-P", "-c", _PROGRAM, me]
-    # It has another working folder, so what this process knows by a relative path must be absolute.
+    # The keeper has another working folder, so relative paths of this process must become absolute.
     home = state.home()
     paths = os.pathsep.join(str(Path(p).absolute()) for p in sys.path)
     env = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
@@ -40,7 +41,7 @@ def start() -> ProcessId:
 
 
 def wait_for_end(owner: ProcessId) -> None:
-    """Return once ``owner`` is gone."""
+    """Wait until ``owner`` is gone."""
     with contextlib.suppress(OSError, AttributeError):
         handle = os.pidfd_open(owner.pid)
         try:
@@ -53,6 +54,6 @@ def wait_for_end(owner: ProcessId) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Keep the process whose identity is the one argument, in JSON."""
+    """Keep the process whose identity is the only argument, in JSON."""
     wait_for_end(msgspec.json.decode(arguments[0], type=ProcessId))
     state.sweep()

@@ -1,7 +1,7 @@
-"""Who uses a server of ``ipclab up`` now: many runs at a time, or one that breaks it or sets it otherwise.
+"""Which runs use a server of ``ipclab up``: many at a time, or one that breaks it or changes its settings.
 
 A lease is a lock on a file in the state folder. It ends with the process that took it, however that ended.
-Runs of another user, or with another state folder, are not seen.
+Runs of another user, or with another state folder, are not visible.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _held: set[int] = set()
 
 
 class Lease:
-    """A lease on one server, for the process that took it; a forked child of it holds nothing."""
+    """A lease on one server, for the process that took it; it does not extend to a forked child."""
 
     def __init__(self, path: Path, handle: int) -> None:
         self._path = path
@@ -29,7 +29,7 @@ class Lease:
 
     @classmethod
     def take(cls, server: str, *, exclusive: bool) -> Self | None:
-        """Return a lease on the server of this name, None where the runs that have one do not allow it."""
+        """Return a lease on the server of this name, None where the leases of other runs do not allow it."""
         path = state.home() / f"{_PREFIX}{server}"
         how = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB
         while True:
@@ -47,7 +47,7 @@ class Lease:
             os.close(handle)
 
     def release(self) -> None:
-        """Give the lease back; again is harmless. The last one deletes the file."""
+        """Release the lease. Safe to call again. The last release deletes the file."""
         if self._handle not in _held or os.getpid() != self._pid:
             return
         with contextlib.suppress(BlockingIOError, FileNotFoundError):
@@ -58,14 +58,14 @@ class Lease:
 
 
 def _is_still(path: Path, handle: int) -> bool:
-    """Return whether the locked file is the one with this name: the last lease before may have deleted it."""
+    """Return whether the locked file still has this name: the last earlier lease may have deleted it."""
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(path.stat(), os.fstat(handle))
     return False
 
 
 def _let_go() -> None:
-    """Close the files of the parent in a forked child, which would keep its leases beyond its end."""
+    """Close the parent's files in a forked child, which would otherwise prolong the parent's leases."""
     for handle in _held:
         with contextlib.suppress(OSError):
             os.close(handle)

@@ -1,9 +1,9 @@
-"""What a run makes on a server that outlives it, noted before it is made, so that a later run can remove it.
+"""Notes what a run makes on a server that outlives it, before it is made, so that a later run can remove it.
 
-One file a run and a server in the state folder. It names the run, its process, the server without its
-password, and the trials whose names may still be there. A run that ends as it should deletes the file; one
-that was killed, or whose server was away, leaves it for the next run on that server, or for ``ipclab down
---url``.
+There is one file per run and server in the state folder. It names the run, its process, the server without
+its password, and the trials whose names may still be there. A run that ends normally deletes the file. A run
+that was killed, or whose server was unreachable, leaves it for the next run on that server, or for ``ipclab
+down --url``.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def namespaces(self) -> list[str]:
-        """Return how the names of each of these trials begin, without the colon behind it."""
+        """Return the prefix of the names of each of these trials, without the colon after it."""
         return [f"{self.run}:{trial}" for trial in self.trials]
 
 
 class Marks:
-    """The mark of the calling run on one server. Not thread-safe; of no use in a forked child."""
+    """The mark of the calling run on one server. Not thread-safe; not usable in a forked child."""
 
     def __init__(self, broker: Broker, run: str, began_utc: str) -> None:
         self._path = state.home() / f"{_PREFIX}{broker.kind}-{os.urandom(4).hex()}.json"
@@ -63,16 +63,16 @@ class Marks:
         return list(self._mark.trials)
 
     def begin(self, trial: int) -> None:
-        """Note a trial before it makes anything on the server. Raises OSError."""
+        """Note a trial before it makes anything on the server. Raise OSError."""
         self._write([*self._mark.trials, trial])
 
     def cleaned(self, trial: int) -> None:
-        """Forget a trial that has left nothing. Raises OSError."""
+        """Remove a trial that has left nothing from the mark. Raise OSError."""
         self._write([one for one in self._mark.trials if one != trial])
 
     def clean(self, url: str) -> str:
-        """Remove what is left of these trials, and return in one line what stays and how it is removed;
-        empty where nothing does."""
+        """Remove what these trials left; return in one line what remains and how to remove it, empty for
+        nothing."""
         try:
             kinds.get(self._mark.kind).remove(url, self._mark.namespaces)
         except BrokerUnavailableError as error:
@@ -91,7 +91,7 @@ class Marks:
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one mark: ``names`` were removed, or ``problem`` says why not."""
+    """The result for one mark: ``names`` were removed, or ``problem`` says why not."""
 
     mark: Mark
     names: int = 0
@@ -107,10 +107,10 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sweep(kind: BrokerKind, url: str) -> list[Removed]:
-    """Remove from a server what runs that are gone have left there, and return what became of it.
+    """Remove from a server what dead runs have left there; return the result for each.
 
-    Runs that live, and those of another machine or PID namespace, are left alone. Raises nothing for a server
-    that fails meanwhile: its marks stay.
+    Runs that live, and those of another machine or PID namespace, are left alone. A server that fails
+    meanwhile raises nothing: its marks stay.
     """
     server = _server(kind, url)
     done = []
@@ -127,7 +127,7 @@ def sweep(kind: BrokerKind, url: str) -> list[Removed]:
 
 
 def forget(provider: ProviderName, server: str = "") -> None:
-    """Delete the marks of runs that are gone on servers of this provider, which ended with their data."""
+    """Delete the marks of dead runs on servers of this provider that ended together with their data."""
     for path, mark in _marks():
         if mark.provider == provider and server in ("", mark.server) and state.is_left(mark.owner):
             path.unlink(missing_ok=True)
@@ -147,7 +147,7 @@ def _store(path: Path, mark: Mark) -> None:
 
 
 def _server(kind: BrokerKind, url: str) -> str:
-    """Return what names a server in a mark: never its user, password or options."""
+    """Return the name of the server in a mark: never its user, password or options."""
     host, port = kinds.get(kind).address(url)
     where = f"{host}:{port}" if host is not None else ""
     return f"{kinds.get(kind).title} at {where}{urlsplit(url).path}"

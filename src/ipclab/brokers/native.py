@@ -1,7 +1,7 @@
-"""Servers of this machine, started privately: own port, own data folder, own name, loopback only.
+"""Private servers on this machine: each with its own port, data folder and name, on loopback only.
 
-They meet no other server and no other user: the port is free, each takes a random password (a memcached older
-than 1.5.15 knows none and is asked for its pid), and RabbitMQ has an Erlang name registry of its own.
+They share nothing with other servers or users: the port is free, each has a random password (a memcached
+older than 1.5.15 has none and is identified by its pid), and RabbitMQ has an Erlang name registry of its own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LOG = "server.log"
 
 
 class NativeBroker(Broker):
-    """A private server, by its folder of the state."""
+    """A private server, identified by its folder in the state folder."""
 
     provider = "native"
     any_process_reads_usage = True
@@ -83,7 +83,7 @@ class NativeBroker(Broker):
 
     def execute(self, *command: str, timeout_s: float = EXECUTE_WITHIN_S) -> str:
         server = self._record.launches[-1]
-        # RabbitMQ's tools are where its server is, and may be nowhere else.
+        # RabbitMQ's tools are beside its server, and possibly in no other folder.
         path = os.pathsep.join([str(Path(server.argv[0]).parent), server.env["PATH"]])
         done = commands.run(
             command, timeout_s=timeout_s, env=server.env | {"PATH": path}, folder=self._folder
@@ -113,10 +113,10 @@ def start(
     on_event: Callable[[str], None],
     on_record: Callable[[Path], None] = lambda _: None,
 ) -> tuple[dict[BrokerKind, NativeBroker], dict[BrokerKind, str]]:
-    """Start these servers side by side; those that answer, and for the others the reason.
+    """Start these servers in parallel; return those that answer, and the others' reasons.
 
     ``owner`` is the lab process with which they end, None to let them run until ``ipclab down``.
-    ``on_record`` is told the folder of each record as soon as that is there, before anything is started.
+    ``on_record`` gets the folder of each record as soon as it exists, before anything is started.
     Whatever is raised, KeyboardInterrupt included, nothing that was started is left running.
     """
     ready: dict[BrokerKind, NativeBroker] = {}
@@ -179,7 +179,7 @@ def _try_a_port(server: _Starting) -> None:
 
 
 def _finish(server: _Starting, owner: ProcessId | None) -> NativeBroker:
-    """Wait for the server; another port where somebody took ours between its choice and its use."""
+    """Wait for the server; choose another port where another program took ours before its use."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             version = _wait_until_ready(server.folder, server.record)
@@ -204,7 +204,7 @@ def _launch(
     before: Sequence[ProcessId] = record.processes
     started: list[ProcessId] = []
     for index, launch in enumerate(record.launches):
-        # An end between the start and the record would leave a process that no record knows of.
+        # An end between the start and the record would leave a process that no record has.
         with ending_blocked():
             if only_missing and index < len(before) and processes.is_alive(before[index]):
                 started.append(before[index])
@@ -226,7 +226,7 @@ def _launch(
 def _wait_until_ready(folder: Path, record: NativeRecord) -> str:
     """Return the version, once the server answers its client.
 
-    Raises BrokerUnavailableError where it never does.
+    Raise BrokerUnavailableError where it never does.
     """
     of = kinds.get(record.kind)
     deadline = time.monotonic() + START_WITHIN_S
@@ -253,7 +253,7 @@ def _port_was_taken(folder: Path) -> bool:
 
 
 def _tail(folder: Path) -> str:
-    """Return the end of a server's log as one line: its last complaints, or else its last words."""
+    """Return the end of a server's log as one line: its last errors, or else its last lines."""
     lines = [" ".join(line.split()) for line in _read_log(folder).splitlines() if line.strip()]
     complaints = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
     return " | ".join((complaints or lines)[-2:])[-300:] or "its log is empty"

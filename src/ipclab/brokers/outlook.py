@@ -1,4 +1,4 @@
-"""Where a broker would come from if a run needed it now. Starts nothing."""
+"""Tells where a broker would come from if a run needed it now. Starts nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory exhaustion: a server with next to no room, or as good as none, for the length of a block."""
+"""Memory exhaustion: leaves a server little or no memory within a block."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ipclab.errors import UsageError
 
 
 def squeezed(broker: Broker) -> AbstractContextManager[Squeeze]:
-    """Leave a server little memory within the block; afterwards it has what it had before.
+    """Leave a server little memory within the block, and restore its limit afterwards.
 
-    A server that is killed within the block and started again is not short of memory any more; one that is
-    paused or down at the end is brought back. Raises UsageError for a server that is not ours or of a kind
-    that cannot be squeezed, BrokerUnavailableError where it does not answer.
+    A server that is killed within the block and started again is not short of memory any more. One that is
+    paused or down at the end is resumed or started. Raise UsageError for a server that is not ours or of a
+    kind that cannot be squeezed, BrokerUnavailableError where it does not answer.
     """
     kind = kinds.get(broker.kind)
     if not broker.ours:

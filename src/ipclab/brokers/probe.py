@@ -1,4 +1,4 @@
-"""Asks a server of any kind whether it is ready, which version it is, and what it has used.
+"""Asks a server of any kind whether it is ready, and for its version and resource use.
 
 Every call opens a connection of its own and closes it, with a bounded time for each step. Errors are
 BrokerUnavailableError with one line that names the masked URL.
@@ -21,20 +21,20 @@ __all__ = ["PROBE_TIMEOUT_S", "LoginRefusedError", "port_open", "usage", "versio
 def version(kind: BrokerKind, url: str, *, timeout_s: float = PROBE_TIMEOUT_S) -> str:
     """Return the version of the server at ``url``, after it answered its own client.
 
-    Raises BrokerUnavailableError where nothing usable answers within about ``timeout_s`` a step, and its
-    LoginRefusedError where the password is wrong.
+    Raise BrokerUnavailableError where nothing usable answers within about ``timeout_s`` per step, or its
+    subclass LoginRefusedError where the password is wrong.
     """
     _knock(kind, url, timeout_s)
     return kinds.get(kind).version(url, timeout_s)
 
 
 def usage(kind: BrokerKind, url: str, *, timeout_s: float = PROBE_TIMEOUT_S) -> Usage | None:
-    """Return what the server itself says that it has used; None where it cannot say."""
+    """Return the resource use that the server itself reports; None where it reports none."""
     return kinds.get(kind).usage(url, timeout_s)
 
 
 def port_open(url: str, *, timeout_s: float = 1.0) -> bool:
-    """Return whether something accepts connections at ``url``: the cheapest question, asked first."""
+    """Return whether something accepts connections at ``url``: the cheapest check, made first."""
     parts = urlsplit(url)
     try:
         if parts.hostname is None:
@@ -49,7 +49,7 @@ def port_open(url: str, *, timeout_s: float = 1.0) -> bool:
 
 
 def _knock(kind: BrokerKind, url: str, timeout_s: float) -> None:
-    """Raise where nothing listens, in the words of the system, which the clients wrap in many ways."""
+    """Raise where nothing listens, with the text of the system, which the clients wrap in many ways."""
     of = kinds.get(kind)
     try:
         host, port = of.address(url)

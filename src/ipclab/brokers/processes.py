@@ -1,9 +1,8 @@
 """Server processes: started in a session of their own, known by their identity, ended as a whole.
 
-A server is the leader of its session, so everything that it starts is found by the session's number. Since a
-pid alone may be recycled, a process is only ever touched when its identity fits (see ``host.identity``).
-Nothing here keeps a thread or a handle, so all of it survives a fork and works on the servers of a lab that
-is gone.
+A server is the leader of its session, so the session's number finds everything that it starts. Because a pid
+alone may be recycled, a process is only touched when its identity matches (see ``host.identity``). Nothing
+here keeps a thread or a handle, so all of it survives a fork and works on the servers of a dead lab.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ def spawn(
     """Start a program as the leader of a new session, in ``folder``, its output appended to ``log``.
 
     A signal from the terminal does not reach it. It outlives the caller unless it is ended;
-    ``dies_with_caller`` has Linux kill it when the caller is gone, however that ended. This holds for callers
-    that are the main thread of their process: the kernel watches the thread.
+    ``dies_with_caller`` makes Linux kill it when the caller is gone, however that ended. This holds for
+    callers that are the main thread of their process, because the kernel watches the thread.
     """
     command = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(folder), *argv]
     if dies_with_caller and _can_die_with_caller():
@@ -63,9 +62,10 @@ def _can_die_with_caller() -> bool:
 
 
 def is_alive(process: ProcessId) -> bool:
-    """Return whether this very process still runs; one that ended and was our child is reaped.
+    """Return whether this very process still runs; reap it if it ended and was our child.
 
-    False for one of another PID namespace: ask ``identity.is_foreign`` before it is taken for dead.
+    Return False for a process of another PID namespace: check ``identity.is_foreign`` before you conclude
+    that it is dead.
     """
     if not identity.exists(process):
         return False
@@ -79,12 +79,13 @@ def is_alive(process: ProcessId) -> bool:
 def members(leader: ProcessId) -> list[psutil.Process]:
     """Return the running processes of the session that ``leader`` started, itself included, and its
     descendants.
-    The session holds on to those whose parent has died; the descendants are those with a session of their
-    own, as Erlang's helpers have.
+
+    The session still includes processes whose parent has died. The descendants include those with a session
+    of their own, such as Erlang's helpers.
     """
     process = _find(leader)
     if process is None and (psutil.pid_exists(leader.pid) or not _is_of_here(leader)):
-        return []  # recycled, which the kernel only does once the whole session is gone
+        return []  # the pid is recycled, which the kernel only does once the whole session is gone
     found = set()
     with contextlib.suppress(psutil.Error):
         if process is not None:
@@ -97,10 +98,10 @@ def members(leader: ProcessId) -> list[psutil.Process]:
 
 
 def inside(folder: Path) -> list[psutil.Process]:
-    """Return the running processes of the server whose home this folder is: they work in it, and say so.
+    """Return the running processes of the server with this home: they work in it, and have it as ``HOME``.
 
-    A user's shell that was taken there has another ``HOME``. Redis writes its title over its environment, and
-    has none left to see.
+    A user's shell in that folder has another ``HOME``. Redis writes its title over its environment, so it has
+    none to read.
     """
     found = []
     for process in psutil.process_iter():
@@ -139,10 +140,10 @@ def terminate(leaders: Sequence[ProcessId], within_s: float) -> None:
 
 
 def end(leaders: Sequence[ProcessId], folder: Path | None = None) -> bool:
-    """Kill these sessions, and what else of the server in ``folder`` works there, wait until they are gone
-    and reaped, and return whether they are.
+    """Kill these sessions, and other processes of the server in ``folder``; wait until they are gone and
+    reaped, and return whether they are.
 
-    Killed rather than asked: the data of a server of the lab is thrown away with it.
+    They are killed and not asked to end, because the data of a server of the lab is deleted with it.
     """
     found: list[psutil.Process] = []
     deadline = time.monotonic() + _END_WITHIN_S
@@ -162,7 +163,7 @@ def end(leaders: Sequence[ProcessId], folder: Path | None = None) -> bool:
 
 
 def usage(leaders: Iterable[ProcessId]) -> Usage | None:
-    """Return CPU time, memory and run-queue wait of these sessions; None when all of them are gone."""
+    """Return CPU time, memory and run-queue wait of these sessions; None where all of them are gone."""
     cpu_s, rss_bytes, queued_s, found = 0.0, 0, 0.0, False
     for leader in leaders:
         for process in members(leader):
@@ -186,7 +187,7 @@ def _find(process: ProcessId) -> psutil.Process | None:
 
 
 def _is_of_here(process: ProcessId) -> bool:
-    """Return whether its session can still have members: those of another boot or namespace are not ours."""
+    """Return whether its session can still have members here: not for another boot or PID namespace."""
     return process.boot == identity.boot() and process.namespace == identity.namespace()
 
 

@@ -1,4 +1,4 @@
-"""Programs of servers on this machine: where they are looked for, and what they are started with."""
+"""Programs of servers on this machine: where they are searched, and with what environment they start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MORE_FOLDERS = (
     "/opt/homebrew/bin",
 )
 
-# Set the parent-death signal to SIGKILL, look whether the parent went meanwhile, and become the program.
+# Set the parent-death signal to SIGKILL, check whether the parent went meanwhile, and become the program.
 _BECOME = (
     "import ctypes, os, sys\n"
     "parent, folder, *argv = sys.argv[1:]\n"
@@ -29,10 +29,10 @@ _BECOME = (
     "except OSError as error: sys.exit(f'{argv[0]}: {error.strerror}')\n"
 )
 DIES_WITH_PARENT = (sys.executable, "-I", "-S", "-c", _BECOME)
-"""Before the pid of the parent, a working folder, and a command: Linux kills the command when its parent
-ends.
+"""A command prefix, followed by the pid of the parent, a working folder, and a command: Linux kills the
+command when its parent ends.
 
-This holds until the command takes another user; the children of the command live on.
+This holds until the command switches to another user; the children of the command survive.
 """
 
 
@@ -49,7 +49,7 @@ def find(program: str) -> str | None:
 def environment(folder: Path) -> dict[str, str]:
     """Return the environment of a private server whose home is ``folder``.
 
-    It is a small one: what the user has set for a server of their own must not reach a private server.
+    It is small: what the user has set for a server of their own must not reach a private server.
     """
     kept = {name: os.environ[name] for name in ("TZ", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
     return kept | {"PATH": search_path(), "HOME": str(folder), "LANG": "C.UTF-8"}
@@ -61,6 +61,6 @@ def script_dying_with_parent(program: str) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a configuration file that only this user can read: it may hold a password."""
+    """Write a configuration file that only this user can read: it may contain a password."""
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")

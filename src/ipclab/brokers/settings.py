@@ -1,4 +1,4 @@
-"""Settings of a server for one trial: in force within a block, kept over a restart, undone afterwards."""
+"""Settings of a server for one trial: applied within a block, kept across a restart, restored afterwards."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ipclab.errors import UsageError
 
 @contextlib.contextmanager
 def applied(broker: Broker, settings: Mapping[str, str]) -> Iterator[None]:
-    """Set a server to this within the block, and afterwards to what it was before.
+    """Apply these settings to a server within the block, and restore the old ones afterwards.
 
-    It stays so when the server is killed or shut down, and started again, within the block; one that is down
-    at the end is started. Keys are left alone. No settings: nothing is done, to any server.
+    They persist when the server is killed or shut down, and started again, within the block; a server that is
+    down at the end is started. Keys are left alone. Without settings nothing is done, on any server.
 
-    Raises UsageError for a server that is not ours, for a kind without settings, and for a value that the
+    Raise UsageError for a server that is not ours, for a kind without settings, and for a value that the
     server refuses; UnknownNameError for a setting that the kind does not know; BrokerUnavailableError where
-    the server does not answer. Not for two blocks at a time on one server.
+    the server does not answer. Do not use two blocks at a time on one server.
     """
     if not settings:
         yield
@@ -36,8 +36,8 @@ def applied(broker: Broker, settings: Mapping[str, str]) -> Iterator[None]:
 
 
 def changed(broker: Broker) -> str:
-    """Return what this server is set to that it was not started with, ``appendonly=yes``; empty for nothing.
+    """Return the settings that differ from those at the start, such as ``appendonly=yes``; empty for none.
 
-    Raises BrokerUnavailableError where it does not answer.
+    Raise BrokerUnavailableError where the server does not answer.
     """
     return kinds.get(broker.kind).changed(broker)

@@ -1,10 +1,10 @@
-"""What the lab has started and not yet ended, kept in a private folder, so that nothing is left behind.
+"""Records of what the lab has started and not yet ended, in a private folder, so that nothing is left behind.
 
-One folder a server (or a compose project), with a ``record.json`` in it. ``owner`` is the lab process for
-which it was started: when that process is gone, however it ended, the folder is a leftover and ``sweep()``
-ends it. ``ipclab up`` leaves records without an owner, for a later run to find.
+There is one folder per server (or compose project), with a ``record.json`` in it. ``owner`` is the lab
+process for which it was started: when that process is gone, however it ended, the folder is a leftover and
+``sweep()`` ends it. ``ipclab up`` leaves records without an owner, for a later run to find.
 
-The folder is readable by its user only, because the address of a private server holds its password.
+Only the user can read the folder, because the address of a private server contains its password.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from ipclab.host import identity, needs
 
 _RECORD = "record.json"
 _NOT_IN_A_PATH = "\"'`\\$*?[]{}\n\r\t"
-"""Signs that a configuration file, a pattern or a shell script of a server takes for something else."""
+"""Characters with a meaning in a configuration file, a pattern or a shell script of a server."""
 END_WITHIN_S = 60.0
 _UNBORN = ".new-"
 _UNBORN_AT_MOST_S = 600.0
-"""A folder gets its record within milliseconds; one without it for so long is of a lab that was killed."""
+"""A folder gets its record within milliseconds; one without a record for this long is of a killed lab."""
 
 
 class NativeRecord(msgspec.Struct, frozen=True, tag="native"):
@@ -63,11 +63,11 @@ Record = NativeRecord | ComposeRecord
 def home() -> Path:
     """Return the folder of all records, made if needed: ``IPCLAB_STATE_DIR``, or one for this user.
 
-    On a disk where there is one: /tmp is often in memory, where "persistent" messages would cost nothing.
-    Where the usual folder of a user belongs to another one, or is open to others, it is
-    ``~/.local/state/ipclab``. Raises BrokerUnavailableError where the folder cannot be made, belongs to
-    somebody else, or has a path that servers cannot take; UsageError on a Linux without ``/proc``, where
-    every process of a record would seem to be gone.
+    It is on a disk where there is one: /tmp is often in memory, where "persistent" messages would cost
+    nothing. Where the usual folder of a user belongs to another one, or is open to others, it is
+    ``~/.local/state/ipclab``. Raise BrokerUnavailableError where the folder cannot be made, belongs to
+    another user, or has a path that servers cannot take; UsageError on a Linux without ``/proc``, where every
+    process of a record would seem to be gone.
     """
     needs.require_proc()
     chosen = os.environ.get("IPCLAB_STATE_DIR")
@@ -77,7 +77,7 @@ def home() -> Path:
     try:
         return _made(first)
     except BrokerUnavailableError:
-        # Anybody may make a folder of that name in a folder of all users. It must not stop us.
+        # Any user may make a folder of that name in a folder of all users. That must not stop the lab.
         for other in others:
             with contextlib.suppress(BrokerUnavailableError):
                 return _made(other)
@@ -96,7 +96,7 @@ def _usual_homes() -> list[Path]:
 
 
 def _made(folder: Path) -> Path:
-    """Return this folder, made if needed. Raises BrokerUnavailableError where it cannot be used."""
+    """Return this folder, made if needed. Raise BrokerUnavailableError where it cannot be used."""
     if refused := sorted(set(str(folder)) & set(_NOT_IN_A_PATH)):
         raise BrokerUnavailableError(
             f"servers cannot be configured with the path {str(folder)!r}: set IPCLAB_STATE_DIR to a folder "
@@ -115,7 +115,7 @@ def _made(folder: Path) -> Path:
             f"{folder} belongs to somebody else; set IPCLAB_STATE_DIR to a folder of your own"
         )
     if found.st_mode & 0o077:
-        # It may be shared on purpose, as /tmp is, and what others put there is no record of ours.
+        # The folder may be shared on purpose, as /tmp is, and what others put there is no record of ours.
         raise BrokerUnavailableError(
             f"{folder} is open to others; set IPCLAB_STATE_DIR to a folder of your own, "
             f"or close it: chmod 700 {folder}"
@@ -124,7 +124,7 @@ def _made(folder: Path) -> Path:
 
 
 def create(name: str, record: Record) -> Path:
-    """A new folder with this record in it; it appears whole, so that a sweep never finds it without."""
+    """Make a new folder with this record and return it; it appears whole, for a sweep in parallel."""
     base = home()
     token = secrets.token_hex(4)
     new = base / f"{_UNBORN}{name}-{token}"
@@ -134,7 +134,7 @@ def create(name: str, record: Record) -> Path:
 
 
 def write(folder: Path, record: Record) -> None:
-    """Put ``record`` in the place of the one that is there, at once."""
+    """Replace the record in this folder, atomically."""
     new = folder / f".{_RECORD}"
     new.touch(mode=0o600)
     new.write_bytes(msgspec.json.encode(record))
@@ -142,7 +142,7 @@ def write(folder: Path, record: Record) -> None:
 
 
 def records() -> Iterator[tuple[Path, Record]]:
-    """Yield every folder with its record; a folder whose record cannot be read is left out."""
+    """Yield every folder with its record; skip a folder whose record cannot be read."""
     for folder in sorted(home().iterdir()):
         if not folder.name.startswith(".") and (record := read(folder)) is not None:
             yield folder, record
@@ -162,11 +162,11 @@ def remove(folder: Path) -> None:
 
 
 def end(folder: Path, record: Record, *, within_s: float = END_WITHIN_S) -> bool:
-    """End what a record stands for, delete its folder, and return whether nothing of it is left.
+    """End what a record describes, delete its folder, and return whether nothing is left.
 
-    ``within_s`` bounds the time that a Docker engine is given for it.
-    Again is harmless. What is left keeps its record, for a later sweep, and so does what is of another PID
-    namespace or machine, which cannot be ended from here.
+    ``within_s`` bounds the time that a Docker engine gets for it. Safe to call again. What is left keeps its
+    record, for a later sweep. So does what is of another PID namespace or machine, which cannot be ended from
+    here.
     """
     if is_foreign(record):
         return False
@@ -180,7 +180,7 @@ def end(folder: Path, record: Record, *, within_s: float = END_WITHIN_S) -> bool
 
 
 def end_folder(folder: Path, *, within_s: float = END_WITHIN_S) -> bool:
-    """End what the record in this folder stands for now, and return whether nothing of it is left."""
+    """End what the record in this folder describes, and return whether nothing is left."""
     record = read(folder)
     if record is None:
         remove(folder)
@@ -189,10 +189,10 @@ def end_folder(folder: Path, *, within_s: float = END_WITHIN_S) -> bool:
 
 
 def sweep() -> list[Record]:
-    """End what a lab that is gone left behind, and return the records that could be ended.
+    """End what dead labs left behind, and return the records that could be ended.
 
     What has no owner stays, even where it does not run: a run may have killed it to start it again. What is
-    of another PID namespace or machine stays, since nobody can tell from here whether its lab still runs.
+    of another PID namespace or machine stays, because nobody can tell from here whether its lab still runs.
     """
     swept = []
     for folder, record in records():
@@ -218,7 +218,7 @@ def is_foreign(record: Record) -> bool:
 
 
 def describe(record: Record) -> str:
-    """Return what a record stands for, in words for the user."""
+    """Return a description of a record, for the user."""
     if isinstance(record, NativeRecord):
         return f"the private {record.kind}"
     return f"the compose project {record.project}"

@@ -17,7 +17,7 @@ _ALIVE_WITHIN_S = 2.0
 
 
 class UrlBroker(Broker):
-    """A server that belongs to somebody else."""
+    """A server that the lab did not start."""
 
     provider = "url"
 
@@ -57,7 +57,7 @@ class UrlBroker(Broker):
         self._refuse("control")
 
     def stop(self) -> None:
-        """Only lets go of it."""
+        """Stop using the server; it keeps running."""
 
     def _refuse(self, what: str) -> NoReturn:
         raise UsageError(
@@ -67,14 +67,14 @@ class UrlBroker(Broker):
 
 
 _apart: dict[str, str] = {}
-"""The variables that name servers, while they are kept from processes that the lab starts."""
+"""The variables that name servers, while they are hidden from processes that the lab starts."""
 
 
 @contextlib.contextmanager
 def kept_from_children() -> Iterator[None]:
-    """Take the variables that name servers out of the environment: no process that is started needs them.
+    """Remove the variables that name servers from the environment within the block: no child needs them.
 
-    A worker is given the one URL that it uses. ``find()`` still knows them all. Not thread-safe.
+    A worker gets the one URL that it uses. ``find()`` still knows all of them. Not thread-safe.
     """
     taken = {name: os.environ.pop(name) for name in kinds.variables() if name in os.environ}
     _apart.update(taken)
@@ -89,7 +89,8 @@ def kept_from_children() -> Iterator[None]:
 def find(kind: BrokerKind, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
     """Return the variable that is set for this broker and its URL, in the form that clients take; None if
     unset.
-    ``host:port`` will do for memcached. Raises UsageError, without the password, for what is no such URL.
+
+    memcached also takes ``host:port``. Raise UsageError, without the password, for an invalid URL.
     """
     environ = {**os.environ, **_apart} if environ is None else environ
     of = kinds.get(kind)
@@ -109,8 +110,8 @@ def find(kind: BrokerKind, environ: Mapping[str, str] | None = None) -> tuple[st
 def connect(kind: BrokerKind) -> UrlBroker | None:
     """Return the server that the environment names, once it has answered; None where it names none.
 
-    Raises BrokerUnavailableError where it does not answer, refuses the login or says of itself that no run
-    can use it, such as a read-only replica; UsageError for a bad URL.
+    Raise BrokerUnavailableError where it does not answer, refuses the login or reports that no run can use
+    it, such as a read-only replica; UsageError for a bad URL.
     """
     found = find(kind)
     if found is None:

@@ -1,7 +1,7 @@
 """Counters without a server: ``value`` (shared memory), and ``queue`` and ``pipe`` with an owner process.
 
 ``value`` / ``naive`` is ``value.value += 1``: a read and a write with nothing between them that keeps others
-out. ``owner`` is the other cure for a race: one process owns the number, the others ask it by message.
+out. ``owner`` is another remedy for a race: one process owns the number, the others send it requests.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class PipeOwnerClient(CounterClient):
 
 
 class PipeOwnerCounter(Counter):
-    """The owner answers one duplex pipe a client."""
+    """The owner answers over one duplex pipe per client."""
 
     name = "pipe"
     summary = "one process owns the number, one duplex Pipe a client"
@@ -144,7 +144,7 @@ class PipeOwnerCounter(Counter):
 
 
 class QueueOwnerClient(CounterClient):
-    """Puts its request into the owner's queue and waits at a queue of its own for the answer."""
+    """Puts its request into the owner's queue and waits for the answer at a queue of its own."""
 
     def __init__(self, index: int, requests: Queue[tuple[int, str]], answers: SimpleQueue[int]) -> None:
         self._index = index
@@ -168,7 +168,7 @@ class QueueOwnerClient(CounterClient):
 
 
 class QueueOwnerCounter(Counter):
-    """The owner takes requests from one Queue and answers into one SimpleQueue a client."""
+    """The owner takes requests from one Queue and answers into one SimpleQueue per client."""
 
     name = "queue"
     summary = "one process owns the number, requests over a Queue"

@@ -13,7 +13,7 @@ from ipclab.backends.shared import BUSY_PAUSE_S, Mutex, MutexClient
 
 
 class ValueMutex(Mutex):
-    """``naive``: a flag that is looked at, and set where it was found clear; two processes that look at the
+    """``naive``: a flag that a client reads, and sets where it was clear; two processes that read it at the
     same time both set it. ``lock``: ``multiprocessing.Lock``, a semaphore of the system, which stays taken
     for ever when its holder dies.
     """
@@ -48,7 +48,7 @@ class ValueMutex(Mutex):
 
 
 class FlagClient(MutexClient):
-    """Looks, then sets."""
+    """Reads the flag, then sets it."""
 
     def __init__(self, flag: Any) -> None:
         self._flag = flag
@@ -63,7 +63,7 @@ class FlagClient(MutexClient):
 
 
 class LockClient(MutexClient):
-    """A lock that the library offers as one: of multiprocessing, or of a Manager."""
+    """A lock object of a library: of multiprocessing, or of a Manager."""
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock

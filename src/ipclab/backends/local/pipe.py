@@ -1,11 +1,11 @@
 """multiprocessing's Pipe: ``pipe`` for one producer and one consumer, ``pipe-locked`` for several of each.
 
 A ``Connection`` writes a message of more than 16 KiB as two writes, and even a shorter one is only whole up
-to the pipe's atomic size, so two writers (or two readers) of one end corrupt each other's messages unless a
-lock stands before each end. ``pipe`` has none and takes one of each. Its two ends are in two processes and
-nowhere else, as in a program that closes what it does not use: so whoever is left is told that the other is
-gone, by EOFError or BrokenPipeError. The ends of ``pipe-locked`` stay open in the process that made them, so
-that it can start another worker.
+to the pipe's atomic size, so two writers (or two readers) of one end corrupt each other's messages unless
+there is a lock for each end. ``pipe`` has none and takes one of each. Its two ends are in two processes and
+nowhere else, as in a program that closes what it does not use. So when one process ends, the other gets
+EOFError or BrokenPipeError. The ends of ``pipe-locked`` stay open in the process that made them, so that it
+can start another worker.
 
 ``acquire()`` and ``release()`` do what ``with lock`` does: that goes through two more calls in Python.
 """
@@ -97,7 +97,7 @@ class PipeChannel(Channel):
     def guarantees(self) -> Guarantees:
         return Guarantees(
             delivery="at-most-once",
-            # What was written stays in the pipe for as long as somebody can read it.
+            # What was written stays in the pipe for as long as a process can read it.
             may_lose=frozenset({"consumer crash"}),
             order="per-producer",
             durability="none",
@@ -136,7 +136,7 @@ class PipeChannel(Channel):
 class LockedPipeChannel(PipeChannel):
     """A Pipe with a lock around each end, for any number of writers and readers.
 
-    A process that is killed in the middle of a message keeps the lock: nobody goes on from there. A reader
+    A process that is killed in the middle of a message keeps the lock: all others wait for ever. A reader
     that ends by an exception there, as after SIGTERM, releases it. The next one starts within the message.
     """
 

@@ -1,8 +1,8 @@
 """multiprocessing's three queues: ``queue``, ``joinable-queue`` and ``simple-queue``.
 
 ``Queue.put`` only hands the object to a thread of the sending process, which pickles it and writes it into a
-pipe under a lock; so ``send()`` returning says ``buffered``, and what a killed producer had buffered is
-gone. ``SimpleQueue.put`` writes to the pipe itself.
+pipe under a lock. So the return of ``send()`` means ``buffered``, and what a killed producer had buffered is
+lost. ``SimpleQueue.put`` writes to the pipe itself.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class JoinableQueueConsumer(Consumer):
 
     def __init__(self, queue: JoinableQueue[bytes]) -> None:
         self._get = queue.get
-        # Nothing else happens there, so the hot loop need not pay for a second call.
+        # ``ack()`` does nothing else, so the hot loop need not pay for a second call.
         self.ack = queue.task_done  # type: ignore[method-assign]
 
     def receive(self) -> Sequence[bytes]:
@@ -78,7 +78,7 @@ class JoinableQueueConsumer(Consumer):
 
 
 class QueueChannel(Channel):
-    """``multiprocessing.Queue``, unbounded: what most programs use, which the other two are much like."""
+    """``multiprocessing.Queue``, unbounded: what most programs use. The other two queues are similar."""
 
     name = "queue"
     summary = "multiprocessing.Queue: a pipe, two locks and a feeder thread"

@@ -13,13 +13,13 @@ from ipclab.backends.shared import Register, RegisterClient
 
 
 class Pair(ctypes.Structure):
-    """What is shared: two fields that belong together, here the same number twice."""
+    """The shared structure: two fields that belong together, here the same number twice."""
 
     _fields_ = (("first", ctypes.c_longlong), ("second", ctypes.c_longlong))
 
 
 class ValueRegister(Register):
-    """A ctypes structure, written field by field, as the documentation of ``multiprocessing`` has it.
+    """A ctypes structure, written field by field, as in the documentation of ``multiprocessing``.
 
     ``naive``: a read between the two writes finds one new field and one old one, a value that nobody wrote.
     ``locked``: reads and writes hold a ``multiprocessing.Lock``.

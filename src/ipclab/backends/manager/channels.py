@@ -1,7 +1,7 @@
 """Channels over the proxies of a multiprocessing Manager: a queue, a list and a dict in a server process.
 
-Every operation is one request to the manager's server and one reply, so a window changes nothing. The
-server answers to this process tree alone here: proxies travel with the authentication key of the parent.
+Every operation is one request to the manager's server and one reply, so a window changes nothing. The server
+answers only to this process tree here: proxies travel with the authentication key of the parent.
 
 A list and a dict cannot make a reader wait, so their consumers poll: at once, then after 50 µs, doubling up
 to 1.6 ms until there is a message. That wait is part of their latency and of their CPU time.
@@ -27,13 +27,13 @@ from ipclab.host.interruptions import die_with_parent, sigint_blocked
 FIRST_WAIT_S = 0.000_05
 LONGEST_WAIT_S = 0.001_6
 _START_BITS = 48
-"""A number of so many bits is found twice by nobody, and is still quick to pickle."""
+"""The size of a random number that never occurs twice in practice, and is still quick to pickle."""
 
 
 def _end_with_parent() -> None:
-    """Run in the server: end it when the parent is gone, which cannot ask for that after a SIGKILL.
+    """End the server, in which this runs, when its parent is gone: a killed parent cannot ask for that.
 
-    The thread sees to it wherever there are threads; of a server that a fault has stopped, Linux must.
+    A thread does this on every system. For a server that a fault has stopped, Linux must do it.
     """
     die_with_parent(signal.SIGKILL)
     parent = multiprocessing.parent_process()
@@ -50,9 +50,9 @@ def _end_with_parent() -> None:
 class ManagerServer:
     """Mixed into a channel or a counter: one manager from ``start_manager()`` to ``teardown()``.
 
-    Only the parent holds the manager itself; it stays behind when the object is pickled, and the proxies
-    that the object keeps as attributes travel. The server ignores SIGINT (multiprocessing sees to that), so
-    that a Ctrl-C leaves it to the parent to end it.
+    Only the parent holds the manager itself. The manager is left out when the object is pickled, and the
+    proxies that the object keeps as attributes travel. multiprocessing makes the server ignore SIGINT, so on
+    Ctrl-C the parent ends the server.
     """
 
     has_server = True
@@ -61,17 +61,17 @@ class ManagerServer:
 
     def start_manager(self, site: Site) -> SyncManager:
         """Start the server process and return the manager."""
-        # The folder of its socket is inherited, and goes with this process: one that a server made for itself
-        # would stay when it is killed.
+        # The server inherits the folder of its socket, which is deleted with this process: a folder that the
+        # server made itself would stay when the server is killed.
         get_temp_dir()
         before = set(multiprocessing.active_children())
         manager = SyncManager(ctx=site.context)
         try:
-            # The server ignores Ctrl-C in time only if none reaches it before it says so.
+            # The server ignores Ctrl-C in time only if none reaches it before it reports its start.
             with sigint_blocked():
                 manager.start(_end_with_parent)
         except BaseException:
-            # Interrupted before the manager knew its server's address, so it could not shut it down.
+            # Interrupted before the manager knew its server's address, so it could not shut the server down.
             for child in set(multiprocessing.active_children()) - before:
                 child.terminate()
                 child.join()
@@ -83,7 +83,7 @@ class ManagerServer:
         return manager
 
     def teardown(self) -> None:
-        """End the server, if it runs, and with it everything in it. Safe to call again."""
+        """End the server, if it runs, and everything in it. Safe to call again."""
         manager, self._manager, self._pids = self._manager, None, ()
         if manager is not None:
             manager.shutdown()
@@ -123,7 +123,7 @@ class _BlockingConsumer(Consumer):
 
 
 class _PollingConsumer(Consumer):
-    """Takes until something is there; ``take`` raises LookupError while there is nothing."""
+    """Polls with ``take`` until there is a message; ``take`` raises LookupError while there is none."""
 
     def __init__(self, take: Callable[[], bytes]) -> None:
         self._take = take
@@ -141,7 +141,7 @@ class _PollingConsumer(Consumer):
 class ManagerQueueChannel(ManagerServer, Channel):
     """``Manager().Queue()``: a ``queue.Queue`` in the server, whose ``get`` makes the reader wait there.
 
-    A message that the server hands to a reader which has died, even while it waited, is gone.
+    A message that the server hands to a reader which has died, even while it waited, is lost.
     """
 
     name = "manager-queue"
@@ -164,7 +164,7 @@ class ManagerQueueChannel(ManagerServer, Channel):
 
 
 class ManagerListChannel(ManagerServer, Channel):
-    """``Manager().list()``: ``append`` at one end, ``pop(0)`` at the other, which moves all that is left."""
+    """``Manager().list()``: ``append`` at one end, ``pop(0)`` at the other, which moves all the rest."""
 
     name = "manager-list"
     summary = "Manager().list(): append and pop(0), polling"
@@ -189,8 +189,8 @@ class ManagerListChannel(ManagerServer, Channel):
 class ManagerDictChannel(ManagerServer, Channel):
     """``Manager().dict()`` as a mailbox: a key for each message, taken out by ``popitem()``.
 
-    ``popitem()`` is one step in the server, so two readers never take the same message; it takes the newest,
-    so an old one waits for as long as new ones come in faster than they are read.
+    ``popitem()`` is one step in the server, so two readers never take the same message. It takes the newest
+    message, so an old one waits for as long as new ones arrive faster than they are read.
     """
 
     name = "manager-dict"
@@ -214,8 +214,8 @@ class ManagerDictChannel(ManagerServer, Channel):
 
 
 class _DictProducer(Producer):
-    """Sends under every n-th key, of n producers, from a place of its own on: one that takes over from
-    another must not use a key again under which a message may lie."""
+    """Sends under every n-th key, of n producers, from a random start: a producer that replaces another must
+    not use a key under which a message may still be stored."""
 
     def __init__(self, mailbox: DictProxy[int, bytes], index: int, producers: int) -> None:
         self._mailbox = mailbox
@@ -228,7 +228,7 @@ class _DictProducer(Producer):
 
 
 def _guarantees(**differences: Any) -> Guarantees:
-    """What the three have in common: the server answered, is memory, and forgets what it hands over."""
+    """Return the common guarantees: the server answers, keeps all in memory, and redelivers nothing."""
     common: dict[str, Any] = {
         "delivery": "at-most-once",
         "may_lose": frozenset(("consumer crash", "broker crash")),

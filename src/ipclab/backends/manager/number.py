@@ -1,4 +1,4 @@
-"""What the counter, the register and the lock of a Manager have in common: a number, and a lock beside it."""
+"""The common part of a Manager's counter, register and lock: a number, and a lock beside it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class ManagedNumber(ManagerServer):
     site: Site
     _dict: DictProxy[str, int]
     _lock: threading.Lock
-    """In truth a proxy of one, which is what ``SyncManager.Lock()`` declares."""
+    """In fact a proxy of a lock; ``SyncManager.Lock()`` declares this type."""
 
     @property
     def reach(self) -> Literal["process tree"]:
         return "process tree"
 
     def setup(self) -> None:
-        """Start the server, with both in it."""
+        """Start the server with the dict and the lock in it."""
         manager = self.start_manager(self.site)
         self._dict = manager.dict({KEY: 0})
         self._lock = manager.Lock()
 
     def guard(self, locked: bool) -> AbstractContextManager[object]:
-        """Return what a client works under: the lock, or nothing."""
+        """Return the lock under which a client works, or a context that does nothing."""
         return self._lock if locked else nullcontext()

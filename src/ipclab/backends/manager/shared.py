@@ -14,10 +14,10 @@ from ipclab.backends.shared import BUSY_PAUSE_S, Mutex, MutexClient, Register, R
 
 
 class ManagerDictRegister(ManagedNumber, Register):
-    """A key of a ``Manager().dict()``. Each reading and each writing is one request, and whole.
+    """A key of a ``Manager().dict()``. Each read and each write is one request, and whole.
 
     ``naive``: ``if d[k] == old: d[k] = new``: two processes that compare before either sets both believe that
-    they came first. ``locked``: the same while holding a ``Manager().Lock()``.
+    they were first. ``locked``: the same while holding a ``Manager().Lock()``.
     """
 
     name = "manager-dict"
@@ -56,7 +56,7 @@ class _DictRegister(RegisterClient):
 
 
 class ManagerDictMutex(ManagedNumber, Mutex):
-    """``naive``: a flag in a ``Manager().dict()`` that is looked at, and then set. ``lock``: a
+    """``naive``: a flag in a ``Manager().dict()`` that is read, and then set. ``lock``: a
     ``Manager().Lock()``, which stays taken for ever when its holder dies."""
 
     name = "manager-dict"

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pymemcache.client.base import Client
 
 MAX_ITEM_BYTES = 1024 * 1024
-"""The largest item of a server as it comes (``-I 1m``): key, body and header together."""
+"""The largest item of a server with its defaults (``-I 1m``): key, body and header together."""
 
 ITEM_HEADER_BYTES = 59
-"""What an item takes besides its key and its body: found by trying, with memcached 1.6."""
+"""What an item takes besides its key and its body: measured with memcached 1.6."""
 
 MAX_TICKET_DIGITS = 20
 """Counters are unsigned 64-bit numbers."""
@@ -42,10 +42,10 @@ class MemcachedTicketChannel(Channel):
     """A queue of atomic tickets and slots; the module's docstring says how it works.
 
     A slot is deleted once it was read, so a message is delivered at most once, and is lost with a consumer
-    that took its ticket and died. A producer that dies between its ticket and its slot (that message was not
-    confirmed), and a server that evicts a slot because its memory is full, leave a hole: consumers wait at it
-    for ``patience_ms`` (up to twice that), then pass on. A producer that is held up for longer at this very
-    point loses its message.
+    that took its ticket and died. Two events leave a hole: a producer that dies between its ticket and its
+    slot (that message was not confirmed), and a server that evicts a slot because its memory is full.
+    Consumers wait at a hole for ``patience_ms`` (up to twice that), then skip it. A producer that is delayed
+    for longer between ticket and slot loses its message.
     """
 
     name = "memcached-ticket"
@@ -72,27 +72,27 @@ class MemcachedTicketChannel(Channel):
 
     @property
     def redelivers_after_s(self) -> float:
-        # Nothing comes again, but for so long a consumer may wait at a hole, in front of what is there.
+        # Nothing is redelivered, but a consumer may wait this long at a hole in front of other messages.
         return 2 * int(self.chosen["patience_ms"]) / 1000
 
     @property
     def max_body_bytes(self) -> int:
-        """Return the largest body that fits whatever its ticket is."""
+        """Return the largest body that fits with any ticket."""
         return MAX_ITEM_BYTES - ITEM_HEADER_BYTES - len(self.slot_prefix) - MAX_TICKET_DIGITS
 
     @property
     def head(self) -> str:
-        """Return the counter of tickets that consumers took."""
+        """Return the key of the counter of tickets that consumers took."""
         return f"{self.site.namespace}:head"
 
     @property
     def tail(self) -> str:
-        """Return the counter of tickets that producers took."""
+        """Return the key of the counter of tickets that producers took."""
         return f"{self.site.namespace}:tail"
 
     @property
     def slot_prefix(self) -> str:
-        """Return what a slot is called, up to its ticket."""
+        """Return the name of a slot, without its ticket."""
         return f"{self.site.namespace}:"
 
     def setup(self) -> None:
@@ -113,13 +113,13 @@ class MemcachedTicketChannel(Channel):
         return _WindowConsumer(client, self)
 
     def teardown(self) -> None:
-        """Delete the counters and every slot that was ever numbered: a crash may leave one at any place."""
+        """Delete the counters and every slot that was ever numbered: a crash may leave one anywhere."""
         with closing(connect(self.site.broker_url)) as client:
             last = int(client.get(self.tail, b"0"))
             for first in range(1, last + 1, DELETE_BATCH):
                 tickets = range(first, min(first + DELETE_BATCH, last + 1))
                 client.delete_many([f"{self.slot_prefix}{ticket}" for ticket in tickets], noreply=True)
-            # Answered, on the same connection: so the server has done all of the above.
+            # The server answers this, on the same connection, so it has done all of the above.
             client.delete_many([self.head, self.tail])
 
 
@@ -180,14 +180,14 @@ class _WindowProducer(_Producer):
 
 
 class _Consumer(Consumer):
-    """Takes the next ticket, also before a producer has, and polls its slot."""
+    """Takes the next ticket, even before a producer has, and polls its slot."""
 
     def __init__(self, client: Client, channel: MemcachedTicketChannel) -> None:
         self._client = client
         self._head, self._tail, self._prefix = channel.head, channel.tail, channel.slot_prefix
         self._most_pause_s = int(channel.chosen["max_pause_us"]) / 1e6
         self._patience_s = int(channel.chosen["patience_ms"]) / 1e3
-        self._overdue = 0  # the last ticket that was seen to be taken at least that long ago
+        self._overdue = 0  # the last ticket known to have been taken at least ``patience_ms`` ago
 
     def receive(self) -> Sequence[bytes]:
         while True:
@@ -197,7 +197,7 @@ class _Consumer(Consumer):
             if len(found) < len(slots):
                 self._await(slots, tickets[-1], found)
             if found:
-                # Without an answer: the ticket alone keeps others from reading the slot.
+                # No answer is needed: the ticket alone keeps others from reading the slot.
                 self._client.delete_many(slots, noreply=True)
                 return [found[slot] for slot in slots if slot in found]
 
@@ -213,8 +213,8 @@ class _Consumer(Consumer):
     def _await(self, slots: list[str], last: int, found: dict[str, bytes]) -> None:
         """Poll for the slots that are not in ``found`` and add them, until all are there or given up.
 
-        Given up is what is missing although its ticket was seen to be taken ``patience_ms`` ago: so an empty
-        queue is waited at for ever, and of many holes only the first costs time.
+        A slot is given up when it is missing ``patience_ms`` after its ticket was seen to be taken. So a
+        consumer waits at an empty queue for ever, and of many holes only the first costs time.
         """
         waited_s, pause_s, taken = 0.0, FIRST_PAUSE_S, self._overdue
         while len(found) < len(slots) and last > self._overdue:
@@ -235,8 +235,8 @@ class _Consumer(Consumer):
 class _WindowConsumer(_Consumer):
     """Takes up to ``window`` tickets at once, but only those that producers took before.
 
-    Plain incr would take tickets of messages that are yet to come, and with them the turn of every other
-    consumer: of 4 consumers with a window of 100, one would get all of the next 100 messages. Hence cas.
+    Plain incr would take tickets of future messages, and with them the turn of every other consumer: of 4
+    consumers with a window of 100, one would get all of the next 100 messages. So this uses cas.
     """
 
     def __init__(self, client: Client, channel: MemcachedTicketChannel) -> None:

@@ -37,7 +37,7 @@ _TLS: dict[str, urls.Check] = {
 
 
 class LoginRefused(ConnectionError):
-    """The server wants a login and was given none, or a wrong one."""
+    """The server requires a login and got none, or a wrong one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Endpoint:
         return self.path or f"{host}:{self.port}"
 
     def connect(self, timeout_s: float | None) -> socket.socket:
-        """Open a connection, log in where the server wants that, and return it. Raises OSError."""
+        """Open a connection, log in where the server requires that, and return it. Raise OSError."""
         at = self.host, self.port
         link = socket.socket(socket.AF_UNIX) if self.path else urls.open_tcp(*at, timeout_s)
         try:
@@ -75,9 +75,10 @@ class Endpoint:
         return link
 
     def _log_in(self, link: BoundedSocket) -> None:
-        """Log in as a server with ``--auth-file`` wants it.
+        """Log in to a server with ``--auth-file``.
 
-        A server without one would store the login as an item, so it is asked first whether it wants one.
+        A server without one would store the login as an item, so it is asked first whether it requires a
+        login.
         """
         link.sendall(b"version\r\n")
         if _line(link).startswith(b"VERSION"):
@@ -89,7 +90,7 @@ class Endpoint:
 
 
 def check(url: str) -> None:
-    """Raise UsageError, without any value of it, where no client can be made from ``url``."""
+    """Raise UsageError where no client can be made from ``url``; the message contains no value of it."""
     parts = urlsplit(url)
     tls = parts.scheme == TLS_SCHEME
     if not tls and parts.query:
@@ -107,7 +108,7 @@ def check(url: str) -> None:
 
 
 def endpoint(url: str) -> Endpoint:
-    """Return where ``url`` leads; ``host:port`` will do. Raises UsageError as ``check()`` does."""
+    """Return the endpoint of ``url``, which may be only ``host:port``. Raise UsageError like ``check()``."""
     url = url if "://" in url else f"memcached://{url}"
     check(url)
     parts = urlsplit(url)
@@ -123,9 +124,10 @@ def endpoint(url: str) -> Endpoint:
 
 
 def client(url: str, **settings: Any) -> Client:
-    """Return pymemcache's client as it comes, but for these settings and for how it connects.
+    """Return pymemcache's client with its defaults, except for these settings and for how it connects.
 
-    Its own way knows neither a second address of a host nor a login. It connects with its first command.
+    Its own way of connecting supports neither a second address of a host nor a login. It connects with its
+    first command.
     """
     at = endpoint(url)
     made: Client = _client_class()((at.host, at.port), **settings)
@@ -134,9 +136,9 @@ def client(url: str, **settings: Any) -> Client:
 
 
 def connect(url: str, *, timeout_s: float = REPLY_TIMEOUT_S) -> Client:
-    """Return a connected client that waits for the answer to every command, and sends none again.
+    """Return a connected client that waits for the answer to every command, and repeats none.
 
-    Not thread-safe, not usable after a fork. Raises BrokerUnavailableError where the server cannot be reached
+    Not thread-safe, not usable after a fork. Raise BrokerUnavailableError where the server cannot be reached
     or refuses the login.
     """
     from pymemcache.exceptions import MemcacheError
@@ -153,7 +155,7 @@ def connect(url: str, *, timeout_s: float = REPLY_TIMEOUT_S) -> Client:
     except (OSError, MemcacheError) as error:
         connected.close()
         raise BrokerUnavailableError(
-            f"no memcached to work with at {connected.endpoint}: {error or type(error).__name__}"
+            f"no memcached connection to {connected.endpoint}: {error or type(error).__name__}"
         ) from error
     return connected
 
@@ -165,7 +167,7 @@ def _client_class() -> Any:
     class _Client(Client):  # type: ignore[misc]
         endpoint: Endpoint
         bound: Callable[[socket.socket], Any] | None = None
-        """Makes a connection one that takes in so much and lasts so long; None leaves it as it is."""
+        """Limits the bytes and the time of a connection; None leaves it unlimited."""
 
         def _connect(self) -> None:
             self.close()
@@ -188,7 +190,7 @@ def _tls_context(found: dict[str, str]) -> ssl.SSLContext:
 
 
 def _line(link: BoundedSocket) -> bytes:
-    """Return a line of a few bytes, without its end."""
+    """Read a line of a few bytes and return it without its end."""
     line = b""
     while not line.endswith(b"\r\n") and len(line) < 1000:
         more = link.recv(1)

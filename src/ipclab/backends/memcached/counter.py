@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 class MemcachedCounter(Counter):
     """One key, incremented as ``discipline`` says.
 
-    ``get-set``: get, then set; loses increments. ``cas``: gets, then cas, again when it was stale. ``incr``:
-    incr. ``add-lock``: get and set under a lock that is taken with add and released with delete.
+    ``get-set``: get, then set; loses increments. ``cas``: gets, then cas, repeated when it was stale.
+    ``incr``: incr. ``add-lock``: get and set under a lock that is taken with add and released with delete.
 
-    ``add-lock`` is safe only while no holder is held up for longer than ``lock_ttl_s`` less the second that
-    memcached may round off: after that a second client holds the lock too, which the first one then even
-    deletes, and its late set undoes what the second confirmed. A client that dies with the lock holds up the
+    ``add-lock`` is safe only while no holder is delayed for longer than ``lock_ttl_s`` minus the second that
+    memcached may round off. After that a second client holds the lock too; the first one then deletes even
+    that lock, and its late set undoes what the second confirmed. A client that dies with the lock blocks the
     others for as long.
     """
 
@@ -53,7 +53,7 @@ class MemcachedCounter(Counter):
 
     @property
     def lock_key(self) -> str:
-        """Return the key of the lock, there while it is held."""
+        """Return the key of the lock, which exists while the lock is held."""
         return f"{self.site.namespace}:lock"
 
     def setup(self) -> None:
@@ -79,7 +79,7 @@ class MemcachedCounter(Counter):
 
 
 class _Client(CounterClient):
-    """What the disciplines have in common: one connection, one key."""
+    """The common part of the disciplines: one connection, one key."""
 
     def __init__(self, client: Client, key: str) -> None:
         self._client = client
@@ -125,8 +125,8 @@ class _AddLock(_Client):
     def increment(self) -> None:
         while not self._client.add(self._lock, "held", expire=self._ttl_s):
             time.sleep(BUSY_PAUSE_S)
-        # Not released when this raises: a set whose fate is unknown may still be on its way, and the lock's
-        # own end is what keeps others out until then.
+        # Not released when this raises: a set whose fate is unknown may still be in flight, and only the
+        # lock's own expiry keeps others out until then.
         self._client.set(self._key, str(self.read() + 1))
         self._client.delete(self._lock)
 

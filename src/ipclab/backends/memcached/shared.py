@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 class MemcachedRegister(Register):
     """One key. ``get-set``: get, compare, set; two clients that compare before either sets both believe that
-    they came first. ``cas``: gets, compare, cas; again when it was stale."""
+    they were first. ``cas``: gets, compare, cas; repeated when it was stale."""
 
     name = "memcached"
     summary = "a key in memcached"
@@ -96,13 +96,13 @@ class _Cas(_GetSet):
 
 
 class MemcachedMutex(KeyMutex):
-    """A key that is there while the lock is held.
+    """A key that exists while the lock is held.
 
-    ``get-set``: get, and set where nothing was found; two clients that look before either sets both hold it.
-    ``add``: add with an end, released with delete. It frees itself after ``ttl_s``, of which memcached may
-    round off one second, so that a holder which was held up for longer shares it; and its late release takes
+    ``get-set``: get, and set where nothing was found; two clients that read before either sets both hold it.
+    ``add``: add with an expiry, released with delete. It expires after ``ttl_s``, of which memcached may
+    round off one second. So a holder that was delayed for longer shares the lock, and its late release takes
     the lock from the other. ``fenced``: as ``add``, with a number from incr, taken while the key was its own;
-    what the lock guards refuses a number below the greatest that it has seen, by gets and cas.
+    the guarded resource refuses a number below the greatest that it has seen, by gets and cas.
     """
 
     name = "memcached"
@@ -115,7 +115,7 @@ class MemcachedMutex(KeyMutex):
 
     @property
     def key(self) -> str:
-        """Return the key of the lock; those of its number and of what it guards begin with it."""
+        """Return the key of the lock; the keys of its number and of the guarded resource begin with it."""
         return f"{self.site.namespace}:lock"
 
     def setup(self) -> None:
@@ -161,7 +161,7 @@ class _Add(MutexClient):
 
 class _Fenced(_Add):
     def acquire(self) -> int:
-        # Held up between the two, it would get the greater number after the lock has gone to somebody else.
+        # A client delayed between the two would get the greater number after another client has got the lock.
         while True:
             mine = secrets.token_hex(8)
             self._take(mine)

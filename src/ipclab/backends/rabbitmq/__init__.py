@@ -1,1 +1,1 @@
-"""Backends on a RabbitMQ server: classic and quorum queues, and what can be built of a queue."""
+"""Backends on a RabbitMQ server: classic and quorum queues, and shared state built from a queue."""

@@ -1,10 +1,10 @@
 """RabbitMQ channels: a classic queue in its several modes, and a quorum queue.
 
 With publisher confirms and a window of 1, each ``send()`` waits for its own confirm; with a larger window
-``flush()`` waits for the confirms of all. ``receive()`` hands over at most a window of what has arrived, and
+``flush()`` waits for the confirms of all. ``receive()`` returns at most a window of what has arrived, and
 one ``ack()`` acknowledges all of it.
 
-Queues are durable whatever the delivery mode, since newer servers refuse others. 16 MiB is the largest
+Queues are durable whatever the delivery mode, because newer servers refuse others. 16 MiB is the largest
 message that RabbitMQ takes by default since version 4.0; older ones and other settings allow more.
 """
 
@@ -34,17 +34,17 @@ PREFETCH = Option("prefetch", 100, "unacknowledged messages at a consumer; no li
 class RabbitmqChannel(Channel):
     """A classic queue.
 
-    ``ack=manual`` delivers at least once: what a dead consumer had not acknowledged is delivered again.
-    ``ack=auto`` delivers at most once: a message is forgotten when it is written to the consumer's socket,
-    and they go out without bound, so that the death of either side loses what was on its way.
-    ``confirm=none`` leaves open whether the broker has a message, and ``delivery=transient`` keeps it in the
-    broker's memory only.
+    ``ack=manual`` delivers at least once: messages that a dead consumer had not acknowledged are redelivered.
+    ``ack=auto`` delivers at most once: a message is deleted when it is written to the consumer's socket, and
+    there is no bound on them, so the death of either side loses the messages in flight. With ``confirm=none``
+    it is unknown whether the broker has a message. ``delivery=transient`` keeps it in the broker's memory
+    only.
 
-    A broker that is killed right after the declaration may come back without the queue (``settles_after_s``):
-    Mnesia's log of definitions is written by Erlang's disk_log, which gathers for up to 2 s.
+    A broker that is killed right after the declaration may restart without the queue (``settles_after_s``):
+    Erlang's disk_log, which writes Mnesia's log of definitions, buffers for up to 2 s.
 
-    ``durability`` is about the messages in the queue; a confirmed one that is already on its way to an
-    auto-acknowledging consumer does not outlive the broker.
+    ``durability`` is about the messages in the queue; a confirmed one that is already in flight to an
+    auto-acknowledging consumer does not survive the broker.
     """
 
     name = "rabbitmq"
@@ -56,7 +56,7 @@ class RabbitmqChannel(Channel):
     settles_after_s = 2.5
     stored: ClassVar[Literal["disk", "quorum"]] = "disk"
     queue_arguments: ClassVar[Mapping[str, str | int]] = {"x-queue-type": "classic"}
-    """Says the type outright, because a virtual host may have another default."""
+    """Sets the type explicitly, because a virtual host may have another default."""
 
     _is_set_up = False
 
@@ -126,13 +126,14 @@ class RabbitmqChannel(Channel):
 class RabbitmqQuorumChannel(RabbitmqChannel):
     """A quorum queue: a Raft log over the nodes of the cluster (over one node, when there is only one).
 
-    Its messages are always persistent. A broker that is killed soon after the declaration comes back with a
-    queue that nobody can reach (``settles_after_s``). The delivery limit is raised out of reach, because
-    since RabbitMQ 4.0 a message would be dropped after 20 deliveries that were not acknowledged.
+    Its messages are always persistent. A broker that is killed soon after the declaration restarts with a
+    queue that no client can use (``settles_after_s``). The delivery limit is set very high, because since
+    RabbitMQ 4.0 a message is dropped after 20 deliveries that were not acknowledged.
 
-    With ``confirm=none`` messages can be lost though nothing fails: when a publisher closes its connection,
-    the queue may hear of that before it comes to the last messages in its log, and drops them as those of a
-    stranger. Only confirms tell a publisher that it may leave, so this mode declares ``overload``.
+    With ``confirm=none`` messages can be lost although nothing fails. When a publisher closes its connection,
+    the queue may learn of that before it reaches the last messages in its log, and then drops them as
+    messages of an unknown publisher. Only confirms tell a publisher that it may close, so this mode declares
+    ``overload``.
     """
 
     name = "rabbitmq-quorum"
@@ -148,9 +149,9 @@ class RabbitmqQuorumChannel(RabbitmqChannel):
 
 
 class Subscriber(Consumer):
-    """Takes what the broker pushes and forgets.
+    """Takes what the broker pushes, and acknowledges nothing.
 
-    ``receive()`` raises ChannelError when the broker ended the subscription, and pika's error when the
+    ``receive()`` raises ChannelError where the broker ended the subscription, and pika's error where the
     connection failed.
     """
 
@@ -195,12 +196,12 @@ class Subscriber(Consumer):
 
 
 class AcknowledgingSubscriber(Subscriber):
-    """Acknowledges by itself, and has at most ``prefetch`` messages that it has not."""
+    """Acknowledges by ``ack()``, and holds at most ``prefetch`` unacknowledged messages."""
 
     acknowledges = True
 
     def ack(self) -> None:
-        # Tag 0 would mean all that the server has sent, with what was not received yet.
+        # Tag 0 would mean all that the server has sent, including messages not received yet.
         if self._last_tag:
             self._channel.basic_ack(self._last_tag, multiple=True)
             self._last_tag = 0

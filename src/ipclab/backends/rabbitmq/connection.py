@@ -18,12 +18,12 @@ logging.getLogger("pika").addHandler(logging.NullHandler())
 
 
 def parameters(url: str) -> pika.URLParameters:
-    """Connection parameters from an AMQP URL, with the lab's time-outs where the URL sets none.
+    """Return connection parameters from an AMQP URL, with the lab's time-outs where the URL sets none.
 
-    Within ``BLOCKED_TIMEOUT_S``, a server that is out of memory or disk makes a publisher wait; after that,
-    and when the server has not been heard of for two heartbeats, the connection fails.
+    Within ``BLOCKED_TIMEOUT_S``, a server that is out of memory or disk makes a publisher wait. After that,
+    or when the server was silent for two heartbeats, the connection fails.
 
-    Raises UsageError for a URL that cannot be used.
+    Raise UsageError for a URL that cannot be used.
     """
     check(url)
     found = pika.URLParameters(url)
@@ -37,7 +37,7 @@ def parameters(url: str) -> pika.URLParameters:
 
 
 def connect(url: str) -> pika.BlockingConnection:
-    """Connect and log in. Raises BrokerUnavailableError."""
+    """Connect and log in. Raise BrokerUnavailableError."""
     chosen = parameters(url)
     try:
         return pika.BlockingConnection(chosen)
@@ -54,13 +54,13 @@ def unavailable(chosen: pika.ConnectionParameters, error: BaseException) -> Brok
 
 
 def delete_queue(url: str, queue: str) -> None:
-    """Delete a queue and all in it; none of that name is fine. Raises BrokerUnavailableError."""
+    """Delete a queue and all in it; ignore a missing one. Raise BrokerUnavailableError."""
     with connect(url) as connection:
         connection.channel().queue_delete(queue)
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost of the exceptions that pika wraps into one another, in a line."""
+    """Return the innermost of the exceptions that pika nests, in one line."""
     while True:
         if wrapped := getattr(error, "exceptions", None):
             error = wrapped[-1]

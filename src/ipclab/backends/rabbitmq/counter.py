@@ -1,4 +1,4 @@
-"""A counter made of one RabbitMQ message: whoever holds the message holds the number."""
+"""A counter made of one RabbitMQ message: the client that holds the message holds the number."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TokenQueue(SharedState):
         with connect(self.site.broker_url) as connection:
             self._is_set_up = True
             channel = connection.channel()
-            # A quorum queue, which a virtual host may have as its default, takes no part in transactions.
+            # A quorum queue, which may be the default of a virtual host, does not support transactions.
             channel.queue_declare(self.queue, durable=True, arguments={"x-queue-type": "classic"})
             channel.confirm_delivery()
             channel.basic_publish("", self.queue, b"0", mandatory=True)
@@ -42,13 +42,13 @@ class TokenQueue(SharedState):
 class RabbitmqCounter(TokenQueue, Counter):
     """Discipline ``token``: a queue holds exactly one message, and its body is the number.
 
-    To increment it, a client subscribes with a prefetch of 1, waits until the broker hands it the token,
-    unsubscribes, and in one transaction publishes the successor and acknowledges the token. Nobody polls, and
-    a client that is not at work never keeps the token from the others. A client that dies before its
-    transaction is committed gives the token back unchanged; after that, it has counted.
+    To increment it, a client subscribes with a prefetch of 1, waits until the broker delivers the token,
+    unsubscribes, and in one transaction publishes the successor and acknowledges the token. No client polls,
+    and an idle client never keeps the token from the others. A client that dies before its transaction is
+    committed returns the token unchanged; after that, its increment has counted.
 
-    Assumed: nobody else uses the queue, and the broker keeps running. The token is not written to disk, and
-    AMQP promises no atomic transaction to a broker that fails within it.
+    Assumptions: no other program uses the queue, and the broker keeps running. The token is not written to
+    disk, and AMQP promises no atomic transaction if the broker fails within it.
     """
 
     name = "rabbitmq"
@@ -68,7 +68,7 @@ class RabbitmqCounter(TokenQueue, Counter):
 
     def held_client(self, index: int, pause: Pause) -> CounterClient:
         client = TokenClient(self.site.broker_url, self.queue)
-        # The end of its subscription is what it does when it has just been handed the token.
+        # The client ends its subscription just after it has received the token.
         client.channel = held(client.channel, pause, "basic_cancel")
         return client
 
@@ -96,7 +96,7 @@ class TokenClient(CounterClient):
         return number
 
     def give_back(self, tag: int) -> None:
-        """Give the token back as it was."""
+        """Return the token to the queue unchanged."""
         self.channel.basic_nack(tag, requeue=True)
         self.channel.tx_commit()
 
@@ -105,7 +105,7 @@ class TokenClient(CounterClient):
             self._connection.close()
 
     def take(self) -> tuple[int, int]:
-        """Wait for the token: its delivery tag and its number."""
+        """Wait for the token; return its delivery tag and its number."""
         subscription = self.channel.basic_consume(self._queue, self._on_token)
         while (token := self._token) is None:
             if not self.channel.consumer_tags:
@@ -114,7 +114,7 @@ class TokenClient(CounterClient):
                 )
             self._connection.process_data_events(None)
         self._token = None
-        # While the token is unacknowledged the broker sends no other, so none can slip in before this.
+        # While the token is unacknowledged the broker sends no other, so none can arrive before this.
         self.channel.basic_cancel(subscription)
         return token
 

@@ -1,4 +1,4 @@
-"""A lock made of one RabbitMQ message: whoever holds the message holds the lock."""
+"""A lock made of one RabbitMQ message: the client that holds the message holds the lock."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ipclab.backends.shared import Mutex, MutexClient
 
 
 class RabbitmqMutex(TokenQueue, Mutex):
-    """Discipline ``token``: a queue holds exactly one message. To acquire is to be handed it, to release is
-    to give it back. The message of a holder whose connection ends goes back by itself.
+    """Discipline ``token``: a queue holds exactly one message. A client acquires the lock by receiving the
+    message, and releases it by returning the message. If a holder's connection ends, the broker requeues it.
 
-    So it is safe only while no holder is held up for longer than the heartbeat allows (60 s here): after that
-    the broker gives its message to another client.
+    So it is safe only while no holder is delayed for longer than the heartbeat allows (60 s here): after that
+    the broker gives the message to another client.
     """
 
     name = "rabbitmq"

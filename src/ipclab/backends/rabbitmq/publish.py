@@ -1,7 +1,7 @@
 """The sending ends of the RabbitMQ channels: without confirms, with one at a time, with a window of them.
 
 They publish to the default exchange, which routes by the name of the queue, and mark every message as
-mandatory, so that the server returns one that it has no queue for.
+mandatory, so that the server returns a message for which it has no queue.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ipclab.backends.rabbitmq.connection import connect, parameters, unavailable
 
 
 def message_properties(*, persistent: bool) -> pika.BasicProperties:
-    """Properties that say whether the server writes a message to disk."""
+    """Return properties that say whether the server writes a message to disk."""
     mode = pika.DeliveryMode.Persistent if persistent else pika.DeliveryMode.Transient
     return pika.BasicProperties(delivery_mode=mode.value)
 
@@ -53,7 +53,7 @@ class UnconfirmedPublisher(_BlockingPublisher):
 
     def close(self) -> None:
         if self._connection.is_open:
-            # Any answer will do: the server gives it after it has dealt with all that was published before.
+            # Any answer is enough: the server sends it after it has processed all earlier publishes.
             self._channel.basic_qos()
             self._connection.process_data_events()
         super().close()
@@ -62,7 +62,7 @@ class UnconfirmedPublisher(_BlockingPublisher):
 
 
 class ConfirmedPublisher(_BlockingPublisher):
-    """Waits in ``send()`` for the confirm; raises UnroutableError or NackError where it is refused."""
+    """Waits in ``send()`` for the confirm; raises UnroutableError or NackError for a refused message."""
 
     def __init__(self, url: str, queue: str, *, persistent: bool) -> None:
         super().__init__(url, queue, persistent=persistent)
@@ -72,13 +72,13 @@ class ConfirmedPublisher(_BlockingPublisher):
 class WindowPublisher(Producer):
     """Buffers in ``send()``; ``flush()`` writes everything out and waits until all of it is confirmed.
 
-    pika's blocking connection can only wait for each confirm by itself, so this one uses the asynchronous
-    connection and runs its event loop in ``flush()`` until the last confirm. Callbacks come only while the
+    pika's blocking connection can only wait for one confirm at a time, so this class uses the asynchronous
+    connection and runs its event loop in ``flush()`` until the last confirm. Callbacks run only while the
     loop runs, so the loop is never stopped when it is not running. Nothing is sent or read between two
-    flushes, heartbeats included.
+    flushes, not even heartbeats.
 
-    ``flush()`` raises NackError (its ``messages`` are delivery tags) or UnroutableError when the server
-    refused some of the messages, and pika's own reason when the channel or the connection failed.
+    ``flush()`` raises NackError (its ``messages`` are delivery tags) or UnroutableError where the server
+    refused some of the messages, and pika's own reason where the channel or the connection failed.
     """
 
     def __init__(self, url: str, queue: str, *, persistent: bool) -> None:
@@ -110,7 +110,7 @@ class WindowPublisher(Producer):
         failure = self._run() if self._unconfirmed and self._failure is None else self._failure
         if failure is not None:
             raise failure
-        # Both are of this window: what is left of one would be blamed on the next.
+        # Both belong to this window: anything left over would count for the next window.
         nacked, self._nacked = self._nacked, []
         returned, self._returned = self._returned, []
         if nacked:
@@ -134,7 +134,7 @@ class WindowPublisher(Producer):
         self._loop.close()
 
     def _run(self) -> BaseException | None:
-        """Run the event loop until a callback stops it; what has failed so far, if anything."""
+        """Run the event loop until a callback stops it; return the first failure so far, None without one."""
         self._loop.start()
         return self._failure
 
@@ -166,7 +166,7 @@ class WindowPublisher(Producer):
         self._returned.append(ReturnedMessage(method, properties, body))
 
     def _on_failure(self, _where: object, reason: BaseException) -> None:
-        # The first one is the cause: a channel falls with its connection, and both with a close().
+        # The first failure is the cause: a channel fails with its connection, and both with a close().
         if self._failure is None:
             self._failure = reason
         self._loop.stop()

@@ -1,4 +1,4 @@
-"""AMQP URLs: which are usable. pika overlooks some mistakes, and tells others with the values in them."""
+"""Checks AMQP URLs. pika ignores some mistakes, and reports others together with the secret values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ipclab.errors import UsageError
 
 
 def _dictionary(value: str) -> None:
-    """Raise ValueError where this is no dictionary in Python's notation."""
+    """Raise ValueError unless this is a dictionary in Python's notation."""
     if not isinstance(ast.literal_eval(value), dict):
         raise ValueError("no dictionary")
 
 
 def _ssl_options(value: str) -> None:
-    """Raise where a TLS context cannot be made of these options, with the files that they name."""
+    """Raise unless a TLS context can be made from these options and the files that they name."""
     import pika
 
     _dictionary(value)
@@ -40,7 +40,7 @@ _OPTIONS: dict[str, urls.Check] = {
 
 
 def check(url: str) -> None:
-    """Raise UsageError, without any value of it, where pika cannot be given ``url`` or would misread it."""
+    """Raise UsageError, without any value of ``url``, where pika cannot use it or would misread it."""
     parts = urlsplit(url)
     urls.options(url, _OPTIONS, "amqp")
     if parts.username is not None and parts.password is None:

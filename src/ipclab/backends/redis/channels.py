@@ -3,8 +3,8 @@
 With a window of 1 each ``send()`` is one command and waits for its answer. With a larger window, ``send()``
 buffers and ``flush()`` sends all of it in one write, then reads all the answers.
 
-None of these outlives a restart of the server unless the server was set up to persist, which the client
-cannot know and which is therefore not declared.
+None of these survives a restart of the server unless the server is configured to persist. The client
+cannot know that, so it is not declared.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from redis.client import PubSub
 
 MAX_BULK_BYTES = 512 * 1024 * 1024
-"""``proto-max-bulk-len`` as a server comes: the longest argument of a command."""
+"""Redis's default of ``proto-max-bulk-len``: the longest argument of a command."""
 
 MAX_PUBSUB_BYTES = 28 * 1024 * 1024
-"""What a subscriber's output buffer holds as a server comes: 32 MiB, less what the allocator rounds up."""
+"""Redis's default output buffer for a subscriber: 32 MiB, less what the allocator rounds up."""
 
 BLOCK_MS = 500
-"""How long a consumer that can rescue messages waits before it looks whether there are any to rescue."""
+"""How long a consumer waits before it looks for messages of dead consumers to rescue."""
 
 
 class RedisChannel(Channel):
-    """What the Redis channels have in common. Every key is the namespace and one more word."""
+    """The common part of the Redis channels. Every key is the namespace and one more word."""
 
     broker = "redis"
     windowed = True
     needs: ClassVar[tuple[rights.Command, ...]]
-    """What a user must be allowed to do."""
+    """The commands that a user must be allowed to run."""
 
     @property
     def key(self) -> str:
-        """Return the list, stream or channel that carries the messages."""
+        """Return the key of the list, stream or channel that carries the messages."""
         return f"{self.site.namespace}:messages"
 
     def keys(self) -> tuple[str, ...]:
@@ -56,14 +56,14 @@ class RedisChannel(Channel):
             self.prepare(client)
 
     def prepare(self, client: Redis) -> None:
-        """See that the server can do what the channel needs, and create what must be there beforehand."""
+        """Check that the server can do what the channel needs, and create what must exist beforehand."""
 
     def teardown(self) -> None:
         with connect(self.site.broker_url) as client:
             client.unlink(*self.keys())
 
     def sender(self, *command: str) -> Producer:
-        """Return a producer whose messages are ``command`` and then the body."""
+        """Return a producer that sends each message as ``command`` followed by the body."""
         client = connect(self.site.broker_url)
         return Sender(client, command) if self.site.window == 1 else WindowSender(client, command)
 
@@ -96,7 +96,7 @@ class _WindowPopper(_Popper):
 
 
 class RedisListChannel(RedisChannel):
-    """RPUSH and BLPOP. A message that was popped lives in the consumer alone, and dies with it."""
+    """RPUSH and BLPOP. A message that was popped exists only in the consumer, and is lost with it."""
 
     needs = rights.LIST
     name = "redis-list"
@@ -129,12 +129,12 @@ class RedisListChannel(RedisChannel):
 
 
 class _Mover(Consumer):
-    """Moves messages to a list of its own, and removes them from there when they are acknowledged.
+    """Moves messages to a list of its own, and removes them from it when they are acknowledged.
 
-    A consumer's own list is also the name of its connection. So a list whose connection is gone belongs to a
-    consumer that died, and any consumer that finds nothing to do moves its messages back to the queue. One
-    that is merely slow or stopped keeps its connection, and its messages. What lies in the own list although
-    nothing was received from it came over a connection that is no more, and goes back as well.
+    The name of a consumer's own list is also the name of its connection. So a list whose connection is gone
+    belongs to a consumer that died, and any consumer that finds nothing to do moves its messages back to the
+    queue. A consumer that is only slow or stopped keeps its connection, and its messages. Messages in the own
+    list that were never returned by ``receive()`` arrived over a lost connection, and are moved back as well.
     """
 
     acknowledges: ClassVar[bool] = True
@@ -144,7 +144,7 @@ class _Mover(Consumer):
         self._run = Pipeline(client).run
         self._queue, self._own, self._everyone = queue, own, everyone
         self._more = window - 1
-        # LLEN tells how many moves are worth asking for, so that an idle queue costs no empty answers.
+        # LLEN says how many moves are worth asking for, so that an idle queue costs no empty answers.
         blocking = ("BLMOVE", queue, own, "LEFT", "RIGHT", BLOCK_MS / 1000)
         self._first = [blocking, ("LLEN", queue)] if self._more else [blocking]
         self._move = ("LMOVE", queue, own, "LEFT", "RIGHT")
@@ -182,13 +182,13 @@ class _Mover(Consumer):
                 self._put_back(own)
 
     def _put_back(self, own: str) -> None:
-        # From the end of the one to the front of the other, which keeps the order.
+        # From the end of one list to the front of the other, which keeps the order.
         while self._client.lmove(own, self._queue, "RIGHT", "LEFT") is not None:
             pass
 
 
 class RedisReliableListChannel(RedisChannel):
-    """BLMOVE to a list of the consumer's own, LREM to acknowledge; see ``_Mover`` for what a crash does."""
+    """BLMOVE to the consumer's own list, LREM to acknowledge; ``_Mover`` describes what a crash does."""
 
     needs = rights.RELIABLE
     name = "redis-list-reliable"
@@ -233,9 +233,9 @@ class RedisReliableListChannel(RedisChannel):
 class _GroupReader(Consumer):
     """Reads a stream as a member of its consumer group.
 
-    What a consumer leaves unacknowledged for ``min_idle_ms`` is claimed by the next one that starts, or that
-    finds nothing new within a block period. Slowness looks like death here: a consumer that takes longer
-    than that over its messages shares them with another.
+    Messages that a consumer leaves unacknowledged for ``min_idle_ms`` are claimed by the next consumer that
+    starts, or that finds nothing new within a block period. A slow consumer looks dead here: if it takes
+    longer than that for its messages, it shares them with another.
     """
 
     acknowledges: ClassVar[bool] = True
@@ -245,7 +245,7 @@ class _GroupReader(Consumer):
     ) -> None:
         self._client = client
         self._run = Pipeline(client).run
-        # Deleted as well as acknowledged: an acknowledged entry would otherwise stay in memory for ever.
+        # Deleted as well as acknowledged: otherwise an acknowledged entry would stay in memory for ever.
         self._ack: tuple[tuple[str, ...], ...] = (("XACK", stream, group), ("XDEL", stream))
         self._read = [
             ("XREADGROUP", "GROUP", group, me, "COUNT", window, "BLOCK", BLOCK_MS, "STREAMS", stream, ">")
@@ -263,7 +263,7 @@ class _GroupReader(Consumer):
         return [entry[1][1] for entry in entries]  # an entry is its id and [field, value]
 
     def _claim_idle(self) -> list[Any]:
-        # Before Redis 7 an entry that was deleted while it was pending comes back as None.
+        # Before Redis 7, an entry that was deleted while it was pending is returned as None.
         return [entry for entry in self._run(self._claim)[0][1] if entry and entry[1]]
 
     def ack(self) -> None:
@@ -276,7 +276,7 @@ class _GroupReader(Consumer):
 
 
 class RedisStreamChannel(RedisChannel):
-    """XADD, a consumer group, XACK with XDEL; see ``_GroupReader`` for what a crash does."""
+    """XADD, a consumer group, XACK with XDEL; ``_GroupReader`` describes what a crash does."""
 
     needs = rights.STREAM
     name = "redis-stream"
@@ -302,7 +302,7 @@ class RedisStreamChannel(RedisChannel):
 
     @property
     def redelivers_after_s(self) -> float:
-        # A consumer looks for such messages once in a block period.
+        # A consumer looks for such messages once per block period.
         return (int(self.chosen["min_idle_ms"]) + BLOCK_MS) / 1000
 
     def prepare(self, client: Redis) -> None:
@@ -321,8 +321,8 @@ class RedisStreamChannel(RedisChannel):
 class _Subscriber(Consumer):
     """Takes what is published while it is subscribed.
 
-    The server cuts a subscriber off when its output buffer overflows. It then subscribes anew, and what was
-    published in between is lost without a word, as in any program that uses publish and subscribe.
+    The server disconnects a subscriber whose output buffer overflows. The subscriber then subscribes again,
+    and messages published in between are lost silently, as in any program that uses publish and subscribe.
     """
 
     def __init__(self, client: Redis, channel: str) -> None:
@@ -342,7 +342,7 @@ class _Subscriber(Consumer):
                 self._subscribe()
 
     def _subscribe(self) -> None:
-        """Return once the server confirmed. Raises redis.ConnectionError where it cannot be reached."""
+        """Return once the server has confirmed. Raise redis.ConnectionError where it cannot be reached."""
         self._pubsub: PubSub = self._client.pubsub()  # type: ignore[no-untyped-call]
         self._next = self._pubsub.parse_response
         self._pubsub.subscribe(self._channel)
@@ -354,9 +354,9 @@ class _Subscriber(Consumer):
 
 
 class RedisPubSubChannel(RedisChannel):
-    """PUBLISH and SUBSCRIBE: every consumer that is there gets it, and nothing is kept for anybody.
+    """PUBLISH and SUBSCRIBE: every subscribed consumer gets the message, and nothing is stored.
 
-    The answer to PUBLISH says only how many output buffers the message was put into.
+    The answer to PUBLISH only says into how many output buffers the message was put.
     """
 
     needs = rights.PUBSUB
@@ -384,7 +384,7 @@ class RedisPubSubChannel(RedisChannel):
         return ()
 
     def teardown(self) -> None:
-        """Nothing to delete: a Redis channel exists only while somebody listens."""
+        """Do nothing: a Redis channel exists only while a client is subscribed."""
 
     def producer(self, index: int) -> Producer:
         return self.sender("PUBLISH", self.key)

@@ -1,4 +1,4 @@
-"""How every Redis adapter talks to its server: one connection for one worker, and no retries.
+"""How every Redis adapter talks to its server: one connection per worker, and no retries.
 
 redis-py is imported on the first connection, so that listing the backends does not load it.
 """
@@ -24,8 +24,8 @@ REPLY_TIMEOUT_S = 10.0
 def connect(url: str, *, reply_timeout_s: float | None = REPLY_TIMEOUT_S, name: str | None = None) -> Redis:
     """Return a connected client with one connection of its own, called ``name`` in the server's client list.
 
-    A call that gets no answer within ``reply_timeout_s`` (None: waits for ever) raises redis.TimeoutError,
-    and is not sent again: it may have been carried out. Not thread-safe, not usable after a fork. Raises
+    A call without an answer within ``reply_timeout_s`` (None: no limit) raises redis.TimeoutError, and is not
+    repeated: the server may have executed it. Not thread-safe, not usable after a fork. Raise
     BrokerUnavailableError where the server cannot be reached or refuses the password.
     """
     import redis
@@ -43,16 +43,16 @@ def connect(url: str, *, reply_timeout_s: float | None = REPLY_TIMEOUT_S, name: 
     except redis.RedisError as error:
         where = urlsplit(url)
         raise BrokerUnavailableError(
-            f"no Redis to work with at {where.hostname or where.path}:{where.port or 6379}: {error}"
+            f"no Redis connection to {where.hostname or where.path}:{where.port or 6379}: {error}"
         ) from error
     return client
 
 
 def make(url: str, *, retries: bool, **settings: Any) -> Redis:
-    """Return redis-py's client as it comes, or with its retries off, for the server at ``url``.
+    """Return redis-py's client for the server at ``url``, with its default retries or with none.
 
-    Of the URL counts where and as whom to connect, with TLS where it says so: see ``url.settings()``. Raises
-    UsageError for a URL that cannot be used.
+    From the URL come the address, the login and TLS: see ``url.settings()``. Raise UsageError for a URL that
+    cannot be used.
     """
     import redis
     from redis.backoff import NoBackoff
@@ -60,14 +60,14 @@ def make(url: str, *, retries: bool, **settings: Any) -> Redis:
 
     if not retries:
         settings["retry"] = Retry(NoBackoff(), 0)
-    # Not by ``from_url()``: that passes the retries of the constructor by, in some versions.
+    # Not by ``from_url()``: in some versions it ignores the retries of the constructor.
     return redis.Redis(**urls.settings(url), **settings)
 
 
 def require_version(client: Redis, major: int, minor: int, what: str) -> None:
-    """Raise UsageError unless the server is at least this version, which ``what`` needs.
+    """Raise UsageError unless the server has at least this version, which ``what`` needs.
 
-    A server that does not let this user ask for its version is taken to be new enough.
+    A server that does not allow this user to read its version is assumed to be new enough.
     """
     import redis
 
@@ -82,8 +82,8 @@ def require_version(client: Redis, major: int, minor: int, what: str) -> None:
 class Pipeline:
     """Sends several commands in one write and returns their raw answers, over the client's own connection.
 
-    Does what ``client.pipeline(transaction=False)`` does, without a second connection, without turning
-    answers into other shapes, and without the 2 µs a command that these cost, which would show at a window.
+    It does what ``client.pipeline(transaction=False)`` does, without a second connection and without
+    converting the answers. That saves 2 µs per command, which would show in a window.
     """
 
     def __init__(self, client: Redis) -> None:
@@ -93,9 +93,9 @@ class Pipeline:
         self._connection: Any = connection
 
     def run(self, commands: Sequence[tuple[bytes | str | int | float, ...]]) -> list[Any]:
-        """Return the answers, in order.
+        """Send the commands; return the answers, in order.
 
-        Raises redis.RedisError; then the fate of all the commands is unknown.
+        Raise redis.RedisError; then the fate of all the commands is unknown.
         """
         connection = self._connection
         connection.send_packed_command(connection.pack_commands(commands))
@@ -103,13 +103,13 @@ class Pipeline:
         try:
             return [read() for _ in commands]
         except BaseException:
-            # Answers still unread would be taken for those of the next call.
+            # Otherwise the next call would read the unread answers as its own.
             connection.disconnect()
             raise
 
 
 class Sender(Producer):
-    """One command a message: ``command`` and then the body."""
+    """Sends one command per message: ``command`` followed by the body."""
 
     def __init__(self, client: Redis, command: tuple[str, ...]) -> None:
         self._client = client
@@ -126,7 +126,7 @@ class Sender(Producer):
 
 
 class WindowSender(Producer):
-    """As ``Sender``, with all the commands since the last ``flush()`` in one write."""
+    """Like ``Sender``, with all commands since the last ``flush()`` in one write."""
 
     def __init__(self, client: Redis, command: tuple[str, ...]) -> None:
         self._client = client
@@ -142,7 +142,7 @@ class WindowSender(Producer):
 
     def flush(self) -> None:
         commands: list[tuple[str | bytes, ...]] = [(*self._command, body) for body in self._waiting]
-        # Taken out first: what was sent once is never sent again, whatever comes back.
+        # Cleared first: a command is never sent twice, whatever the answer is.
         self._waiting.clear()
         if commands:
             self._pipeline.run(commands)

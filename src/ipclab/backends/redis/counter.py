@@ -24,13 +24,13 @@ class RedisCounter(Counter):
     """One key, incremented as ``discipline`` says.
 
     ``get-set`` GET, then SET. ``multi``: GET, then SET within MULTI and EXEC, which makes the SET atomic and
-    nothing else. Both lose increments. ``watch``: as ``multi``, after WATCH, and again from the start when
+    nothing else. Both lose increments. ``watch``: like ``multi``, after WATCH, repeated from the start when
     another client changed the key. ``lua``: GET and SET in a script. ``incr``: INCR. ``lock``: GET and SET
     under a lock (SET NX PX with a token, released by a script that compares the token).
 
-    ``lock`` is safe only while no holder is held up for longer than ``lock_ttl_ms``: after that a second
+    ``lock`` is safe only while no holder is delayed for longer than ``lock_ttl_ms``: after that a second
     client holds the lock too, and the first one's late SET undoes what the second confirmed. A client that
-    dies with the lock holds up the others for as long.
+    dies with the lock blocks the others for as long.
     """
 
     name = "redis"
@@ -64,7 +64,7 @@ class RedisCounter(Counter):
 
     @property
     def lock_key(self) -> str:
-        """Return the key of the lock, there while it is held."""
+        """Return the key of the lock, which exists while the lock is held."""
         return f"{self.site.namespace}:lock"
 
     def setup(self) -> None:
@@ -95,7 +95,7 @@ class RedisCounter(Counter):
 
 
 class _Client(CounterClient):
-    """What the disciplines have in common: one connection, one key."""
+    """The common part of the disciplines: one connection, one key."""
 
     def __init__(self, client: Redis, key: str) -> None:
         self._client = client
@@ -105,7 +105,7 @@ class _Client(CounterClient):
         return self.number(self._client.get(self._key))
 
     def number(self, value: Any) -> int:
-        """Return the number in the answer to a GET of the key. Raises ChannelError where the key is gone."""
+        """Return the number in the answer to a GET of the key. Raise ChannelError where the key is gone."""
         if value is None:
             raise ChannelError(f"Redis no longer has {self._key}: it was restarted, or it dropped the key")
         return int(value)
@@ -147,8 +147,8 @@ class _Watch(_Client):
                 transaction.set(self._key, value + 1)
                 transaction.execute()
             except self._conflict as conflict:
-                # redis-py also says so when the connection failed in here. Then EXEC may have been carried
-                # out, and to go round again could count this increment twice.
+                # redis-py raises the same error when the connection failed in here. Then the server may have
+                # executed EXEC, and a repetition could count this increment twice.
                 if conflict.__context__ is not None:
                     raise conflict.__context__ from None
             else:
@@ -180,8 +180,8 @@ class _Lock(_Client):
         token = secrets.token_bytes(16)
         while not self._client.set(self._lock, token, nx=True, px=self._ttl_ms):
             time.sleep(BUSY_PAUSE_S)
-        # Not released when this raises: a SET whose fate is unknown may still be on its way, and the lock's
-        # own end is what keeps others out until then.
+        # Not released when this raises: a SET whose fate is unknown may still be in flight, and only the
+        # lock's own expiry keeps others out until then.
         self._client.set(self._key, self.read() + 1)
         self._release(keys=[self._lock], args=[token])
 

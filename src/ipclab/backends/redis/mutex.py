@@ -29,13 +29,14 @@ return 1
 
 
 class RedisMutex(KeyMutex):
-    """A key that is there while the lock is held.
+    """A key that exists while the lock is held.
 
-    ``get-set``: GET, and SET where nothing was found; two clients that look before either sets both hold it.
-    ``set-nx``: SET NX PX with a value of the holder's own, released by a script that compares it. It frees
-    itself after ``ttl_ms``, so that a dead holder does not keep the others out for ever, and so that one
-    which was merely held up shares it. ``fenced``: as ``set-nx``, with a number that rises at each acquire;
-    what the lock guards refuses a number below the greatest that it has seen, so a late holder does no harm.
+    ``get-set``: GET, and SET where nothing was found; two clients that read before either sets both hold it.
+    ``set-nx``: SET NX PX with a value of the holder's own, released by a script that compares the value. It
+    expires after ``ttl_ms``, so that a dead holder does not keep the others out for ever; for the same reason
+    a holder that was only delayed shares it. ``fenced``: like ``set-nx``, with a number that rises at each
+    acquire; the guarded resource refuses a number below the greatest that it has seen, so a late holder does
+    no harm.
     """
 
     name = "redis"
@@ -51,7 +52,7 @@ class RedisMutex(KeyMutex):
 
     @property
     def keys(self) -> tuple[str, str, str]:
-        """Return the keys of the lock, of the number that rises, and of what the lock guards."""
+        """Return the keys of the lock, of the rising number, and of the guarded resource."""
         return tuple(f"{self.site.namespace}:{name}" for name in ("lock", "fence", "guarded"))  # type: ignore[return-value]
 
     def setup(self) -> None:

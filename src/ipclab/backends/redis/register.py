@@ -24,12 +24,12 @@ return 1
 class RedisRegister(Register):
     """One key, changed from one value to another as ``discipline`` says.
 
-    ``get-set``: GET, compare, SET; two clients that compare before either sets both believe that they came
-    first. ``watch``: WATCH, GET, compare, then SET within MULTI and EXEC; again when another client changed
-    the key. ``lua``: compare and set in a script.
+    ``get-set``: GET, compare, SET; two clients that compare before either sets both believe that they were
+    first. ``watch``: WATCH, GET, compare, then SET within MULTI and EXEC; repeated when another client
+    changed the key. ``lua``: compare and set in a script.
 
-    The other two only read and write. ``cached``: reads come from a copy in the process, which is fetched
-    anew at every ``cache_reads``-th read, and so find what another client has long overwritten. ``direct``:
+    The other two only read and write. ``cached``: reads come from a copy in the process, which is renewed at
+    every ``cache_reads``-th read, and so return values that another client has long overwritten. ``direct``:
     every read is a GET.
     """
 
@@ -105,7 +105,7 @@ class _Client(RegisterClient):
         self._client.set(self._key, value)
 
     def number(self, value: Any) -> int:
-        """Return the number in the answer to a GET of the key. Raises ChannelError where the key is gone."""
+        """Return the number in the answer to a GET of the key. Raise ChannelError where the key is gone."""
         if value is None:
             raise ChannelError(f"Redis no longer has {self._key}: it was restarted, or it dropped the key")
         return int(value)
@@ -142,7 +142,8 @@ class _Watch(_Client):
                 transaction.set(self._key, new)
                 transaction.execute()
             except self._conflict as conflict:
-                # redis-py also says so when the connection failed in here, and then nobody knows.
+                # redis-py raises the same error when the connection failed in here; then the outcome is
+                # unknown.
                 if conflict.__context__ is not None:
                     raise conflict.__context__ from None
             else:

@@ -1,4 +1,4 @@
-"""Whether a Redis would carry out a command for this user, found out without carrying it out."""
+"""Finds out whether a Redis server would execute a command for this user, without executing it."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ BY_DISCIPLINE: Mapping[str, tuple[Command, ...]] = {
     "set-nx": SCRIPT,
     "fenced": SCRIPT,
 }
-"""What a discipline needs beside ``SHARED``."""
+"""The commands that a discipline needs in addition to ``SHARED``."""
 
 
 def refusals(client: Redis, commands: Iterable[Command]) -> dict[str, str]:
     """Return the commands that the server refuses, by name, each with the server's words; empty for none.
 
     The commands are queued within MULTI and then discarded: a server checks permission, memory and role
-    when it queues one, and nothing is changed. A user who may not use MULTI cannot be told.
+    when it queues a command, and nothing is changed. For a user who may not use MULTI, the result is empty.
     """
     import redis
 
@@ -83,7 +83,7 @@ def refusals(client: Redis, commands: Iterable[Command]) -> dict[str, str]:
 def lacking(url: str, what: str, commands: Iterable[Command]) -> str:
     """Return in one line which permissions this user lacks for ``what``; empty where it has them all.
 
-    Raises BrokerUnavailableError where the server cannot be reached.
+    Raise BrokerUnavailableError where the server cannot be reached.
     """
     with connect(url) as client:
         found = refusals(client, commands)
@@ -95,12 +95,12 @@ def lacking(url: str, what: str, commands: Iterable[Command]) -> str:
 
 
 def lacking_shared(url: str, discipline: str) -> str:
-    """Return the same for shared state that is used under this discipline."""
+    """Return in one line the permissions that this user lacks for shared state under this discipline."""
     return lacking(url, f"the discipline {discipline}", (*SHARED, *BY_DISCIPLINE.get(discipline, ())))
 
 
 def _with_code(text: str) -> str:
-    """redis-py takes the code from some answers and not from others."""
+    """Return the error with its code, which redis-py removes from some answers and not from others."""
     if "not allowed when used memory" in text and not text.startswith("OOM"):
         return f"OOM {text}"
     if "read only replica" in text and not text.startswith("READONLY"):

@@ -1,4 +1,4 @@
-"""Redis URLs: which are usable, and what a client of redis-py is given for one."""
+"""Checks Redis URLs, and turns one into arguments of a redis-py client."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ _TLS: dict[str, Check] = {
 
 
 def check(url: str) -> None:
-    """Raise UsageError, without any value of it, where redis-py cannot be given ``url``.
+    """Raise UsageError, without any value of ``url``, where redis-py cannot use it.
 
-    Scheme, host and port are looked at elsewhere.
+    Other code checks scheme, host and port.
     """
     parts = urlsplit(url)
     tls = parts.scheme == "rediss"
@@ -60,10 +60,9 @@ def check(url: str) -> None:
 
 
 def settings(url: str) -> dict[str, Any]:
-    """Return where to connect and log in, as arguments of ``redis.Redis``: host or socket, database, user,
-    password and TLS, and nothing else.
+    """Return the arguments of ``redis.Redis``: host or socket, database, user, password, TLS.
 
-    Raises UsageError as ``check()`` does.
+    Raise UsageError as ``check()`` does.
     """
     from redis.connection import SSLConnection, UnixDomainSocketConnection, parse_url
 

@@ -1,4 +1,4 @@
-"""What is true of one kind of server and of no other: one module or package a kind.
+"""Everything that is specific to one kind of server: one module or package per kind.
 
 ``base`` has the contract ``ServerKind``; ``registry`` has the built-in kinds and those of installed packages
 (entry points of the group ``ipclab.brokers``). May import ``backends``, ``host``, ``errors``, and of

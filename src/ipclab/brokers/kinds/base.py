@@ -1,11 +1,11 @@
-"""What the lab must know of a kind of server: the contract that ``ServerKind`` states.
+"""The contract of a kind of server, ``ServerKind``: everything that the lab must know about one.
 
 A kind is one object without state. It knows the addresses of such servers, how a private one is started, how
-a client finds out whether one is ready, and what its settings mean for what is kept in it. It never decides
-where a server comes from: that is for the providers.
+a client finds out whether one is ready, and what its settings mean for the guarantees. It never decides where
+a server comes from: the providers do.
 
 A package adds a kind with an entry point in the group ``ipclab.brokers``. Only the abstract members must be
-written; every other member has a default that is true of a plain TCP server.
+written; every other member has a default that is right for a plain TCP server.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from ipclab.host.text import clean
 
 PROBE_TIMEOUT_S = 5.0
 PROBE_MOST_BYTES = 1 << 20
-"""What a server that is asked for its version or its usage may send; real ones send some kilobytes."""
+"""The most bytes that a server may send in answer to a question for its version or usage; real ones send
+some kilobytes."""
 
 
 class LoginRefusedError(BrokerUnavailableError):
-    """The server is there and refuses the user or the password: waiting does not help."""
+    """The server answers and refuses the user or the password: waiting does not help."""
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -53,13 +54,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeService:
-    """The service of a kind in ``compose.yaml``, which has the name of the kind.
+    """The service of a kind in ``compose.yaml``; it has the same name as the kind.
 
-    ``port`` is the container's, as the engine names it; ``variables`` are the environment variables that
-    choose the ports on this machine; ``url`` is an address with ``{login}`` and ``{at}`` in the place of the
-    login and of host and port. ``password_variable`` chooses the password when the service is started,
-    ``password_inside`` has it in the environment of the container, and ``login`` is the login with ``{}`` in
-    its place.
+    ``port`` is the container's port, as the engine writes it. ``variables`` are the environment variables
+    that choose the ports on this machine. ``url`` is an address in which ``{login}`` stands for the login and
+    ``{at}`` for host and port. ``password_variable`` sets the password when the service is started;
+    ``password_inside`` is the variable that has it inside the container; ``login`` is the login, in which
+    ``{}`` stands for the password.
     """
 
     port: str
@@ -74,8 +75,8 @@ class ComposeService:
 class Squeeze:
     """How a server is short of memory.
 
-    ``room_bytes``: what it still takes, about, before it refuses or evicts; None where publishers are blocked
-    at once. ``what``: one line for the reader.
+    ``room_bytes``: about how much it still takes before it refuses or evicts; None where publishers are
+    blocked at once. ``what``: one line for the reader.
     """
 
     room_bytes: int | None
@@ -84,9 +85,9 @@ class Squeeze:
 
 @dataclass(frozen=True, slots=True)
 class SettingsCase:
-    """Settings under which the faults of a server of this kind are looked at again.
+    """Settings under which the faults of a server of this kind are tested again.
 
-    ``actions`` are the faults that these settings bear upon.
+    ``actions`` are the faults to which these settings matter.
     """
 
     settings: Mapping[str, str]
@@ -94,23 +95,23 @@ class SettingsCase:
 
 
 class ServerKind(abc.ABC):
-    """Everything that is true of one kind of server. One instance a process; without state; picklable.
+    """Everything that is specific to one kind of server. One instance per process; without state; picklable.
 
-    ``name``             what a backend's ``broker`` says, and the name of the entry point.
-    ``title``            how it is written in a sentence.
+    ``name``             the value of a backend's ``broker``, and the name of the entry point.
+    ``title``            the name in a sentence.
     ``schemes``          the schemes of its URLs, without ``://``.
-    ``variables``        the environment variables that name a server of the user, the first one set counts.
+    ``variables``        the environment variables that name a user's server; the first that is set counts.
     ``example_url``      an address for error messages.
     ``default_port``     the port of an address that names none.
-    ``program``          the server's program, looked for on PATH; empty where no private one can be started.
+    ``program``          the server's program, searched on PATH; empty where no private one can be started.
     ``package``          the Debian package of the program; empty where there is none.
-    ``formula``          the Homebrew formula, where it is not the package's name.
+    ``formula``          the Homebrew formula, where its name is not that of the package.
     ``libraries``        the distributions of its client, whose versions are stored with a result.
     ``service``          its service in ``compose.yaml``; None where it has none.
-    ``call_grace_s``     seconds that one call of a client may take, while the server fails and comes back,
-                         before the call is said to hang.
-    ``starts_again_s``   seconds until a killed server answers again, about; for the estimate of a run.
-    ``has_memory_limit`` whether ``squeezed()`` can leave it little memory; without, memory is never filled.
+    ``call_grace_s``     seconds that one call of a client may take, while the server fails and recovers,
+                         before the call counts as hung.
+    ``starts_again_s``   seconds until a killed server answers again, roughly; for the estimate of a run.
+    ``has_memory_limit`` whether ``squeezed()`` can leave it little memory; if not, it is never filled.
     ``settings_cases``   see ``SettingsCase``.
     """
 
@@ -134,9 +135,9 @@ class ServerKind(abc.ABC):
     def version(self, url: str, timeout_s: float) -> str:
         """Return the version of the server at ``url``, after it has answered its own client.
 
-        Opens a connection of its own and closes it; each step takes at most ``timeout_s``. Raises
-        BrokerUnavailableError, one line with the masked URL, where nothing usable answers;
-        LoginRefusedError where the login is refused.
+        Open a connection and close it; each step takes at most ``timeout_s``. Raise BrokerUnavailableError,
+        one line with the masked URL, where nothing usable answers; LoginRefusedError where the login is
+        refused.
         """
 
     def find_program(self) -> str | None:
@@ -144,14 +145,14 @@ class ServerKind(abc.ABC):
         return programs.find(self.program) if self.program else None
 
     def plan(self, program: str, folder: Path) -> Plan:
-        """Write the configuration of a private server into ``folder``, on fresh ports of the loopback.
+        """Write a private server's configuration into ``folder``, on free loopback ports; return the plan.
 
-        Nothing is started. The plan must keep other users of the machine out where the server can do that.
+        Start nothing. The plan must keep other users of the machine out where the server can do that.
         """
         raise BrokerUnavailableError(f"the lab cannot start a private {self.title}")
 
     def canonical(self, value: str) -> str:
-        """Return what a user wrote for an address, as a URL; a short form is completed here."""
+        """Return the URL for an address that a user wrote, which may be a short form."""
         return value
 
     def check_url(self, url: str) -> None:
@@ -166,71 +167,72 @@ class ServerKind(abc.ABC):
             raise self.no_url()
 
     def is_local(self, url: str) -> bool:
-        """Return whether ``url`` names no host but a Unix socket of this machine."""
+        """Return whether ``url`` names a Unix socket of this machine instead of a host."""
         return False
 
     def no_url(self) -> UsageError:
-        """Return the error for what is no URL of this kind; where its password is cannot be told."""
+        """Return the error for an invalid URL of this kind; it shows no part of the URL."""
         return UsageError(
             f"no URL of {self.title}; one looks like {self.example_url}"
             " (a special character of a password is written as %XX)"
         )
 
     def address(self, url: str) -> tuple[str | None, int]:
-        """Return host and port of a URL; no host for a Unix socket. Raises ValueError where it is no URL."""
+        """Return host and port of a URL; no host for a Unix socket. Raise ValueError where it is no URL."""
         parts = urlsplit(url)
         return parts.hostname, parts.port or self.default_port
 
     def accepts_proxy(self, url: str) -> bool:
-        """Return whether a plain TCP proxy can stand before the server at ``url``, which TLS forbids."""
+        """Return whether a plain TCP proxy can be put before the server at ``url``; with TLS it cannot."""
         parts = urlsplit(url)
         return parts.scheme == self.schemes[0] and parts.hostname is not None
 
     def usage(self, url: str, timeout_s: float) -> Usage | None:
-        """Return what the server itself says that it has used; None where it cannot say.
+        """Return the resource use that the server itself reports; None where it reports none.
 
-        Raises BrokerUnavailableError where it does not answer.
+        Raise BrokerUnavailableError where it does not answer.
         """
         return None
 
     def confirm_identity(self, url: str, pid: int) -> None:  # noqa: B027 - see below
         """Raise BrokerUnavailableError where the server at ``url`` is not the private one with this pid.
 
-        A kind whose private servers have a password of their own needs no such question.
+        A kind whose private servers have a password of their own does not need this check.
         """
 
     def describe(self, broker: Broker) -> ServerState:
-        """Return what the server is set to and whether a run can use it. Changes nothing on the server.
+        """Return the server's settings and whether a run can use it. Change nothing on the server.
 
-        Raises BrokerUnavailableError where it does not answer.
+        Raise BrokerUnavailableError where it does not answer.
         """
         return ServerState()
 
     def room(self, url: str, item_bytes: int) -> Room | None:
         """Return how much the server takes of items of this size before it evicts or refuses.
 
-        None where it has no limit, or cannot say. Raises BrokerUnavailableError where it does not answer.
+        None where it has no limit, or does not report it. Raise BrokerUnavailableError where it does not
+        answer.
         """
         return None
 
     def losses(self, url: str) -> dict[str, int]:
-        """Return how many items the server has dropped on its own so far, by its own counters.
+        """Return how many items the server has dropped by itself so far, by its own counters.
 
-        Raises BrokerUnavailableError where it does not answer.
+        Raise BrokerUnavailableError where it does not answer.
         """
         return {}
 
     def names(self, url: str) -> Set[str] | None:
-        """Return the names of all that is kept on the server at ``url``; None where it cannot list them.
+        """Return the names of everything stored on the server at ``url``; None where it cannot list them.
 
-        The conformance suite asks for them, to see that a backend leaves nothing behind.
+        The conformance suite uses this to check that a backend leaves nothing behind.
         """
         return None
 
     def squeezed(self, broker: Broker) -> AbstractContextManager[Squeeze]:
-        """Leave a server of the lab little memory within the block, and what it had before afterwards.
+        """Leave a server of the lab little memory within the block, and restore its limit afterwards.
 
-        Raises UsageError where the kind has no way to do it.
+        Raise UsageError where the kind has no way to do that.
         """
         raise UsageError(f"the lab has no way to exhaust the memory of {self.title}")
 
@@ -240,31 +242,31 @@ class ServerKind(abc.ABC):
         raise UsageError(f"{self.title} has no settings for one trial, so {names} cannot be set")
 
     def applied(self, broker: Broker, settings: Mapping[str, str]) -> AbstractContextManager[None]:
-        """Set a server of the lab to these checked settings within the block, over restarts too."""
+        """Apply these checked settings to a server of the lab within the block, also across restarts."""
         return nullcontext()
 
     def changed(self, broker: Broker) -> str:
-        """Return what this server is set to that the lab did not start it with; empty where nothing is."""
+        """Return the settings of this server that differ from those at its start; empty for none."""
         return ""
 
     def under(self, guarantees: Guarantees, settings: Mapping[str, str]) -> Guarantees:
-        """Return what a backend declares on a server with these settings. Pure."""
+        """Return what a backend declares on a server with these settings. A pure function."""
         return guarantees
 
     def remove(self, url: str, namespaces: Sequence[str]) -> int:
-        """Delete from the server at ``url`` all that the lab made under these namespaces, and return how many
-        names that were. Nothing there is fine, and no other name is touched.
+        """Delete all names of the lab under these namespaces from the server at ``url``; return how many.
 
-        Raises BrokerUnavailableError where the server does not answer, or where the kind has no way to do it.
+        Ignore missing names, and touch no other name. Raise BrokerUnavailableError where the server does not
+        answer, or where the kind has no way to do it.
         """
         begin = ", ".join(namespaces)
         raise self.unavailable(url, f"is of a kind whose names the lab cannot remove: delete {begin}")
 
     def unavailable(self, url: str, what: str) -> BrokerUnavailableError:
-        """Return the error in one line: ``Redis at redis://… does not answer: …``."""
+        """Return the error in one line, such as ``Redis at redis://… does not answer: …``."""
         return BrokerUnavailableError(f"{self.title} at {mask(url)} {what}")
 
 
 def one_line(error: BaseException) -> str:
-    """Return an exception as one line; pika's often have no text but hold their cause as an argument."""
+    """Return an exception as one line; pika's often have no text but carry their cause as an argument."""
     return clean((" ".join(str(error).split()) or " ".join(repr(error).split())).removesuffix("."))

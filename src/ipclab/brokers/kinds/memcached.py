@@ -32,13 +32,13 @@ from ipclab.host.bounded_socket import BoundedSocket
 from ipclab.host.interruptions import ending_blocked
 
 _KEYS = ("head", "tail", "counter", "register", "value", "lock", "lock:fence", "lock:guarded")
-"""What the lab calls its keys within a namespace, besides the numbered slots of a channel."""
+"""The names of the lab's keys within a namespace, besides the numbered slots of a channel."""
 _DELETED_AT_ONCE = 1000
 _LOSSES = ("evictions",)
 
 
 class Memcached(ServerKind):
-    """A memcached server. A private one has a random password where its version knows any (1.5.15)."""
+    """A memcached server. A private one has a random password where its version supports one (1.5.15)."""
 
     name = "memcached"
     title = "memcached"
@@ -66,7 +66,7 @@ class Memcached(ServerKind):
 
     def usage(self, url: str, timeout_s: float) -> Usage | None:
         found = stats(url, timeout_s)
-        # memcached counts the bytes of its items, and does not tell what the process holds.
+        # memcached counts the bytes of its items, and does not report the memory of the process.
         return Usage(float(found[b"rusage_user"]) + float(found[b"rusage_system"]), None)
 
     def remove(self, url: str, namespaces: Sequence[str]) -> int:
@@ -77,7 +77,7 @@ class Memcached(ServerKind):
         port = ports.free_port()
         argv = [program, "-l", "127.0.0.1", "-p", str(port), "-U", "0"]
         if os.geteuid() == 0:
-            # Linux forgets that a process is to die with its parent where the process takes another user.
+            # Linux drops the parent-death signal of a process that switches to another user.
             argv += ["-u", "root"]
         login = ""
         if _knows_logins(program):
@@ -127,8 +127,8 @@ class Memcached(ServerKind):
 
     @contextlib.contextmanager
     def squeezed(self, broker: Broker) -> Iterator[Squeeze]:
-        """Change nothing: memcached evicts from its first day on, and its limit cannot be moved under its
-        items. Send more than ``room_bytes``."""
+        """Change nothing: memcached evicts at any time, and its limit cannot be lowered below its items. Send
+        more than ``room_bytes``."""
         room_bytes = int(stats(broker.url)[b"limit_maxbytes"])
         try:
             what = f"{room_bytes} bytes of memory, as started: items beyond that evict others"
@@ -139,14 +139,14 @@ class Memcached(ServerKind):
 
 
 def stats(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> dict[bytes, Any]:
-    """Return the general statistics of the server at ``url``; ``pid`` tells whose it is."""
+    """Return the general statistics of the server at ``url``; ``pid`` identifies it."""
     with _client(url, timeout_s, bounded=True) as client:
         found: dict[bytes, Any] = client.stats()
         return found
 
 
 def _remove(client: Any, namespace: str) -> int:
-    """Delete what the lab makes under a namespace: memcached cannot be asked which keys there are."""
+    """Delete the lab's keys under a namespace; memcached cannot list its keys."""
     removed = 0
     for prefix in (namespace, f"{namespace}:there", f"{namespace}:back"):
         last = int(client.get(f"{prefix}:tail", b"0"))
@@ -160,7 +160,7 @@ def _remove(client: Any, namespace: str) -> int:
 
 @contextlib.contextmanager
 def _client(url: str, timeout_s: float, *, bounded: bool = False) -> Iterator[Any]:
-    """A client of its own. A bounded one takes in PROBE_MOST_BYTES, within ``timeout_s`` altogether."""
+    """Yield a new client. A bounded one reads at most PROBE_MOST_BYTES, within ``timeout_s`` altogether."""
     from pymemcache.exceptions import MemcacheError
 
     connected = clients.client(url, connect_timeout=timeout_s, timeout=timeout_s, default_noreply=False)
@@ -182,9 +182,9 @@ def _client(url: str, timeout_s: float, *, bounded: bool = False) -> Iterator[An
 
 
 def _free_bytes(found: dict[bytes, Any], slabs: dict[bytes, Any], item_bytes: int) -> int:
-    """Return what is free for items of this size: pages that no class has yet, and free places in theirs.
+    """Return the free bytes for items of this size: unassigned pages, and free places in their class.
 
-    A page belongs to one class of sizes, so that a server evicts small items while big places are free.
+    A page belongs to one size class, so a server may evict small items while large places are free.
     """
     pages = int(found[b"limit_maxbytes"]) - int(slabs.get(b"total_malloced", 0))
     sizes = {

@@ -1,8 +1,8 @@
-"""Which kinds of servers there are: the built-in ones, and those of installed packages.
+"""The list of kinds of servers: the built-in ones, and those of installed packages.
 
 A package adds a kind with one entry point in the group ``ipclab.brokers``: its name is the name of the kind,
-and it points to a subclass of ``ServerKind``. A kind is imported when it is asked for: to list the names
-costs nothing, and a package that cannot be imported harms nobody who does not use it.
+and it points to a subclass of ``ServerKind``. A kind is imported only when it is used. So listing the names
+is cheap, and a package that cannot be imported only harms those who use it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def variables() -> tuple[str, ...]:
 def get(name: str) -> ServerKind:
     """Return the kind of this name.
 
-    Raises UnknownNameError where there is none, UsageError where its package cannot be used.
+    Raise UnknownNameError where there is none, UsageError where its package cannot be used.
     """
     if name in _BUILT_IN:
         module, _, attribute = _BUILT_IN[name].partition(":")

@@ -1,4 +1,4 @@
-"""What a server says of itself before a run, as data."""
+"""What a server reports about itself before a run, as data."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerState:
-    """What a server is set to, and whether a run can use it.
+    """The settings of a server, and whether a run can use it.
 
-    ``settings``          by name, as the server tells them; stored with the result, so nothing secret.
+    ``settings``          by name, as the server reports them; stored with the result, so nothing secret.
     ``unusable``          why no run can use it, in words that follow its address; empty where one can.
-    ``free_connections``  how many more clients it takes; None where it does not say or has no limit.
+    ``free_connections``  how many more clients it accepts; None where it does not report it or has no limit.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -24,8 +24,8 @@ class ServerState:
 class Room:
     """How much a server takes before it evicts or refuses.
 
-    ``free_bytes``  what more it takes. ``items`` and ``item_bytes``: how many it holds, and the average of
-    each. ``evicts``: whether it makes room by dropping items of others; if not, it refuses.
+    ``free_bytes``  what it still takes. ``items`` and ``item_bytes``: the number of stored items, and
+    their average size. ``evicts``: whether it makes room by dropping items of others; if not, it refuses.
     """
 
     free_bytes: int
@@ -34,7 +34,7 @@ class Room:
     evicts: bool
 
     def evicted_by(self, size_bytes: int) -> int:
-        """Return about how many items a server drops to take so many bytes."""
+        """Return roughly how many items a server drops to take this many bytes."""
         if not self.evicts:
             return 0
         missing = max(size_bytes - self.free_bytes, 0)

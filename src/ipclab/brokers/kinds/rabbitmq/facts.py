@@ -1,4 +1,4 @@
-"""What a RabbitMQ says of itself: alarms, rights, policies and limits, and whether a run can use it."""
+"""Reads from a RabbitMQ its alarms, permissions, policies and limits, and whether a run can use it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MANAGEMENT_PORT = 15672
 _MANAGEMENT_WITHIN_S = 2.0
 _BLOCKED_WITHIN_S = 1.0
 _DROPPING = ("max-length", "max-length-bytes", "message-ttl", "expires", "overflow")
-"""Keys of a policy by which the server drops messages that it has confirmed, or whole queues."""
+"""Keys of a policy by which the server drops confirmed messages, or whole queues."""
 _LIKE_OURS = "ipclab:0:0:queue"
 
 
 def describe(broker: Broker) -> ServerState:
-    """Return what the server is set to. Raises BrokerUnavailableError where it does not answer."""
+    """Return the server's settings. Raise BrokerUnavailableError where it does not answer."""
     with probe.connection(broker.url, _BLOCKED_WITHIN_S) as connection:
         properties = connection._impl.server_properties
         settings = {
@@ -45,14 +45,14 @@ def describe(broker: Broker) -> ServerState:
 
 
 def under(guarantees: Guarantees, settings: Mapping[str, str]) -> Guarantees:
-    """Return what is declared on a server with these policies: one that drops messages loses by overload."""
+    """Return what is declared on a server with these policies: a policy that drops messages adds overload."""
     if any(f"{key}=" in settings.get("policies", "") for key in _DROPPING):
         return replace(guarantees, may_lose=guarantees.may_lose | {"overload"})
     return guarantees
 
 
 def _unusable(connection: Any) -> str:
-    """Return why a run cannot use the server. Makes and deletes one queue, and publishes to nobody."""
+    """Return why a run cannot use the server. Make and delete a queue, and publish an unroutable message."""
     from pika import exceptions
 
     queue = f"ipclab:probe-{secrets.token_hex(4)}"
@@ -60,7 +60,7 @@ def _unusable(connection: Any) -> str:
         channel = connection.channel()
         channel.queue_declare(queue, exclusive=True, auto_delete=True)
         channel.confirm_delivery()
-        # Confirmed at once as nobody gets it, unless an alarm makes publishers wait.
+        # Confirmed at once, because no queue gets it, unless an alarm makes publishers wait.
         channel.basic_publish("", f"{queue}-nobody", b"")
         channel.queue_delete(queue)
     except exceptions.ConnectionBlockedTimeout:
@@ -76,7 +76,7 @@ def _unusable(connection: Any) -> str:
 
 
 def _by_program(broker: Broker) -> dict[str, str]:
-    """Return what the server's own program tells, of a server of the lab."""
+    """Return what the server's own program reports, for a server of the lab."""
     try:
         policies = json.loads(broker.execute("rabbitmqctl", "-q", "list_policies", "--formatter", "json"))
     except (IpclabError, ValueError):
@@ -85,8 +85,8 @@ def _by_program(broker: Broker) -> dict[str, str]:
 
 
 def _by_management(url: str) -> dict[str, str]:
-    """Return what the management API tells, where it listens on its usual port and the login is sent in clear
-    already."""
+    """Return what the management API reports, where it listens on its usual port and the login is already
+    sent without encryption."""
     parts = urlsplit(url)
     if parts.scheme != "amqp" or parts.hostname is None:
         return {}
@@ -115,7 +115,7 @@ def _get(parts: Any, path: str) -> Any:
 
 
 def _matching(policies: Any, key: str) -> str:
-    """Return what the policies say that match a queue of the lab, ``max-length=10``; the strongest last."""
+    """Return the policies that match a queue of the lab, such as ``max-length=10``; the strongest last."""
     said: dict[str, Any] = {}
     for policy in sorted(policies, key=lambda policy: policy.get("priority", 0)):
         if re.search(policy["pattern"], _LIKE_OURS):

@@ -9,14 +9,14 @@ from ipclab.brokers.kinds.base import one_line
 from ipclab.errors import BrokerUnavailableError
 
 QUEUES = ("messages", "token", "there:messages", "back:messages")
-"""What the lab calls its queues within a namespace. A client of RabbitMQ cannot ask which there are."""
+"""The names of the lab's queues within a namespace. A client of RabbitMQ cannot list queues."""
 _NOT_FOUND = 404
 
 
 def remove(url: str, namespaces: Sequence[str]) -> int:
     """Delete the queues of the lab under these namespaces, and return how many there were.
 
-    Raises BrokerUnavailableError.
+    Raise BrokerUnavailableError.
     """
     from pika import exceptions
 

@@ -1,4 +1,4 @@
-"""A RabbitMQ that is short of memory: a memory alarm, which blocks every connection that publishes."""
+"""Puts RabbitMQ short of memory: a memory alarm blocks every connection that publishes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ipclab.host.interruptions import ending_blocked
 
 _ALARM_WITHIN_S = 30.0
 _POLL_S = 0.05
-# Of the machine's memory; no server uses less.
+# Share of the machine's memory; every server uses more.
 _NEXT_TO_NOTHING = 0.000001
 
 
 @contextlib.contextmanager
 def squeezed(broker: Broker) -> Iterator[Squeeze]:
-    """Turn a memory alarm on, and surely off again afterwards.
+    """Turn a memory alarm on, and always off again afterwards.
 
-    Raises BrokerUnavailableError where one is on already, or where it does not go on or off.
+    Raise BrokerUnavailableError where one is already on, or where it does not change in time.
     """
     status = _status(broker)
     if _alarm_is_on(status):

@@ -12,7 +12,7 @@ from ipclab.brokers import programs
 from ipclab.brokers.kinds.base import Launch, Plan
 from ipclab.host import ports
 
-# The server's own script runs as any user; Debian's in /usr/sbin insists on root or rabbitmq.
+# The server's own script runs as any user; Debian's in /usr/sbin requires root or rabbitmq.
 _SCRIPTS = (
     "/usr/lib/rabbitmq/bin/rabbitmq-server",
     "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server",
@@ -30,9 +30,9 @@ def find_script() -> str | None:
 
 
 def _erl_that_dies_with_its_script(folder: Path, erl: str) -> Path:
-    """Write an ``erl`` that Linux kills with the script that starts it, and return the folder it is in.
+    """Write an ``erl`` that Linux kills with the script that starts it, and return its folder.
 
-    The server's script starts Erlang as a child, and would leave it running where it is killed itself.
+    The server's script starts Erlang as a child, and would leave it running if the script itself is killed.
     """
     bin_folder = folder / "bin"
     bin_folder.mkdir(exist_ok=True)
@@ -53,7 +53,7 @@ def plan(program: str, folder: Path) -> Plan:
         folder / "rabbitmq.conf",
         f"listeners.tcp.default = 127.0.0.1:{port}\n"
         f"default_user = ipclab\ndefault_pass = {password}\n"
-        # The output is kept in one file of ours, which is read when the server dies while it starts.
+        # One file of ours gets the output; it is read when the server dies during its start.
         "log.console = true\nlog.console.level = warning\nlog.file = false\n",
     )
     env = programs.environment(folder) | {
@@ -75,9 +75,9 @@ def plan(program: str, folder: Path) -> Plan:
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         "ERL_EPMD_PORT": str(epmd_port),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
-        # An Erlang program that cannot start writes no dump of megabytes into the current folder.
+        # An Erlang program that cannot start must not write a dump of megabytes into the current folder.
         "ERL_CRASH_DUMP_SECONDS": "0",
-        # Nobody logs in with it; it is only there so that the shell of the server never waits for a name.
+        # It only serves to keep the server's shell from waiting for a user's name; nobody logs in with it.
         "LANG": "C.UTF-8",
     }
     if sys.platform == "linux" and (erl := programs.find("erl")) is not None:
@@ -85,6 +85,6 @@ def plan(program: str, folder: Path) -> Plan:
     launches = [Launch((program,), env)]
     epmd = programs.find("epmd")
     if epmd is not None:
-        # As a process of ours it ends with the server; the one that Erlang starts by itself would not.
+        # As a process of ours, epmd ends with the server; one that Erlang starts by itself would not.
         launches.insert(0, Launch((epmd, "-port", str(epmd_port), "-address", "127.0.0.1"), env))
     return Plan(f"amqp://ipclab:{password}@127.0.0.1:{port}/%2F", tuple(launches))

@@ -15,7 +15,7 @@ LEAST_S = 0.1
 
 @contextlib.contextmanager
 def connection(url: str, timeout_s: float) -> Iterator[Any]:
-    """Yield a connection whose every step is bounded; what fails is raised as BrokerUnavailableError."""
+    """Yield a connection whose every step is bounded; raise failures as BrokerUnavailableError."""
     import pika
     from pika import exceptions
     from pika.adapters.utils.connection_workflow import AMQPConnectorException

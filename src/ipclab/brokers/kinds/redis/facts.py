@@ -1,4 +1,4 @@
-"""What a Redis says of itself: its mode, limits and persistence, and whether a run can use it."""
+"""Reads from a Redis its mode, limits and persistence, and whether a run can use it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _FROM_INFO = {
     "maxmemory-policy": "maxmemory_policy",
     "maxclients": "maxclients",
 }
-"""What a user may see in INFO who may not use CONFIG, as at a managed server."""
+"""Settings that INFO shows to a user who may not use CONFIG, as at a managed server."""
 LOSSES = ("evicted_keys",)
-"""Keys that expire are not among them: none of the lab's messages has a time to live."""
+"""Without keys that expire: no message of the lab has a time to live."""
 
 
 def describe(url: str) -> ServerState:
-    """Return what the server is set to. Raises BrokerUnavailableError where it does not answer."""
+    """Return the server's settings. Raise BrokerUnavailableError where it does not answer."""
     with probe.client(url) as client:
         info = _info(client)
         settings = _settings(client, info)
@@ -42,7 +42,7 @@ def describe(url: str) -> ServerState:
 
 
 def room(url: str) -> Room | None:
-    """Return how much the server takes before it evicts or refuses; None for one without a limit."""
+    """Return how much the server takes before it evicts or refuses; None where it has no limit."""
     with probe.client(url) as client:
         info = _info(client)
     limit, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
@@ -59,7 +59,7 @@ def room(url: str) -> Room | None:
 
 
 def losses(url: str) -> dict[str, int]:
-    """Return how many keys the server has dropped on its own so far, by the reason that it counts them by."""
+    """Return how many keys the server has dropped by itself so far, by its own reasons."""
     with probe.client(url) as client:
         info = _info(client)
     return {name: int(info[name]) for name in LOSSES if name in info}
@@ -120,9 +120,9 @@ def _unusable(info: dict[str, Any]) -> str:
 
 
 def _refuses_writes(client: Any) -> str:
-    """Return why the server would refuse a write to a key of the lab's; nothing is written.
+    """Return why the server would refuse a write to a key of the lab; write nothing.
 
-    Within MULTI a server checks a command as if it were to be carried out, and DISCARD forgets it.
+    Within MULTI a server checks a command as if it were to be executed, and DISCARD cancels it.
     """
     from ipclab.backends.redis.rights import refusals
 

@@ -12,9 +12,9 @@ _AT_ONCE = 1000
 
 
 def remove(url: str, namespaces: Sequence[str]) -> int:
-    """Delete all keys under these namespaces, and return how many there were. Looks at every key, once a run.
+    """Delete all keys under these namespaces; return how many there were. Scan all keys once.
 
-    Raises BrokerUnavailableError.
+    Raise BrokerUnavailableError.
     """
     begins = tuple(f"{namespace}:".encode() for namespace in namespaces)
     removed = 0
@@ -27,7 +27,7 @@ def remove(url: str, namespaces: Sequence[str]) -> int:
 
 
 def _literally(text: str) -> str:
-    """Return a pattern of Redis that fits this text only."""
+    """Return a Redis pattern that matches only this text."""
     return re.sub(r"([\\*?\[\]])", r"\\\1", text)
 
 

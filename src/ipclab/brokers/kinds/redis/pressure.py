@@ -1,4 +1,4 @@
-"""A Redis that is short of memory: ``maxmemory`` a little above what it uses."""
+"""Puts Redis short of memory: ``maxmemory`` a little above what it uses."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ipclab.brokers.kinds.redis import probe
 from ipclab.host.interruptions import ending_blocked
 
 ROOM_BYTES = 2**20
-"""What a Redis is left with beside what it uses already."""
+"""The bytes that a Redis may still use, in addition to what it uses already."""
 
 
 @contextlib.contextmanager
 def squeezed(broker: Broker) -> Iterator[Squeeze]:
-    """Set ``maxmemory`` a little above what is used, under the policy that is set; undone afterwards."""
+    """Set ``maxmemory`` a little above the used memory, keep the policy, and restore it afterwards."""
     with probe.client(broker.url) as client:
         before = client.config_get("maxmemory")["maxmemory"]
         policy = client.config_get("maxmemory-policy")["maxmemory-policy"]

@@ -1,4 +1,4 @@
-"""Asks a Redis with its real client whether it is ready, which version it is, and what it has used."""
+"""Asks a Redis with its real client whether it is ready, and for its version and resource use."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ipclab.host.bounded_socket import BoundedSocket
 
 @contextlib.contextmanager
 def client(url: str, timeout_s: float = PROBE_TIMEOUT_S, *, bounded: bool = False) -> Iterator[Any]:
-    """Yield a client that tries once.
+    """Yield a client that tries each command once.
 
-    What it raises comes out as BrokerUnavailableError, unless caught within.
+    Errors of the client become BrokerUnavailableError, unless the caller catches them.
 
-    A bounded one takes in PROBE_MOST_BYTES at most, and lasts for ``timeout_s`` altogether.
+    A bounded client reads at most PROBE_MOST_BYTES, within ``timeout_s`` altogether.
     """
     import redis
 
-    # As the workers speak: without HELLO, which some servers do not know and others echo with the password.
+    # Like the workers: without HELLO, which some servers do not know and others echo with the password.
     client = make(url, retries=False, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
     if bounded:
         pool = client.connection_pool
@@ -55,7 +55,7 @@ def client(url: str, timeout_s: float = PROBE_TIMEOUT_S, *, bounded: bool = Fals
 
 
 def _bounded(connection_class: Any, within_s: float) -> Any:
-    """Return this class of connections with a bound on what each of them takes in."""
+    """Return this class of connections with a bound on what each of them reads."""
 
     class _Bounded(connection_class):  # type: ignore[misc]
         def _connect(self) -> BoundedSocket:
@@ -65,7 +65,7 @@ def _bounded(connection_class: Any, within_s: float) -> Any:
 
 
 UNTOLD = "unknown version"
-"""Of a server that does not let this user ask: workers ask neither, and can use it."""
+"""For a server that does not let this user read its version: workers do not read it either."""
 
 
 def version(url: str, timeout_s: float) -> str:

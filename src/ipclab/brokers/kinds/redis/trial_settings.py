@@ -1,9 +1,9 @@
-"""Settings of a Redis for one trial, such as its append-only file: in force, kept over a crash, undone.
+"""Settings of a Redis for one trial, such as its append-only file: applied, kept across a crash, restored.
 
-They are in force at once (``CONFIG SET``), and in a file that the server reads when it starts, because a
-server that is told to keep its data and forgets to after a crash would keep nothing. The file is one of the
-lab's own: what ``CONFIG REWRITE`` writes would hold the modules of an image too, which its entry point then
-loads a second time, and the server refuses to start.
+They apply at once (``CONFIG SET``), and are in a file that the server reads when it starts. Without that
+file, a server that must keep its data would forget the setting after a crash, and keep nothing. The lab uses
+a file of its own: ``CONFIG REWRITE`` would also write the modules of an image, which its entry point then
+loads a second time, and the server would refuse to start.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from ipclab.errors import BrokerUnavailableError, UnknownNameError, UsageError
 from ipclab.host.interruptions import ending_blocked
 
 SETTINGS_FILE = "ipclab-settings.conf"
-"""In the data folder of a Redis: what it is set to for a trial, kept when it is killed and started again."""
+"""A file in Redis's data folder with the settings of a trial, which survives a kill and a restart."""
 SETTINGS: Mapping[str, str] = {
     "appendonly": "no",
     "appendfsync": "everysec",
     "maxmemory": "0",
     "maxmemory-policy": "noeviction",
 }
-"""What can be set, and what it is where nobody has."""
+"""The settings that a trial can change, and their default values."""
 _REWRITTEN_WITHIN_S = 60.0
 _POLL_S = 0.01
-# What can stand in a configuration file as it is.
+# Values that a configuration file can contain without quotes.
 _PLAIN = re.compile(r"[A-Za-z0-9-]+")
 
 
 @contextlib.contextmanager
 def applied(broker: Broker, settings: Mapping[str, str]) -> Iterator[None]:
-    """Set a server to this within the block, and afterwards to what it was before.
+    """Apply these settings to a server within the block, and restore the old ones afterwards.
 
-    It stays so when the server is killed or shut down, and started again, within the block; one that is down
-    at the end is started. An append-only file is complete when the block begins, and deleted afterwards where
-    there was none before. Keys are left alone.
+    They persist when the server is killed or shut down, and started again, within the block; a server that is
+    down at the end is started. An append-only file is complete when the block begins, and deleted afterwards
+    if there was none before. Keys are left alone.
 
-    Raises UsageError for a value that the server refuses, BrokerUnavailableError where the server does not
-    answer. Not for two blocks at a time on one server.
+    Raise UsageError for a value that the server refuses, BrokerUnavailableError where the server does not
+    answer. Do not use two blocks at a time on one server.
     """
     before = _read(broker)
     try:
@@ -58,15 +58,15 @@ def applied(broker: Broker, settings: Mapping[str, str]) -> Iterator[None]:
             _set(broker, {name: before[name] for name in settings})
             _write_file(broker, before["dir"], {})
             if before["appendonly"] == "no" and settings.get("appendonly") == "yes":
-                # Redis 7 keeps a folder, and earlier ones a file.
+                # Redis 7 has a folder, and earlier versions a file.
                 name = before.get("appenddirname") or before["appendfilename"]
                 broker.execute("rm", "-rf", f"{before['dir']}/{name}")
 
 
 def changed(broker: Broker) -> str:
-    """Return what this server is set to that it was not started with, ``appendonly=yes``; empty for nothing.
+    """Return the settings that differ from those at the start, such as ``appendonly=yes``; empty for none.
 
-    Raises BrokerUnavailableError where it does not answer.
+    Raise BrokerUnavailableError where the server does not answer.
     """
     found = _read(broker)
     return ", ".join(f"{name}={found[name]}" for name, usual in SETTINGS.items() if found[name] != usual)
@@ -84,13 +84,12 @@ def check(settings: Mapping[str, str]) -> None:
 def under(guarantees: Guarantees, settings: Mapping[str, str]) -> Guarantees:
     """Return what is declared on a Redis with these settings.
 
-    ``appendonly: yes`` writes every command to a file, so that what was confirmed outlives a restart in good
-    order. With ``appendfsync: always`` it outlives the end of the process too, which says nothing of the
-    disk; with any other a write may come after its answer while an earlier one is being synced. The file
-    keeps what the server keeps: nothing of a fan-out, which it keeps for nobody, and of what is delivered at
-    most once not what was on its way to a consumer. A ``maxmemory-policy`` that evicts any key drops messages
-    when memory is short; the channels' keys have no time to live, so that the policies for such keys evict
-    none of them.
+    ``appendonly: yes`` writes every command to a file, so that confirmed messages survive a restart in good
+    order. With ``appendfsync: always`` they also survive the end of the process, not necessarily that of the
+    disk; with any other value, a write may come after its answer while an earlier one is being synced. The
+    file contains only what the server stores: nothing of a fan-out, and of a delivery at most once not the
+    messages in flight to a consumer. A ``maxmemory-policy`` that evicts any key drops messages when memory is
+    short. The channels' keys have no time to live, so policies for keys with one evict none of them.
     """
     may_lose, durability = set(guarantees.may_lose), guarantees.durability
     if settings.get("appendonly") == "yes" and not guarantees.fan_out:
@@ -124,7 +123,7 @@ def _set(broker: Broker, settings: Mapping[str, str]) -> None:
 
 
 def _wait_until_rewritten(client: Any) -> None:
-    """Until the append-only file holds what was there before it was turned on."""
+    """Wait until the append-only file contains the data from before it was turned on."""
     deadline = time.monotonic() + _REWRITTEN_WITHIN_S
     while True:
         state = client.info("persistence")
@@ -139,6 +138,6 @@ def _wait_until_rewritten(client: Any) -> None:
 
 
 def _write_file(broker: Broker, folder: str, settings: Mapping[str, str]) -> None:
-    """What the server reads when it starts; emptied rather than deleted, as it may insist on a file."""
+    """Write the file that the server reads at its start; empty it instead of deleting it."""
     lines = "".join(f"{name} {value}\n" for name, value in settings.items())
     broker.execute("sh", "-c", 'printf %s "$1" > "$0"', f"{folder}/{SETTINGS_FILE}", lines)
