@@ -149,7 +149,7 @@ def test_a_missing_password_is_exit_code_4_and_said_in_plain_words(
     url = f"redis://127.0.0.1:{locked_redis_port}/0"
     ended = ipclab("run", "race", "--backend", "redis:discipline=incr", *SHORT, REDIS_URL=url)
     assert ended.code == 4
-    assert ended.line.endswith(f"Redis at {url} refuses the login: it wants a password; correct REDIS_URL")
+    assert ended.line.endswith(f"Redis at {url} refuses the login: it requires a password; correct REDIS_URL")
 
 
 @pytest.mark.server

@@ -94,7 +94,7 @@ def test_a_backend_on_a_foreign_kind_passes_the_conformance_suite(installed: Map
 def test_its_server_is_named_by_a_variable_of_its_own(installed: Mapping[str, str]) -> None:
     answer = ipclab({**installed, "TINY_URL": "http://u:hidden@host"}, "run", "-b", "tiny-queue")
     assert answer.returncode == 2
-    assert "TINY_URL: no URL of the tiny broker; one looks like tiny://host:7070" in answer.stderr
+    assert "TINY_URL: not a URL of the tiny broker; write it like tiny://host:7070" in answer.stderr
     assert "hidden" not in answer.stderr
 
 

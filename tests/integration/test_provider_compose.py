@@ -255,7 +255,7 @@ def test_a_missing_image_is_an_error_where_compose_was_asked_for(docker_engine: 
     before = containers(docker_engine)
     with pytest.raises(BrokerUnavailableError) as caught:
         acquire(["redis", "memcached"], provider="compose", install=False)
-    assert "no Redis by the provider compose" in str(caught.value)
+    assert "the provider compose has no Redis" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert containers(docker_engine) == before
     assert list(own_state.iterdir()) == []

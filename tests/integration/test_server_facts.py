@@ -268,7 +268,7 @@ def test_a_user_of_rabbitmq_without_rights_is_told_which(private_broker_of: Brok
     port = kinds.get("rabbitmq").address(broker.url)[1]
     url = f"amqp://few:Topsecret9@127.0.0.1:{port}/%2F"
     state = kinds.get("rabbitmq").describe(UrlBroker("rabbitmq", url, "3", "AMQP_URL"))
-    assert "lacks a permission for this user" in state.unusable
+    assert "denies this user a permission" in state.unusable
     assert "Topsecret9" not in state.unusable
 
 

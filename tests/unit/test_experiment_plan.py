@@ -74,7 +74,7 @@ def test_a_backend_that_is_named_twice_is_measured_once() -> None:
 
 
 def test_a_counter_that_can_do_nothing_says_why() -> None:
-    with pytest.raises(UsageError, match="there can be 255 producers at most, not 300"):
+    with pytest.raises(UsageError, match="a trial has at most 255 producers, not 300"):
         experiment.load("race").plan(request("value", producers=300))
 
 

@@ -32,7 +32,7 @@ def options(url: str, known: Mapping[str, Check], what: str) -> dict[str, str]:
             known[name](value)
         except OSError as error:
             raise UsageError(
-                f"the option {name} of the {what} URL names what cannot be read: {error.strerror}"
+                f"the option {name} of the {what} URL names a file that cannot be read: {error.strerror}"
             ) from None
         except Exception:  # noqa: BLE001 - its text may hold the value
             raise UsageError(f"the value of the option {name} of the {what} URL cannot be used") from None

@@ -135,10 +135,12 @@ def _knock(host: str) -> None:
                 f"no Docker engine answers at {host}: {error.strerror or error}"
             ) from None
     elif parts.scheme == "npipe":
-        raise BrokerUnavailableError(f"the Docker engine at {host} is a named pipe, which only Windows has")
+        raise BrokerUnavailableError(
+            f"the Docker engine at {host} is a named pipe, which only Windows has: set DOCKER_HOST"
+        )
     elif parts.hostname not in _LOOPBACK:
         raise BrokerUnavailableError(
-            f"the Docker engine at {host} is on another machine, where loopback ports are not ours"
+            f"the Docker engine at {host} is on another machine: use an engine on this machine"
         )
     try:
         with client(host) as connected:

@@ -264,15 +264,15 @@ class _Search:
                 self._fleet._leases.append(lease)
                 return ""
         if kind in self._exclusive:
-            return "another run uses it, which this one would harm"
-        return "another run breaks it, or sets it otherwise, just now"
+            return "another run uses it, and this run would disturb that one"
+        return "another run tests it with faults or other settings at the moment"
 
     def _fail(self, provider: ProviderName, failed: Mapping[BrokerKind, str]) -> None:
         """Keep the reasons and continue, unless this provider was asked for by name."""
         for kind, reason in failed.items():
             if self._forced(kind) == provider:
                 title = kinds.get(kind).title
-                raise BrokerUnavailableError(f"no {title} by the provider {provider}: {reason}")
+                raise BrokerUnavailableError(f"the provider {provider} has no {title}: {reason}")
             self._reasons[kind].append(f"{provider}: {reason}")
 
     def _from_urls(self, names: Sequence[BrokerKind]) -> None:

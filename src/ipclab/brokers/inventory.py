@@ -66,8 +66,8 @@ def _take_down_lasting_project(runs: bool) -> None:
     if others:
         if runs:
             raise IpclabError(
-                f"the compose project {compose.PROJECT} was left as it is, since {', '.join(others)} in it "
-                "is not ipclab's: take out what is not wanted by 'docker compose rm'"
+                f"the compose project {compose.PROJECT} was not removed, because {', '.join(others)} in it "
+                "is not ipclab's: remove what you do not need with 'docker compose rm'"
             )
         return
     if not engine.take_down(compose.PROJECT):

@@ -90,7 +90,7 @@ class NativeBroker(Broker):
         )
         if done.returncode != 0:
             reason = commands.last_line(done.stderr or done.stdout)
-            raise IpclabError(f"{command[0]} failed beside {kinds.get(self.kind).title}: {reason}")
+            raise IpclabError(f"{command[0]} failed for {kinds.get(self.kind).title}: {reason}")
         return done.stdout
 
     def stop(self) -> None:
@@ -243,7 +243,7 @@ def _wait_until_ready(folder: Path, record: NativeRecord) -> str:
                 last = error
         time.sleep(_POLL_S)
     raise BrokerUnavailableError(
-        f"{of.title} was started and did not get ready within {START_WITHIN_S:g} s: {last or _tail(folder)}"
+        f"{of.title} did not become ready within {START_WITHIN_S:g} s: {last or _tail(folder)}"
     )
 
 

@@ -34,4 +34,4 @@ def outlook(kind: BrokerKind) -> str:
     command = install.command([kind])
     if command and install.is_possible(asked=None):
         return f"yes, native: a run installs it ({command})"
-    return f"no: {no_engine}" + (f"; {command} would do" if command else "")
+    return f"no: {no_engine}" + (f"; install it: {command}" if command else "")

@@ -31,9 +31,7 @@ def check(spec: TrialSpec) -> None:
     _check_shape(spec, channel)
     _check_size(spec, channel)
     if spec.window > 1 and not channel.windowed:
-        raise UsageError(
-            f"{spec.backend} has no window: --window 1 is the only one that means anything there"
-        )
+        raise UsageError(f"{spec.backend} has no window: use --window 1")
 
 
 def _check_numbers(spec: TrialSpec) -> None:
@@ -42,14 +40,14 @@ def _check_numbers(spec: TrialSpec) -> None:
     if not 0 <= spec.warmup_s < math.inf:
         raise UsageError(f"warmup_s must be a number not below 0, not {spec.warmup_s}")
     if spec.duration_s < SHORTEST_S:
-        raise UsageError(f"a window takes {SHORTEST_S} s at least, not {spec.duration_s:g} s")
+        raise UsageError(f"the measured window lasts at least {SHORTEST_S} s, not {spec.duration_s:g} s")
     if spec.warmup_s + spec.duration_s > LONGEST_S:
         whole_s = spec.warmup_s + spec.duration_s
-        raise UsageError(f"warm-up and window take {LONGEST_S} s at most together, not {whole_s:g} s")
+        raise UsageError(f"warm-up and window together last at most {LONGEST_S} s, not {whole_s:g} s")
     if spec.producers > MOST_PRODUCERS:
-        raise UsageError(f"there can be {MOST_PRODUCERS} producers at most, not {spec.producers}")
+        raise UsageError(f"a trial has at most {MOST_PRODUCERS} producers, not {spec.producers}")
     if spec.consumers > MOST_CONSUMERS:
-        raise UsageError(f"there can be {MOST_CONSUMERS} consumers at most, not {spec.consumers}")
+        raise UsageError(f"a trial has at most {MOST_CONSUMERS} consumers, not {spec.consumers}")
     if workloads.face(spec) == "channel" and spec.size_bytes < SMALLEST_BYTES:
         raise UsageError(
             f"a message needs {SMALLEST_BYTES} bytes for its header, so size {spec.size_bytes} is too small"

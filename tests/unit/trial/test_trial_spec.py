@@ -48,7 +48,7 @@ IMPOSSIBLE: list[tuple[TrialSpec, type[IpclabError], str]] = [
     (a_trial(size_bytes=15), UsageError, "needs 16 bytes for its header, so size 15 is too small"),
     (a_trial(size_bytes=2**28 + 1), MessageTooLargeError, "268435456 bytes at most, so 268435457 is too"),
     (a_trial("memcached-ticket", size_bytes=2**21), MessageTooLargeError, "memcached-ticket carries"),
-    (a_trial(window=10), UsageError, "queue has no window: --window 1 is the only one"),
+    (a_trial(window=10), UsageError, "queue has no window: use --window 1"),
     (a_trial("redis-list", window=10_001), UsageError, "a window holds 10000 messages at most"),
     (a_trial("redis-list", window=10_000, size_bytes=65_536), UsageError, "a window holds 268435456 bytes"),
     (a_trial(workload="ping-pong", consumers=2), UsageError, "a ping-pong is between two processes"),

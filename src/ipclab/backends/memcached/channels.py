@@ -142,7 +142,9 @@ class _Producer(Producer):
     def _check(self, body: bytes) -> None:
         # The server would refuse it too, but only after its ticket was taken.
         if len(body) > self._most:
-            raise MessageTooLargeError(f"memcached-ticket takes {self._most} bytes, not {len(body)}")
+            raise MessageTooLargeError(
+                f"memcached-ticket carries {self._most} bytes at most, not {len(body)}"
+            )
 
     def _take(self, count: int) -> int:
         last: int | None = self._client.incr(self._tail, count)

@@ -94,12 +94,12 @@ def check(url: str) -> None:
     parts = urlsplit(url)
     tls = parts.scheme == TLS_SCHEME
     if not tls and parts.query:
-        raise UsageError(f"a memcached:// URL has no options; those of TLS are of {TLS_SCHEME}:// URLs")
+        raise UsageError(f"a memcached:// URL has no options; TLS options need a {TLS_SCHEME}:// URL")
     found = urls.options(url, _TLS, parts.scheme)
     if parts.hostname and parts.path not in ("", "/"):
-        raise UsageError("a memcached URL has a host or the path of a Unix socket, and not both")
+        raise UsageError("a memcached URL has either a host or the path of a Unix socket, not both")
     if bool(parts.username) != bool(parts.password):
-        raise UsageError("a memcached URL has a user and a password, or neither")
+        raise UsageError("a memcached URL has both a user and a password, or neither")
     if tls:
         try:
             _tls_context(found)
@@ -195,6 +195,6 @@ def _line(link: BoundedSocket) -> bytes:
     while not line.endswith(b"\r\n") and len(line) < 1000:
         more = link.recv(1)
         if not more:
-            raise LoginRefused("the server closed the connection, as one that wants SASL does")
+            raise LoginRefused("the server closed the connection, as a server that requires SASL does")
         line += more
     return line.rstrip()

@@ -45,7 +45,7 @@ def check(url: str) -> None:
     urls.options(url, _OPTIONS, "amqp")
     if parts.username is not None and parts.password is None:
         raise UsageError(
-            "an AMQP URL has a user and a password, or neither, as in amqp://user:password@host/"
+            "an AMQP URL has both a user and a password, or neither, as in amqp://user:password@host/"
         )
     if parts.path.count("/") > 1:
         raise UsageError(

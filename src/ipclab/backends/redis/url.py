@@ -50,7 +50,7 @@ def check(url: str) -> None:
     tls = parts.scheme == "rediss"
     known = _LOGIN | _SET_BY_THE_LAB | (_TLS if tls else {})
     if not tls and any(name in _TLS for name, _, _ in _pairs(parts.query)):
-        raise UsageError("the options ssl_… are of rediss:// URLs; write rediss:// for TLS")
+        raise UsageError("the options ssl_… need TLS: write rediss:// instead of redis://")
     found = urls.options(url, known, parts.scheme)
     database = found.get("db") or ("" if parts.scheme == "unix" else unquote(parts.path).strip("/"))
     if database and not database.isdecimal():

@@ -173,8 +173,8 @@ class ServerKind(abc.ABC):
     def no_url(self) -> UsageError:
         """Return the error for an invalid URL of this kind; it shows no part of the URL."""
         return UsageError(
-            f"no URL of {self.title}; one looks like {self.example_url}"
-            " (a special character of a password is written as %XX)"
+            f"not a URL of {self.title}; write it like {self.example_url}"
+            " (write a special character of a password as %XX)"
         )
 
     def address(self, url: str) -> tuple[str | None, int]:
@@ -260,7 +260,9 @@ class ServerKind(abc.ABC):
         answer, or where the kind has no way to do it.
         """
         begin = ", ".join(namespaces)
-        raise self.unavailable(url, f"is of a kind whose names the lab cannot remove: delete {begin}")
+        raise self.unavailable(
+            url, f"is of a kind whose names the lab cannot remove: delete {begin} yourself"
+        )
 
     def unavailable(self, url: str, what: str) -> BrokerUnavailableError:
         """Return the error in one line, such as ``Redis at redis://… does not answer: …``."""

@@ -173,9 +173,11 @@ def _client(url: str, timeout_s: float, *, bounded: bool = False) -> Iterator[An
     except (MemcacheError, OSError, ValueError, KeyError, IndexError) as error:
         reason = one_line(error)
         if "unauthenticated" in reason:
-            raise LoginRefusedError(f"memcached at {mask(url)} wants a user and a password") from None
+            raise LoginRefusedError(
+                f"memcached at {mask(url)} requires a user and a password: add them to the URL"
+            ) from None
         if "Unexpected end" in reason or isinstance(error, EOFError):
-            reason = "it closed the connection, as a server does that wants SASL or TLS"
+            reason = "it closed the connection, as a server that requires SASL or TLS does"
         raise BrokerUnavailableError(f"memcached at {mask(url)} does not answer: {reason}") from None
     finally:
         connected.close()

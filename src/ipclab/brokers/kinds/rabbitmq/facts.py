@@ -64,11 +64,11 @@ def _unusable(connection: Any) -> str:
         channel.basic_publish("", f"{queue}-nobody", b"")
         channel.queue_delete(queue)
     except exceptions.ConnectionBlockedTimeout:
-        return "blocks its publishers by an alarm of memory or disk: free some, then run again"
+        return "blocks publishers because of a memory or disk alarm: free some, then run again"
     except exceptions.ChannelClosedByBroker as error:
         if error.reply_code == 403:
             return (
-                "lacks a permission for this user, who must be allowed to configure, write and read "
+                "denies this user a permission; the user must be allowed to configure, write and read "
                 f"ipclab:.* and to write amq.default: {error.reply_text}"
             )
         return f"refuses a queue: {error.reply_text}"

@@ -37,5 +37,7 @@ def remove(url: str, namespaces: Sequence[str]) -> int:
                 else:
                     removed += 1
     except (exceptions.AMQPError, OSError) as error:
-        raise BrokerUnavailableError(f"RabbitMQ at {mask(url)} does not do it: {one_line(error)}") from None
+        raise BrokerUnavailableError(
+            f"RabbitMQ at {mask(url)} did not delete the queues: {one_line(error)}"
+        ) from None
     return removed

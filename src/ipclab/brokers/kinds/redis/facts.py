@@ -115,7 +115,7 @@ def _unusable(info: dict[str, Any]) -> str:
         primary = f"{info.get('master_host')}:{info.get('master_port')}"
         return f"is a read-only replica of {primary}: give the address of that one"
     if info.get("loading"):
-        return "is still loading its data: wait until it has"
+        return "is still loading its data: run again when it has finished"
     return ""
 
 
@@ -129,7 +129,7 @@ def _refuses_writes(client: Any) -> str:
     refused = refusals(client, (("SET", "ipclab:probe", "0"),))
     for text in refused.values():
         if text.startswith("OOM"):
-            return "is out of memory, and its policy is to refuse: raise its maxmemory, or free some"
+            return "is out of memory and refuses writes: raise its maxmemory, or free some memory"
         if text.startswith(("READONLY", "MISCONF", "NOREPLICAS", "MOVED", "CLUSTERDOWN")):
             return f"refuses writes: {text}"
     return ""

@@ -35,10 +35,10 @@ def client(url: str, timeout_s: float = PROBE_TIMEOUT_S, *, bounded: bool = Fals
         # With HELLO, and without it.
         no_password = ("without any password", "Authentication required")
         wants_one = any(words in str(error) for words in no_password)
-        reason = "it wants a password" if wants_one else one_line(error)
+        reason = "it requires a password" if wants_one else one_line(error)
         raise LoginRefusedError(f"{where} refuses the login: {reason}") from None
     except redis.exceptions.NoPermissionError as error:
-        raise BrokerUnavailableError(f"{where} lacks a permission for this user: {one_line(error)}") from None
+        raise BrokerUnavailableError(f"{where} denies this user a permission: {one_line(error)}") from None
     except redis.ResponseError as error:
         if "AUTH" in str(error).upper():
             raise LoginRefusedError(f"{where} refuses the login: {one_line(error)}") from None
@@ -47,7 +47,7 @@ def client(url: str, timeout_s: float = PROBE_TIMEOUT_S, *, bounded: bool = Fals
         reason = one_line(error)
         if "max number of clients" in reason:
             raise BrokerUnavailableError(
-                f"{where} takes no more clients: its maxclients is reached"
+                f"{where} accepts no more clients: raise its maxclients, or close other clients"
             ) from None
         raise BrokerUnavailableError(f"{where} does not answer: {reason}") from None
     finally:

@@ -78,7 +78,7 @@ def check(settings: Mapping[str, str]) -> None:
         if setting not in SETTINGS:
             raise UnknownNameError("setting of Redis", setting, SETTINGS)
         if not _PLAIN.fullmatch(value):
-            raise UsageError(f"{setting} of Redis cannot be {value!r}")
+            raise UsageError(f"{setting} of Redis cannot be set to {value!r}")
 
 
 def under(guarantees: Guarantees, settings: Mapping[str, str]) -> Guarantees:
