@@ -16,7 +16,7 @@ __all__ = ["Counterexample", "Verdict", "check"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imported when it is asked for: a trial needs none of it."""
+    """Import the name on first use: a trial needs none of it."""
     if name == "check":
         from ipclab.checks.verify import check
 

@@ -1,6 +1,6 @@
-"""A counter's reads against what they may have seen, in O(n log n).
+"""Checks a counter's reads against their bounds, in O(n log n).
 
-A read lies at or above the sum of all that was surely added before it began, and at or below that plus all
+A read lies at or above the sum of all that was certainly added before it began, and at or below that plus all
 that may have been added by its end. Negative amounts count the other way. Of two reads, one after the other,
 the later is no smaller where nothing negative is added. An add without a known end may happen at any time
 after its start, or never.
@@ -49,7 +49,7 @@ def check_counter(history: History) -> Findings:
 
 
 def _sum(when: Int64s, amount: Int64s, since: Int64s, until: Int64s) -> Int64s:
-    """For each pair of ranks the sum of the amounts between them."""
+    """Return, for each pair of ranks, the sum of the amounts between them."""
     order = np.argsort(when, kind="stable")
     total = np.concatenate(([0], np.cumsum(amount[order])))
     when = when[order]
@@ -100,7 +100,7 @@ def _going_back(found: Findings, ranks: Ranks, reads: Int64s, negative: Int64s) 
 
 
 def losses(history: History) -> dict[str, int]:
-    """Return what was added: surely, and at most."""
+    """Return the sum of what was certainly added, and of what was added at most."""
     add = (history.f == ADD) & (history.outcome != FAIL)
     sure = add & (history.outcome == OK)
     return {"added": sum(history.value[sure].tolist()), "attempted": sum(history.value[add].tolist())}

@@ -1,4 +1,4 @@
-"""What of a declared guarantee did not hold, as data: a kind, an amount, and a sentence for people.
+"""A breach of a declared guarantee, as data: a kind, an amount, and a sentence for people.
 
 Programs read ``kind`` and ``amount``. Only people read ``text``: it may be reworded at any time.
 """
@@ -22,7 +22,7 @@ BreachKind = Literal[
     "fix_failed",
     "other",
 ]
-"""What was broken.
+"""The kind of a breach.
 
 ``lost``         confirmed messages that nobody received; confirmed increments not in the final value.
 ``duplicated``   receipts beyond the first of a message, where the backend declares that there are none.
@@ -32,13 +32,13 @@ BreachKind = Literal[
 ``received_before_sent``  receipts that ended before the send of their message began.
 ``phantom``      increments that the counter shows and that nobody made.
 ``race``         an anomaly of shared state under a discipline that declares itself safe.
-``fix_failed``   a client library that was set right and showed its fault all the same.
+``fix_failed``   a client library with the fix applied that still showed its fault.
 ``other``        none of these.
 """
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One thing that did not hold. ``amount`` is how often, in the unit of the kind: messages, receipts,
+    """One breach. ``amount`` is how often it occurred, in the unit of the kind: messages, receipts,
     increments or anomalies; 0 where it is not known. ``text`` is one sentence about it."""
 
     kind: BreachKind

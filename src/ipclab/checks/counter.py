@@ -9,10 +9,10 @@ from ipclab.checks.delivery import Verdict
 
 
 class CounterVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``lost`` increments were confirmed and are not in the final value; ``phantom`` ones are in it and were
-    never attempted. ``safe`` is what the discipline declares; ``verdict`` is about that declaration, so a
-    discipline that declares itself unsafe and loses updates is ``valid``: it did what it said. None declares
-    that it invents any."""
+    """``lost`` increments were confirmed and are missing from the final value; ``phantom`` ones are in it and
+    were never attempted. ``safe`` is what the discipline declares. ``verdict`` is about that declaration, so
+    a discipline that declares itself unsafe and loses updates is ``valid``. No discipline declares
+    phantoms."""
 
     attempted: int
     confirmed: int
@@ -25,15 +25,15 @@ class CounterVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 def of_unfinished(counter: CounterVerdict) -> CounterVerdict:
-    """Return the verdict of a trial that did not finish, in which nothing but a breach is proven.
+    """Return the verdict of a trial that did not finish: only a breach is proven.
 
-    The figures stay: the final value was read after every process had come back.
+    The figures stay, because the final value was read after every process had returned.
     """
     return msgspec.structs.replace(counter, verdict="invalid" if counter.broken else "unknown")
 
 
 def settle(attempted: int, confirmed: int, final: int, *, safe: bool) -> CounterVerdict:
-    """Judge a final value: confirmed <= final <= attempted must hold, since an increment whose outcome is
+    """Judge a final value: confirmed <= final <= attempted must hold, because an increment whose outcome is
     unknown may or may not have happened."""
     lost, phantom = max(confirmed - final, 0), max(final - attempted, 0)
     broken: list[Breach] = []

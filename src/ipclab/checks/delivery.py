@@ -1,4 +1,4 @@
-"""The delivery ledger: what became of every message, judged against what the channel declares.
+"""The delivery ledger: accounts for every message and judges it against what the channel declares.
 
 With A the messages that were attempted, E ⊆ A those that were confirmed, and D the receipts (a multiset)::
 
@@ -8,12 +8,12 @@ With A the messages that were attempted, E ⊆ A those that were confirmed, and 
     unexpected  receipts of what nobody sent
     corrupted   receipts whose bytes are not those that were sent
     reordered   receipts that come, at one consumer, after a later message of the same producer
-    received_before_sent  receipts with an earlier time than the begin of their message's send
+    received_before_sent  receipts with an earlier time than the start of their message's send
 
-With fan-out every consumer is owed every message, and each is accounted for by itself.
+    With fan-out every consumer should receive every message, and each is accounted for by itself.
 
-Counts take one byte a message and a consumer group, and up to three more for each message of the producer
-that is being settled: 10 million messages of four producers took 24 MB in all.
+    Counts take one byte per message and consumer group, and up to three more for each message of the producer
+    that is being settled: 10 million messages of four producers took 24 MB in all.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ Verdict = Literal["valid", "invalid", "unknown"]
 
 _MOST = np.iinfo(np.uint8).max
 _DENSE = 4
-"""Sequences that lie within this many times their number are counted in place."""
+"""Sequences whose range is at most this many times their number are counted in place."""
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Counts of messages over a whole trial, warm-up and drain included.
 
-    With fan-out, ``owed`` is the confirmed messages times the consumers. ``verdict`` is about the declared
-    guarantee, ``broken`` has what broke it (empty where nothing did), and ``examples`` names the
-    smallest evidence: up to three messages (producer/sequence) for each anomaly, or of what was corrupted
-    its place among the receipts of its consumer; all are counted from 0.
+    With fan-out, ``owed`` is the number of confirmed messages times the consumers. ``verdict`` is about the
+    declared guarantee, and ``broken`` has its breaches (empty for none). ``examples`` has the smallest
+    evidence: up to three messages (producer/sequence) for each anomaly, or for corrupted ones the index of
+    the receipt at its consumer; all are counted from 0.
 
     ``unaccounted`` are the confirmed messages that were not received in a trial that did not finish: the lab
-    stopped looking for them, so that none of them counts as lost.
+    stopped looking for them, so none of them counts as lost.
     """
 
     attempted: int
@@ -64,7 +64,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def of_unfinished(ledger: Ledger) -> Ledger:
-    """Return the ledger of a trial that did not finish: what did not come is unaccounted for, and not lost.
+    """Return the ledger of a trial that did not finish: missing messages are unaccounted for, and not lost.
 
     What was proven before stays: a breach, and with one of kind ``lost`` the count of the lost. Without a
     breach nothing is known, so the verdict is ``unknown``.
@@ -83,12 +83,12 @@ def of_unfinished(ledger: Ledger) -> Ledger:
 class DeliveryCheck:
     """Collects receipts and settles the ledger. Not thread-safe.
 
-    ``attempted`` and ``confirmed`` are counts by producer: its sequences 0 to attempted - 1 were tried, in
-    this order, and of these the first ``confirmed`` were confirmed. ``consumers`` is how many there are.
+    ``attempted`` and ``confirmed`` are counts by producer: its sequences 0 to attempted - 1 were sent, in
+    this order, and the first ``confirmed`` of these were confirmed. ``consumers`` is the number of consumers.
 
-    Where others than the last of a producer were not confirmed, ``sure`` tells which were, producer after
-    producer in the order of their sequences, and ``confirmed`` their number. One that was not may come at any
-    time, so that it comes late is no reordering.
+    Where unconfirmed messages are not the last of a producer, ``sure`` is a mask of the confirmed ones,
+    producer after producer in the order of their sequences, and ``confirmed`` is their number. An unconfirmed
+    message may arrive at any time, so its late arrival is no reordering.
     """
 
     def __init__(
@@ -126,8 +126,8 @@ class DeliveryCheck:
     ) -> None:
         """Enter receipts of one consumer, in the order of arrival; the arrays are parallel.
 
-        A producer's number is that of a header: 0 to 65535. ``early`` tells which receipts came before the
-        send of their message began; None where that is not known.
+        A producer's number is that of a header: 0 to 65535. ``early`` is a mask of the receipts that came
+        before the send of their message began; None where that is not known.
         """
         if early is not None and early.any():
             self._early += int(early.sum())
@@ -168,8 +168,8 @@ class DeliveryCheck:
         return known
 
     def missing(self) -> npt.NDArray[np.bool_]:
-        """Return which messages were confirmed and not received, a row for each consumer that is owed
-        them (with fan-out) or one for all, in the order of ``sure``. Takes as many bytes again.
+        """Return which messages were confirmed and not received: one row per consumer that should receive
+        them (with fan-out), else one row, in the order of ``sure``. Takes as many bytes again.
         """
         missing: npt.NDArray[np.bool_] = self._counts == 0
         missing &= self._mask_of_confirmed() if self._sure is None else self._sure
@@ -182,10 +182,10 @@ class DeliveryCheck:
         return mask
 
     def settle(self, *, may_lose: bool, may_duplicate: bool, ordered: bool) -> Ledger:
-        """Return the ledger so far, judged by what the channel may do: lose confirmed messages, repeat,
-        reorder.
-        Order is promised while nothing is delivered again, so where a channel may repeat, a late receipt of
-        a message that came more than once is not held against it; it counts in the ledger all the same.
+        """Return the ledger so far, judged by whether the channel may lose, repeat or reorder messages.
+
+        Order is promised only while nothing is redelivered. So where a channel may repeat, a late receipt of
+        a message that came more than once is no breach; the ledger still counts it.
         """
         lost = recovered = 0
         for producer, (attempted, confirmed) in enumerate(zip(self._attempted, self._confirmed, strict=True)):
@@ -241,14 +241,15 @@ class DeliveryCheck:
         )
 
     def _late_once(self) -> int:
-        """Late receipts of messages that came only once, so that no repetition explains them."""
+        """Return the number of late receipts of messages that came only once: no repetition explains them."""
         return sum(int((self._counts[group][places] == 1).sum()) for group, places in self._late)
 
     def _count(self, group: int, producer: int, sequences: npt.NDArray[np.int64]) -> None:
         lowest, highest = int(sequences.min()), int(sequences.max())
         start = int(self._starts[producer])
         if highest - lowest < _DENSE * len(sequences):
-            # All between the lowest and the highest at once: no sorting where they are close together.
+            # Count the range from the lowest to the highest at once: no sorting where they are close
+            # together.
             first, times = lowest, np.bincount(sequences - lowest)
             place: slice | npt.NDArray[np.int64] = slice(start + lowest, start + highest + 1)
         else:

@@ -1,13 +1,14 @@
 """Is a FIFO queue's history linearizable? Decided by rules, in O(n log n), where its values are distinct.
 
-The rules (Lee and Mathur, arXiv 2410.04581; Henzinger, Sezgin and Vafeiadis): no value comes twice, none
-that was not put in, none before it was put in; no two that were put in one after the other come out the
-other way round; and no "empty" while some value is surely in. The last holds for an "empty" if some moment
-of its interval lies outside of all the intervals from the end of an enqueue to the start of its dequeue.
+The rules (Lee and Mathur, arXiv 2410.04581; Henzinger, Sezgin and Vafeiadis): no value comes out twice; none
+comes out that was not put in, or before it was put in; no two values that were put in one after the other
+come out in the opposite order; and no "empty" while some value is certainly in. The last rule holds for an
+"empty" if some moment of its interval lies outside of all the intervals from the end of an enqueue to the
+start of its dequeue.
 
-Operations without a known end: an enqueue that nothing came out of never happened; one that a value came
-out of did. A dequeue of unknown answer may have taken any value that nobody else got, so a value that is
-gone is held against the queue only when no such dequeue is left that began early enough (``takers.py``).
+Operations without a known end: an enqueue whose value never came out never happened; one whose value came out
+did. A dequeue of unknown answer may have taken any value that nobody else got, so a missing value counts
+against the queue only when no such dequeue is left that began early enough (``takers.py``).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ CORRUPTED = "corrupted"
 class Passed:
     """Values that were put in, each with the ranks of its enqueue and its dequeue. The arrays are parallel.
 
-    ``put`` and ``take`` are places in the history, ``take`` -1 where nobody is known to have got the value;
+    ``put`` and ``take`` are indexes in the history, ``take`` -1 where nobody is known to have got the value;
     ``out_start`` and ``out_end`` are then behind everything of the key.
     """
 
@@ -79,7 +80,7 @@ def _repeated_keys(history: History, ranks: Ranks) -> Int64s:
 
 
 def _match(found: Findings, ranks: Ranks, puts: Int64s, got: Int64s) -> Passed:
-    """Pair what came out with what was put in; what cannot be paired is entered."""
+    """Pair what came out with what was put in; enter what cannot be paired as an anomaly."""
     history, places = found.history, ranks.places
     both = np.concatenate((puts, got))
     ids = dense(ranks.key[both], history.value[places[both]], len(history.keys))
@@ -127,7 +128,7 @@ def _match(found: Findings, ranks: Ranks, puts: Int64s, got: Int64s) -> Passed:
 
 
 def _unknown_values(found: Findings, places: Int64s) -> None:
-    """What came out and was never put in. ``{"corrupted": …}`` is how a consumer logs damaged bytes."""
+    """Enter values that came out and were never put in; ``{"corrupted": …}`` stands for damaged bytes."""
     if not len(places):
         return
     damaged = np.array([is_corrupted(found.history.operation(i).value) for i in places], np.bool_)
@@ -143,7 +144,7 @@ def is_corrupted(value: object) -> bool:
 
 
 def _order(found: Findings, passed: Passed, lost: Bools) -> None:
-    """No two values that went in one after the other come out the other way round."""
+    """Check that no two values that were put in one after the other come out in the opposite order."""
     out = np.flatnonzero(~lost)
     if not len(out):
         return
@@ -165,9 +166,9 @@ def _order(found: Findings, passed: Passed, lost: Bools) -> None:
 
 
 def _overtaken(found: Findings, passed: Passed, lost: Bools, pending: Takers) -> Int64s:
-    """Return values that nobody got although a later one came out: no open dequeue can have taken them.
+    """Enter values that nobody got although a later one came out, and no open dequeue can have taken them.
 
-    Returns the deadline of each lost value, the rank by which somebody must have taken it: behind its key
+    Return the deadline of each missing value, the rank by which somebody must have taken it: behind its key
     where there is none, and where it was found to be lost.
     """
     gone = np.flatnonzero(lost)
@@ -204,7 +205,7 @@ def _false_empty(
     deadline: Int64s,
     empty: Int64s,
 ) -> None:
-    """No "empty" while something is surely in. A gap of the ranks is covered where something is."""
+    """Check that no "empty" came while a value was certainly in; such values cover the gaps of the ranks."""
     if not len(empty):
         return
     excusable = lost & np.isin(passed.key, pending.keys)
@@ -231,7 +232,7 @@ def _false_empty(
 
 
 def _chain(passed: Passed, sure: Int64s, start: int, end: int) -> list[int]:
-    """Return the fewest values whose intervals together cover this one; empty where others are needed."""
+    """Return the fewest values whose intervals together cover this one; empty where they do not."""
     chain: list[int] = []
     reached = start
     while reached < end:

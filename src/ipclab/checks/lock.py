@@ -1,12 +1,11 @@
-"""Do the holds of a lock exclude each other, and do its fencing tokens rise? In O(n log n).
+"""Checks that the holds of a lock exclude each other and that its fencing tokens rise, in O(n log n).
 
-A process surely holds the lock from the end of its acquire to the moment at which it asks for the release:
-from then on it does not rely on the lock, whatever becomes of the request. A process that is killed or told
+A process certainly holds the lock from the end of its acquire to the moment at which it asks for the release:
+from then on it does not rely on the lock, whatever happens to the request. A process that is killed or told
 to end (a fault ``kill`` or ``terminate`` that names it) holds until then, or until its last operation ended
-where that was later. Where the clock is too coarse to tell the two moments apart, it held
-all the same, at a moment that only a search can place. Of an acquire without a known end nothing is held
-against the lock, unless a release of the same process tells that it had happened: then there was a moment
-within that release at which nobody else held.
+where that was later. Where the clock is too coarse to separate the two moments, it still held, at a moment
+that only a search can place. An acquire without a known end counts as no hold, unless a release of the same
+process shows that it had happened: then there was a moment within that release at which nobody else held.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ ACQUIRE, RELEASE = CODES["acquire"], CODES["release"]
 
 @dataclass(slots=True)
 class Hold:
-    """From rank ``start`` to rank ``end`` the lock was surely held."""
+    """The lock was certainly held from rank ``start`` to rank ``end``."""
 
     acquire: int
     start: int
@@ -37,7 +36,7 @@ class Hold:
     token: int | None
     release: int = -1
     released: bool = False
-    """Whether the release surely happened."""
+    """Whether the release certainly happened."""
     depth: int = 1
     """How often its process has acquired the lock and not released it."""
 
@@ -46,9 +45,9 @@ class Hold:
 class _Process:
     hold: Hold | None = None
     maybe: int = 0
-    """Acquires of unknown outcome that no release has told about."""
+    """Acquires of unknown outcome that no release has confirmed."""
     loose: int = 0
-    """Releases of unknown outcome that ended no hold, and so may yet end one to come."""
+    """Releases of unknown outcome that ended no hold, and so may still end a later one."""
 
 
 @dataclass(slots=True)
@@ -56,12 +55,12 @@ class _Key:
     processes: dict[int, _Process] = field(default_factory=lambda: defaultdict(_Process))
     holds: list[Hold] = field(default_factory=list)
     moments: list[tuple[int, int, int]] = field(default_factory=list)
-    """Releases that tell of an acquire of unknown outcome: start, end, place."""
+    """Releases that confirm an acquire of unknown outcome: start, end, index."""
 
 
 def with_kills(history: History, *, reentrant: bool = False) -> History:
     """Return the history with a release of unknown outcome wherever a process was ended, and with that
-    outcome for releases that failed: it is no longer relied on that the lock is held, so it need not be.
+    outcome for failed releases: nobody relies on such a hold any longer, so the lock need not be held.
     """
     outcome = history.outcome.copy()
     outcome[(history.f == RELEASE) & (outcome != OK)] = INFO
@@ -98,7 +97,7 @@ def with_kills(history: History, *, reentrant: bool = False) -> History:
 
 
 def _most_deep(history: History, who: int, key: int) -> int:
-    """Return how often this process can have acquired the lock without a release, 1 at least."""
+    """Return how often this process can have acquired the lock without a release, at least 1."""
     own = (history.process == who) & (history.key == key)
     acquired = int(np.sum(own & (history.f == ACQUIRE) & (history.outcome != CODE_OF["fail"])))
     released = int(np.sum(own & (history.f == RELEASE) & (history.outcome == OK)))
@@ -106,10 +105,10 @@ def _most_deep(history: History, who: int, key: int) -> int:
 
 
 def check_lock(history: History) -> Findings:
-    """Judge every key; those in which it cannot be told which release ended what are named in ``unfit``.
+    """Judge every key; ``unfit`` names those for which it is unknown which release ended what.
 
     Where the header does not say whether the lock is re-entrant and a holder acquires again, the history is
-    judged as that of a re-entrant lock. What is wrong then is wrong for either kind; else it is undecided.
+    judged as that of a re-entrant lock. An anomaly found then is one for either kind; else it is undecided.
     """
     told = history.header.reentrant
     found, nested = _check(history, reentrant=told is True)
@@ -125,7 +124,7 @@ def check_lock(history: History) -> Findings:
 
 
 def _check(history: History, *, reentrant: bool) -> tuple[Findings, list[int]]:
-    """Return the findings, and the places of acquires by a process that surely held the lock."""
+    """Return the findings, and the indexes of acquires by a process that certainly held the lock."""
     logged = len(history)
     found = Findings(with_kills(history, reentrant=reentrant))
     ranks = rank(found.history)
@@ -140,7 +139,7 @@ def _check(history: History, *, reentrant: bool) -> tuple[Findings, list[int]]:
 def _holds(found: Findings, ranks: Ranks, nested: list[int], *, reentrant: bool) -> dict[int, _Key]:
     history = found.history
     keys: dict[int, _Key] = defaultdict(_Key)
-    # Where the clock does not tell operations of one process apart, their order is not known.
+    # Where the clock cannot separate operations of one process, their order is not known.
     coarse = {key for _, _, key in touching(history)}
     if reentrant:
         for key in coarse:
@@ -186,7 +185,7 @@ def _holds(found: Findings, ranks: Ranks, nested: list[int], *, reentrant: bool)
 
 
 def _enter_again(found: Findings, hold: Hold, place: int, value: int) -> None:
-    """Take in that the holder of a re-entrant lock acquired it again."""
+    """Enter another acquire by the holder of a re-entrant lock."""
     hold.depth += 1
     token = None if value == NULL else value
     if token is not None and hold.token is not None and token < hold.token:
@@ -198,8 +197,8 @@ def _enter_again(found: Findings, hold: Hold, place: int, value: int) -> None:
 
 
 def _rows(history: History, ranks: Ranks) -> Iterator[tuple[int, ...]]:
-    """Place, key, process, function, outcome, value, start, end and the key's last rank of every operation,
-    in the order of their starts; some at a time, to save memory."""
+    """Yield index, key, process, function, outcome, value, start, end and the key's last rank of every
+    operation, in the order of their starts; in batches, to save memory."""
     order = np.argsort(ranks.start, kind="stable")
     for first in range(0, len(order), _CHUNK):
         some = order[first : first + _CHUNK]
@@ -210,7 +209,7 @@ def _rows(history: History, ranks: Ranks) -> Iterator[tuple[int, ...]]:
 
 
 def _release(process: _Process, state: _Key, place: int, start: int, end: int, *, sure: bool) -> bool:
-    """Enter a release; whether it can be told what it ended."""
+    """Enter a release; return whether it is known what the release ended."""
     hold = process.hold
     if hold is not None and not hold.released:
         if process.maybe and (sure or hold.release >= 0):

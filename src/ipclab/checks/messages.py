@@ -1,17 +1,17 @@
-"""The delivery ledger of a history: what became of every message, graded by the declared guarantee.
+"""The delivery ledger of a history: accounts for every message, judged by the declared guarantee.
 
-A message is told by its value; the one of a send that surely failed was never sent. With everything else
-that ``ipclab.checks.delivery`` accounts for:
+A message is identified by its value; a send that certainly failed sent none. In addition to everything that
+``ipclab.checks.delivery`` accounts for:
 
 - *before it was sent*: a receipt that ended before the send began.
-- *unacknowledged*, of at-least-once alone, where consumers log ``ack``: a confirmed message that came once,
+- *unacknowledged*, only for at-least-once, where consumers log ``ack``: a confirmed message that came once,
   to a consumer that did not acknowledge it. It is lost: nobody finished it, and nobody got it again. An
-  ``ack`` acknowledges all that its process has received before it; one that failed says that what its process
+  ``ack`` acknowledges all that its process has received before it; a failed one means that what its process
   holds will never be acknowledged.
-- *excused*, of exactly-once alone: a confirmed message that nobody is known to have received, while a
+- *excused*, only for exactly-once: a confirmed message that nobody is known to have received, while a
   ``receive`` of unknown outcome may have got it (each excuses one), or a consumer was killed that held
   messages which it had not received yet (``in_flight`` of the header, each kill of a consumer by name).
-  At-least-once delivers those again, and at-most-once may lose them anyhow.
+  At-least-once redelivers those, and at-most-once may lose them anyway.
 
 Messages of different keys are different, and keys are accounted for one by one.
 """
@@ -60,7 +60,7 @@ class _Sent:
 
 @dataclass(slots=True)
 class _Receipts:
-    """The messages that came, in the order of arrival; ``of`` is the send's place in ``_Sent`` or -1."""
+    """The messages that came, in the order of arrival; ``of`` is the send's index in ``_Sent`` or -1."""
 
     place: Int64s
     consumer: Int64s
@@ -70,8 +70,9 @@ class _Receipts:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a channel is held to: its guarantee, whether order is part of it, whether losses are held against
-    it, whether any are excused, and whether a receipt without an acknowledgement is no delivery."""
+    """The terms by which a channel is judged: its guarantee, whether order is part of it, whether losses
+    count against it, whether any are excused, and whether a receipt without an acknowledgement is no
+    delivery."""
 
     guarantee: Guarantee
     ordered: bool
@@ -128,7 +129,7 @@ def _check_key(found: Findings, puts: Int64s, takes: Int64s, acks: Int64s | None
         found.counts[name] += getattr(ledger, name, 0)
     _impossible(found, sent, receipts)
     _again(found, sent, receipts, may=terms.guarantee == "at-least-once")
-    # Order is promised while nothing is delivered again, as a trial judges it too.
+    # Order is promised only while nothing is redelivered; a trial judges it the same way.
     repeats = terms.guarantee == "at-least-once" and ledger.duplicated > 0
     if ledger.reordered and terms.ordered and not repeats:
         _late(found, sent, receipts, ledger.reordered)
@@ -189,7 +190,7 @@ def _unacknowledged(
 
 
 def _impossible(found: Findings, sent: _Sent, receipts: _Receipts) -> None:
-    """What nobody sent, what came damaged, and what came before it was sent."""
+    """Enter messages that nobody sent, that came damaged, or that came before they were sent."""
     history = found.history
     damaged, strange = receipts.place[receipts.damaged], receipts.place[(receipts.of < 0) & ~receipts.damaged]
     if len(damaged):
@@ -200,7 +201,7 @@ def _impossible(found: Findings, sent: _Sent, receipts: _Receipts) -> None:
     known = np.flatnonzero(receipts.of >= 0)
     sends = sent.place[receipts.of[known]]
     came = receipts.place[known]
-    # What touches within a tick is concurrent, but in one process one thing comes after the other.
+    # Operations that touch within a tick are concurrent, but within one process they are ordered.
     own = (history.process[came] == history.process[sends]) & (came < sends)
     early = np.flatnonzero(history.end[came] < history.start[sends] + own)
     found.counts["received_before_sent"] += len(early)
@@ -225,7 +226,7 @@ def _again(found: Findings, sent: _Sent, receipts: _Receipts, *, may: bool) -> N
 
 
 def _late(found: Findings, sent: _Sent, receipts: _Receipts, count: int) -> None:
-    """The first message that came after a later one of its producer, and the latest one before it."""
+    """Enter the first message that came after a later one of its producer, and the latest one before it."""
     newest: dict[tuple[int, int], int] = {}
     for i in np.flatnonzero(receipts.of >= 0).tolist():
         b = int(receipts.of[i])
@@ -251,7 +252,7 @@ def _lost(
     consumer: Int64s,
     terms: Terms,
 ) -> None:
-    """Tell excused losses from the others; only these are held against the channel."""
+    """Separate excused losses from the others; only the others count against the channel."""
     history = found.history
     unexcused = []
     for group, gone in enumerate(missing):
@@ -284,7 +285,7 @@ def _first_lost(found: Findings, takes: Int64s, send: int) -> tuple[tuple[int, .
 
 
 def _excuses(history: History, takes: Int64s) -> list[int]:
-    """Return until when each excuse covers what was sent, the shortest first."""
+    """Return the time until which each excuse covers what was sent, the shortest first."""
     kills = {}
     for p in np.unique(history.process[takes]).tolist():
         names = {str(history.processes[p]), history.name(history.processes[p])}

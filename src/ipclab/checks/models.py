@@ -1,4 +1,4 @@
-"""What an object does, one operation at a time: the sequential specifications that the search tries."""
+"""The sequential specifications that the search tries: what an object does, one operation at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ipclab.history.values import NULL
 
 
 class Impossible:
-    """What a step answers where the operation cannot be next."""
+    """The answer of a step where the operation cannot be next."""
 
 
 IMPOSSIBLE = Impossible()
@@ -27,9 +27,9 @@ Step = Callable[[Any, str, Any], Any]
 @dataclass(frozen=True, slots=True)
 class Call:
     """An operation as the search takes it: what it does to the state, between which ranks, and whether it
-    must have happened. ``place`` is that in the history. Two are called otherwise than there: a dequeue of
-    unknown outcome is a ``take``, a cas that found another value is a ``miss``. ``after`` is the place of the
-    one before it of the same process where the two touch, which the ranks do not tell; else -1."""
+    must have happened. ``place`` is its index in the history. Two have another name than there: a dequeue of
+    unknown outcome is a ``take``, a cas that found another value is a ``miss``. ``after`` is the index of the
+    operation before it of the same process where the two touch, which the ranks do not show; else -1."""
 
     f: str
     value: Any
@@ -68,7 +68,7 @@ def _counter(state: Any, f: str, value: Any) -> Any:
 
 
 def _lock(state: Any, f: str, value: Any) -> Any:
-    """State: the holder or None, and the greatest token so far."""
+    """Apply a lock operation. State: the holder or None, and the greatest token so far."""
     holder, greatest = state
     who, token = value
     if f == "release":
@@ -79,7 +79,7 @@ def _lock(state: Any, f: str, value: Any) -> Any:
 
 
 def _reentrant_lock(state: Any, f: str, value: Any) -> Any:
-    """State: the holder or None, how often it has acquired the lock, and the greatest token so far."""
+    """Apply an operation of a re-entrant lock. State: the holder or None, its depth, the greatest token."""
     holder, depth, greatest = state
     who, token = value
     if f == "release":
@@ -101,14 +101,14 @@ STEPS: dict[Model, tuple[State, Step]] = {
 }
 """The initial state and the step of every model that has a sequential specification."""
 REENTRANT: tuple[State, Step] = ((None, 0, None), _reentrant_lock)
-"""The same of a lock whose holder may acquire it again."""
+"""The initial state and the step of a lock whose holder may acquire it again."""
 _SAME = {"send": "enqueue", "receive": "dequeue"}
 
 
 def calls(history: History, model: Model, keys: Collection[int] | None = None) -> dict[int, list[Call]]:
     """Return what to search, by key (all keys, or these), in the order of invocation.
 
-    What has no known end and cannot change anything is left out.
+    An operation that has no known end and cannot change anything is left out.
     """
     if model == "lock":
         history = with_kills(history, reentrant=history.header.reentrant is True)

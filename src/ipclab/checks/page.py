@@ -1,6 +1,7 @@
-"""A verdict as one page: what was decided, and the operations around the counterexample as inline SVG.
+"""A verdict as one page: the decision, and the operations around the counterexample as inline SVG.
 
-The file refers to nothing outside of itself. One lane a process; the horizontal axis is the order of events.
+The file refers to nothing outside of itself. It has one lane per process; the horizontal axis is the order of
+events.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def _svg(
 
 
 def _places(operations: Sequence[Operation], faults: Sequence[Fault]) -> dict[tuple[int, int], int]:
-    """Return where on the horizontal axis each time is, so that every label has room."""
+    """Return the horizontal position of each time, so that every label has room."""
     events: set[tuple[int, int]] = set()
     begun: dict[tuple[int, int], list[tuple[int, int]]] = {}
     spans = [(op.start_ns, op.end_ns, words(op)) for op in operations]

@@ -1,11 +1,11 @@
 """Times as ranks, key after key, so that all keys are checked in one pass over whole columns.
 
-Two events of one time are ranked invocation first: operations that touch in a nanosecond count as
-concurrent, which never accuses wrongly. Of one process that is too kind, since it does one thing after the
-other, but no ranks can tell both that and that nothing is known between processes: see ``touching``. Ranks
-are unique. The keys lie one after the other, each with a free rank before its first event (``first``) and one
-behind its last (``last``), so that nothing of one key precedes, follows or overlaps wrongly anything of
-another.
+At one time, invocations rank before ends: operations that touch in a nanosecond count as concurrent, which
+never accuses wrongly. Within one process that is too lenient, because it does one operation after the other,
+but no ranks can express both that and the missing order between processes: see ``touching``. Ranks are
+unique. The keys lie one after the other, each with a free rank before its first event (``first``) and one
+behind its last (``last``), so that nothing of one key precedes, follows or overlaps anything of another by
+mistake.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ipclab.history.format import CODES
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """Ranks of the operations of a history that say something (``places``); all arrays but the last two,
-    which are by key, are parallel to it. An operation that has no known end ends behind all of its key."""
+    """Ranks of the operations that carry information (``places``). All arrays are parallel to it, except the
+    last two, which are by key. An operation without a known end ends behind all of its key."""
 
     places: Int64s
     key: Int64s
@@ -32,7 +32,7 @@ class Ranks:
 
 
 def rank(history: History, *, without_keys: Int64s | None = None) -> Ranks:
-    """Return the ranks of all operations that say something, but those of some keys."""
+    """Return the ranks of all operations that carry information, without those of some keys."""
     may: Bools = ~nothing_happened(history)
     if without_keys is not None and len(without_keys):
         may &= ~np.isin(history.key, without_keys)
@@ -53,9 +53,9 @@ def rank(history: History, *, without_keys: Int64s | None = None) -> Ranks:
 
 
 def nothing_happened(history: History) -> Bools:
-    """Return the operations that surely did not happen, and tell nothing by that.
+    """Return a mask of the operations that certainly did not happen and carry no information.
 
-    A compare-and-set that failed tells that another value was there.
+    A failed compare-and-set carries information: another value was there.
     """
     nothing: Bools = (history.outcome == FAIL) & (history.f != CODES["cas"])
     return nothing
@@ -63,7 +63,7 @@ def nothing_happened(history: History) -> Bools:
 
 def touching(history: History) -> list[tuple[int, int, int]]:
     """Return where an operation begins in the tick in which the one before it, of the same process and
-    key, ended: the places of the earlier and the later, and the key.
+    key, ended: the indexes of the earlier and the later, and the key.
     """
     says = np.flatnonzero(~nothing_happened(history))
     start, end = history.start[says], history.end[says]
@@ -76,7 +76,7 @@ def touching(history: History) -> list[tuple[int, int, int]]:
 
 
 def dense(key: Int64s, value: Int64s, keys: int) -> Int64s:
-    """Return one number for each pair of a key and a value, the same for the same pair."""
+    """Return one number for each pair of a key and a value; equal pairs have equal numbers."""
     if not len(value):
         return value
     low, high = int(value.min()), int(value.max())

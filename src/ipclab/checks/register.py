@@ -1,16 +1,16 @@
-"""Is a register's history linearizable? Decided by zones, in O(n log n), where its writes are distinct.
+"""Checks whether a register's history with distinct writes is linearizable, by zones, in O(n log n).
 
 Gibbons and Korach: the operations on one value, its write and the reads of it, form a cluster. Where one of
-them ended before another began, the register surely held the value in between: a forward zone. Otherwise
+them ended before another began, the register certainly held the value in between: a forward zone. Otherwise
 there was a moment common to all, somewhere in the backward zone from the last start to the first end. The
 history is linearizable if no two forward zones overlap and no backward zone lies inside a forward one. The
 initial null was written before everything.
 
 A key with cas operations needs a search, unless two of them found the same value, which was there only once.
-One that failed tells that another value was there.
+A failed one shows that another value was there.
 
 Operations without a known end: a write that nobody read from never happened; one that was read from did, and
-its end is then that of the reads. A read without an answer says nothing.
+its end is then that of the reads. A read without an answer carries no information.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ READ, WRITE, CAS = CODES["read"], CODES["write"], CODES["cas"]
 
 @dataclass(slots=True)
 class Clusters:
-    """By value: the write (a place in the history, -1 for the initial null) and the zone. ``end`` is the
+    """By value: the write (an index in the history, -1 for the initial null) and the zone. ``end`` is the
     first end and ``start`` the last start of all operations on it, as ranks."""
 
     write: Int64s
     end: Int64s
     start: Int64s
     cluster_of_op: Int64s
-    """By place in the ranks, -1 where the operation says nothing."""
+    """By index in the ranks, -1 where the operation carries no information."""
 
 
 def check_register(history: History) -> Findings:
@@ -73,8 +73,9 @@ def _find_unfit(found: Findings, ranks: Ranks) -> None:
 
 
 def _lost_updates(found: Findings, ranks: Ranks) -> None:
-    """Of several cas that found the same old value there, one can have been right, if no value is written
-    twice: what it replaced does not come back. It takes no search to tell."""
+    """Enter lost updates: if no value is written twice, only one cas can have replaced the same old value.
+
+    A replaced value does not return, so this needs no search."""
     history, value = found.history, found.history.values.value
     f = history.f[ranks.places]
     for key in np.unique(ranks.key[f == CAS]):

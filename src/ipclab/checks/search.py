@@ -1,9 +1,9 @@
 """Wing and Gong's search for a linearization, with Lowe's memory of what was tried.
 
 A configuration is the set of operations that have taken effect and the state that they led to. The next one
-is any operation that began before the first end of those that have not; one that fits and changes nothing is
-taken at once, since that closes no door. An operation without a known end may be taken after its start, or
-never. Finding out takes exponential time at worst, so steps and seconds are limited.
+is any operation that began before the first end of those that have not. One that fits and changes nothing is
+taken at once, because that excludes no other order. An operation without a known end may be taken after its
+start, or never. The search takes exponential time at worst, so steps and seconds are limited.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ipclab.checks.models import IMPOSSIBLE, Call, State, Step
 MOST_STEPS = 1_000_000
 _LOOK_AT_CLOCK = 0x3FF
 _PURE = frozenset(("read", "dequeue", "miss"))
-"""Where these fit and change nothing they stand in nobody's way (a write of the present value may)."""
+"""Where these fit and change nothing they block no other operation (a write of the present value may)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """``valid``: a linearization was found; ``invalid``: there is none; ``unknown``: the limit was reached
-    after so many ``steps``."""
+    after this many ``steps``."""
 
     verdict: Word
     steps: int
@@ -48,7 +48,7 @@ def search(
     kinds = _kinds(may, at)
     n = len(must)
     steps = 0
-    # How far all took effect, which of the following did, how many of each open kind did, the state.
+    # Up to where all took effect, which of the following did, how many of each open kind did, the state.
     first = (0, 0, (0,) * len(kinds), initial)
     stack = [first]
     seen = {first}
@@ -92,7 +92,7 @@ def search(
 
 
 def _has(base: int, mask: int, i: int) -> bool:
-    """Return whether the required operation ``i`` has taken effect; so has that before the first, -1."""
+    """Return whether the required operation ``i`` has taken effect; the one before the first, -1, has."""
     return i < base or bool(mask >> (i - base) & 1)
 
 
@@ -105,8 +105,10 @@ def _take(base: int, mask: int, i: int) -> tuple[int, int]:
 
 
 def _kinds(may: Sequence[Call], at: Mapping[int, int]) -> list[tuple[list[int], str, object, int]]:
-    """Open operations that do the same and are as free, which are taken in the order of their starts, since
-    no order of them opens more than that one; with the required one that each of them follows, or -1."""
+    """Group open operations that do the same and are equally free; return each group in the order of starts.
+
+    No other order of them allows more. Each group has the required operation that each of it follows, or
+    -1."""
     kinds: dict[tuple[str, object, int], list[int]] = {}
     for call in may:
         kinds.setdefault((call.f, call.value, at.get(call.after, -1)), []).append(call.start)

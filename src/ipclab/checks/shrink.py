@@ -1,8 +1,9 @@
-"""From operations without a linearization to a few that have none either.
+"""Reduces operations without a linearization to a few that have none either.
 
-First the shortest beginning of the history that has none: what had not ended by then is open, and if the
-whole fits an order, every beginning does. Then whatever can be left out so that the rest would fit an order
-if the whole did: reads and empty answers, all that concerns a value, all of a process that locks.
+First, find the shortest beginning of the history that has none: operations that had not ended by then are
+open, and if the whole fits an order, every beginning does. Then leave out whatever can be left out so that
+the rest would fit an order if the whole did: reads and empty answers, all operations on a value, all of a
+process that locks.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def shrink(
 ) -> list[Call]:
     """Return fewer of these operations that have no linearization; ``calls`` must have none.
 
-    Ends at ``until_s`` of ``time.monotonic()`` with what it has by then.
+    Stop at ``until_s`` of ``time.monotonic()`` with the result so far.
     """
     initial, step = specification or STEPS[model]
 
@@ -55,7 +56,7 @@ def _beginning(calls: list[Call], model: Model, fails: Callable[[Sequence[Call]]
 
 
 def _until(calls: Sequence[Call], rank: int, model: Model) -> list[Call]:
-    """Return what was known at a rank."""
+    """Return the operations as known at a rank."""
     found = []
     for c in calls:
         if c.start > rank:
@@ -73,7 +74,7 @@ def _until(calls: Sequence[Call], rank: int, model: Model) -> list[Call]:
 def _without(
     calls: list[Call], model: Model, size: int, fails: Callable[[Sequence[Call]], bool], until_s: float
 ) -> tuple[list[Call], bool]:
-    """Leave out as many runs of ``size`` groups as can be; what is left, and whether that is less."""
+    """Leave out as many runs of ``size`` groups as possible; return the rest, and whether it is less."""
     groups = _groups(calls, model)
     gone: set[int] = set()
     for i in range(0, len(groups), size):
@@ -87,11 +88,11 @@ def _without(
 
 
 def _groups(calls: Sequence[Call], model: Model) -> list[set[int]]:
-    """Return sets of places that the search may leave out, alone or together."""
+    """Return sets of indexes that the search may leave out, alone or together."""
     alone = [{c.place} for c in calls if c.f in ("read", "miss") or (c.f == "dequeue" and c.value == NULL)]
     if model == "counter":
         return alone
-    # Without what stood between, a miss may meet the value that it says was not there.
+    # Without the operations between, a miss may meet the value that it says was not there.
     misses = {c.place for c in calls if c.f == "miss"}
     linked: dict[object, set[object]] = {}
     for c in calls:

@@ -1,8 +1,8 @@
 """Dequeues of unknown answer: each may have taken one value that nobody else got, from its start on.
 
 A value that must be gone by some rank (its deadline) needs a taker that began before it, and no two values
-share one. By Hall's theorem that can be arranged if, of the deadlines and the starts, both in order, each
-deadline lies behind the start of its number.
+share one. By Hall's theorem that is possible if, with deadlines and starts both sorted, each deadline lies
+behind the start of the same index.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Takers:
         self._starts = {int(k): np.sort(start[key == k]) for k in self.keys}
 
     def count(self, key: int) -> int:
-        """Return how many there are of a key."""
+        """Return the number of open dequeues of a key."""
         return len(self._starts.get(key, ()))
 
     def unserved(self, key: Int64s, deadline: Int64s, due: Bools) -> Int64s:
@@ -44,7 +44,7 @@ class Takers:
         """Yield intervals of ranks in which a key with takers cannot be empty, whoever took what.
 
         The arrays are those of the values that nobody is known to have got. The queue can be empty at a rank
-        if all values that are in by then can have been taken by then, and yet each other one by its own
+        if all values that are in by then can have been taken by then, and each other value by its own
         deadline.
         """
         for k, starts in self._starts.items():

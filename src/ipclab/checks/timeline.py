@@ -1,6 +1,6 @@
-"""A counterexample as text: one lane a process, time from left to right, at most 120 columns wide.
+"""A counterexample as text: one lane per process, time from left to right, at most 120 columns wide.
 
-The columns follow the order of events, not their distance in time; the exact times stand below.
+The columns follow the order of events, not their distance in time; the exact times are listed below.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _lanes(history: History, counterexample: Counterexample, width: int) -> list
         lane = lanes[op.process]
         start, stop = columns[i, 0], columns[i, 1]
         if op.outcome in ("open", "info"):
-            # It may still take effect, so its line goes on until its process begins something else.
+            # It may still take effect, so its line continues until its process begins another operation.
             later = [columns[j, 0] for j, other in enumerate(operations) if other.process == op.process]
             stop = min((column for column in later if column > start), default=end) - 1
             lanes[op.process] = f"{lane:<{start}}├┄{labels[i]}".ljust(stop + 1, "┄")
@@ -73,7 +73,7 @@ def _lanes(history: History, counterexample: Counterexample, width: int) -> list
 def _columns(
     counterexample: Counterexample, labels: Sequence[str], margin: int
 ) -> tuple[dict[tuple[int, int], int], int]:
-    """Return the begin (0) and end (1) column of each operation (faults from -1 down), and the width."""
+    """Return the start (0) and end (1) column of each operation (faults from -1 down), and the width."""
     events: list[tuple[float, int, int]] = []
     for i, op in enumerate(counterexample.operations):
         events.append((op.start_ns, 0, i))

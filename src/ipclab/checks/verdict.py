@@ -1,4 +1,4 @@
-"""What a check answers: a verdict of three values, and the few operations that clash."""
+"""The answer of a check: a verdict of three values, and the few operations that clash."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ipclab.history.format import Model, Name
 
 FAULTS_SHOWN = 8
 EXAMPLES = 100
-"""Of an anomaly that is found one by one, how many are looked at for the smallest counterexample."""
+"""How many anomalies of a kind are examined for the smallest counterexample."""
 
 
 class Counterexample(msgspec.Struct, frozen=True, kw_only=True):
-    """The operations that cannot be, together. ``anomaly`` names what is wrong, ``explanation`` says it in a
-    sentence, ``operations`` are in the order of their invocation, ``faults`` those of about that time."""
+    """Operations that are impossible together. ``anomaly`` names the anomaly, ``explanation`` is a sentence
+    about it, ``operations`` are in the order of their invocation, ``faults`` are those of about that time."""
 
     anomaly: str
     explanation: str
@@ -28,12 +28,12 @@ class Counterexample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """``valid``: nothing that the check looks for is there; ``invalid``: the history cannot be, and the
-    counterexample shows why; ``unknown``: it could not be decided, for ``reason``.
+    """``valid``: the check found no anomaly; ``invalid``: the history is impossible, and the counterexample
+    shows why; ``unknown``: the check could not decide, for ``reason``.
 
     ``methods``    what decided, such as ``zones`` or ``search``.
-    ``anomalies``  how many of each were found; an anomaly that only a search shows is counted once a key.
-    ``counts``     what else was counted: the delivery ledger, steps of a search.
+    ``anomalies``  the number of each; an anomaly that only a search shows is counted once per key.
+    ``counts``     other counts: the delivery ledger, steps of a search.
     ``notes``      what the reader should know about what was decided, and what was not.
     """
 
@@ -52,14 +52,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class Findings:
-    """What one check found so far. ``clash()`` keeps the smallest counterexample, the earliest of these."""
+    """The findings of one check so far. ``clash()`` keeps the earliest of the smallest counterexamples."""
 
     history: History
     anomalies: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unfit: dict[int, str] = field(default_factory=dict)
-    """Keys, as places in ``history.keys``, that the check cannot decide, with why."""
+    """Keys, as indexes in ``history.keys``, that the check cannot decide, with the reason."""
     undecided: str = ""
     _best: tuple[int, int] = (1 << 30, 0)
     _clash: tuple[str, str, tuple[int, ...]] | None = None
@@ -75,14 +75,14 @@ class Findings:
             self._best, self._clash = size, (anomaly, explanation, chosen)
 
     def enough(self, anomaly: str) -> bool:
-        """Return whether so many were found that one more is only counted, which this does."""
+        """Return whether so many were found that another one is only counted; count it then."""
         if self.anomalies.get(anomaly, 0) < EXAMPLES:
             return False
         self.anomalies[anomaly] += 1
         return True
 
     def counterexample(self) -> Counterexample | None:
-        """Return the smallest that was entered."""
+        """Return the smallest counterexample that was entered."""
         if self._clash is None:
             return None
         anomaly, explanation, places = self._clash
@@ -131,5 +131,5 @@ def _faults_around(faults: Sequence[Fault], operations: Sequence[Operation]) -> 
 
 
 def key_words(key: Name | None) -> str:
-    """`` of 'q1'``, or nothing where there is no key."""
+    """Return a key in words, such as `` of 'q1'``; empty where there is no key."""
     return "" if key is None else f" of {key!r}"

@@ -1,4 +1,4 @@
-"""The one entrance: a history and a model to a verdict."""
+"""The only entry point: judges a history by a model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ipclab.history.values import NULL
 
 BUDGET_S = 10.0
 COUNTER_SEARCHED_BELOW = 10_000
-"""Operations up to which the reads of a counter are searched for a common order, beyond their bounds."""
+"""Up to this many operations, the reads of a counter are searched for a common order, beyond their bounds."""
 SHRINK_S = 5.0
 METHODS: dict[Model, str] = {
     "register": "zones",
@@ -43,13 +43,13 @@ def check(
     excuses: bool = True,
     budget_s: float = BUDGET_S,
 ) -> Verdict:
-    """Judge a history. Pure but for the clock that limits the search.
+    """Judge a history. Pure except for the clock that limits the search.
 
-    ``model``, ``guarantee`` and ``ordered`` stand before what the header says; a delivery that declares no
-    guarantee is held to exactly-once, and one that is held to it may lose what a consumer without an answer
-    may have got, unless ``excuses`` is false. ``budget_s`` limits the search, which is needed only where the
-    quick check of the model cannot decide; past it the verdict is ``unknown``. Raises UsageError where the
-    model is not said or the operations are not its own.
+    ``model``, ``guarantee`` and ``ordered`` override the header. A delivery that declares no guarantee is
+    judged by exactly-once. One that is judged by exactly-once may lose what a consumer without an answer may
+    have got, unless ``excuses`` is false. ``budget_s`` limits the search, which is needed only where the
+    quick check of the model cannot decide; after it the verdict is ``unknown``. Raise UsageError where no
+    model is named or the operations do not belong to it.
     """
     until_s = time.monotonic() + budget_s
     model = model or history.header.model
@@ -194,7 +194,7 @@ def _search(found: Findings, history: History, model: Model, keys: Sequence[int]
 
 
 def _causeless(found: Findings, some: Sequence[Call], model: Model) -> bool:
-    """Enter answers that no operation can have caused, in whatever order: no search is needed for them."""
+    """Enter answers that no operation can have caused, in any order; they need no search."""
     if model not in ("register", "queue"):
         return False
     caused = Counter(c.value for c in some if c.f in ("write", "enqueue"))

@@ -1,8 +1,8 @@
-"""Histories: what every process asked for and what it was told, on one clock, kept in a file.
+"""Histories: the operations of every process and their answers, on one clock, stored in a file.
 
-``ProcessLog`` writes what one process does, ``merge`` makes the logs of all into ``history.jsonl.gz``,
-``read`` reads such a file, strictly, and ``History`` is what the checks of ``ipclab.checks`` take. The format
-is described in ``docs/history-format.md``.
+``ProcessLog`` writes what one process does, ``merge`` merges the logs of all into ``history.jsonl.gz``,
+``read`` reads such a file, strictly, and ``History`` is the input of the checks in ``ipclab.checks``. The
+format is described in ``docs/history-format.md``.
 """
 
 from __future__ import annotations

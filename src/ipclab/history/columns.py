@@ -1,4 +1,4 @@
-"""A history in memory: one row an operation, in columns, about 40 bytes each."""
+"""A history in memory: one row per operation, in columns, about 40 bytes each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ipclab.history.format import CODES, NAMES, VERSION, Header, Model, Name
 from ipclab.history.values import Values
 
 FOREVER = int(np.iinfo(np.int64).max)
-"""When an operation ends that was never completed, or whose completion says ``info``."""
+"""The end of an operation that never completed, or whose completion is ``info``."""
 Outcome = Literal["ok", "fail", "info", "open"]
 OUTCOMES: tuple[Outcome, ...] = ("ok", "fail", "info", "open")
 OK, FAIL, INFO, OPEN = range(4)
@@ -24,9 +24,9 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One operation. ``end_ns`` is None where it was never completed (``open``); ``info`` says that it may
-    have happened, then or at any later time; ``fail`` that it surely did not. ``value`` is what was asked
-    for, or for ``read``, ``dequeue``, ``receive`` and ``acquire`` what was answered."""
+    """One operation. ``end_ns`` is None where it never completed (``open``). ``info`` means that it may have
+    happened, then or at any later time; ``fail`` that it certainly did not. ``value`` is the argument, or for
+    ``read``, ``dequeue``, ``receive`` and ``acquire`` the answer."""
 
     process: Name
     f: str
@@ -38,7 +38,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done to the system, to whom, and when; ``end_ns`` is None where it was never healed, and
+    """A fault: its kind, its target, and its time; ``end_ns`` is None where it was never healed, and
     ``start_ns`` where it took no time."""
 
     f: str
@@ -51,8 +51,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class History:
     """All operations, in the order of their invocation within each process. The arrays are parallel.
 
-    ``process`` and ``key`` are places in ``processes`` and ``keys``; ``f`` in ``format.NAMES``; ``outcome``
-    in ``OUTCOMES``. ``end`` is as logged, ``FOREVER`` for none. Immutable, so it may be shared by threads.
+    ``process`` and ``key`` are indexes in ``processes`` and ``keys``; ``f`` in ``format.NAMES``; ``outcome``
+    in ``OUTCOMES``. ``end`` is as logged, ``FOREVER`` for none. Immutable, so threads may share it.
     """
 
     header: Header
@@ -77,7 +77,7 @@ class History:
         return np.where((self.outcome == OK) | (self.outcome == FAIL), self.end, FOREVER)
 
     def operation(self, i: int) -> Operation:
-        """Return the operation at a place."""
+        """Return the operation at an index."""
         end = int(self.end[i])
         return Operation(
             process=self.processes[self.process[i]],
@@ -90,16 +90,16 @@ class History:
         )
 
     def name(self, process: Name) -> str:
-        """Return what a process is called: by the header, else by its own name or number."""
+        """Return the name of a process: from the header, else its own name or number."""
         own = f"process {process}" if isinstance(process, int) else process
         return self.header.names.get(str(process), own)
 
     def places(self, *functions: str) -> Int64s:
-        """Return where these operations are."""
+        """Return the indexes of these operations."""
         return np.flatnonzero(np.isin(self.f, [CODES[f] for f in functions]))
 
     def without(self, *functions: str) -> History:
-        """Return the history but for these operations; itself where it has none of them."""
+        """Return the history without these operations, or itself where it has none of them."""
         out = np.isin(self.f, [CODES[f] for f in functions])
         if not out.any():
             return self
@@ -129,7 +129,7 @@ CODE_OF: dict[str, int] = {outcome: code for code, outcome in enumerate(OUTCOMES
 
 
 class Columns:
-    """Grows row by row. Not thread-safe."""
+    """A history that grows row by row. Not thread-safe."""
 
     def __init__(self) -> None:
         from array import array
@@ -144,7 +144,7 @@ class Columns:
     def add(
         self, process: Name, f: int, key: Name | None, value: Any, start: int, end: int, outcome: int
     ) -> int:
-        """Append an operation; its place."""
+        """Append an operation; return its index."""
         self._process.append(self._processes.setdefault(process, len(self._processes)))
         self._key.append(self._keys.setdefault(key, len(self._keys)))
         self._f.append(f)
@@ -155,7 +155,7 @@ class Columns:
         return len(self._start) - 1
 
     def history(self, header: Header, faults: list[Fault]) -> History:
-        """Return the history so far; nothing may be added any more, since it takes the columns over."""
+        """Return the history so far; nothing may be added after this, because it takes over the columns."""
         return History(
             header=header,
             processes=list(self._processes),

@@ -1,4 +1,4 @@
-"""The lines of a history file, and which operations there are."""
+"""The lines of a history file, and the operations of each model."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ FUNCTIONS: dict[Model, tuple[str, ...]] = {
 SAME_AS = {"send": "enqueue", "receive": "dequeue", "enqueue": "send", "dequeue": "receive"}
 """A queue's history may be checked as a delivery, and the other way round."""
 ENDINGS = frozenset(("kill", "terminate"))
-"""Faults after which the process that they struck does nothing more."""
+"""Faults after which their target process does nothing more."""
 ANSWERS = frozenset(("read", "dequeue", "receive", "acquire"))
-"""Operations whose value comes with ``ok``; that of the others comes with ``invoke``."""
+"""Operations whose value comes with ``ok``; the value of the others comes with ``invoke``."""
 CODES = {f: code for code, f in enumerate(dict.fromkeys(f for fs in FUNCTIONS.values() for f in fs))}
 NAMES = tuple(CODES)
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The first line. All but the version may be left out.
+    """The first line. All fields except the version are optional.
 
-    ``model``      what the history is checked as, unless the caller says otherwise.
-    ``backend``    what was tried; for the reader's information, as are ``title`` and ``began_utc``.
+    ``model``      the model by which the history is checked, unless the caller names another.
+    ``backend``    what was tested; for the reader's information, as are ``title`` and ``began_utc``.
     ``guarantee``  ``ordered``  ``fan_out``: what a channel declares (model ``delivery``): how often a message
                    arrives; whether a producer's order is kept; whether every consumer gets every message.
-    ``drained``    false where the consumers did not go on until nothing more came, so that a message that
-                   was not received is not known to be lost.
-    ``may_lose``   whether what was done to the system may cost confirmed messages, by what the channel
-                   declares; left out, the guarantee says.
+    ``drained``    false where the consumers stopped before nothing more came, so that a missing message is
+                   not known to be lost.
+    ``may_lose``   whether the faults may cost confirmed messages, according to the channel's declaration; the
+                   default follows from the guarantee.
     ``in_flight``  how many messages a consumer may have been handed that ``receive`` did not return yet;
                    a kill of that consumer excuses as many losses.
     ``acknowledged``  whether the consumers log ``ack``, so that a message which only consumers received that
-                   did not acknowledge it was not delivered; a history with an ``ack`` says so by itself.
-    ``reentrant``  of a lock: whether its holder may acquire it again, and then releases it as often. Left
-                   out, a history in which that happens and nothing else is wrong is ``unknown``.
-    ``names``      what processes are called: a number, as text, to a name. Faults and pictures use it.
+                   did not acknowledge it was not delivered; a history with an ``ack`` implies it.
+    ``reentrant``  for a lock: whether its holder may acquire it again, and then releases it as often. Without
+                   it, a history in which that happens and nothing else is wrong is ``unknown``.
+    ``names``      names of processes: from a number, as text, to a name. Faults and pictures use it.
     """
 
     ipclab_history: int

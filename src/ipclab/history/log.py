@@ -1,4 +1,4 @@
-"""What one process writes while it works: a file of its own that survives the kill of that process."""
+"""The log of one process: a file of its own that survives the kill of that process."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ipclab.history.format import FAULT, Kind, Line, Name
 class ProcessLog:
     """Appends a line for each invocation and completion, in one write each and without a buffer.
 
-    So whatever was logged is in the file when the process is killed with SIGKILL, at any time (it does not
+    So everything logged is in the file when the process is killed with SIGKILL, at any time (it does not
     survive a crash of the machine). ``invoke()`` is called before the operation, one of ``ok()``, ``fail()``
-    and ``info()`` after it; the clock is read last before the operation and first after it, so an interval
-    is never shorter than the operation was. One object a process and file: not thread-safe, and not to be
+    and ``info()`` after it. The clock is read last before the operation and first after it, so an interval
+    is never shorter than the operation was. One object per process and file: not thread-safe, and not to be
     used after a fork. ``clock`` returns nanoseconds of a monotonic clock that all processes of one history
     share, as they share the default. Every method raises OSError where the file cannot be written.
     """
@@ -33,24 +33,24 @@ class ProcessLog:
         self._under_way: tuple[str, Any, Name | None] | None = None
 
     def invoke(self, f: str, value: Any = None, key: Name | None = None) -> None:
-        """An operation is about to be called. ``value`` is what is asked for, None for none."""
+        """Log that an operation is about to be called. ``value`` is its argument, None for none."""
         self._under_way = f, value, key
         self._write("invoke", f, value, key, self._clock())
 
     def ok(self, value: Any = None) -> None:
-        """It happened. ``value`` is the answer, where the operation has one."""
+        """Log that the operation happened. ``value`` is the answer, where the operation has one."""
         self._complete("ok", value, self._clock())
 
     def fail(self) -> None:
-        """It surely did not happen."""
+        """Log that the operation certainly did not happen."""
         self._complete("fail", None, self._clock())
 
     def info(self) -> None:
-        """It may have happened, or may yet."""
+        """Log that the operation may have happened, or may still happen."""
         self._complete("info", None, self._clock())
 
     def close(self) -> None:
-        """Close the file; what is under way stays open for ever."""
+        """Close the file; operations in progress stay open for ever."""
         os.close(self._file)
 
     def __enter__(self) -> Self:
@@ -76,22 +76,22 @@ class ProcessLog:
 
 
 class FaultLog:
-    """The same for faults, which may overlap: ``begin()`` and ``end()`` with the same words are one fault."""
+    """A log of faults, which may overlap: ``begin()`` and ``end()`` with the same words are one fault."""
 
     def __init__(self, path: Path, clock: Callable[[], int] = time.perf_counter_ns) -> None:
         self._log = ProcessLog(path, FAULT, clock)
         self._clock = clock
 
     def moment(self, f: str, value: Any = None) -> None:
-        """A fault that takes no time, such as a kill."""
+        """Log a fault that takes no time, such as a kill."""
         self._log._write("info", f, value, None, self._clock())
 
     def begin(self, f: str, value: Any = None) -> None:
-        """A fault is about to be applied."""
+        """Log that a fault is about to be applied."""
         self._log._write("invoke", f, value, None, self._clock())
 
     def end(self, f: str, value: Any = None) -> None:
-        """It is healed."""
+        """Log that a fault is healed."""
         self._log._write("info", f, value, None, self._clock())
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Reads history files, strictly: what is malformed is refused with its line number."""
+"""Reads history files, strictly: refuses what is malformed, with its line number."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _GZIP = b"\x1f\x8b"
 MOST_LINE_BYTES = 1 << 20
 """The longest line of a history."""
 MOST_BYTES = 256 << 20
-"""The most bytes of a history, when they are unpacked; about 2 million operations."""
+"""The most bytes of an unpacked history: about 2 million operations."""
 _VALUE_NEEDED = frozenset(("enqueue", "send"))
 
 
 def read(path: Path, model: Model | None = None) -> History:
-    """Return the history in a file, plain or gzipped. ``model`` stands in where the header names none.
+    """Return the history in a file, plain or gzipped. ``model`` is used where the header names none.
 
-    Raises UsageError where the file cannot be read or a line is malformed, with the number of the line.
+    Raise UsageError where the file cannot be read or a line is malformed, with the number of the line.
     """
     try:
         with opened(path) as file:
@@ -42,7 +42,7 @@ def read(path: Path, model: Model | None = None) -> History:
 
 
 def _lines(file: BinaryIO | gzip.GzipFile, name: str) -> Iterator[bytes]:
-    """Yield the lines of a file, within bounds. Raises UsageError beyond them."""
+    """Yield the lines of a file, within bounds. Raise UsageError beyond them."""
     total = 0
     for number in count(1):
         line = file.readline(MOST_LINE_BYTES + 1)
@@ -59,7 +59,7 @@ def _lines(file: BinaryIO | gzip.GzipFile, name: str) -> Iterator[bytes]:
 
 
 def parse(lines: Iterable[bytes], model: Model | None = None, name: str = "history") -> History:
-    """Return the history in these lines. Raises UsageError: ``NAME line N: what is wrong``."""
+    """Return the history in these lines. Raise UsageError: ``NAME line N: what is wrong``."""
     reading = iter(lines)
     number = 1
     try:
@@ -99,7 +99,7 @@ class _Parser:
         self._decode = msgspec.json.Decoder(Line).decode
 
     def line(self, text: bytes) -> None:
-        """Enter a line. Raises ValueError or a msgspec error where it is malformed."""
+        """Enter a line. Raise ValueError or a msgspec error where it is malformed."""
         if not text.endswith(b"\n"):
             raise ValueError("the line is not ended; the file was cut off")
         line = self._decode(text)
@@ -118,7 +118,7 @@ class _Parser:
             self._complete(line)
 
     def history(self) -> History:
-        """Return what the lines say; operations that are still under way stay open for ever."""
+        """Return the history of the lines; operations still in progress stay open for ever."""
         return self._columns.history(self._header, self._faults)
 
     def _invoke(self, line: Line) -> None:

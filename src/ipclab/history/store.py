@@ -1,4 +1,4 @@
-"""From the logs of all processes to one history file."""
+"""Merges the logs of all processes into one history file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LEVEL = 3
 def merge(path: Path, header: Header, logs: Iterable[Path]) -> None:
     """Write ``path`` (gzipped): the header, then the lines of all logs in the order of time.
 
-    A last line that its writer did not get to finish is left out: nothing is known of it. The file appears
-    under its name only when it is complete. Raises OSError.
+    A last line that its writer did not finish is left out: nothing is known about it. The file gets its name
+    only when it is complete. Raise OSError.
     """
     partial = path.with_name(path.name + ".partial")
     with gzip.GzipFile(partial, "wb", compresslevel=_LEVEL, mtime=0) as file:

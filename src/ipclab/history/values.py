@@ -1,4 +1,4 @@
-"""Values as numbers, so that histories are columns: an integer stands for itself, others are numbered."""
+"""Values as numbers, so that histories are columns: an integer is its own code, others are numbered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Values:
         self._values: list[Any] = []
 
     def code(self, value: Any) -> int:
-        """Return the code of a value; one that is new is given a number."""
+        """Return the code of a value; a new value gets a number."""
         if type(value) is int and -_OTHERS < value < _OTHERS:
             return value
         if value is None:
@@ -36,7 +36,7 @@ class Values:
         return code
 
     def value(self, code: int) -> Any:
-        """Return the value that a code stands for."""
+        """Return the value of a code."""
         if code == NULL:
             return None
         return self._values[code - _OTHERS] if code >= _OTHERS else int(code)
