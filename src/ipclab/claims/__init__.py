@@ -8,7 +8,7 @@ verdict from what that run showed::
     if __name__ == "__main__":
         main(CLAIM)
 
-Importing this package is cheap: every process that a claim starts by spawning does it again.
+Importing this package is cheap, because every spawned process of a claim imports it again.
 """
 
 from ipclab.claims.base import (

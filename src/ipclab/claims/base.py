@@ -1,4 +1,4 @@
-"""What a claim is: a statement, an experiment, and how the verdict is read off the evidence."""
+"""The definition of a claim: a statement, an experiment, and functions from the evidence to the verdict."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECTIONS: Mapping[Section, Text] = {
 
 
 class NotRunError(IpclabError):
-    """The experiment cannot be run here, for example because the system does not report what it needs."""
+    """The experiment cannot run here, for example because the system does not report what it needs."""
 
     exit_code = ExitCode.UNKNOWN
 
@@ -44,7 +44,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One line of evidence: what was looked at, and what this run showed. ``key`` puts it into summaries."""
+    """One line of evidence: what was measured, and what this run showed. ``key`` puts it into summaries."""
 
     what: Text
     value: Text | str
@@ -52,7 +52,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What the evidence says. ``why`` is the condition, what is true instead, or the reason."""
+    """The verdict of the evidence. ``why`` is the condition, what is true instead, or the reason."""
 
     kind: VerdictKind
     why: Text
@@ -70,7 +70,7 @@ def holds(en: str, zh: str) -> Verdict:
 
 
 def refuted(en: str, zh: str) -> Verdict:
-    """Return the verdict that the claim does not hold; the text says what was seen instead."""
+    """Return the verdict that the claim does not hold; the text says what was observed instead."""
     return Verdict("refuted", Text(en, zh))
 
 
@@ -86,14 +86,14 @@ E = TypeVar("E", bound=msgspec.Struct)
 class Claim(Generic[E]):
     """A statement and the experiment that settles it.
 
-    ``evidence`` is the type of what ``experiment`` returns: a frozen ``msgspec.Struct`` of numbers and words
-    that can be kept as JSON. ``verdict`` and ``show`` are pure functions of it. ``recorded`` says, by
-    ``sys.platform``, which kind of verdict is known to come out; another one there makes ``ipclab claims``
-    exit with 1. ``needs`` names the brokers without which the experiment cannot be run.
+    ``evidence`` is the type of the result of ``experiment``: a frozen ``msgspec.Struct`` of numbers and words
+    that can be stored as JSON. ``verdict`` and ``show`` are pure functions of it. ``recorded`` has, by
+    ``sys.platform``, the kind of verdict that is known; another one makes ``ipclab claims`` exit with 1.
+    ``needs`` names the brokers without which the experiment cannot run.
 
     ``clean`` deletes what the experiment made on servers. It is called in an interpreter of its own, with the
-    same ``namespace``, once all processes of the experiment have ended, in whatever way and however far they
-    came; it may be called twice.
+    same ``namespace``, once all processes of the experiment have ended, however they ended and however far
+    they came. It may be called twice.
     """
 
     number: int
@@ -124,10 +124,10 @@ def claim(
     needs: tuple[BrokerKind, ...] = (),
     clean: Callable[[Bench], None] | None = None,
 ) -> Claim[E]:
-    """Return the claim of a file: its three functions, and what is said about them.
+    """Return the claim of a file: its three functions and its texts.
 
-    The type of the evidence is what ``experiment`` says that it returns. ``recorded`` is the verdict that is
-    known to come out on Linux, the only platform on which the lab is run.
+    The type of the evidence is the declared return type of ``experiment``. ``recorded`` is the verdict that
+    is known on Linux, the only platform on which the lab is run.
     """
     return Claim(
         number=number,

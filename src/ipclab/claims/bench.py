@@ -1,4 +1,4 @@
-"""What an experiment of a claim works with: processes that are watched, a timeline, brokers."""
+"""The tools of a claim's experiment: supervised processes, a timeline, brokers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Bench:
     """Belongs to the process that runs the experiment, which has no threads, so forking it is safe.
 
     ``timeline`` may be passed to children; the bench itself may not. ``folder`` is an empty folder for files
-    of the experiment, deleted at its end; ``namespace`` begins the name of all that it makes on a server.
+    of the experiment, deleted at its end; ``namespace`` is the prefix of all names that it makes on a server.
     Not thread-safe.
     """
 
@@ -39,21 +39,21 @@ class Bench:
     def start(
         self, function: Callable[..., Any], *args: Any, name: str = "", method: StartMethod | None = None
     ) -> Child:
-        """Run ``function(*args)`` in a watched process.
+        """Run ``function(*args)`` in a supervised process and return the child.
 
-        For a start method other than fork, ``function`` is one of the file's own, at its top level, and what
-        it takes and returns can be pickled.
+        For a start method other than fork, ``function`` must be a top-level function of the file, and its
+        arguments and its result must be picklable.
         """
         self._children += 1
         name = name or f"child-{self._children}"
-        # Names may be the same, and what cleans up after an experiment has a bench with the same folder.
+        # Names may repeat, and the clean-up after an experiment has a bench with the same folder.
         folder = Path(tempfile.mkdtemp(prefix="stacks-", dir=self.folder))
         return Child(name, folder, method or self.start_method, function, args)
 
     def interpreter(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run code in an interpreter that has nothing to do with this one, and wait for its end.
+        """Run code in a separate interpreter, and wait for its end.
 
-        Raises ExperimentError where it takes too long.
+        Raise ExperimentError where it takes too long.
         """
         try:
             return subprocess.run(
@@ -68,14 +68,14 @@ class Bench:
             raise ExperimentError(f"an interpreter did not end within {PATIENCE_S:.0f} s") from error
 
     def reached(self, milestone: Semaphore, what: str) -> None:
-        """Wait until a process has released the semaphore: it has got so far that it can hang.
+        """Wait until a process has released the semaphore: it is then at the point where it can hang.
 
-        Raises ExperimentError, naming ``what``, where it never does.
+        Raise ExperimentError, naming ``what``, where it does not in time.
         """
         self.until(lambda: milestone.acquire(block=False), what)
 
     def until(self, condition: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> None:
-        """Wait until something is so. Raises ExperimentError, naming ``what``, where it never is."""
+        """Wait until the condition holds. Raise ExperimentError, naming ``what``, after ``within_s``."""
         deadline = time.monotonic() + within_s
         while not condition():
             if time.monotonic() > deadline:
@@ -83,7 +83,7 @@ class Bench:
             time.sleep(0.002)
 
     def url(self, kind: BrokerKind) -> str:
-        """Return the address of a broker that the claim ``needs``; it may hold a password."""
+        """Return the address of a broker that the claim ``needs``; it may contain a password."""
         from ipclab.brokers.url import find
 
         found = find(kind)
@@ -92,7 +92,7 @@ class Bench:
         return found[1]
 
     def site(self, kind: BrokerKind | None = None, *, producers: int = 1, consumers: int = 1) -> Site:
-        """Return where a backend of the lab is set up for this experiment, under a namespace of its own."""
+        """Return the site for a backend of the lab in this experiment, with a namespace of its own."""
         return Site(
             namespace=self.namespace,
             producers=producers,
@@ -103,7 +103,7 @@ class Bench:
 
 
 def namespace(folder: Path) -> str:
-    """That of the experiment with this folder, which is as unique: ``ipclab:claim-…``."""
+    """Return the namespace of the experiment with this folder, which is as unique: ``ipclab:claim-…``."""
     return f"ipclab:claim-{folder.name.removeprefix(_PREFIX)}"
 
 

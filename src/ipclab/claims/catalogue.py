@@ -1,4 +1,4 @@
-"""The claims that there are, found by name or by number. One of two parts has two files of one number."""
+"""Finds the claims by name or by number. A claim of two parts has two files with one number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ipclab.errors import UnknownNameError
 
 
 def folder() -> Path:
-    """Return where the claims are: in the folder of the experiments."""
+    """Return the folder of the claims, inside that of the experiments."""
     return experiment.folder() / "claims"
 
 
@@ -30,9 +30,9 @@ def load_all() -> dict[str, Claim[Any]]:
 
 
 def find(wanted: Sequence[str]) -> dict[str, Claim[Any]]:
-    """Return the claims of these names or numbers, in the order of their numbers; all where none is asked
-    for.
-    Raises UnknownNameError.
+    """Return the claims of these names or numbers, in the order of their numbers; all where none is named.
+
+    Raise UnknownNameError.
     """
     known = load_all()
     if not wanted:

@@ -1,4 +1,4 @@
-"""A process of an experiment that may hang: it is watched, and where it is stuck can be told."""
+"""A process of an experiment that may hang: it is supervised, and the lab can tell where it is stuck."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ipclab.host.link import Link
 from ipclab.host.start_methods import StartMethod
 
 PATIENCE_S = 20.0
-"""How long anything that ought to happen may take, on however slow a machine."""
+"""Seconds that any step which should succeed may take, also on a slow machine."""
 HANG_S = 1.0
-"""How long something must not have come back before it is called hung."""
+"""Seconds for which a call must not have returned before it counts as hung."""
 _LOOKS = 10
 _BETWEEN_LOOKS_S = 0.2
 
@@ -31,11 +31,11 @@ class ExperimentError(IpclabError):
 
 
 class Fate(msgspec.Struct, frozen=True):
-    """What became of a watched child.
+    """How a supervised child ended.
 
-    ``returned``, or it ``raised`` (``error`` says what), ``died`` (``error`` says by what), or ``hung``:
-    ``stuck_in`` names the innermost frame of its main thread, and the claim's own line that led there;
-    ``stack`` is the whole of it, a frame per line, innermost first.
+    ``returned``, or it ``raised`` (``error`` has the exception), ``died`` (``error`` has the cause), or
+    ``hung``: ``stuck_in`` names the innermost frame of its main thread, and the claim's own line that led
+    there; ``stack`` is the whole stack, a frame per line, innermost first.
     """
 
     outcome: Literal["returned", "raised", "died", "hung"]
@@ -45,11 +45,11 @@ class Fate(msgspec.Struct, frozen=True):
 
     @property
     def hung(self) -> bool:
-        """Whether it was still at the same place when the time was up."""
+        """Return whether the child was still at the same place when the time was over."""
         return self.outcome == "hung"
 
     def text(self, returned: Text) -> Text:
-        """For the evidence; ``returned`` says what it means that the function came back."""
+        """Return the fate as a text for the evidence; ``returned`` is the text for a normal return."""
         if self.hung:
             return Text(f"waits for ever: {self.stuck_in}", f"永远阻塞：{self.stuck_in}")
         return returned if self.outcome == "returned" else Text(self.error, self.error)
@@ -58,9 +58,8 @@ class Fate(msgspec.Struct, frozen=True):
 class Child:
     """A process that runs ``function(*args)``. Made by ``Bench.start``; ends with the experiment.
 
-    It is a child of the lab's supervisor that keeps the signals that it inherits, as what they do may be what
-    a claim is about. The time that a process needs to start does not count as time in which it hangs.
-    Not thread-safe.
+    It is a child of the lab's supervisor that keeps the signals that it inherits, because a claim may be
+    about them. The time that a process needs to start does not count as hanging. Not thread-safe.
     """
 
     def __init__(
@@ -71,9 +70,9 @@ class Child:
         function: Callable[..., Any],
         args: tuple[Any, ...],
     ) -> None:
-        # Not its repr(): that of a method shows the object, and the repr() of an Event waits for its lock.
+        # Not its repr(): a method's repr() shows the object, and the repr() of an Event waits for its lock.
         self._function = getattr(function, "__qualname__", "the function")
-        # The final stack has the main thread alone: to dump the threads of a Pool while they run can crash.
+        # The final stack has only the main thread: a dump of the threads of a Pool while they run can crash.
         manner = Manner(
             name=name, folder=folder, start_method=start_method, keeps_signals=True, all_threads=False
         )
@@ -81,16 +80,16 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return the process id."""
         return self._child.pid
 
     @property
     def exit_code(self) -> int | None:
-        """As of ``multiprocessing.Process.exitcode``."""
+        """Return the exit code, like ``multiprocessing.Process.exitcode``."""
         return self._child.exit_code
 
     def result(self, within_s: float = PATIENCE_S) -> Any:
-        """Return what the function returned. Raises ExperimentError where it raised, died or hangs."""
+        """Return what the function returned. Raise ExperimentError where it raised, died or hangs."""
         fate = self.watch(within_s)
         if fate.outcome != "returned":
             detail = fate.error or fate.stuck_in
@@ -101,8 +100,8 @@ class Child:
     def watch(self, for_s: float = HANG_S) -> Fate:
         """Wait for its end for up to ``for_s`` after its function was called, and return its fate.
 
-        It counts as hung, and is left alone, as ``host.hang`` defines it: two looks find its main thread
-        asleep in the same place. Raises ExperimentError where it neither ends nor stands still.
+        It counts as hung, and is left running, as ``host.hang`` defines it: two looks find its main thread
+        asleep in the same place. Raise ExperimentError where it neither ends nor stands still.
         """
         self._await(lambda: self._child.began or self._settled, PATIENCE_S)
         dump = hang.place_of_rest(
@@ -116,23 +115,23 @@ class Child:
         return Fate("hung", stuck_in=place(found), stack="\n".join(found))
 
     def kill(self) -> None:
-        """End it by SIGKILL, and wait until it is gone."""
+        """End the process by SIGKILL, and wait until it is gone."""
         self._child.kill()
 
     def stop(self) -> None:
-        """Freeze it (SIGSTOP)."""
+        """Freeze the process (SIGSTOP)."""
         self._child.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on (SIGCONT)."""
+        """Resume the process (SIGCONT)."""
         self._child.signal(signal.SIGCONT)
 
     def alive(self) -> bool:
-        """Return whether it still runs."""
+        """Return whether the process still runs."""
         return self._child.alive
 
     def join(self, within_s: float = PATIENCE_S) -> int:
-        """Wait until the process is gone, and return its exit code. Raises ExperimentError where it stays."""
+        """Wait until the process has ended; return its exit code. Raise ExperimentError if it does not."""
         self._child.wait_for_end(within_s)
         if self._child.exit_code is None:
             where = place(self._frames(self._child.look()))
@@ -180,10 +179,10 @@ class _Raised(msgspec.Struct, frozen=True):
 
 
 def _call(_link: Link, function: Callable[..., Any], args: tuple[Any, ...]) -> _Returned | _Raised:
-    """Call the function in the child. What it raises is what this child shows, and no end of its process."""
+    """Call the function in the child. An exception is a result of the child, and does not end its process."""
     try:
         return _Returned(function(*args))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+    except Exception as error:  # noqa: BLE001 - every exception is reported
         return _Raised("".join(traceback.format_exception_only(error)).strip())
 
 
@@ -191,7 +190,7 @@ _CALL = stacks.Mark.of(_call)
 
 
 def frames(dump: str) -> list[str]:
-    """Return the stack of the main thread, innermost first, out to the child's function.
+    """Return the stack of the main thread, innermost first, up to the child's function.
 
     Each is a line such as ``Lib/multiprocessing/synchronize.py:95 __enter__``.
     """
@@ -204,7 +203,7 @@ def frames(dump: str) -> list[str]:
 
 
 def place(stack: Sequence[str]) -> str:
-    """Return where a stack stands: its innermost frame, and the one of the claim's own that called it."""
+    """Return where a stack stands: its innermost frame, and the claim's own frame that called it."""
     if not stack:
         return ""
     own = next((frame for frame in stack if "/" not in frame.partition(":")[0]), stack[0])

@@ -1,4 +1,4 @@
-"""Running several claims, with the brokers that they need."""
+"""Runs several claims, with the brokers that they need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Is told how a run goes on, between the experiments and never during one."""
+    """Receives the progress of a run, between the experiments and never during one."""
 
     def note(self, line: str) -> None: ...
 
@@ -39,8 +39,8 @@ def run(
 ) -> Run:
     """Run these claims in their order. ``live`` lets the experiments print what happens in them.
 
-    A claim whose broker cannot be had is not run, and says why. Brokers that were started for this, and all
-    processes, are ended also when it is interrupted.
+    A claim without its broker is not run, and its outcome says why. Brokers that were started for this run,
+    and all processes, are ended also when the run is interrupted.
     """
     from ipclab.brokers.url import kept_from_children
 
@@ -63,7 +63,7 @@ def run(
 
 
 class _Brokers:
-    """Those that the claims need: found or started on entry, and ended on exit if they were started."""
+    """The brokers that the claims need: found or started on entry, and ended on exit if they were started."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class _Brokers:
     def __enter__(self) -> _Brokers:
         if not self._needs:
             return self
-        # Costs half a second, which a run without brokers need not wait for.
+        # The import takes half a second, for which a run without brokers need not wait.
         from ipclab.brokers import acquire, kinds
 
         needed = [kind for kind in kinds.names() if kind in self._needs]
@@ -94,7 +94,7 @@ class _Brokers:
                 needed, provider=self._provider, install=self._install, on_event=self._on_event
             )
         except BrokerUnavailableError as error:
-            # One that fails although it was named or forced leaves none of them; the other claims can go on.
+            # A failure of a named or forced broker leaves none of them; the other claims can continue.
             self.missing = dict.fromkeys(needed, str(error))
             return self
         self.missing = {**self._fleet.missing}
@@ -104,7 +104,7 @@ class _Brokers:
         return self
 
     def environ(self, claim: Claim[Any]) -> dict[str, str]:
-        """Return the environment of the claim's experiment: with the URLs of the brokers that it needs."""
+        """Return the environment of the claim's experiment, with the URLs of the brokers that it needs."""
         return self._environ | dict(self._urls[kind] for kind in claim.needs if kind in self._urls)
 
     def __exit__(self, *_: object) -> None:

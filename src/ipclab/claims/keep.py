@@ -1,4 +1,4 @@
-"""A run of claims as it is kept: evidence and timeline. The rest is derived from the claims' files again."""
+"""A stored run of claims: evidence and timeline. The rest is derived from the claims' files again."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ipclab.errors import ResultsError
 from ipclab.host.files import read_bytes
 
 MOST_BYTES = 64 << 20
-"""The largest kept run of claims that is read."""
+"""The largest stored run of claims that is read."""
 _DECIMALS = 3
-"""Of the seconds of a timeline, which are shown with as many."""
+"""Decimals of the seconds of a timeline, which is shown with as many."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What cannot be derived of an outcome."""
+    """The part of an outcome that cannot be derived."""
 
     name: str
     state: Literal["run", "not run", "failed"] = "run"
@@ -32,7 +32,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class KeptRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A run without what the claims' files say. ``ipclab_claims`` is the version of the schema of runs."""
+    """A run without the texts of the claims' files. ``ipclab_claims`` is the schema version of runs."""
 
     ipclab_claims: int
     began_utc: str
@@ -41,7 +41,7 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def text(run: Run) -> str:
-    """Return a run as JSON to keep: a line for each claim."""
+    """Return a run as JSON to store: a line for each claim."""
     head = msgspec.json.encode(
         KeptRun(ipclab_claims=run.ipclab_claims, began_utc=run.began_utc, conditions=run.conditions, kept=[])
     ).decode()
@@ -50,9 +50,9 @@ def text(run: Run) -> str:
 
 
 def read(path: Path) -> Run:
-    """Return a run that was kept, as JSON in full or as evidence.
+    """Return a stored run, from JSON in full or as evidence.
 
-    Raises ResultsError where it cannot be read, or was made by other experiments than those of this version.
+    Raise ResultsError where it cannot be read, or was made by other experiments than those of this version.
     """
     try:
         data = read_bytes(path, MOST_BYTES)

@@ -1,4 +1,4 @@
-"""Two networks on one machine, joined by a cable, for what is said to work "only on one computer"."""
+"""Two networks on one machine, joined by a cable, for claims that something works "only on one computer"."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LIFE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """``enter`` goes before a command that is to run in it; ``address`` is its own there."""
+    """``enter`` is the prefix of a command that runs in the network; ``address`` is its own there."""
 
     enter: tuple[str, ...]
     address: str
@@ -23,11 +23,11 @@ class Network:
 
 @contextlib.contextmanager
 def joined(bench: Bench) -> Iterator[tuple[Network, Network] | None]:
-    """Yield two network namespaces with a virtual cable between them, or None where the system does not
-    allow it.
-    Neither has an interface of this machine's, whose own network is left as it is, nor the loopback of the
-    other. Needs Linux, util-linux and iproute2, and no root where user namespaces are allowed. Each lasts
-    until this block is left and nothing runs in it any more.
+    """Yield two network namespaces joined by a virtual cable; None where the system does not allow it.
+
+    Neither has an interface of this machine, whose own network stays unchanged, or the loopback of the other.
+    Needs Linux, util-linux and iproute2, and no root where user namespaces are allowed. Each lasts until this
+    block ends and nothing runs in it any more.
     """
     with contextlib.ExitStack() as keepers:
         try:
@@ -46,7 +46,7 @@ def joined(bench: Bench) -> Iterator[tuple[Network, Network] | None]:
 
 
 def _namespace(bench: Bench, keepers: contextlib.ExitStack, *command: str) -> int:
-    """Return the pid of a process that keeps the namespace alive. Raises OSError, SubprocessError."""
+    """Return the pid of a process that keeps the namespace alive. Raise OSError or SubprocessError."""
     keeper = subprocess.Popen(
         [*command, "sleep", str(_LIFE_S)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

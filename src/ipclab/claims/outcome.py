@@ -1,4 +1,4 @@
-"""What came out of a claim, and of a run of several: plain records, kept as JSON."""
+"""The outcome of a claim, and of a run of several: plain records, stored as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the process of an experiment hands over: evidence as plain data, or why there is none."""
+    """The result of an experiment's process: evidence as plain data, or why there is none."""
 
     evidence: dict[str, Any] | None = None
     not_run: str = ""
@@ -32,7 +32,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``recorded`` is the kind of verdict that is known for this platform, None where none is.
+    """The outcome of a claim. ``recorded`` is the known kind of verdict for this platform, None for none.
 
     ``reason`` says why there is no verdict: what is missing here (``not run``), or what went wrong.
     """
@@ -54,12 +54,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def differs(self) -> bool:
-        """Return whether the verdict is another than the one that is recorded for this platform."""
+        """Return whether the verdict differs from the recorded one for this platform."""
         return self.verdict is not None and self.recorded not in (None, self.verdict.kind)
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Under which a run was made, in general terms."""
+    """The conditions of a run, in general terms."""
 
     ipclab: str
     python: str
@@ -80,7 +80,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 def settle(name: str, claim: Claim[Any], measured: Measured) -> Outcome:
-    """Derive the verdict from what was measured."""
+    """Derive the verdict from the evidence; return the outcome."""
     parts: dict[str, Any] = {"state": "failed", "reason": clean(measured.failure)}
     if measured.not_run:
         parts = {"state": "not run", "reason": clean(measured.not_run)}
@@ -112,7 +112,7 @@ def broker_missing(name: str, claim: Claim[Any], reason: str) -> Outcome:
 
 
 def conditions(brokers: dict[str, str]) -> Conditions:
-    """Of this process, with what it found of brokers: kind to provider and version."""
+    """Return the conditions of this process, with the brokers found: kind to provider and version."""
     return Conditions(
         ipclab=__version__,
         python=platform.python_version(),
@@ -125,7 +125,7 @@ def conditions(brokers: dict[str, str]) -> Conditions:
 
 
 def new_run(here: Conditions, outcomes: list[Outcome], began: datetime.datetime) -> Run:
-    """Return a run that began then, with what came out of it."""
+    """Return a run that began then, with these outcomes."""
     return Run(
         ipclab_claims=SCHEMA_VERSION,
         began_utc=began.isoformat(timespec="seconds"),
@@ -135,8 +135,8 @@ def new_run(here: Conditions, outcomes: list[Outcome], began: datetime.datetime)
 
 
 def exit_code(outcomes: list[Outcome]) -> int:
-    """1 where a verdict differs from the recorded one or an experiment failed, else 4 where a broker was
-    missing, else 3 where something else was, else 0."""
+    """Return 1 where a verdict differs from the recorded one or an experiment failed, else 4 where a broker
+    was missing, else 3 where something else was missing, else 0."""
     if any(outcome.differs or outcome.state == "failed" for outcome in outcomes):
         return ExitCode.BROKEN
     if any(outcome.broker_missing for outcome in outcomes):

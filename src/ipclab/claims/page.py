@@ -1,7 +1,7 @@
 """The pages ``claims.md`` and ``claims.zh.md``, from runs on one or several versions of Python.
 
-What a page says of a run is derived from the evidence of that run again, so that a page and the files of the
-claims cannot contradict each other.
+The page derives what it says from the evidence of each run again, so that a page and the files of the claims
+cannot contradict each other.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _CLAIM, _VERDICT = Text("claim", "说法"), Text("verdict", "结论")
 def pages(runs: Sequence[Run], claims: Mapping[str, Claim[Any]]) -> dict[str, str]:
     """Return the text of each page by its file name.
 
-    Raises UsageError where a run does not contain one of the claims, or was made by another version of one.
+    Raise UsageError where a run does not contain one of the claims, or was made by another version of one.
     """
     columns = {_label(run, runs): _outcomes(run, claims) for run in runs}
     return {name: _page(runs, columns, claims, language) for name, language in _FILES.items()}
@@ -91,7 +91,7 @@ def _settled_again(outcome: Outcome, claim: Claim[Any], run: Run) -> Outcome:
 
 
 def _label(run: Run, runs: Sequence[Run]) -> str:
-    """Return the minor version where that tells the runs apart, else the whole."""
+    """Return the minor version where it distinguishes the runs, else the whole version."""
     minors = [_minor(other) for other in runs]
     return _minor(run) if minors.count(_minor(run)) == 1 else run.conditions.python
 
@@ -162,7 +162,7 @@ def _verdicts(outcomes: Mapping[str, Outcome], language: Language) -> list[str]:
 
 
 def _evidence(outcomes: Mapping[str, Outcome], language: Language) -> str:
-    """Return a row for each measurement, with one column a version, or one column where all agree."""
+    """Return a row for each measurement, with one column per version, or one column where all agree."""
     cells = {
         label: {say(row.what, language): say(row.value, language) for row in outcome.rows}
         for label, outcome in outcomes.items()

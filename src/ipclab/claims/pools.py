@@ -1,4 +1,4 @@
-"""Ending a pool without harm."""
+"""Ends a pool without a hang."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from multiprocessing.pool import Pool
 
 @contextlib.contextmanager
 def finishing(pool: Pool) -> Iterator[Pool]:
-    """Yield the pool; at the end of the block it is closed and waited for.
+    """Yield the pool; at the end of the block close it and wait for it.
 
-    To leave ``with pool`` is to terminate it instead, and that waits for ever where it kills a worker in the
+    The end of ``with pool`` terminates it instead, and that waits for ever where it kills a worker in the
     middle of handing over a result. Where the block raises, the pool is left as it is.
     """
     yield pool

@@ -1,4 +1,4 @@
-"""Ending all processes of an experiment, also those whose parent has gone: they share a session."""
+"""Ends all processes of an experiment, also those whose parent has gone: they share a session."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def members(session: int) -> list[int]:
 
 
 def end(session: int) -> None:
-    """Kill every process of this session but the caller. Raises IpclabError where one cannot be killed.
+    """Kill every process of this session except the caller. Raise IpclabError where one cannot be killed.
 
-    No experiment starts a session of its own inside it, so nothing escapes. What one of them starts while
-    this goes on is found in the next round.
+    No experiment starts a session of its own inside it, so no process escapes. A process that starts
+    meanwhile is found in the next round.
     """
     deadline = time.monotonic() + _PATIENCE_S
     while left := members(session):

@@ -1,4 +1,4 @@
-"""Outcomes that show only sometimes: k of n, with the interval in which their true share lies."""
+"""Outcomes that occur only sometimes: k of n, with the interval in which their true share lies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Share(msgspec.Struct, frozen=True):
         return wilson(self.k, self.n)
 
     def text(self) -> Text:
-        """For example ``12 of 50 (24 %, 95 % interval 14–37 %)``."""
+        """Return the share, for example ``12 of 50 (24 %, 95 % interval 14–37 %)``."""
         low, high = (_percent(bound) for bound in self.interval)
         share = _percent(self.k / self.n if self.n else 0.0)
         return Text(

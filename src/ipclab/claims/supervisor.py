@@ -1,7 +1,7 @@
-"""Running the file of a claim: in a fresh interpreter, in a session of its own, for a limited time.
+"""Runs the file of a claim: in a fresh interpreter, in a session of its own, for a limited time.
 
-The experiment's process is a child of the one that asks for it. Whatever becomes of either, every process of
-that session is killed at the end, and then the claim's ``clean`` is run, in a fresh interpreter as well.
+The experiment's process is a child of the one that asks for it. However either ends, every process of that
+session is killed at the end, and then the claim's ``clean`` runs, in a fresh interpreter as well.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LIMIT_S = 60.0
 _INSIDE = "--inside"
 _CLEAN = "--clean"
 _TO_CLEAN = "to-clean"
-"""A file in the folder of an experiment, there before it begins where its claim has something to clean."""
+"""A file that exists in the folder of an experiment whose claim has something to clean up."""
 _CLEAN_S = 15.0
 _TAIL_LINES = 15
 _STACK_S = 1.0
@@ -41,16 +41,16 @@ _STACK_S = 1.0
 def measure(
     path: Path, *, environ: Mapping[str, str] | None = None, live: bool = False, limit_s: float = LIMIT_S
 ) -> Measured:
-    """Run the experiment in this file. ``live`` passes on what it prints; else that is kept for a failure.
+    """Run the experiment in this file. ``live`` shows what it prints; otherwise that is kept for a failure.
 
-    Raises nothing for what happens inside. Interrupted, it ends everything first.
+    Raise nothing for errors inside. When interrupted, end everything first.
     """
     from ipclab.host.interruptions import ending_blocked, sigint_blocked
 
     with scratch() as folder, (Path(folder) / "output").open("w+b") as output:
         report = Path(folder) / "report"
         command = [sys.executable, str(path), _INSIDE, folder, "live" if live else "quiet"]
-        # What multiprocessing puts into the folder for temporary files goes with this one, too.
+        # What multiprocessing puts into the folder for temporary files is deleted with this one, too.
         environ = {**(os.environ if environ is None else environ), "TMPDIR": folder}
         process = None
         try:
@@ -70,7 +70,7 @@ def measure(
         finally:
             if process is not None:
                 with ending_blocked():
-                    # A session's number is not given out again as long as anything is in it.
+                    # The system does not reuse a session's number as long as any process is in it.
                     session.end(process.pid)
                     process.wait()
                     _clean(path, Path(folder), environ)
@@ -81,7 +81,7 @@ def measure(
 
 
 def _clean(path: Path, folder: Path, environ: Mapping[str, str]) -> None:
-    """Delete what an experiment that has ended left on servers, and say so on stderr where that fails."""
+    """Delete what an experiment that has ended left on servers; report a failure on stderr."""
     from ipclab.host.interruptions import sigint_blocked
 
     if not (folder / _TO_CLEAN).exists():
@@ -100,7 +100,7 @@ def _clean(path: Path, folder: Path, environ: Mapping[str, str]) -> None:
     session.end(process.pid)
     if process.wait():
         names = f"{namespace(folder)}:…"
-        # Whoever listens may have gone; the run goes on all the same.
+        # The reader may have gone; the run continues all the same.
         with contextlib.suppress(OSError):
             sys.stderr.write(
                 f"ipclab: {path.stem} may have left keys or queues on a server: delete {names}\n"
@@ -108,7 +108,7 @@ def _clean(path: Path, folder: Path, environ: Mapping[str, str]) -> None:
 
 
 def _tell_stack(process: subprocess.Popen[bytes]) -> None:
-    """Have a process that takes too long say on its stderr where it is."""
+    """Make a process that takes too long write on its stderr where it is."""
     process.send_signal(signal.SIGUSR1)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_STACK_S)
@@ -123,7 +123,7 @@ def _failure(code: int, output: str, limit_s: float) -> str:
 def main(claim: Claim[Any]) -> NoReturn:
     """Run a claim as a program of its own: its timeline as it happens, the evidence, the verdict.
 
-    Options as of ``ipclab claims``.
+    The options are those of ``ipclab claims``.
     """
     if sys.argv[1:2] == [_INSIDE]:
         _inside(claim, Path(sys.argv[2]), live=sys.argv[3] == "live")
@@ -137,13 +137,13 @@ def main(claim: Claim[Any]) -> NoReturn:
 
 
 def _inside(claim: Claim[Any], folder: Path, *, live: bool) -> NoReturn:
-    """The process of the experiment. It leaves by ``os._exit``: what hangs must not keep it."""
+    """Run the experiment in its process. Leave by ``os._exit``, so that nothing that hangs can keep it."""
     from ipclab.host.interruptions import die_with_parent
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, partial(_end_all, folder))
     faulthandler.register(signal.SIGUSR1)
-    # A handler in Python does not end a process that is just about to block, and Pool.terminate() would wait.
+    # A Python handler does not end a process that is about to block, and Pool.terminate() would wait.
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     die_with_parent(signal.SIGTERM)
     bench = Bench(folder, live=live)

@@ -43,7 +43,7 @@ def table(run: Run, language: Language, *, width: int, colour: bool) -> str:
 
 
 def markdown(run: Run, language: Language) -> str:
-    """Return the same table in Markdown."""
+    """Return the same table as Markdown."""
     header = [say(title, language) for title in HEADER]
     lines = [_markdown_row(header), _markdown_row(["--:", *["---"] * (len(header) - 1)])]
     lines += [_markdown_row(_cells(outcome, language, mark="**", newline="<br>")) for outcome in run.outcomes]

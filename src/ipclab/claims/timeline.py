@@ -1,4 +1,4 @@
-"""What happened when, told by all processes of an experiment."""
+"""The events of an experiment, noted by all its processes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Timeline:
             os.write(1, f"{line(event)}\n".encode())
 
     def events(self) -> list[Event]:
-        """Return all that was noted so far, in the order of time."""
+        """Return all events noted so far, in the order of time."""
         if not self.path.exists():
             return []
         found = [msgspec.json.decode(text, type=Event) for text in self.path.read_bytes().splitlines()]

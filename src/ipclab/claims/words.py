@@ -35,7 +35,7 @@ def say(text: Text | str, language: Language) -> str:
 
 
 def verdict_line(verdict: Verdict, language: Language, mark: str = "") -> str:
-    """Return the kind of verdict, between marks, and why."""
+    """Return the kind of verdict, between marks, and the reason."""
     kind = f"{mark}{say(VERDICTS[verdict.kind], language)}{mark}"
     why = say(verdict.why, language)
     return f"{kind}{say(_JOINT[verdict.kind], language)}{why}" if why else kind
@@ -61,12 +61,12 @@ def row_line(row: Row, language: Language) -> str:
 
 
 def key_rows(rows: list[Row]) -> list[Row]:
-    """Return the rows for a summary: those marked so, or all where none is."""
+    """Return the rows for a summary: those with ``key``, or all where none has it."""
     return [row for row in rows if row.key] or rows
 
 
 def conditions_line(conditions: Conditions, language: Language) -> str:
-    """Under which a run was made, in a line."""
+    """Return the conditions of a run in one line."""
     brokers = ", ".join(f"{kind} {what}" for kind, what in conditions.brokers.items())
     python = f"{conditions.implementation} {conditions.python}"
     if language == "zh":
