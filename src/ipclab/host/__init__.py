@@ -1,4 +1,4 @@
-"""What a machine gives: clock, cores, meters, signals, start methods, child processes, stacks, folders.
+"""The services of a machine: clock, cores, meters, signals, start methods, child processes, stacks, folders.
 
 May import: ``errors`` only. It knows nothing of backends, trials or results.
 """

@@ -1,7 +1,8 @@
-"""A connection that takes in so much, and lasts so long, and no more, whatever the other side sends.
+"""A connection with a limit on the bytes it reads and on its time, whatever the other side sends.
 
-A client's own timeout begins anew with every byte, and its buffer grows with what comes. A server that sends
-a byte a second would hold it for ever, and one that sends without end would take the memory of the machine.
+A client's own timeout starts anew with every byte, and its buffer grows with what arrives. A server that
+sends a byte per second would hold it for ever, and one that sends without end would use up the machine's
+memory.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ class TooMuchError(ConnectionError):
 
 
 class BoundedSocket:
-    """A connected socket, plain or of TLS, of which at most ``most_bytes`` are received within ``within_s``.
+    """A connected socket, plain or TLS, that receives at most ``most_bytes`` within ``within_s``.
 
     Everything else is done by the socket itself. ``recv()`` and ``recv_into()`` raise TooMuchError and
-    TimeoutError beyond that. Not thread-safe.
+    TimeoutError beyond these limits. Not thread-safe.
     """
 
     def __init__(self, link: socket.socket, *, most_bytes: int, within_s: float) -> None:
@@ -32,14 +33,14 @@ class BoundedSocket:
         return getattr(self._link, name)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return what came, as ``socket.recv()`` does."""
+        """Return the received bytes, as ``socket.recv()`` does."""
         self._check()
         found = self._link.recv(size, flags)
         self._left_bytes -= len(found)
         return found
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """Fill the buffer with what came, as ``socket.recv_into()`` does."""
+        """Fill the buffer with received bytes, as ``socket.recv_into()`` does."""
         self._check()
         many = self._link.recv_into(buffer, nbytes, flags)
         self._left_bytes -= many

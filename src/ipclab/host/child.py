@@ -1,13 +1,13 @@
 """The child's side of the supervisor: signals, end with the parent, stack on demand, the outcome.
 
-Every process that the lab starts runs ``run()``. It says over its link::
+Every process that the lab starts runs ``run()``. It sends over its link::
 
     child   Began()                   its function is called now
-    child   ...                       what the function itself sends and receives
-    child   Returned(value)           the function returned, and nothing of it is left to do
+    child   ...                       messages of the function itself
+    child   Returned(value)           the function returned, and its work is complete
     child   Failed(reason, detail)    instead: the function raised
 
-A process that ends without ``Returned`` or ``Failed`` was killed or left in the middle.
+A process that ends without ``Returned`` or ``Failed`` was killed, or left before its function returned.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from ipclab.host.text import line_of
 END_SIGNAL = signal.SIGUSR1
 """Makes a child write the stacks of its threads into its ``stack_path`` and end."""
 LOOK_SIGNAL = signal.SIGUSR2
-"""Makes a child write the stack of its main thread into its ``look_path`` and go on."""
+"""Makes a child write the stack of its main thread into its ``look_path`` and continue."""
 _open_files: list[IO[str]] = []
-"""Files of stacks; they stay open until the process is gone, so that a hang in its exit is named too."""
+"""Files of stacks; they stay open until the process is gone, so that a hang in its exit is found too."""
 
 
 class Began(msgspec.Struct, frozen=True):
@@ -54,7 +54,8 @@ class Returned(msgspec.Struct, frozen=True):
 class Failed(msgspec.Struct, frozen=True):
     """The function raised: one line for the user, and the traceback. It is the last message of a child.
 
-    ``leaves`` says that it was to end the process (SystemExit, KeyboardInterrupt), so no error of a call.
+    ``leaves`` says that it raised to end the process (SystemExit, KeyboardInterrupt), which is no error of a
+    call.
     """
 
     reason: str
@@ -64,12 +65,12 @@ class Failed(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
-    """How a child behaves. ``folder`` takes its stacks, in files that begin with ``name``.
+    """How a child behaves. ``folder`` gets its stacks, in files whose names begin with ``name``.
 
-    ``keeps_signals``  signals are left as they were inherited, and the child may outlive its parent; whoever
-                       starts it ends it.
+    ``keeps_signals``  signals are left as they were inherited, and the child may outlive its parent; its
+                       starter must end it.
     ``forks``          the function starts processes of its own: no thread of the lab may be in the child.
-    ``all_threads``    the final stack has all threads. To dump the threads of a library while they run can
+    ``all_threads``    the final stack has all threads. A dump of the threads of a library while they run can
                        crash the process, so a function that uses a pool sets this to False.
     ``leaves_at_once`` the process ends when its function has returned, whatever threads still run.
     ``start_method``   how the child was started; decides how it learns that its parent is gone.
@@ -85,12 +86,12 @@ class Manner:
 
     @property
     def stack_path(self) -> Path:
-        """Return the file into which the child writes its stack when it is ended by ``END_SIGNAL``."""
+        """Return the file into which the child writes its stack when ``END_SIGNAL`` ends it."""
         return stack_path(self.folder, self.name)
 
     @property
     def look_path(self) -> Path:
-        """Return the file into which the child writes its stack when it is looked at by ``LOOK_SIGNAL``."""
+        """Return the file into which the child writes its stack on ``LOOK_SIGNAL``."""
         return self.folder / f"{self.name}.look"
 
 
@@ -114,7 +115,7 @@ def run(link: Link, manner: Manner, function: Callable[..., Any], args: tuple[An
             leaves = not isinstance(error, Exception)
             link.send(Failed(line_of(error), traceback.format_exc(), leaves))
         if isinstance(error, SystemExit):
-            # The process ends as a program does that calls sys.exit(): what is buffered is handed over first.
+            # The process ends like a program that calls sys.exit(): it delivers what is buffered first.
             raise
         # A feeder thread or a client that is stuck must not keep a child that has given up.
         _leave(1)
@@ -125,8 +126,8 @@ def run(link: Link, manner: Manner, function: Callable[..., Any], args: tuple[An
 def reset_signals() -> None:
     """Ignore the keys that end the lab, and end by SIGTERM and SIGHUP unless they are ignored.
 
-    To end a trial in good order is the business of the process that started it. A child of a fork may have
-    inherited handlers of the lab or of a backend.
+    The process that started a trial ends it in good order. A forked child may have inherited handlers of the
+    lab or of a backend.
     """
     for key in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(key, signal.SIG_IGN)
@@ -137,11 +138,11 @@ def reset_signals() -> None:
 
 
 def end_with_parent() -> None:
-    """End the calling process from now on when its parent is gone.
+    """End the calling process, from now on, when its parent is gone.
 
-    Linux sees to that where the parent started the process itself, and reaches a process that a fault has
-    stopped as well. Where a fork server stands in between, it takes a thread. That shows in the figures: in a
-    process that has two threads, every system call on a file takes longer.
+    Linux does this where the parent started the process itself, and it also reaches a process that a fault
+    has stopped. With a fork server in between, a thread must do it. That shows in the figures: in a process
+    with two threads, every system call on a file takes longer.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -163,24 +164,24 @@ def leave_with(sentinel: int) -> None:
 
 
 def end_with_starter(start_method: StartMethod = "fork") -> None:
-    """Have the calling process killed when the process that started it ends; takes no thread.
+    """Let the system kill the calling process when the process that started it ends; needs no thread.
 
-    A process that is going to fork had better have no other thread.
+    A process that is going to fork should have no other thread.
     """
     die_with_parent(signal.SIGKILL)
     parent = multiprocessing.parent_process()
     assert parent is not None
-    # The parent may have ended before. The system tells, unless a fork server is the system's parent.
+    # The parent may have ended before. The system reports that, unless a fork server is the system's parent.
     gone = not parent.is_alive() if start_method == "forkserver" else os.getppid() != parent.pid
     if gone:
         _leave(1)
 
 
 def forget_forkserver() -> None:
-    """Have a forked process start a forkserver of its own where it needs one.
+    """Let a forked process start a forkserver of its own where it needs one.
 
-    That of its parent is not its child, so it cannot be asked whether it lives; and it lives as long as
-    anybody holds its pipe.
+    The parent's forkserver is not its child, so it cannot check whether that one lives; and that one lives as
+    long as any process holds its pipe.
     """
     from multiprocessing import forkserver
 
@@ -191,11 +192,11 @@ def forget_forkserver() -> None:
 
 
 def _answer_with_stacks(manner: Manner) -> None:
-    # Appended to: a look may have been asked for before.
+    # Opened for appending, because a look may have been requested before.
     looked = manner.look_path.open("a")
     stack = manner.stack_path.open("w")
     _open_files[:] = [looked, stack]
-    # Chained to the signal's default, which ends the process: so its end says that the stack is whole.
+    # Chained to the signal's default, which ends the process: so its end proves that the stack is complete.
     faulthandler.register(END_SIGNAL, stack, all_threads=manner.all_threads, chain=True)
     faulthandler.register(LOOK_SIGNAL, looked, all_threads=False)
 

@@ -1,4 +1,4 @@
-"""The one clock of a trial, and the proof that all processes of this host read the same one."""
+"""The one clock of a trial, and the check that all processes of this host read the same one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ipclab.errors import ClockError
 from ipclab.host.start_methods import StartMethod, context, require_guarded_main
 
 now_ns = time.perf_counter_ns
-"""Nanoseconds on the host's monotonic clock; only differences mean anything."""
+"""Return nanoseconds on the host's monotonic clock; only differences have a meaning."""
 
 
 class ClockTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``offset_bound_ns``: another process's reading differs from ours by no more than this. ``step_ns``: the
-    smallest difference between two readings that was seen."""
+    """``offset_bound_ns``: another process's reading differs from ours by at most this. ``step_ns``: the
+    smallest observed difference between two readings."""
 
     rounds: int
     offset_bound_ns: int
@@ -25,16 +25,16 @@ class ClockTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def self_test(start_method: StartMethod, rounds: int = 200) -> ClockTest:
-    """Ask another process for the time between two readings of our own.
+    """Compare another process's clock with ours; return the result.
 
-    Its reading must lie between ours, in every round; the tightest round bounds the offset. Raises
-    ClockError where it does not.
+    Its reading must lie between two readings of ours, in every round; the tightest round bounds the offset.
+    Raise ClockError where it does not.
     """
     require_guarded_main()
     ours, theirs = context(start_method).Pipe()
     process = context(start_method).Process(target=_answer, args=(theirs, rounds), daemon=True)
     process.start()
-    # Only the other process holds that end from now on, so that its death is seen.
+    # From now on only the other process holds that end, so that its death is noticed.
     theirs.close()
     tightest_ns = None
     try:

@@ -1,4 +1,4 @@
-"""Reads files of others within bounds, and writes files: never blocks on what is no regular file.
+"""Reads files of other programs within bounds, and checks files to write; never blocks on a special file.
 
 A FIFO without its other end, a device or a directory is refused before it is opened for good. All functions
 raise OSError with a ``strerror`` that says what is wrong.
@@ -17,8 +17,8 @@ from typing import BinaryIO
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a regular file for reading. Raises OSError for everything else, also where it cannot be read."""
-    # Without O_NONBLOCK, to open a FIFO that nobody writes to waits for ever.
+    """Open a regular file for reading. Raise OSError for any other file, also where it cannot be read."""
+    # Without O_NONBLOCK, opening a FIFO without a writer waits for ever.
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(number, "rb") as file:
         _require_regular(path, os.fstat(number).st_mode)
@@ -27,7 +27,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """Return what is in a regular file. Raises OSError for anything else, and above ``most`` bytes."""
+    """Return the content of a regular file. Raise OSError for any other file, and above ``most`` bytes."""
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         data = file.read(most + 1) if size <= most else b""
@@ -37,9 +37,9 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def require_writable(path: Path) -> bool:
-    """Raise OSError where ``path`` cannot be written as a file; return whether it was there before.
+    """Raise OSError where ``path`` cannot be written as a file; return whether it existed before.
 
-    A device, as /dev/stdout, may be written to; a FIFO may not, since that waits for a reader.
+    A device such as /dev/stdout may be written; a FIFO may not, because that waits for a reader.
     """
     number = -1
     there = path.exists()
@@ -59,7 +59,7 @@ def require_writable(path: Path) -> bool:
 
 
 def _is_own_descriptor(path: Path) -> bool:
-    """Return whether the path names a file that this process has open, as the shell's ``>(command)`` does."""
+    """Return whether the path names an open file of this process, as the shell's ``>(command)`` does."""
     return str(path).startswith(("/dev/fd/", "/proc/self/fd/", "/dev/std"))
 
 

@@ -1,6 +1,7 @@
-"""The temporary folders of the lab, and what is done about those that a killed lab left behind.
+"""The temporary folders of the lab, and the clean-up of those that a killed lab left behind.
 
-A folder says in a file whose it is. It appears with that file in it, so a sweep never finds it without.
+A file in each folder names its owner. The folder appears together with that file, so a sweep never finds it
+without.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 class _Owner(msgspec.Struct, frozen=True):
-    """Who made a folder, and how the names of its named semaphores begin, if it has any."""
+    """The process that made a folder, and the prefix of its named semaphores, if it has any."""
 
     process: ProcessId
     semaphores: str = ""
@@ -46,27 +47,27 @@ class _Owner(msgspec.Struct, frozen=True):
 
 @contextmanager
 def trial_folder() -> Iterator[Path]:
-    """Yield a new folder that only this user can read, deleted at the end. Its name says whose it is."""
+    """Yield a new folder that only this user can read, deleted at the end. Its name has its owner's pid."""
     folder = None
     try:
         with ending_blocked():
             folder = _make(Path(tempfile.gettempdir()))
         yield folder
     finally:
-        # To delete large logs takes a while, and an interruption meanwhile would leave the rest of them.
+        # Deleting large logs takes time, and an interruption meanwhile would leave the rest of them.
         with ending_blocked():
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def own_temporary_files() -> None:
-    """Have multiprocessing put the sockets and named semaphores of this process where ``sweep()`` finds them.
+    """Let multiprocessing put the sockets and named semaphores of this process where ``sweep()`` finds them.
 
-    They are for the life of the process, as a forkserver is that listens on one of the sockets, and deleted
-    at its end. Children inherit this. Again does nothing. Raises UsageError where the path of every temporary
-    folder is too long for a socket.
+    They last as long as the process, because a forkserver listens on one of the sockets, and are deleted at
+    its end. Children inherit this. A second call does nothing. Raise UsageError where the path of every
+    temporary folder is too long for a socket.
     """
-    # What multiprocessing asks of each process, and passes on to its children, has no other name.
+    # multiprocessing has no public name for this setting, which it passes on to child processes.
     settings: dict[str, Any] = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
     if settings.get("tempdir") is not None:
         return
@@ -83,7 +84,7 @@ def own_temporary_files() -> None:
 def sweep() -> None:
     """Delete the folders and named semaphores of this user's labs that were killed.
 
-    Those of labs that run stay, and so do those of another PID namespace, whose labs cannot be seen.
+    Folders of running labs stay. So do those of another PID namespace, whose labs are not visible.
     """
     for base in {Path(tempfile.gettempdir()), *map(Path, _SHORT_FOLDERS)}:
         for folder in base.glob(f"{_PREFIX}*-*"):
@@ -126,7 +127,7 @@ def _is_left(folder: Path) -> bool:
     owner = _owner(folder)
     if owner is not None:
         return not identity.is_foreign(owner.process) and not identity.exists(owner.process)
-    # One of an earlier version, which only its name and its time tell about.
+    # A folder of an earlier version has only its name and its time as evidence.
     with contextlib.suppress(OSError):
         return not _made_it(int(folder.name.removeprefix(_PREFIX).partition("-")[0]), folder.lstat().st_mtime)
     return False
@@ -148,7 +149,7 @@ def _delete(folder: Path) -> None:
 
 
 def _made_it(pid: int, made_s: float) -> bool:
-    """Whether the process that has this pid now is older than the folder, so that it may have made it."""
+    """Return whether the process that now has this pid is older than the folder, so it may have made it."""
     try:
         return psutil.Process(pid).create_time() <= made_s + 1
     except psutil.Error:

@@ -1,15 +1,14 @@
 """The one definition of "hung".
 
-A process that is waited for **hangs** where all of this is so:
+A process that others wait for **hangs** where all of this is so:
 
-1. its time is up: so much has passed since it last got on (``within_s`` since the last progress);
-2. nobody has got on since: no message, no log, no receipt (``progress`` is unchanged);
-3. it stands still, and so does everybody it may have to wait for: for some time none of them had a processor
-   or waited for one (``Look``), or, of a process that is looked into, its main thread sleeps in the same
-   place at two looks (``place_of_rest``).
+1. its time is over: ``within_s`` have passed since the last progress;
+2. there was no progress since: no message, no log, no receipt (``progress`` is unchanged);
+3. it stands still, and so does every process it may have to wait for: for some time none of them had a
+   processor or waited for one (``Look``). For a single process that is examined: its main thread sleeps in
+   the same place at two looks (``place_of_rest``).
 
-Whatever is late and does not fit is **slow**. On a busy machine, or with a backend that takes its time, that
-is no hang.
+Anything late that does not fit this is **slow**. On a busy machine, or with a slow backend, that is no hang.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from typing import Literal
 from ipclab.host.stillness import Look
 
 Waited = Literal["came", "hung", "slow"]
-"""``came``: what was waited for. ``hung``: it never will. ``slow``: it was still getting on at the end."""
+"""``came``: the condition held. ``hung``: it never will. ``slow``: there was still progress at the end."""
 LOOK_S = 0.5
-"""How long somebody who is late is looked at, to tell whether it is slow or stands still."""
+"""How long a late process is observed, to tell whether it is slow or stands still."""
 SLOW_AT_MOST_S = 40.0
-"""How much longer than it was given a process may be at work without any progress."""
+"""How much longer than its limit a process may work without any progress."""
 LOOKS = 20
 BETWEEN_LOOKS_S = 0.3
 
@@ -41,11 +40,11 @@ def outlast(
     at_most_s: float = float("inf"),
     look_s: float | None = None,
 ) -> Waited:
-    """Wait until a condition holds, and tell a hang from slowness.
+    """Wait until a condition holds; distinguish a hang from slowness.
 
-    ``wait(until, seconds)`` waits for the condition for so long and returns whether it holds. Each change of
-    ``progress()`` gives another ``within_s``; ``at_most_s`` bounds all of it. Of ``pids()``, one that is at
-    work without progress gets ``slow_at_most_s`` more.
+    ``wait(until, seconds)`` waits for the condition for at most this long and returns whether it holds. Each
+    change of ``progress()`` restarts ``within_s``; ``at_most_s`` bounds all of it. A process of ``pids()``
+    that works without progress gets ``slow_at_most_s`` more.
     """
     look_s = LOOK_S if look_s is None else look_s
     began = moved = time.monotonic()
@@ -79,10 +78,10 @@ def place_of_rest(
     looks: int = LOOKS,
     between_s: float = BETWEEN_LOOKS_S,
 ) -> str | None:
-    """Return the stack in which a process stands still, empty where it came back, None where it does neither.
+    """Return the stack in which a process stands still; empty where it has returned, None for neither.
 
-    ``look()`` returns the stack of its main thread while that sleeps, and nothing while it runs.
-    ``has_come(seconds)`` waits so long for a message or for the end of the process.
+    ``look()`` returns the stack of its main thread while that sleeps, and an empty one while it runs.
+    ``has_come(seconds)`` waits this long for a message or for the end of the process.
     """
     if has_come(after_s):
         return ""

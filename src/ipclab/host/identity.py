@@ -1,7 +1,8 @@
-"""Which process a record means: told from a later one with the same pid, and from one of another machine.
+"""The identity of a process in a record: different from a later process with the same pid, and from one of
+another machine.
 
-The wall clock has no part in it. A step of the clock (NTP, a virtual machine that resumes) changes the time
-of creation that the system computes for every process, and would make strangers of all of them.
+It does not use the wall clock. A step of that clock (NTP, a virtual machine that resumes) changes the
+creation time that the system computes for every process, so that no process would match its record.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 import psutil
 
 _START_TICKS_FIELD = 19
-"""Field 22 of ``/proc/PID/stat``, counted from behind the name of the program."""
+"""Field 22 of ``/proc/PID/stat``, counted from after the name of the program."""
 _TICKS_PER_S = 100
 
 
@@ -23,9 +24,9 @@ class ProcessId(msgspec.Struct, frozen=True):
     """A process, as every process of the same PID namespace knows it.
 
     ``start_ticks`` is the start of the process in clock ticks since the machine booted. ``boot`` identifies
-    that boot, ``namespace`` the PID and time namespaces in which ``pid`` and ``start_ticks`` are meant, and
+    that boot, ``namespace`` the PID and time namespaces in which ``pid`` and ``start_ticks`` are valid, and
     ``host`` is the name of the machine. Where the system has no ``/proc``, ``start_ticks`` comes from the
-    time of creation, and ``boot`` and ``namespace`` are empty.
+    creation time, and ``boot`` and ``namespace`` are empty.
     """
 
     pid: int
@@ -41,7 +42,7 @@ def this_process() -> ProcessId:
 
 
 def identify(pid: int) -> ProcessId:
-    """Return the identity of the process that has this pid now. Raises psutil.NoSuchProcess."""
+    """Return the identity of the process that has this pid now. Raise psutil.NoSuchProcess."""
     ticks = start_ticks(pid)
     if ticks is None:
         raise psutil.NoSuchProcess(pid)
@@ -63,14 +64,14 @@ def start_ticks(pid: int) -> int | None:
 
 def is_foreign(process: ProcessId) -> bool:
     """Return whether this machine cannot tell if the process runs, because it is of another PID namespace or
-    of another machine. One of an earlier boot of this machine is not foreign: it is gone."""
+    of another machine. A process of an earlier boot of this machine is not foreign: it is gone."""
     if process.boot == boot():
         return process.namespace != namespace()
     return process.host != os.uname().nodename
 
 
 def exists(process: ProcessId) -> bool:
-    """Return whether this very process is in the process table, as a zombie too. False for a foreign one."""
+    """Return whether this very process is in the process table, also as a zombie. False for a foreign one."""
     return (
         process.boot == boot()
         and process.namespace == namespace()
@@ -93,7 +94,7 @@ def namespace() -> str:
 
 @functools.lru_cache(maxsize=4)
 def _namespace_of(_pid: int) -> str:
-    """Return the pid and time namespace of this process; the pid keys the cache, so a child asks anew."""
+    """Return the PID and time namespaces of this process; the pid is the cache key, so a child asks again."""
     found = []
     for kind in ("pid", "time"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Signals that end the lab: put off where an end in the middle would leave something behind, or passed on."""
+"""Signals that end the lab: delayed where an end in the middle would leave something behind, or passed on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-"""What ends the lab: Ctrl-C, being told to end, the closing of its terminal, and Ctrl-\\."""
+"""The signals that end the lab: Ctrl-C, SIGTERM, the closing of its terminal, and Ctrl-\\."""
 
 
 class EndedBySignal(BaseException):
@@ -25,9 +25,9 @@ class EndedBySignal(BaseException):
 
 @contextlib.contextmanager
 def sigint_blocked() -> Iterator[None]:
-    """Put off Ctrl-C for a moment. A process started meanwhile inherits the block and so never sees one.
+    """Delay Ctrl-C within the block. A process started meanwhile inherits the block and so never gets one.
 
-    Works for the calling thread: a process with others may be interrupted all the same.
+    This works for the calling thread; a process with other threads may still be interrupted.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -38,9 +38,9 @@ def sigint_blocked() -> Iterator[None]:
 
 @contextlib.contextmanager
 def ending_blocked() -> Iterator[None]:
-    """Put off every signal that ends the lab, whatever other threads there are.
+    """Delay every signal that ends the lab within the block, whatever other threads there are.
 
-    Signals are noted meanwhile and raised again at the end; those that are ignored stay so. Outside the main
+    Signals are noted meanwhile and raised again at the end; ignored signals stay ignored. Outside the main
     thread, where Python runs no handler, it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -66,18 +66,18 @@ def ending_blocked() -> Iterator[None]:
 
 @contextlib.contextmanager
 def starting() -> Iterator[None]:
-    """Put off every signal that ends the lab while a process is started and entered where it will be ended.
+    """Delay every signal that ends the lab while a process is started and registered to be ended.
 
-    An end between the two would leave the process to itself. It inherits the block of Ctrl-C.
+    An end between the two would leave the process running. The process inherits the block of Ctrl-C.
     """
     with ending_blocked(), sigint_blocked():
         yield
 
 
 def die_with_parent(number: signal.Signals) -> None:
-    """Have Linux send this signal to the calling process when its parent is gone, however that ended.
+    """Let Linux send this signal to the calling process when its parent is gone, however that ended.
 
-    SIGKILL reaches a stopped process too, which could not see to it by itself. The parent of a process that a
+    SIGKILL reaches a stopped process too, which could not end by itself. The parent of a process that a
     forkserver has started is the forkserver, which ends with the lab.
     """
     if sys.platform == "linux":
@@ -90,14 +90,14 @@ def die_with_parent(number: signal.Signals) -> None:
 
 
 def _let_go_of_forkserver() -> None:
-    """A forkserver lives as long as anybody holds a pipe to it, and each process that it starts is given one.
+    """Close this process's pipe to the forkserver, which would keep the forkserver alive.
 
-    So none of them would end by its death. A process that lets go of it starts a forkserver of its own where
-    it needs one.
+    A forkserver lives as long as any process holds a pipe to it, and each process that it starts gets one. So
+    none of them would end by its death. A process without that pipe starts a forkserver of its own if needed.
     """
     from multiprocessing import forkserver
 
-    # The one who started the server knows its pid; the others are only given the pipe.
+    # The process that started the server knows its pid; the others only have the pipe.
     held: Any = forkserver._forkserver
     if held._forkserver_pid is None and held._forkserver_alive_fd is not None:
         os.close(held._forkserver_alive_fd)

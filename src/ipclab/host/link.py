@@ -1,4 +1,4 @@
-"""The control channel between a supervisor and one process of it.
+"""The control channel between a supervisor and one of its processes.
 
 A ``Link`` carries whole messages, in order, both ways. The local pipe is one implementation. Another one,
 such as a connection to another machine, needs these five methods and nothing else.
@@ -12,13 +12,13 @@ from ipclab.host.start_methods import Context
 
 
 class Link(Protocol):
-    """One end of a control channel. Not thread-safe; a forked child does not use its copy of this end."""
+    """One end of a control channel. Not thread-safe; a forked child must not use its copy of this end."""
 
     def send(self, message: Any, /) -> None:
-        """Send one message. Raises OSError where the other end is gone."""
+        """Send one message. Raise OSError where the other end is gone."""
 
     def recv(self) -> Any:
-        """Wait for the next message and return it. Raises EOFError or OSError where the other end is gone."""
+        """Wait for the next message and return it. Raise EOFError or OSError where the other end is gone."""
 
     def poll(self, timeout: float = 0.0, /) -> bool:
         """Return whether ``recv()`` has something to return or to raise within ``timeout`` seconds."""

@@ -1,6 +1,6 @@
-"""What every run needs of a machine, asked before anything is started.
+"""What every run needs of a machine, checked before anything is started.
 
-Each answer is one line that says what is missing and what to do.
+Each result is one line that says what is missing and what to do.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _no_temporary_files() -> str:
 def _no_semaphores() -> str:
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
     try:
-        # Of the context of fork, since that of another method starts a helper process for it.
+        # Use the context of fork: another method starts a helper process for a lock.
         multiprocessing.get_context(method).Lock()
     except (ImportError, OSError) as error:
         reason = getattr(error, "strerror", None) or error

@@ -11,11 +11,11 @@ _FIRST_PORT, _LAST_PORT = 10_000, 32_768
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody uses now; somebody may take it before it is bound.
+    """Return a loopback port that is free now; another program may take it before it is bound.
 
     The port is below those that the system gives to clients. A client that keeps trying to reach a server
-    that is down may be given the server's own port, is then connected to itself, and the server cannot have
-    the port back.
+    that is down may get the server's own port; it is then connected to itself, and the server cannot get the
+    port back.
     """
     while True:
         with socket.socket() as probe, contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Tries code of others in a process of its own, before the lab runs it in its own process.
+"""Tries foreign code in a process of its own, before the lab runs it in its own process.
 
 An import or a constructor may end its process without an exception (``os._exit``, a crash in C code). It may
 also never return, with all signals blocked. No ``except`` helps against either, so a child tries it first.
@@ -19,17 +19,17 @@ from ipclab.host.supervisor import in_words
 from ipclab.host.surroundings import adopt_orphans, end_descendants
 
 HANGS_AFTER_S = 10.0
-"""How long code of others may stand still."""
+"""How long foreign code may stand still."""
 SLOW_AT_MOST_S = 50.0
-"""How much longer it may be at work."""
+"""How much longer it may run."""
 _RETURNED, _INTERRUPTED = b".", b"i"
 
 
 def fatal(action: Callable[[], object]) -> str:
     """Return what ``action()`` does to its process, in words that follow its name; empty where it returns.
 
-    It runs in a child that is forked, so the calling process should have no other threads. An exception that
-    it raises is not told, except for KeyboardInterrupt, which the lab could not tell from its own.
+    It runs in a forked child, so the calling process should have no other threads. An exception that it
+    raises is not reported, except KeyboardInterrupt, which the lab could not distinguish from its own.
     """
     if not hasattr(os, "fork"):
         return ""
@@ -87,7 +87,7 @@ def _has_ended(pid: int) -> bool:
 
 
 def _rehearse(action: Callable[[], object], writing: int) -> None:
-    """Do it, and end this process without any of the lab's own clean-up."""
+    """Run the action, and end this process without any clean-up of the lab."""
     said = _RETURNED
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

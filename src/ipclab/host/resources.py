@@ -1,4 +1,4 @@
-"""What a process costs: its CPU clock and its memory, read from outside while it works."""
+"""The cost of a process: its CPU clock and its memory, read from outside while it works."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _LINUX: bool = platform.system() == "Linux"
 
 
 def cpu_s(pid: int) -> float | None:
-    """CPU seconds, user and system, that this process has used in all its threads; None if it is gone.
+    """Return the CPU seconds, user and system, of all threads of this process so far; None if it is gone.
 
-    On Linux from the process's own CPU clock, to the nanosecond (see clock_getcpuclockid(3): the clock's
-    number is made from the pid); elsewhere from psutil, to a hundredth of a second.
+    On Linux they come from the process's own CPU clock, in nanoseconds (see clock_getcpuclockid(3): the
+    clock's number is made from the pid); elsewhere from psutil, in hundredths of a second.
     """
     try:
         if _LINUX:
@@ -29,9 +29,10 @@ def cpu_s(pid: int) -> float | None:
 
 
 def queued_s(pid: int) -> float | None:
-    """Seconds that the threads of this process were ready to run and waited for a processor, so far.
+    """Return the seconds that the threads of this process were ready and waited for a processor, so far.
 
-    From the second field of Linux's schedstat, which no library offers; None elsewhere, or if it is gone.
+    They come from the second field of Linux's schedstat, which no library offers; None elsewhere, or if the
+    process is gone.
     """
     try:
         stats = [(task / "schedstat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
@@ -41,7 +42,7 @@ def queued_s(pid: int) -> float | None:
 
 
 def descendants(pid: int) -> frozenset[int]:
-    """Return the pids of all processes that this one has started, and those have. Takes milliseconds."""
+    """Return the pids of all descendants of this process. Takes milliseconds."""
     try:
         return frozenset(child.pid for child in psutil.Process(pid).children(recursive=True))
     except psutil.Error:
@@ -49,7 +50,7 @@ def descendants(pid: int) -> frozenset[int]:
 
 
 def rss_bytes(pid: int) -> int | None:
-    """Resident memory now; None if the process is gone."""
+    """Return the resident memory now; None if the process is gone."""
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
@@ -57,13 +58,13 @@ def rss_bytes(pid: int) -> int | None:
 
 
 def own_peak_rss_bytes() -> int:
-    """Return the most resident memory that the calling process ever had."""
+    """Return the peak resident memory of the calling process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak * 1024 if _LINUX else peak)
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,10 +1,9 @@
 """Keeps the helpers of multiprocessing from importing modules of the current folder.
 
 A spawned process, the fork server and the resource tracker are started as ``python -c …``, so that the
-current folder comes first on their ``sys.path``: a file ``multiprocessing.py`` there would be executed in
-place of the standard library's. With ``-P`` it is not searched. What the starting process
-itself has on ``sys.path`` is passed on to a worker afterwards, so that the modules of the user's program are
-still found.
+current folder comes first on their ``sys.path``: a file ``multiprocessing.py`` there would be executed
+instead of the standard library's. With ``-P`` it is not searched. Workers still get the ``sys.path`` of the
+starting process, so that the modules of the user's program are found.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ _ISOLATED = "-I"
 
 @functools.cache
 def guard_helpers() -> None:
-    """Have multiprocessing start its helpers with ``-P`` from now on, in this process.
+    """Make multiprocessing start its helpers with ``-P`` from now on, in this process.
 
-    Other programs that are started are not concerned. A second call changes nothing. A fork inherits it.
+    Other programs are not affected. A second call changes nothing. A fork inherits it.
     """
     module: Any = util
     flags = module._args_from_interpreter_flags

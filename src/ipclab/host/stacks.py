@@ -1,7 +1,8 @@
-"""The stacks that faulthandler writes, as data: threads, frames, and marks that know functions by their code.
+"""The stacks that faulthandler writes, as data: threads, frames, and marks that identify functions by their
+code.
 
-The one parser of such dumps. It knows no name of a function of the lab: whoever looks for one passes the
-function itself (``Mark``), so that a rename changes no finding.
+This is the only parser of such dumps. It knows no function name of the lab: a caller passes the function
+itself (``Mark``), so that a rename changes no finding.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Frame:
 
     @property
     def name(self) -> str:
-        """``Queue.get``: the function with its class; the bare name where there is no source."""
+        """Return the function with its class, such as ``Queue.get``; only its name where there is no source."""
         return qualified(self.file, self.line) or self.function
 
     @property
@@ -41,13 +42,13 @@ class Frame:
         return linecache.getline(self.file, self.line)
 
     def __str__(self) -> str:
-        """``Lib/multiprocessing/synchronize.py:95 __enter__``."""
+        """Return the frame as ``Lib/multiprocessing/synchronize.py:95 __enter__``."""
         return f"{short(self.file)}:{self.line} {self.function}"
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A function by its code, to be found in a stack."""
+    """A function, identified by its code, to be found in a stack."""
 
     file: str
     first_line: int
@@ -64,7 +65,7 @@ class Mark:
         if frame.file != self.file or frame.function != self.function:
             return False
         innermost = _function_at(self.file, frame.line)
-        # Without a source, the name is all there is.
+        # Without a source, only the name can be compared.
         return _tree(self.file) is None or (innermost is not None and innermost.first_line == self.first_line)
 
 
@@ -74,7 +75,7 @@ def threads(dump: str) -> list[list[Frame]]:
 
 
 def main_thread(dump: str) -> str:
-    """Return the part of a dump that is the main thread's: the one that was asked by a signal."""
+    """Return the main thread's part of a dump: the thread that the signal asked."""
     _, found, current = dump.partition(_CURRENT)
     return (current if found else dump).partition("\n\n")[0]
 
@@ -90,19 +91,19 @@ def is_whole(dump: str) -> bool:
 
 
 def is_main(frames: Sequence[Frame]) -> bool:
-    """Return whether these frames are the main thread's: those of any other end in ``Thread._bootstrap``."""
+    """Return whether these frames are the main thread's; any other thread's end in ``Thread._bootstrap``."""
     return frames[-1].function != "_bootstrap" or not frames[-1].file.endswith("threading.py")
 
 
 def read(path: Path) -> str:
-    """Return what is in a file of stacks; empty where it is not there."""
+    """Return the content of a file of stacks; empty where the file does not exist."""
     with contextlib.suppress(FileNotFoundError):
         return path.read_text(errors="replace")
     return ""
 
 
 def short(file: str) -> str:
-    """Return a library's file as within the library, and one of Python's as within its source."""
+    """Return a library's file relative to the library, and one of Python's relative to its source."""
     path, library = Path(file), Path(os.__file__).parent
     if "site-packages" in path.parts:
         return "/".join(path.parts[path.parts.index("site-packages") + 1 :])
@@ -116,9 +117,9 @@ def qualified(file: str, line: int) -> str:
 
 
 def call_at(file: str, line: int) -> str:
-    """Return what is called at this line of a source file, ``self._lock.acquire``; empty where unknown.
+    """Return the call at this line of a source file, such as ``self._lock.acquire``; empty where unknown.
 
-    Of several calls in one line, the first call of a method is taken.
+    Where one line has several calls, return the first call of a method.
     """
     tree = _tree(file)
     calls = [

@@ -1,4 +1,4 @@
-"""How worker processes come to be: always chosen, never left to the platform's default."""
+"""The start methods of worker processes: always chosen, never left to the platform's default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Context = ForkContext | ForkServerContext | SpawnContext
 def context(start_method: StartMethod) -> Context:
     """Return the multiprocessing context of this start method.
 
-    Raises ValueError where the platform has none.
+    Raise ValueError where the platform has none.
     """
     guard_helpers()
     return cast(Context, multiprocessing.get_context(start_method))
@@ -24,8 +24,8 @@ def context(start_method: StartMethod) -> Context:
 def default() -> StartMethod:
     """Return ``fork`` where the platform has it, else ``spawn``.
 
-    The lab's own process has no threads, so forking it is safe; a forked worker is ready within milliseconds,
-    and no start-up is inside a measured window anyway. Every result says which method it used.
+    The lab's own process has no threads, so forking it is safe. A forked worker is ready within milliseconds,
+    and start-up is never inside a measured window anyway. Every result says which method it used.
     """
     return "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 
@@ -38,8 +38,8 @@ def others() -> list[StartMethod]:
 def require_guarded_main() -> None:
     """End the calling process, with one line, where it starts processes while it is itself being started.
 
-    With spawn and forkserver a new process imports the program's main module. One that starts the lab at its
-    top level would start it again in every worker.
+    With spawn and forkserver a new process imports the program's main module. A program that starts the lab
+    at its top level would start it again in every worker.
     """
     if getattr(multiprocessing.process.current_process(), "_inheriting", False):
         raise SystemExit(

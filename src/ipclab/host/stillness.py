@@ -1,7 +1,7 @@
-"""Whether processes stand still or are only slow, by what the system says of them; nothing is asked of them.
+"""Whether processes stand still or are only slow, from what the system reports; the processes are not asked.
 
-On a machine with other things to do, a process may need many times as long as on an idle one. It then has a
-processor, or waits for one; a process that hangs does neither.
+On a busy machine, a process may need many times as long as on an idle one. It then has a processor, or waits
+for one; a process that hangs does neither.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 from ipclab.host.resources import cpu_s, queued_s
 
 BUSY_SHARE = 0.25
-"""Of the time between two looks, what a process must have had a processor or waited for one, to be slow and
-not still. Whoever polls an empty channel needs less."""
+"""Share of the time between two looks in which a slow process had a processor or waited for one; a process
+with less stands still. A consumer that polls an empty channel needs less."""
 STATE_WITHIN_S = 5.0
 _POLL_S = 0.001
 ENDED = "ZX"
@@ -24,19 +24,19 @@ STOPPED = "Tt"
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What some processes had used by a moment: the processor, and the queue before it."""
+    """What some processes had used by a moment: processor time, and time in the run queue."""
 
     at_s: float
     used_s: Mapping[int, float]
 
     @classmethod
     def at(cls, pids: Iterable[int]) -> Look:
-        """Take a look; processes that are gone are left out."""
+        """Take a look at the processes; leave out those that are gone."""
         found = {pid: used for pid in pids if (used := _used_s(pid)) is not None}
         return cls(time.monotonic(), found)
 
     def slow_since(self, before: Look) -> bool:
-        """Return whether any of them was at work, or wanted to be, for much of the time since that look."""
+        """Return whether any of them ran, or wanted to run, for much of the time since that look."""
         enough_s = (self.at_s - before.at_s) * BUSY_SHARE
         return any(used - before.used_s.get(pid, used) >= enough_s for pid, used in self.used_s.items())
 
@@ -47,7 +47,7 @@ def _used_s(pid: int) -> float | None:
 
 
 def state(pid: int) -> str:
-    """Linux's letter for the state of a process's main thread: R, S, D, T …; empty if it is gone."""
+    """Return Linux's letter for the state of a process's main thread: R, S, D, T …; empty if it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -55,29 +55,29 @@ def state(pid: int) -> str:
 
 
 def asleep(pid: int) -> bool:
-    """Return whether it waits for something, and for no processor."""
+    """Return whether the process waits for something other than a processor."""
     return state(pid) == "S"
 
 
 def stopped(pid: int) -> bool:
-    """Return whether a signal has stopped it."""
+    """Return whether a signal has stopped the process."""
     found = state(pid)
     return found != "" and found in STOPPED
 
 
 def gone(pid: int) -> bool:
-    """Return whether it runs no more; it may wait to be reaped."""
+    """Return whether the process has ended; it may still wait to be reaped."""
     found = state(pid)
     return not found or found in ENDED
 
 
 def all_stopped(pids: Iterable[int], within_s: float = STATE_WITHIN_S) -> bool:
-    """Wait until all of them are stopped: a signal takes effect when its process next runs."""
+    """Wait until all are stopped, which takes until they next run; return whether they are."""
     return all(_comes_to(pid, STOPPED, within_s) for pid in pids)
 
 
 def all_gone(pids: Iterable[int], within_s: float = STATE_WITHIN_S) -> bool:
-    """Wait until none of them runs any more."""
+    """Wait until all of them have ended; return whether they have."""
     return all(_comes_to(pid, ENDED, within_s) for pid in pids)
 
 

@@ -1,10 +1,10 @@
-"""The one supervisor of child processes: start, hear, look into, end.
+"""The only supervisor of child processes: starts, reads, examines and ends them.
 
-A ``Child`` is a process that runs one function (see ``host.child`` for its side). It is named when it dies,
-its stack can be had while it lives, and it is reaped whatever happens. What "hung" means is in ``host.hang``.
+A ``Child`` is a process that runs one function (see ``host.child`` for its side). Its failure is reported
+with its name, its stack can be read while it lives, and it is always reaped. ``host.hang`` defines "hung".
 
-Its end is told by the process itself and not by a pipe that closes: a process that the child has started
-holds copies of all of the child's pipes, and may outlive it.
+The end of a child is taken from the process itself and not from a closed pipe: a process that the child has
+started holds copies of all of the child's pipes, and may outlive it.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ STACK_WAIT_S = 5.0
 _WHOLE_AFTER_S = 0.02
 _REAPED_WITHIN_S = 5.0
 _POLL_S = 0.05
-"""Between two looks at a process whose end no file descriptor tells (not Linux)."""
+"""Pause between two checks of a process whose end no file descriptor reports (not Linux)."""
 
 
 class Child:
     """A supervised process, as the process that started it sees it. Not thread-safe; not usable after a fork.
 
-    ``began``, ``returned``, ``failed`` and ``ended`` are filled in by ``hear()``. ``inbox`` has the messages
-    of the function that nobody has taken yet.
+    ``hear()`` sets ``began``, ``returned``, ``failed`` and ``ended``. ``inbox`` has the messages of the
+    function that nobody has taken yet.
     """
 
     def __init__(self, process: BaseProcess, link: Link, manner: Manner) -> None:
@@ -58,12 +58,12 @@ class Child:
 
     @property
     def name(self) -> str:
-        """Return the name that it was given."""
+        """Return the child's name."""
         return self.manner.name
 
     @property
     def exit_code(self) -> int | None:
-        """As ``multiprocessing.Process.exitcode``."""
+        """Return the exit code, like ``multiprocessing.Process.exitcode``."""
         return self.process.exitcode
 
     @property
@@ -81,7 +81,7 @@ class Child:
         return self.how_it_ended()
 
     def how_it_ended(self) -> str:
-        """Return ``was killed by SIGKILL`` or ``ended with exit code 3``, with a hint where there is one."""
+        """Return how it ended, such as ``was killed by SIGKILL``, with a hint where there is one."""
         said = in_words(self.exit_code)
         if not self.began and self.manner.start_method != "fork" and self.exit_code == 1:
             return (
@@ -99,7 +99,7 @@ class Child:
         return True
 
     def hear(self) -> None:
-        """Take in what it has said and whether it has ended, without waiting."""
+        """Take in its messages and whether it has ended, without waiting."""
         gone = not self.process.is_alive()
         try:
             while not self._closed and self.link.poll():
@@ -110,13 +110,13 @@ class Child:
             self.ended = True
 
     def handles(self) -> list[Any]:
-        """Return what becomes readable when it says something or ends."""
+        """Return the handles that become readable when it sends a message or ends."""
         found: list[Any] = [] if self._closed else [self.link]
         found.append(self.process.sentinel if self._end is None else self._end)
         return found
 
     def wait_for_end(self, within_s: float) -> bool:
-        """Wait until the process has ended, for so long at most; return whether it has."""
+        """Wait at most this long until the process has ended; return whether it has."""
         deadline = time.monotonic() + within_s
         while self.process.is_alive():
             left_s = deadline - time.monotonic()
@@ -125,12 +125,12 @@ class Child:
             if self._end is None:
                 wait([self.process.sentinel], min(left_s, _POLL_S))
             elif wait([self._end], left_s) and self.process.is_alive():
-                # A fork server tells a moment later.
+                # A fork server reports it a moment later.
                 time.sleep(0.001)
         return True
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal; does nothing where it is gone."""
+        """Send the process a signal; do nothing where it is gone."""
         if self.process.is_alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
@@ -140,14 +140,14 @@ class Child:
         return stillness.asleep(self.pid)
 
     def look(self) -> str:
-        """Return the stack of its main thread; the process goes on. Empty where it does not answer."""
+        """Return the stack of its main thread; the process continues. Empty where it does not answer."""
         path = self.manner.look_path
         path.write_text("")
         self.signal(LOOK_SIGNAL)
         deadline = time.monotonic() + STACK_WAIT_S
         before = ""
         while time.monotonic() < deadline and self.process.is_alive():
-            # Written in many pieces: it is whole where nothing has been added for a while.
+            # The stack is written in many pieces; it is complete when nothing has been added for a while.
             time.sleep(_WHOLE_AFTER_S)
             if (found := stacks.read(path)).strip() and found == before:
                 return found
@@ -155,21 +155,21 @@ class Child:
         return ""
 
     def look_asleep(self) -> str:
-        """Return the stack of its main thread where that sleeps before and after; else nothing."""
+        """Return the stack of its main thread if that sleeps before and after; else an empty one."""
         found = self.look() if self.is_asleep() else ""
         return stacks.main_thread(found) if found and self.is_asleep() else ""
 
     def end_with_stack(self, within_s: float = STACK_WAIT_S) -> str:
-        """End the process, and return the stacks that it wrote before; see ``Manner.all_threads``."""
+        """End the process; return the stacks that it wrote before, see ``Manner.all_threads``."""
         return end_with_stacks([self], within_s)[0]
 
     def kill(self) -> None:
-        """End it by SIGKILL, and wait until it is gone."""
+        """End the process by SIGKILL, and wait until it is gone."""
         self.process.kill()
         self.process.join()
 
     def end(self) -> None:
-        """Kill it if it runs, reap it, and close the link. A second call does nothing."""
+        """Kill the process if it runs, reap it, and close the link. A second call does nothing."""
         reap([self])
 
     def _take(self, message: object) -> None:
@@ -198,11 +198,11 @@ def start(
     *,
     entered: Callable[[Child], object] = lambda _: None,
 ) -> Child:
-    """Start a process that runs ``function(link, *args)``.
+    """Start a process that runs ``function(link, *args)`` and return it.
 
-    ``entered(child)`` is called before any signal can end the caller, so that whoever ends the children knows
-    of this one. Raises ChannelError where the process cannot be started, as where with spawn or forkserver
-    the arguments cannot be pickled.
+    ``entered(child)`` is called before any signal can end the caller, so that the code that ends the children
+    knows this one. Raise ChannelError where the process cannot be started, for example because with spawn or
+    forkserver the arguments cannot be pickled.
     """
     require_guarded_main()
     chosen = context(start_method)
@@ -228,7 +228,7 @@ def start(
 
 
 def listen(children: Iterable[Child], within_s: float) -> None:
-    """Take in what these children say, waiting for the first message or end for up to ``within_s``."""
+    """Take in the messages of these children; wait up to ``within_s`` for the first message or end."""
     heard = [child for child in children if not child.ended]
     by_handle = {handle: child for child in heard for handle in child.handles()}
     if any(child._end is None for child in heard):
@@ -241,7 +241,7 @@ def listen(children: Iterable[Child], within_s: float) -> None:
 
 
 def end_with_stacks(children: Sequence[Child], within_s: float = STACK_WAIT_S) -> list[str]:
-    """End these processes, and return the stacks that each wrote before, empty where it did not answer."""
+    """End these processes; return the stacks that each wrote before, empty where it did not answer."""
     for child in children:
         child.signal(END_SIGNAL)
     deadline = time.monotonic() + within_s
@@ -265,7 +265,7 @@ def reap(children: Sequence[Child]) -> None:
 
 
 def in_words(exit_code: int | None) -> str:
-    """Return what an exit code says: ``was killed by SIGSEGV``, ``ended with exit code 7``."""
+    """Return an exit code in words: ``was killed by SIGSEGV``, ``ended with exit code 7``."""
     if exit_code is not None and exit_code < 0:
         with contextlib.suppress(ValueError):
             number = signal.Signals(-exit_code)

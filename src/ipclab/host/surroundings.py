@@ -1,4 +1,4 @@
-"""What a process is set to, and what it has running, compared before and after code of others has run."""
+"""The settings of a process and what runs in it, compared before and after foreign code has run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SET_CHILD_SUBREAPER = 36
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The settings of the calling process that code of others may change, and its threads."""
+    """The settings of the calling process that foreign code may change, and its threads."""
 
     affinity: frozenset[int]
     nice: int
@@ -33,7 +33,7 @@ class Surroundings:
 
     @classmethod
     def now(cls) -> Surroundings:
-        """Return those of the calling process."""
+        """Return the surroundings of the calling process."""
         umask = os.umask(0o077)
         os.umask(umask)
         affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
@@ -50,7 +50,7 @@ class Surroundings:
         return cls(frozenset(affinity), os.nice(0), "", umask, {}, frozenset())
 
     def changes(self, before: Surroundings) -> list[str]:
-        """Return what has changed since ``before``, each in a line."""
+        """Return what has changed since ``before``, one line each."""
         lines = []
         if self.affinity != before.affinity:
             was, now = sorted(before.affinity), sorted(self.affinity)
@@ -72,7 +72,7 @@ class Surroundings:
 
 
 def adopt_orphans() -> None:
-    """Have Linux make the calling process the parent of every descendant whose own parent ends."""
+    """Make Linux give the calling process every descendant whose own parent ends."""
     if sys.platform == "linux":
         import ctypes
 
@@ -80,7 +80,7 @@ def adopt_orphans() -> None:
 
 
 def descendants(pid: int) -> list[psutil.Process]:
-    """Return the processes below this one that run; not zombies, and not the helpers of multiprocessing."""
+    """Return the running descendants of this process, without zombies and helpers of multiprocessing."""
     helpers = {
         multiprocessing.forkserver._forkserver._forkserver_pid,  # type: ignore[attr-defined]
         multiprocessing.resource_tracker._resource_tracker._pid,  # type: ignore[attr-defined]
@@ -93,9 +93,9 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def end_descendants(pid: int) -> list[str]:
-    """Kill every process below this one, and return what each was: ``sleep 300 (pid 4242)``.
+    """Kill every descendant of this process; return a description of each: ``sleep 300 (pid 4242)``.
 
-    What one of them starts meanwhile is found in the next round.
+    A process that one of them starts meanwhile is found in the next round.
     """
     named: dict[int, str] = {}
     deadline = time.monotonic() + _GONE_WITHIN_S
@@ -128,7 +128,7 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def _is_helper(process: psutil.Process) -> bool:
-    """Return whether it is a resource tracker, which ends by itself once nobody holds its pipe."""
+    """Return whether it is a resource tracker, which ends by itself once no process holds its pipe."""
     try:
         return any("multiprocessing.resource_tracker" in word for word in process.cmdline())
     except psutil.Error:
@@ -136,7 +136,7 @@ def _is_helper(process: psutil.Process) -> bool:
 
 
 def _reap_adopted() -> None:
-    """Reap children that the calling process has adopted; those of multiprocessing are left to it."""
+    """Reap children that the calling process has adopted; leave those of multiprocessing to it."""
     known = {child.pid for child in multiprocessing.process.active_children()}
     for child in psutil.Process().children():
         if child.pid not in known:

@@ -1,11 +1,11 @@
-"""The one boundary for text that others wrote: servers, backends, files, URLs and the errors of libraries.
+"""The only boundary for foreign text: of servers, backends, files, URLs and the errors of libraries.
 
-Such text is shown or stored only after ``clean()``: every secret of every URL in use is masked in it, however
-it is quoted, and control characters are escaped, so that it cannot steer a terminal. A URL is shown only by
-``shown_url()``, which takes over what is known to be harmless.
+Such text is shown or stored only after ``clean()``: it masks every secret of every URL in use, however it is
+quoted, and escapes control characters, which could control a terminal. A URL is shown only through
+``shown_url()``, which keeps only what is known to be harmless.
 
-All functions are pure but ``keep_secret()``, which tells this process a secret. A process that is started by
-``spawn`` is told again. Not thread-safe.
+All functions are pure except ``keep_secret()``, which registers a secret in this process. A process that is
+started by ``spawn`` must register it again. Not thread-safe.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ipclab.errors import IpclabError
 
 MASK = "***"
 _LONG_CHARACTERS = 12
-"""A secret from this length on is masked where a server shows only the beginning of it, too."""
+"""A secret of at least this length is masked also where a server shows only its beginning."""
 _BEGINNING_CHARACTERS = 8
 _SHORT_CHARACTERS = 3
-"""A secret below this length is masked only where it stands alone, as it occurs in every text."""
+"""A shorter secret is masked only where it stands alone, because it occurs in every text."""
 _WORDS = frozenset(
     ("", "true", "false", "yes", "no", "on", "off", "none", "null", "required", "optional", "default")
 )
-"""Values of URL options that are no secrets, and would be masked in every sentence."""
+"""Values of URL options that are no secrets, and would otherwise be masked in every sentence."""
 _SECRET_OPTION = re.compile(r"pass|secret|token|key|auth|credential", re.IGNORECASE)
 _HARMLESS_OPTIONS = frozenset(
     (
@@ -58,13 +58,13 @@ _PATHS = {
     "amqps": re.compile(r"/[^/]*"),
     "unix": re.compile(r"/.*"),
 }
-"""What of a path is shown, by scheme: a database, a virtual host, or the path of a socket."""
+"""The part of a path that is shown, by scheme: a database, a virtual host, or the path of a socket."""
 
 
 def shown_url(url: str) -> str:
-    """Return what of this URL may be shown: scheme, host, port, and database, virtual host or socket.
+    """Return the part of this URL that may be shown: scheme, host, port, database, virtual host or socket.
 
-    User, password, options and everything that is not understood are left out. Never raises.
+    User, password, options and everything that is not understood are left out. Never raise.
     """
     try:
         parts = urlsplit(url)
@@ -74,7 +74,7 @@ def shown_url(url: str) -> str:
     if not _has_plain_scheme(url):
         return MASK
     if _is_ambiguous(url, parts):
-        # A bare / # ? or @ in a password: where it ends cannot be told.
+        # A bare / # ? or @ in a password: its end is unknown.
         return f"{parts.scheme}://{MASK}"
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
@@ -91,7 +91,7 @@ def _has_plain_scheme(url: str) -> bool:
 
 
 def _is_ambiguous(url: str, parts: SplitResult) -> bool:
-    """Return whether a part may hold what was meant to be in another: an @ behind the host, or two."""
+    """Return whether a part may contain what belongs to another: an @ after the host, or two of them."""
     rest = url.partition("://")[2]
     return "@" in rest.removeprefix(parts.netloc) or parts.netloc.count("@") > 1 or "\\" in rest
 
@@ -99,9 +99,9 @@ def _is_ambiguous(url: str, parts: SplitResult) -> bool:
 def secrets_of(url: str) -> frozenset[str]:
     """Return every part of this URL that must not be shown, as written and decoded.
 
-    These are the password, a user without a password (a token), and the values of options, with the strings
-    inside them, but for options and values that are known to be harmless. Of a URL that breaks the rules it
-    is everything between the scheme and the last @.
+    These are the password, a user without a password (a token), and the values of options with the strings
+    inside them, except options and values that are known to be harmless. For an invalid URL it is everything
+    between the scheme and the last @.
     """
     found: set[str] = set()
     rest = url.partition("://")[2]
@@ -110,7 +110,7 @@ def secrets_of(url: str) -> frozenset[str]:
         user, colon, password = login.partition(":")
         found.add(password if colon and password else user)
         if "@" in login or set(login) & set("/?#\\"):
-            # Where the password ends cannot be told, so every beginning that a parser may see is one.
+            # The end of the password is unknown, so every beginning that a parser may see is a secret.
             found.update(part for part in re.split(r"[/?#@\\]", password or user) if len(part) > 1)
             if not colon:
                 found.add(login)
@@ -131,7 +131,7 @@ def _options(query: str) -> list[tuple[str, str]]:
 
 
 def _values(name: str, value: str) -> Iterable[str]:
-    """Return what is secret of the value of an option: all of it, and each string of a literal in it."""
+    """Return the secrets in the value of an option: the whole value, and each string of a literal in it."""
     decoded = unquote_plus(value)
     secret = bool(_SECRET_OPTION.search(name))
     for text in (value, decoded, *_strings(decoded)):
@@ -144,7 +144,7 @@ def _is_harmless(text: str) -> bool:
 
 
 def _strings(text: str) -> Iterable[str]:
-    """Return the strings in a Python or JSON literal, but for its keys."""
+    """Return the strings in a Python or JSON literal, without its keys."""
     try:
         found = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -162,26 +162,26 @@ def _strings(text: str) -> Iterable[str]:
 
 
 _in_use: set[str] = set()
-"""The secrets of every URL that this process was told of."""
+"""The secrets of every URL that was registered in this process."""
 
 
 def keep_secret(url: str) -> None:
-    """Mask the secrets of this URL from now on in everything that ``clean()`` is given in this process."""
+    """Mask the secrets of this URL from now on in every text that ``clean()`` gets in this process."""
     _in_use.update(secrets_of(url))
 
 
 def clean(text: str, *, lines: bool = False) -> str:
-    """Return foreign text as it may be shown and stored: secrets in use masked, control characters escaped.
+    """Return foreign text fit to show and store: secrets in use masked, control characters escaped.
 
-    Line ends and tabs stay where ``lines`` says so. Cleaning twice changes nothing.
+    Line ends and tabs stay where ``lines`` is set. Cleaning twice changes nothing.
     """
     return escaped(masked(text, _in_use), lines=lines)
 
 
 def line_of(error: BaseException) -> str:
-    """Return an error in one clean line: its type and its text. Never raises.
+    """Return an error in one clean line: its type and its text. Never raise.
 
-    Errors of the lab's own are sentences, so their type is left out.
+    The lab's own errors are sentences, so their type is left out.
     """
     try:
         text = " ".join(str(error).split())
@@ -195,15 +195,15 @@ def line_of(error: BaseException) -> str:
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
-    """Return the text with each of these secrets, as it is or quoted in any usual way, as ``***``."""
-    # The longest first, so that nothing is left of one that begins with another.
+    """Return the text with each of these secrets, plain or quoted in any usual way, replaced by ``***``."""
+    # The longest first, so that nothing remains of a secret that begins with another one.
     for secret in sorted(secrets, key=len, reverse=True):
         text = _mask_one(text, secret)
     return _URL.sub(lambda found: _without_login(found[0]), text)
 
 
 def _without_login(url: str) -> str:
-    """Return a URL in a text as it is where it has no user and no options, else what may be shown of it."""
+    """Return a URL in a text unchanged if it has no user and no options, else the part that may be shown."""
     return shown_url(url) if "@" in url or ("?" in url and "=" in url) else url
 
 
@@ -232,7 +232,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=512)
 def _unit(character: str) -> str:
-    r"""Return a pattern for one character as it is, or quoted as in a URL, in Python, in JSON or in HTML."""
+    r"""Return a pattern for one character, plain or quoted as in a URL, in Python, in JSON or in HTML."""
     code = ord(character)
     raw = character.encode("utf-8", "surrogatepass")
     ways = [
@@ -241,7 +241,7 @@ def _unit(character: str) -> str:
         "".join(rf"\\+x(?i:{byte:02x})" for byte in raw),
         rf"\\+x(?i:{code:02x})" if code < 256 else "",
         rf"\\+u(?i:{code:04x})" if code < 65536 else rf"\\+U(?i:{code:08x})",
-        # JSON has two halves for what is beyond 16 bits.
+        # JSON writes a character beyond 16 bits as two halves.
         "".join(rf"\\+u(?i:{unit:04x})" for unit in _halves(code)) if code >= 65536 else "",
         rf"&#(?:0*{code}|[xX]0*(?i:{code:x}));",
     ]
@@ -254,7 +254,7 @@ def _unit(character: str) -> str:
     if control := {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f"}.get(character):
         ways.append(rf"\\+{control}")
     if character.isspace():
-        # A text that was made one line has a space, or none, in place of every kind of it.
+        # Text that was joined to one line has a space, or nothing, instead of any white space.
         ways.append(r"\s+")
     return "(?:" + "|".join(way for way in ways if way) + ")"
 
@@ -264,7 +264,7 @@ def _halves(code: int) -> tuple[int, int]:
 
 
 def escaped(text: str, *, lines: bool = False) -> str:
-    r"""Return the text with every character that steers a terminal, or a direction, as ``\x1b``."""
+    r"""Return the text with every character that controls a terminal, or a direction, as ``\x1b``."""
     kept = "\n\t" if lines else ""
     if text.isascii() and text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""Keeps the end of this process apart from what code of others raises."""
+"""Separates requests to end this process from errors of foreign code."""
 
 from __future__ import annotations
 
