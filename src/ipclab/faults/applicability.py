@@ -1,4 +1,4 @@
-"""Which faults a channel can suffer, and why not the others. Pure."""
+"""Which faults a channel can suffer, and the reasons why not the others. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ipclab.faults.base import Kind
 from ipclab.faults.spec import FaultSpec
 
 LEAST_TORN_BYTES = 1 << 20
-"""Below this a message goes through a pipe or a socket in one piece or two, and nobody is caught in it."""
+"""A smaller message goes through a pipe or a socket in one or two pieces, so no process is caught in it."""
 
 
 def kind_of(backend: Variant) -> Kind:
-    """Return what a fault needs to know of this channel.
+    """Return the properties of this channel that matter to faults.
 
-    Raises UnknownNameError and its kin where there is none.
+    Raise UnknownNameError or another UsageError where there is no such channel.
     """
     channel = channel_class(backend)
     made = channel(Site(namespace="ipclab:kind"), **backend.options)
@@ -43,7 +43,7 @@ def reason(spec: FaultSpec, kind: Kind) -> str:
 
 
 def why_not(spec: FaultSpec | None, backend: Variant) -> str:
-    """Return the same for a trial; empty too where it has no fault, or its backend is not installed here."""
+    """Return why a trial's fault does not apply; empty without a fault or an installed backend."""
     if spec is None or backend.name not in channel_names():
         return ""
     return reason(spec, kind_of(backend))

@@ -1,7 +1,7 @@
-"""What a fault is: one object that says where it applies, and injects, confirms and heals.
+"""The contract of a fault: one object that says where it applies, and injects, confirms and heals it.
 
-Every fault enters itself into the history with its interval. What was stopped goes on and what was cut is
-joined again whatever happens: faults use context managers, whose end no signal interrupts. Each tells by the
+Every fault enters itself into the history with its interval. What was stopped is always resumed, and what was
+cut is always joined again: faults use context managers, whose end no signal interrupts. Each checks by the
 state of the system, not by its consequences, whether it was in force: a fault that did not take effect shows
 nothing. Only brokers that the lab started may be harmed; the methods of ``Broker`` refuse others.
 """
@@ -22,11 +22,11 @@ from ipclab.faults.words import Effect, Moment, Target
 from ipclab.history.log import FaultLog
 
 InForce = Callable[[], bool]
-"""Whether the fault has surely taken effect, and still lasts; may take a moment to tell."""
+"""Whether the fault has certainly taken effect, and still lasts; the check may take a moment."""
 FAULT_S = 1.2
-"""How long a fault that is healed lasts: longer than it takes a stream's message to be claimed by another."""
+"""How long a temporary fault lasts: long enough for another consumer to claim a stream's message."""
 EFFECT_WITHIN_S = 10.0
-"""How long a fault may take until it is told that it did not take effect."""
+"""How long a fault may take before it counts as not in force."""
 
 
 CRASHES: Mapping[Target, LossCause] = {
@@ -34,16 +34,16 @@ CRASHES: Mapping[Target, LossCause] = {
     "consumer": "consumer crash",
     "broker": "broker crash",
 }
-"""What the end of each target counts as."""
+"""The loss cause of the end of each target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a fault needs to know of a channel.
+    """The properties of a channel that matter to faults.
 
-    ``broker``      it lives on a broker; ``helper``: in a server process of the backend's own. Else it is in
-                    the pipes of the processes alone.
-    ``confirms``    its producers are answered.
+    ``broker``      it uses a broker; ``helper``: it uses a server process of the backend's own. Otherwise it
+                    exists only in the pipes of the processes.
+    ``confirms``    its producers get answers.
     ``impossible``  moments that cannot be brought about on it, with the reason in one line.
     """
 
@@ -62,16 +62,16 @@ class Process(Protocol):
 
     @property
     def exit_code(self) -> int | None:
-        """As ``multiprocessing.Process.exitcode``."""
+        """Return the exit code, like ``multiprocessing.Process.exitcode``."""
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal; does nothing where it is gone."""
+        """Send the process a signal; do nothing where it is gone."""
 
     def wait_for_end(self, within_s: float) -> bool:
-        """Wait until the process has ended, for so long at most; return whether it has."""
+        """Wait at most this long until the process has ended; return whether it has."""
 
     def kill(self) -> None:
-        """End it by SIGKILL, and wait until it is gone."""
+        """End the process by SIGKILL, and wait until it is gone."""
 
 
 class Victim(Protocol):
@@ -79,26 +79,26 @@ class Victim(Protocol):
 
     @property
     def name(self) -> str:
-        """Return what the history calls it."""
+        """Return the name of the worker in the history."""
 
     @property
     def role(self) -> str:
-        """``producer`` or ``consumer``."""
+        """Return the role: ``producer`` or ``consumer``."""
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return the process id."""
 
     @property
     def child(self) -> Process:
-        """Its process."""
+        """Return the process."""
 
 
 class Scene(Protocol):
-    """What a fault finds when it strikes, and what it may have the trial do meanwhile.
+    """The trial as a fault sees it, and what it may ask of the trial meanwhile.
 
     ``victim``   the worker that it strikes; None where the target is the broker.
-    ``on_line``  the workers whose connections to the broker it meets.
+    ``on_line``  the workers whose connections to the broker it affects.
     """
 
     log: FaultLog
@@ -110,43 +110,43 @@ class Scene(Protocol):
 
     @property
     def proxy(self) -> Proxy:
-        """Return the proxy before the broker; only for a fault that is ``on_the_line``."""
+        """Return the proxy in front of the broker; only for a fault that is ``on_the_line``."""
 
     def takes_effect(self) -> None:
-        """Note the time, and let go what was held in the middle of a message."""
+        """Note the time, and release what was held in the middle of a message."""
 
     def pass_time(self, seconds: float) -> None:
-        """Let the trial go on for so long."""
+        """Let the trial continue for this long."""
 
     def wait(self, until: Callable[[], bool], within_s: float) -> bool:
-        """Let the trial go on until the condition holds; return whether it did in time."""
+        """Let the trial continue until the condition holds; return whether it did in time."""
 
     def replace(self, victim: Victim) -> None:
-        """Put a new process into the place of a worker that the fault has ended."""
+        """Start a new process in the place of a worker that the fault has ended."""
 
     def let_work(self) -> None:
         """Let the consumers that the lab holds acknowledge, and messages flow."""
 
     def consumers_stand_still(self) -> AbstractContextManager[object]:
-        """Return what makes the consumers stand still, as slow ones would; no fault, so in no history."""
+        """Return a context in which consumers stand still, as slow ones would; no fault, so in no history."""
 
     def fill(self, room_bytes: int | None) -> int:
-        """Have the producers send more than fits into the room, or try where there is none.
+        """Let the producers send more than fits into the room, or try to where there is none.
 
-        Return how many bytes were sent.
+        Return the number of bytes sent.
         """
 
 
 class Fault(abc.ABC):
     """One kind of fault. Stateless: one object serves every trial.
 
-    ``name``         as ``--fault`` and the history have it.
+    ``name``         its name for ``--fault`` and in the history.
     ``done``         what is done, in a sentence of the documentation.
-    ``effect``       what it is to a process in general; advice is given by it.
-    ``causes``       by target, the cause of loss that a backend would have to declare.
-    ``abrupt``       nobody is warned, so that nothing can be put in order.
-    ``on_the_line``  it strikes the connections, so that a proxy has to stand before the broker.
-    ``harms_broker`` with the target ``broker``, it does something to the server itself.
+    ``effect``       its general effect on a process; the advice depends on it.
+    ``causes``       by target, the loss cause that a backend would have to declare.
+    ``abrupt``       there is no warning, so nothing can be put in order.
+    ``on_the_line``  it strikes the connections, so a proxy must be put in front of the broker.
+    ``harms_broker`` with the target ``broker``, it changes the server itself.
     """
 
     name: ClassVar[str]
@@ -157,19 +157,19 @@ class Fault(abc.ABC):
     on_the_line: ClassVar[bool] = False
     harms_broker: ClassVar[bool] = True
     moments: ClassVar[Mapping[Moment, str]] = {}
-    """The moments at which it means nothing, with the reason in one line."""
+    """The moments at which it makes no sense, with the reason in one line."""
 
     def refusal(self, target: Target, kind: Kind) -> str:
         """Return why it does not apply to this target of such a channel, in one line; empty where it does."""
         return ""
 
     def excuses(self, target: Target, guarantees: Guarantees) -> LossCause | None:
-        """Return the cause of loss that it counts as; None where every confirmed message is owed."""
+        """Return the loss cause that it counts as; None where every confirmed message must be delivered."""
         return self.causes.get(target)
 
     @abc.abstractmethod
     def strike(self, scene: Scene) -> bool:
-        """Inject the fault, heal it, and return whether it surely took effect.
+        """Inject the fault, heal it, and return whether it certainly took effect.
 
-        Calls ``scene.takes_effect()`` as soon as it is in force.
+        Call ``scene.takes_effect()`` as soon as it is in force.
         """

@@ -12,11 +12,11 @@ FAULTS: Mapping[str, Fault] = {
     module.FAULT.name: module.FAULT
     for module in (kill, terminate, pause, restart, cut, drop_reply, fill_memory)
 }
-"""By name, in the order in which they are shown."""
+"""The faults by name, in the order in which they are shown."""
 
 
 def fault(name: str) -> Fault:
-    """Return the fault of this name. Raises UnknownNameError."""
+    """Return the fault of this name. Raise UnknownNameError."""
     found = FAULTS.get(name)
     if found is None:
         raise UnknownNameError("fault", name, FAULTS)

@@ -1,4 +1,4 @@
-"""What the messages of a trial are kept in, as a fault meets it: killed, frozen, and looked at."""
+"""The server that holds the messages of a trial, as a fault sees it: killed, frozen, and examined."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ _POLL_S = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What the messages are kept in: a broker, or server processes of the backend's own."""
+    """The holder of the messages: a broker, or server processes of the backend's own."""
 
     broker: Broker | None
     pids: Sequence[int]
 
     def processes(self) -> tuple[int, ...]:
-        """Return those of its processes that can be looked at from here; none of a container's."""
+        """Return the pids of its processes that are visible here; none of a container's."""
         if self.broker is None:
             return tuple(self.pids)
         kind, _, number = self.broker.where.partition(" ")
         return (int(number),) if kind == "pid" else ()
 
     def is_frozen(self) -> bool:
-        """Return whether it surely stands still.
+        """Return whether it certainly stands still.
 
-        A container's engine sees to that before ``stop()`` returns.
+        For a container, the engine ensures that before ``stop()`` returns.
         """
         return stillness.all_stopped(self.processes())
 
     def has_ended(self) -> bool:
-        """Return whether it surely runs no more; waits for that for a moment."""
+        """Return whether it has certainly ended; wait a moment for that."""
         if self.broker is None:
             return stillness.all_gone(self.pids)
         deadline = time.monotonic() + stillness.STATE_WITHIN_S
@@ -48,28 +48,28 @@ class Server:
         return True
 
     def kill(self) -> None:
-        """End it at once; a broker is started again by ``restart``."""
+        """End the server at once; ``restart`` starts a broker again."""
         if self.broker is not None:
             self.broker.kill()
         else:
             self._signal(signal.SIGKILL)
 
     def terminate(self) -> None:
-        """Ask it to end: a broker is shut down in good order, a helper process gets SIGTERM."""
+        """Ask the server to end: a broker is shut down in good order, a helper process gets SIGTERM."""
         if self.broker is not None:
             self.broker.shut_down()
         else:
             self._signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """Freeze it."""
+        """Freeze the server."""
         if self.broker is not None:
             self.broker.pause()
         else:
             self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Let it go on."""
+        """Resume the server."""
         if self.broker is not None:
             self.broker.resume()
         else:

@@ -1,4 +1,4 @@
-"""Which fault a trial suffers: what is done, to whom, and when."""
+"""The fault of a trial: its kind, its target and its moment."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ACTIONS: tuple[str, ...] = tuple(FAULTS)
 class FaultSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One fault of a trial: the name of a fault of the registry, its target and its moment.
 
-    Raises ValueError for an action that the registry does not have: a fault that is not known is never
-    carried out as another one.
+    Raises ValueError for an action that is not in the registry: an unknown fault is never carried out as
+    another one.
     """
 
     action: str
@@ -38,7 +38,7 @@ class FaultSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def effect(self) -> Effect:
-        """Return what it does to its target in general."""
+        """Return its general effect on its target."""
         return self.fault.effect
 
     @property

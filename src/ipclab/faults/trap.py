@@ -1,8 +1,8 @@
-"""Catching a process in the middle of a message, without luck: by what the system says that it has read.
+"""Catches a process in the middle of a message, without luck, by the bytes that the system says it has read.
 
 Over a pipe or a Unix socket a large message travels in pieces, and ``/proc/PID/io`` counts what each ``read``
 returned. A reader that is stopped when that count lies between nothing and the whole message has a part of
-it; its writer is then blocked in the rest as soon as the pipe is full. Over TCP the proxy does it instead.
+it; its writer then blocks in the rest as soon as the pipe is full. Over TCP the proxy does this instead.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ipclab.host.stillness import all_stopped
 LEAST_SHARE = 0.05
 MOST_SHARE = 0.9
 ASK_S = 0.1
-"""Stopped within these shares of the message, it surely has a part of it and surely not all."""
+"""A reader stopped within these shares of the message certainly has a part of it, and not all."""
 
 
 def bytes_read(pid: int) -> int:
-    """Return what the process has read so far by ``read`` and its kin.
+    """Return how many bytes the process has read so far by ``read`` and similar calls.
 
-    Raises OSError where that cannot be told, or it is gone.
+    Raise OSError where that is unknown, or the process is gone.
     """
     for line in Path(f"/proc/{pid}/io").read_text().splitlines():
         if line.startswith("rchar:"):
@@ -35,11 +35,12 @@ def bytes_read(pid: int) -> int:
 def stop_while_reading(
     before: Mapping[int, int], size_bytes: int, within_s: float, until: Callable[[], bool] = lambda: False
 ) -> int | None:
-    """Stop (SIGSTOP) whichever of these processes is in the middle of reading ``size_bytes``; its pid.
+    """Stop (SIGSTOP) the process that is in the middle of reading ``size_bytes``; return its pid.
 
-    ``before`` says how much each had read when nothing of the message had come. None where none was caught in
-    time, or it was too late; then all of them go on. ``until`` says that nothing more can be caught, such as
-    that the message has come; it is asked now and then. Raises OSError where one of them is gone.
+    ``before`` has the bytes that each process had read before the message. Return None where none was caught
+    in time, or it was too late; then all of them continue. ``until`` says that nothing more can be caught,
+    for example because the message has arrived; it is called from time to time. Raise OSError where a process
+    is gone.
     """
     began = asked = time.monotonic()
     while (now := time.monotonic()) < began + within_s:
@@ -54,7 +55,7 @@ def stop_while_reading(
 
 
 def _stop_if(pid: int, read_at_most: float) -> bool:
-    """Stop a process, and let it go on again where it has read more, or whatever is raised."""
+    """Stop a process, and resume it where it has read more, or if anything is raised."""
     caught = False
     try:
         os.kill(pid, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""The closed sets that describe a fault: whom it strikes, when, and what it does to a process in general."""
+"""The closed sets that describe a fault: its target, its moment, and its general effect on a process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Literal, get_args
 Target = Literal["producer", "consumer", "broker"]
 """The first producer, the first consumer, or the broker (or the backend's own server process)."""
 Moment = Literal["idle", "busy", "working", "mid-message"]
-"""``idle``: nothing is under way (messages may rest in the broker); ``busy``: messages flow; ``working``: a
-consumer has received a message and not acknowledged it yet; ``mid-message``: of one large message a part has
+"""``idle``: nothing is in progress (messages may rest in the broker); ``busy``: messages flow; ``working``: a
+consumer has received a message and not acknowledged it yet; ``mid-message``: a part of one large message has
 been carried."""
 Effect = Literal["ends", "stops", "cuts", "fills"]
 """``ends``: its target ends, and is replaced or started again; ``stops``: it stands still for a while;

@@ -1,4 +1,4 @@
-"""``cut``: what goes over the connections is swallowed for a while, then they are reset."""
+"""``cut``: the bytes on the connections are swallowed for a while, then the connections are reset."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ipclab.host.interruptions import ending_blocked
 
 
 def lost_connection(target: Target, guarantees: Guarantees) -> LossCause | None:
-    """Return what a lost connection counts as; None where the backend owes every confirmed message.
+    """Return the loss cause of a lost connection; None where every confirmed message must be delivered.
 
-    A backend declares that it loses by a lost connection without saying whose. What its server has confirmed
-    cannot be lost by the connection of a producer, nor what is delivered again by that of a consumer.
+    A backend declares that it loses by a lost connection without saying whose. A message that its server has
+    confirmed cannot be lost by a producer's connection, and a redelivered one not by a consumer's.
     """
     if target == "producer" and guarantees.confirm == "broker":
         return None
@@ -28,7 +28,7 @@ def lost_connection(target: Target, guarantees: Guarantees) -> LossCause | None:
 
 
 class Cut(Fault):
-    """Nobody has to wait for a time-out of minutes to notice, and what was under way is lost all the same."""
+    """No process has to wait minutes for a time-out to notice, and messages in flight are still lost."""
 
     name = "cut"
     done = (
@@ -60,9 +60,9 @@ class Cut(Fault):
 
 @contextlib.contextmanager
 def swallowed(log: FaultLog, proxy: Proxy, who: str, victims: Sequence[Victim]) -> Iterator[InForce]:
-    """Swallow what goes over the proxy's connections; at the end they are reset, and new ones pass.
+    """Swallow all bytes on the proxy's connections within the block; then reset them and let new ones pass.
 
-    It is in force where each of ``victims`` has a connection to the proxy.
+    The fault is in force where each of ``victims`` has a connection to the proxy.
     """
     log.begin("cut", who)
     try:
@@ -75,7 +75,7 @@ def swallowed(log: FaultLog, proxy: Proxy, who: str, victims: Sequence[Victim]) 
 
 
 def is_connected(pid: int, port: int) -> bool:
-    """Return whether this process has an open connection to this port of our own host."""
+    """Return whether this process has an open connection to this port of this host."""
     import psutil
 
     try:

@@ -14,7 +14,7 @@ _NO_REPLY = "a reply can be dropped only where one is on its way: see busy"
 
 
 class DropReply(Fault):
-    """The request was carried out, and who asked does not know."""
+    """The broker executed the request, and the process that sent it does not know."""
 
     name = "drop-reply"
     done = (
@@ -51,7 +51,7 @@ class DropReply(Fault):
         else:
             proxy.drop_delivery()
         if scene.moment == "working":
-            # The reply is to what is asked for next: the acknowledgement, or the message after it.
+            # The next reply answers the next request: the acknowledgement, or the message after it.
             scene.let_work()
         dropped = scene.wait(lambda: proxy.dropped(0.0), EFFECT_WITHIN_S)
         scene.takes_effect()

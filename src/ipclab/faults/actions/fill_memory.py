@@ -1,4 +1,4 @@
-"""``fill-memory``: the broker is given more than its memory holds."""
+"""``fill-memory``: the broker gets more messages than its memory holds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FillMemory(Fault):
         return ""
 
     def strike(self, scene: Scene) -> bool:
-        """It took effect where more was sent than there is room for, or where an alarm says there is none."""
+        """Fill the memory. Return whether more was sent than fits, or an alarm says that there is no room."""
         broker = scene.server.broker
         assert broker is not None
         with scene.consumers_stand_still(), full_memory(scene.log, broker) as room_bytes:
@@ -46,7 +46,7 @@ class FillMemory(Fault):
 
 @contextlib.contextmanager
 def full_memory(log: FaultLog, broker: Broker) -> Iterator[int | None]:
-    """Leave the broker little memory; yield how many bytes, None where it takes no more at all."""
+    """Leave the broker little memory; yield the bytes left, None where it accepts nothing at all."""
     from ipclab.brokers.pressure import squeezed
 
     log.begin("fill-memory", "broker")

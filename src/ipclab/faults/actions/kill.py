@@ -1,4 +1,4 @@
-"""``kill``: SIGKILL, then another process, or the broker again, in its place."""
+"""``kill``: SIGKILL, then a new process, or the restarted broker, in its place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ipclab.host.interruptions import ending_blocked
 
 
 class Kill(Fault):
-    """Nobody is warned: what the process held in memory, or had under way, is gone or torn."""
+    """There is no warning: what the process held in memory, or had in progress, is lost or torn."""
 
     name = "kill"
     done = "SIGKILL. Another process takes a worker's place; a broker is started again on its data"
@@ -41,7 +41,7 @@ class Kill(Fault):
 
 
 def kill_worker(log: FaultLog, victim: Victim) -> bool:
-    """End a worker by SIGKILL, and wait until it is gone. Return False where something else had ended it."""
+    """End a worker by SIGKILL, and wait until it is gone. Return False where it had already ended."""
     log.moment("kill", victim.name)
     victim.child.kill()
     return victim.child.exit_code == -signal.SIGKILL
@@ -49,7 +49,7 @@ def kill_worker(log: FaultLog, victim: Victim) -> bool:
 
 @contextlib.contextmanager
 def killed_server(log: FaultLog, server: Server) -> Iterator[InForce]:
-    """Kill the server, and start it again at the end where that can be."""
+    """Kill the server, and start it again at the end where that is possible."""
     log.begin("kill", "broker")
     try:
         server.kill()

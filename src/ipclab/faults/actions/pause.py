@@ -18,7 +18,7 @@ from ipclab.host.interruptions import ending_blocked
 
 
 class Pause(Fault):
-    """Whoever is paused does not keep up, and nothing else is the matter with it."""
+    """The target does not keep up, and nothing else is wrong with it."""
 
     name = "pause"
     done = f"SIGSTOP for {FAULT_S:g} s, then SIGCONT; a container is paused by its engine"
@@ -43,7 +43,7 @@ class Pause(Fault):
 
 @contextlib.contextmanager
 def paused_worker(log: FaultLog, victim: Victim) -> Iterator[InForce]:
-    """Stop a worker (SIGSTOP), and let it go on at the end."""
+    """Stop a worker (SIGSTOP), and resume it at the end."""
     log.begin("pause", victim.name)
     try:
         os.kill(victim.pid, signal.SIGSTOP)
@@ -57,7 +57,7 @@ def paused_worker(log: FaultLog, victim: Victim) -> Iterator[InForce]:
 
 @contextlib.contextmanager
 def paused_server(log: FaultLog, server: Server) -> Iterator[InForce]:
-    """Freeze the server, and let it go on at the end."""
+    """Freeze the server, and resume it at the end."""
     log.begin("pause", "broker")
     try:
         server.stop()

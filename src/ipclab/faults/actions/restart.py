@@ -16,7 +16,7 @@ from ipclab.host.interruptions import ending_blocked
 
 
 class Restart(Fault):
-    """What the broker keeps only in memory is lost all the same."""
+    """Data that the broker keeps only in memory is still lost."""
 
     name = "restart"
     done = "the broker is ended in good order and started again"

@@ -1,4 +1,4 @@
-"""``terminate``: SIGTERM, which a worker handles as a program does that closes what it has open."""
+"""``terminate``: SIGTERM, which a worker handles like a program that closes what it has open."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Terminate(Fault):
             scene.takes_effect()
             return scene.server.has_ended()
         was_alive = ask_to_end(scene.log, victim)
-        # Whoever is stopped in the middle of a message cannot answer before it goes on.
+        # A process that is stopped in the middle of a message cannot answer before it is resumed.
         scene.takes_effect()
         if scene.wait(lambda: not victim.child.alive, EFFECT_WITHIN_S):
             scene.replace(victim)
-        # One that does not end hangs in its handler or in close(), which the trial finds out.
+        # A process that does not end hangs in its handler or in close(), which the trial finds out.
         return was_alive
 
 

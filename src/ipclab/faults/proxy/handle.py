@@ -1,6 +1,6 @@
 """A TCP proxy between clients and a broker, for faults of the line that work with every provider.
 
-It runs in a process of its own, because the lab's keeps no threads, and is told over a pipe what to do.
+It runs in a process of its own, because the lab's process has no threads, and gets its commands over a pipe.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _ANSWER_WITHIN_S = 30.0
 
 
 def url_through(url: str, port: int) -> str:
-    """``url``, but to 127.0.0.1:``port``; user, password, path and query stay.
+    """Return ``url`` with the address 127.0.0.1:``port``; user, password, path and query stay.
 
-    Raises UsageError for a URL without a host, such as that of a Unix socket.
+    Raise UsageError for a URL without a host, such as that of a Unix socket.
     """
     parts = urlsplit(url)
     if parts.hostname is None:
@@ -34,14 +34,14 @@ def url_through(url: str, port: int) -> str:
 
 
 class Proxy:
-    """Listens on ``port`` of 127.0.0.1 and carries to the server at ``host:port``. A context manager.
+    """Listens on ``port`` of 127.0.0.1 and forwards to the server at ``host:port``. A context manager.
 
-    It connects to the server when a client connects to it, and resets the client where the server refuses;
-    when a side closes or breaks, so does the other. Every command returns once it is in force for all that is
-    open. Counts, slices, limits and delays are of each connection by itself.
+    It connects to the server when a client connects to it, and resets the client where the server refuses.
+    When one side closes or breaks, so does the other. Every command returns once it is in force for all open
+    connections. Counts, slices, limits and delays are per connection.
 
     The process ends with the lab, however that ends, and with ``close()``; Ctrl-C does not reach it. Not
-    thread-safe. A forked child may not use its copy.
+    thread-safe. A forked child must not use its copy.
 
     Raises OSError where it cannot listen or ``host`` is not known, IpclabError where its process is gone.
     """
@@ -82,52 +82,52 @@ class Proxy:
         self._ask("pass_all")
 
     def swallow(self) -> None:
-        """A black hole: connections stay open, what comes from either side is read and thrown away.
+        """Turn the proxy into a black hole: connections stay open, and all bytes are read and discarded.
 
-        New connections are accepted and get nothing; that a side has closed is not passed on either.
+        New connections are accepted and get nothing; the close of a side is not passed on either.
         """
         self._set_mode("swallow")
 
     def hold(self) -> None:
-        """Keep connections open and leave what comes unread, or hold it, until ``pass_all()``."""
+        """Keep connections open and leave arriving bytes unread, or hold them, until ``pass_all()``."""
         self._set_mode("hold")
 
     def reset(self) -> None:
-        """Reset (RST) every open connection, on both sides. Later ones are handled by the current mode."""
+        """Reset (RST) every open connection, on both sides. Later ones follow the current mode."""
         self._ask("reset")
 
     def reset_and_pass(self) -> None:
-        """As ``reset()`` and then ``pass_all()``, with no moment between them in which a client could come.
+        """Do ``reset()`` and ``pass_all()``, without a moment between them in which a client could connect.
 
-        So what was swallowed is missing from no connection that goes on.
+        So no connection that continues lacks swallowed bytes.
         """
         self._ask("reset_and_pass")
 
     def hold_after(self, direction: Direction, count: int) -> None:
-        """Set a trap: the first connection that has forwarded ``count`` more bytes of this direction is held.
+        """Set a trap: the first connection that forwards ``count`` more bytes in this direction is held.
 
         ``up`` is towards the server. It is held both ways, to the byte, until ``pass_all()`` or ``reset()``;
-        the others go on. What its sender's kernel has taken already still comes when it is let go, even if
-        the sender is dead by then: ``reset()`` ends the message there.
+        the others continue. Bytes that its sender's kernel has already taken still arrive when it is
+        released, even if the sender is dead by then: ``reset()`` ends the message there.
         """
         if count < 0:
             raise ValueError(f"a trap is set after 0 bytes or more, not {count}")
         self._ask("hold_after", direction, count)
 
     def held(self, timeout_s: float) -> bool:
-        """Return whether the last trap has sprung, at the latest after this time."""
+        """Return whether the last trap has sprung; wait at most this long."""
         return bool(self._ask("held", timeout_s, extra_s=timeout_s))
 
     def drop_reply(self) -> None:
         """Drop one reply, and reset its connection on both sides; after that everything passes.
 
-        A reply is what next comes from the server on a connection that has forwarded bytes of its client
-        since this call.
+        A reply is the next data from the server on a connection that has forwarded bytes of its client since
+        this call.
         """
         self._ask("drop_next", True)
 
     def drop_delivery(self) -> None:
-        """As ``drop_reply``, but whatever next comes from the server, asked for since this call or before."""
+        """Drop the next data from the server like ``drop_reply``, also data requested before this call."""
         self._ask("drop_next", False)
 
     def dropped(self, timeout_s: float) -> bool:
@@ -135,13 +135,13 @@ class Proxy:
         return bool(self._ask("dropped", timeout_s, extra_s=timeout_s))
 
     def delay(self, seconds: float) -> None:
-        """Forward what comes from now on this much later, in order."""
+        """Forward all later data with this delay, in order."""
         if not seconds >= 0:
             raise ValueError(f"a delay is 0 s or more, not {seconds}")
         self._ask("delay", seconds)
 
     def slice(self, size_bytes: int) -> None:
-        """Forward in pieces of this size at most, each in a segment of its own."""
+        """Forward in pieces of at most this size, each in a segment of its own."""
         if size_bytes < 1:
             raise ValueError(f"a slice has 1 byte or more, not {size_bytes}")
         self._ask("slice", size_bytes)
@@ -157,12 +157,12 @@ class Proxy:
         self._ask("half_open")
 
     def forwarded(self) -> tuple[int, int]:
-        """Return how many bytes have been forwarded so far, of all connections: up and down."""
+        """Return how many bytes of all connections have been forwarded so far: up and down."""
         up, down = self._ask("forwarded")
         return up, down
 
     def close(self) -> None:
-        """End the process, and with it every connection; again is harmless."""
+        """End the process, and with it every connection. Safe to call again."""
         if os.getpid() != self._pid or self._connection.closed:
             return
         with ending_blocked():
@@ -182,7 +182,7 @@ class Proxy:
         return self._answer(_ANSWER_WITHIN_S + extra_s)
 
     def _answer(self, timeout_s: float) -> Any:
-        """What was answered to the last request; an answer to one that was interrupted is passed over."""
+        """Return the answer to the last request; skip the answer to a request that was interrupted."""
         deadline = time.monotonic() + timeout_s
         number = -1
         while number != self._asked:

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable
 from ipclab.faults.proxy.rules import Direction, Rules
 
 BUFFER_BYTES = 256 * 1024
-"""What the kernel may take in for the proxy: little, so that what is held is still with its sender."""
+"""The kernel's buffer for the proxy: small, so that held bytes are still with their sender."""
 _CHUNK_BYTES = 16 * 1024
 _CHUNKS_UNDER_WAY = 64
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class _End(enum.Enum):
-    """What comes after the last bytes of a direction."""
+    """What follows the last bytes of a direction."""
 
     CLOSED = "the sender has closed"
     BROKEN = "the sender's connection is broken"
@@ -26,11 +26,11 @@ class _End(enum.Enum):
 
 
 _Transit = asyncio.Queue[tuple[float, bytes | _End]]
-"""What is under way, with the loop's time at which it may be forwarded."""
+"""The bytes in transit, with the loop's time at which they may be forwarded."""
 
 
 class Link:
-    """Carries the bytes of one client as the rules say, until both sides have closed or it is cancelled.
+    """Carries the bytes of one client by the rules, until both sides have closed or it is cancelled.
 
     A link that is cancelled, or one of whose sides breaks, resets both.
     """
@@ -48,7 +48,7 @@ class Link:
         self.silent = False
 
     async def run(self) -> None:
-        """Carry until the end. Raises nothing for what the two sides do."""
+        """Carry bytes until the end. Raise nothing for what the two sides do."""
         broken = True
         up: _Transit = asyncio.Queue(_CHUNKS_UNDER_WAY)
         down: _Transit = asyncio.Queue(_CHUNKS_UNDER_WAY)
@@ -74,7 +74,7 @@ class Link:
                     _close(side, reset=broken)
 
     async def half_open(self) -> None:
-        """Close the server's side only; whatever the client sends from now on gets no answer."""
+        """Close only the server's side; whatever the client sends from now on gets no answer."""
         if self._group is None or self.silent or all(pump.done() for pump in self._pumps):
             return
         self.silent = True
@@ -102,7 +102,7 @@ class Link:
         source = self._client if direction == "up" else await self._connected_server()
         got: bytes | _End = b""
         while not isinstance(got, _End):
-            # What is held stays with its sender as far as can be.
+            # Held bytes stay with their sender as far as possible.
             await self._rules.until(lambda: not self._rules.holds(self))
             try:
                 got = await loop.sock_recv(source, _CHUNK_BYTES) or _End.CLOSED
@@ -121,7 +121,7 @@ class Link:
             if not isinstance(chunk, _End):
                 await self._forward(direction, chunk)
                 continue
-            # That a side has gone is news too, which neither a held line nor a black hole carries.
+            # The close of a side is also information, which neither a held line nor a black hole carries.
             await self._rules.until(lambda: self._rules.lets_through(self))
             if chunk is _End.DROPPED:
                 self._rules.dropped.set()
@@ -161,7 +161,7 @@ class Link:
 
 
 async def _send(side: socket.socket, left: memoryview, flags: int) -> None:
-    """As the loop's ``sock_sendall``, which takes no flags."""
+    """Send all bytes like the loop's ``sock_sendall``, which accepts no flags."""
     loop = asyncio.get_running_loop()
     while left:
         try:

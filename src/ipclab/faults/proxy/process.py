@@ -1,4 +1,4 @@
-"""The process of the proxy: listens, makes a link of every connection, and does what the lab asks.
+"""The process of the proxy: listens, makes a link of every connection, and executes the lab's commands.
 
 Over the pipe to the lab, one answer to each request, in their order::
 
@@ -25,7 +25,7 @@ Address = tuple[object, ...]
 
 
 def main(host: str, port: int, lab_pid: int, lab: Connection) -> None:
-    """Entry point. Ends when the lab closes its end of the pipe, or is gone."""
+    """Run the proxy's process. End when the lab closes its end of the pipe, or is gone."""
     for key in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(key, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -43,7 +43,7 @@ def main(host: str, port: int, lab_pid: int, lab: Connection) -> None:
 
 
 class _Server:
-    """Its public methods are the commands."""
+    """The proxy's server. Its public methods are the commands."""
 
     def __init__(
         self, listener: socket.socket, addresses: list[tuple[int, Address]], lab: Connection
@@ -55,11 +55,11 @@ class _Server:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, lab_pid: int) -> None:
-        """Until the lab is gone. Raises ProcessLookupError where it was gone before."""
+        """Serve until the lab is gone. Raise ProcessLookupError where it was gone before."""
         self._rules = Rules()
         self._ended = asyncio.Event()
         loop = asyncio.get_running_loop()
-        # The end of a pipe is not proof enough: other children of the lab may hold a copy of its end of it.
+        # A closed pipe is no sufficient proof: other children of the lab may hold a copy of its end.
         handle = os.pidfd_open(lab_pid)
         loop.add_reader(handle, self._ended.set)
         self._listener.setblocking(False)
@@ -118,7 +118,7 @@ class _Server:
         return self._rules.forwarded_bytes["up"], self._rules.forwarded_bytes["down"]
 
     def _accept(self) -> None:
-        """Take in every connection that waits, so that a command reaches all that clients think are open."""
+        """Accept every waiting connection, so that a command reaches all that clients consider open."""
         while True:
             try:
                 client, _ = self._listener.accept()
@@ -137,7 +137,7 @@ class _Server:
         self._rules.forget(link)
 
     async def _dial(self) -> socket.socket:
-        """Connect to the server by each of its addresses in turn; the one that accepts is the first later."""
+        """Connect to the server by each of its addresses in turn; start with the one that accepted last."""
         refused: OSError | None = None
         for place in list(self._addresses):
             family, address = place

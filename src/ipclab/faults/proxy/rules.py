@@ -1,4 +1,4 @@
-"""What the proxy does with the bytes that come to it: set by the lab's commands, asked by every link.
+"""The rules of the proxy for the bytes it carries: set by the lab's commands, read by every link.
 
 Everything here belongs to the event loop of the proxy's process.
 """
@@ -63,17 +63,17 @@ class Rules:
         self._tell()
 
     def set_mode(self, mode: Mode) -> None:
-        """From now on, for all links."""
+        """Set the mode of all links from now on."""
         self.mode = mode
         self._tell()
 
     def set_trap(self, trap: Trap) -> None:
-        """In the place of the one that was set before."""
+        """Replace the trap that was set before."""
         self._trap = trap
         self.sprung.clear()
 
     def set_drop(self, drop: Drop) -> None:
-        """In the place of the one that was set before."""
+        """Replace the drop that was set before."""
         self._drop = drop
         self.dropped.clear()
 
@@ -86,19 +86,19 @@ class Rules:
         return self.mode == "pass" and not self.holds(link)
 
     def forget(self, link: object) -> None:
-        """To be told when a link has ended."""
+        """Forget a link that has ended."""
         self._held.discard(link)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until a command has made this true."""
+        """Wait until a command has made the condition true."""
         while not condition():
             await self._changed.wait()
 
     def room(self, link: object, direction: Direction, wanted_bytes: int) -> int:
-        """How much of ``wanted_bytes`` the link may forward in one go; at 0 the trap has sprung on it."""
+        """Return how much of ``wanted_bytes`` the link may forward at once; at 0 the trap has caught it."""
         room = wanted_bytes
         if self.bytes_per_s is not None:
-            # Of a slow line, what it carries in 20 ms: so that it flows, and does not come in lumps.
+            # A slow line may carry its share of 20 ms at once, so that it flows and does not stutter.
             room = min(room, max(1, int(self.bytes_per_s / 50)))
         if self.slice_bytes is not None:
             room = min(room, self.slice_bytes)
@@ -108,12 +108,12 @@ class Rules:
         return room
 
     def forwarding(self, link: object, direction: Direction) -> None:
-        """To be told before bytes are sent on: an answer to them may come before the sender knows it sent."""
+        """Note that bytes will be sent on: an answer may come before the sender knows that it has sent."""
         if direction == "up" and self._drop is not None:
             self._drop.asked.add(link)
 
     def forwarded(self, link: object, direction: Direction, size_bytes: int) -> None:
-        """To be told after bytes were sent on."""
+        """Note that bytes were sent on."""
         self.forwarded_bytes[direction] += size_bytes
         if self._trap is not None and self._trap.direction == direction:
             self._trap.forwarded[link] += size_bytes
