@@ -52,7 +52,7 @@ _BY_SIGNAL = 128
 
 
 class _LazyGroup(click.Group):
-    """Knows its commands by name, and imports one when it is called."""
+    """Knows its commands by name, and imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -97,11 +97,11 @@ Exit codes: 0 success; 1 a declared guarantee was broken; 2 usage error; 3 a ver
 @click.version_option(__version__, prog_name="ipclab")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    """Carry out ``ipclab``; its help is ``_CLI_HELP``."""
+    """Run ``ipclab``; its help is ``_CLI_HELP``."""
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry point of the program ``ipclab``; always exits."""
+    """Run the program ``ipclab``; always exits."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     prepare()
@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code = _run(arguments, debug)
         endings.over()
     except (KeyboardInterrupt, EndedBySignal) as late:
-        # It came while the last words of something else were said.
+        # The signal came while the last messages about something else were written.
         endings.over()
         code = _explain(late)
     sys.exit(code)
@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _parser_of_single_options(command: click.Command, ctx: click.Context) -> Any:
     """Return the command's parser, which refuses an option that is given twice with different values.
 
-    Click takes the last one without a word, so what the user asked for first would be lost.
+    Click silently takes the last value, so the first one would be lost.
     """
     parser: Any = command.make_parser(ctx)
     for option in {*parser._short_opt.values(), *parser._long_opt.values()}:
@@ -145,7 +145,7 @@ def _run(arguments: list[str], debug: bool) -> int:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         # Click ends with 1 when nobody reads its help, which is no error. Commands return their code.
         return 0 if code == 1 else code
-    except (Exception, KeyboardInterrupt, EndedBySignal) as error:  # noqa: BLE001 - told in one line, whatever it is
+    except (Exception, KeyboardInterrupt, EndedBySignal) as error:  # noqa: BLE001 - any error becomes one line
         if debug:
             tell(clean(traceback.format_exc(), lines=True))
         return _explain(error)
@@ -153,7 +153,7 @@ def _run(arguments: list[str], debug: bool) -> int:
 
 
 def _explain(error: BaseException) -> int:
-    """Say in one line what went wrong; returns the exit code."""
+    """Print in one line what went wrong; return the exit code."""
     from ipclab.errors import IpclabError
 
     if isinstance(error, EndedBySignal):
@@ -175,7 +175,7 @@ def _explain(error: BaseException) -> int:
 
 
 def _what_was_ended() -> str:
-    """End what is left, and return the words for it. They are said after it is known."""
+    """End what is left; return a sentence about it, which is written only once it is true."""
     left = end_what_is_left()
     if not left:
         return "all started processes and brokers are stopped"
@@ -186,7 +186,7 @@ def _what_was_ended() -> str:
 
 
 def _debug_first(arguments: list[str]) -> list[str]:
-    """``--debug`` may stand anywhere. Nothing else at all is a question for help."""
+    """Move ``--debug``, which may stand anywhere, to the front. No arguments at all mean ``--help``."""
     others = [a for a in arguments if a != "--debug"]
     return [*(["--debug"] if "--debug" in arguments else []), *(others or ["--help"])]
 
@@ -198,11 +198,11 @@ def _help_hint(error: click.ClickException) -> str:
 
 
 def _unseen_by_click(callback: Callable[..., Any]) -> Callable[..., Any]:
-    """The callback of a command, with what Click would take for something else kept from it.
+    """Return the callback of a command, with errors hidden that Click would misread.
 
-    Any pipe that breaks is to Click a reader that has gone, and ends the program with no word and a code of
-    Click's own. Readers are the business of ``streams``, so within a command it is an error like any other.
-    To an interruption Click adds an empty line, and fails where stderr has been interrupted as well.
+    Click takes every broken pipe for a reader that has gone, and ends the program without a message and with
+    Click's own code. ``streams`` handles readers, so within a command a broken pipe is an error like any
+    other. On an interruption Click prints an empty line, and fails where stderr has been interrupted as well.
     """
 
     @functools.wraps(callback)

@@ -54,7 +54,7 @@ Exit codes: 0 valid; 1 invalid, with a counterexample; 2 the file is malformed; 
 def check(
     file: Path, model: str | None, guarantee: str | None, budget: float, html: Path | None, format_: str
 ) -> int:
-    """Carry out ``ipclab check``; its help is ``_CHECK_HELP``."""
+    """Run ``ipclab check``; its help is ``_CHECK_HELP``."""
     from ipclab.checks import check as verify
     from ipclab.history import read
 

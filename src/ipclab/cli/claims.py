@@ -76,7 +76,7 @@ def claims(
     provider: Any,
     install: bool | None,
 ) -> int:
-    """Carry out ``ipclab claims``; its help is ``_CLAIMS_HELP``."""
+    """Run ``ipclab claims``; its help is ``_CLAIMS_HELP``."""
     from ipclab.claims import catalogue
     from ipclab.claims.keep import read
     from ipclab.claims.outcome import exit_code
@@ -99,7 +99,7 @@ def claims(
     if output is not None:
         write(output, f"{text}\n")
     elif not (live and format_ == "table" and not kept):
-        # JSON is UTF-8 wherever it goes: what reads it back takes it for nothing else.
+        # JSON is always UTF-8, because its readers expect nothing else.
         put(text.encode() if format_ in ("json", "evidence") else text)
     outcomes = [outcome for run in runs for outcome in run.outcomes]
     for outcome in outcomes:
@@ -165,7 +165,7 @@ class _Quiet:
 
 
 class _Cards(_Quiet):
-    """For a screen: each claim, what happens in its experiment, and all of the evidence."""
+    """For a screen: each claim, the events of its experiment, and all of the evidence."""
 
     def __init__(self, language: Language) -> None:
         self._language = language
@@ -196,7 +196,7 @@ class _Bar(_Quiet):
         super().note(line)
 
     def clear(self) -> None:
-        """Empty the line."""
+        """Clear the line."""
         tell("\r\x1b[K")
 
 

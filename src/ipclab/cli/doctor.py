@@ -21,7 +21,7 @@ Exit code 3 where the clocks of two processes do not agree, or where no run is p
 
 @click.command(help=_DOCTOR_HELP)
 def doctor() -> int:
-    """Carry out ``ipclab doctor``; its help is ``_DOCTOR_HELP``."""
+    """Run ``ipclab doctor``; its help is ``_DOCTOR_HELP``."""
     from ipclab.brokers.url import kept_from_children
 
     with kept_from_children():
@@ -29,7 +29,7 @@ def doctor() -> int:
 
 
 def _examine() -> int:
-    """Print what is here, and return the exit code. Starts processes, which need no URL of a server."""
+    """Print what this machine has; return the exit code. The started processes need no URL of a server."""
     from ipclab import __version__, environment
     from ipclab.backends.registry import broken_plugins
     from ipclab.brokers import kind_names
@@ -62,7 +62,7 @@ def _examine() -> int:
 
 
 def _usable(method: StartMethod) -> str:
-    """Return whether processes can be started so on this machine: it is tried."""
+    """Return whether processes can be started by this method here; start one to find out."""
     from ipclab.errors import IpclabError
     from ipclab.host import clock
     from ipclab.host.text import line_of

@@ -1,4 +1,4 @@
-"""Signals that end the program: the first one is raised, those close behind it are the same wish.
+"""Signals that end the program: the first one is raised, later ones within a short time are ignored.
 
 A second signal that interrupted the clean-up would leave servers behind, while the program says that
 everything has been ended.
@@ -17,14 +17,14 @@ from typing import Any
 from ipclab.host.interruptions import ENDING, EndedBySignal
 
 BURST_S = 10.0
-"""Signals that come within this time of the first one are not raised again."""
+"""Signals within this many seconds of the first one are not raised again."""
 _LAST_WORDS_S = 1.0
 _AGAIN_S = 0.02
 _END_WITHIN_S = 5.0
 
 
 class Endings:
-    """The handlers of these signals, for the process that makes it."""
+    """The handlers of these signals, for the process that makes this object."""
 
     def __init__(self) -> None:
         self._lab = os.getpid()
@@ -34,26 +34,26 @@ class Endings:
         self._hook = sys.unraisablehook
 
     def install(self) -> None:
-        """Handle every signal that ends the lab, but those that are ignored, as nohup asks for."""
+        """Handle every signal that ends the lab, except ignored ones, as nohup asks for."""
         for number in ENDING:
             before = signal.getsignal(number)
             if before not in (signal.SIG_IGN, None):
                 self._before[number] = before
                 signal.signal(number, self._come)
         sys.unraisablehook = self._unraisable
-        # Registered before all others, so it runs last. Python then puts back what the system does with these
-        # signals, and one of a burst would end the program with another code, and with a core dump.
+        # Registered before all others, so it runs last. Python then restores the system's handling of these
+        # signals, and another signal would end the program with another code, and with a core dump.
         atexit.register(self._block)
 
     def over(self) -> None:
-        """Raise no signal any more: everything is ended, and the last words are said."""
+        """Raise no signal any more: everything is ended, and all messages are written."""
         self._over_s = time.monotonic()
         sys.unraisablehook = self._hook
 
     def _come(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._lab:
-            # A process that was forked and has not yet chosen its own ways has nothing to clean up. An
-            # exception in the middle of its start would be printed with a traceback.
+            # A forked process that has not yet set its own handlers has nothing to clean up. An exception in
+            # the middle of its start would be printed with a traceback.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
@@ -82,10 +82,10 @@ class Endings:
             os.kill(os.getpid(), number)
 
     def _unraisable(self, unraisable: Any) -> None:
-        """Raise a signal again that came while Python ran a finalizer, where no exception gets out."""
+        """Raise a signal again that came while Python ran a finalizer, which lets no exception out."""
         if os.getpid() != self._lab and isinstance(unraisable.exc_value, OSError) and _raced(unraisable):
-            # A forked process chose its own ways with a signal while that was already on its way to Python.
-            # It ends with the lab, which got the signal too.
+            # A forked process has set its own handler for a signal while that was already on its way to
+            # Python. The process ends with the lab, which got the signal too.
             return
         ended = isinstance(unraisable.exc_value, (KeyboardInterrupt, EndedBySignal))
         if not ended or os.getpid() != self._lab:
@@ -102,12 +102,12 @@ class Endings:
 
 
 def _raced(unraisable: Any) -> bool:
-    """Return whether Python says that a signal had lost its handler when its turn came."""
+    """Return whether Python reports that a signal had lost its handler when it was processed."""
     return "ignored due to race condition" in str(unraisable.exc_value)
 
 
 def end_what_is_left() -> list[str]:
-    """End what this process has started and not ended, and return in words what could not be ended."""
+    """End what this process has started and not ended; return a description of what could not be ended."""
     if "ipclab.brokers.state" not in sys.modules:
         return []
     from ipclab.brokers import state

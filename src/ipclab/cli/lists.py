@@ -21,7 +21,7 @@ _LIST_EXPERIMENTS_HELP = """List the experiments and the stored results."""
 @click.command("list", help=_LIST_EXPERIMENTS_HELP)
 @RESULTS
 def list_experiments(results: Path) -> None:
-    """Carry out ``ipclab list``; its help is ``_LIST_EXPERIMENTS_HELP``."""
+    """Run ``ipclab list``; its help is ``_LIST_EXPERIMENTS_HELP``."""
     from ipclab.experiment import load, names
     from ipclab.results.store import Store
 
@@ -40,7 +40,7 @@ _SHOW_HELP = """Print the stored result RUN: latest, EXPERIMENT/latest, EXPERIME
 @output_options
 @RESULTS
 def show(run: str, format_: str, output: Path | None, results: Path) -> None:
-    """Carry out ``ipclab show``; its help is ``_SHOW_HELP``."""
+    """Run ``ipclab show``; its help is ``_SHOW_HELP``."""
     from ipclab.results.store import Store
 
     emit(Store(results).load(run), format_, output)
@@ -51,7 +51,7 @@ _BACKENDS_HELP = """List the backends, their declarations, and whether this mach
 
 @click.command(help=_BACKENDS_HELP)
 def backends() -> None:
-    """Carry out ``ipclab backends``; its help is ``_BACKENDS_HELP``."""
+    """Run ``ipclab backends``; its help is ``_BACKENDS_HELP``."""
     from ipclab.backends import registry
     from ipclab.backends.base import Site
     from ipclab.backends.registry import Variant

@@ -1,4 +1,4 @@
-"""Option types and options that several commands share, and the one function that puts out a result."""
+"""Option types and options that several commands share, and the one function that writes a result."""
 
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ RESULTS = click.option(
     show_default=True,
     help="Folder for the results.",
 )
-"""The option that says where results are kept."""
+"""The option that names the results folder."""
 
 
 def emit(result: Result, format_: str, output: Path | None) -> None:
-    """Put a result out in one of ``FORMATS``, to stdout or into a file. Raises ResultsError."""
+    """Write a result in one of ``FORMATS``, to stdout or into a file. Raise ResultsError."""
     from ipclab.report.look import WIDTH, Look
     from ipclab.report.terminal import wants_colour
 
@@ -116,9 +116,9 @@ def emit(result: Result, format_: str, output: Path | None) -> None:
 
 @contextmanager
 def writable(*paths: Path | None) -> Iterator[None]:
-    """Find out before anything takes long whether these can be written; leave none that nobody wrote to.
+    """Check before a long run whether these files can be written; delete those that nothing was written to.
 
-    Raises ResultsError.
+    Raise ResultsError.
     """
     from ipclab.errors import ResultsError
     from ipclab.host.files import require_writable
@@ -145,12 +145,12 @@ _STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file in UTF-8, whatever the locale says. Raises ResultsError."""
+    """Write a file in UTF-8, whatever the locale is. Raise ResultsError."""
     from ipclab.errors import ResultsError
     from ipclab.host.files import require_writable
 
     if str(path) in _STDOUT:
-        # While code of others may print, its descriptor leads to stderr.
+        # While foreign code may print, the descriptor of stdout leads to stderr.
         put(text, nl=False)
         return
     try:

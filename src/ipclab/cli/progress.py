@@ -1,7 +1,7 @@
-"""Progress on stderr: a bar on a terminal, and elsewhere no more than a line for what takes long.
+"""Progress on stderr: a bar on a terminal, and elsewhere only a line for what takes long.
 
-The bar is drawn between trials only, by the lab's own thread: a thread that draws would measure itself, and
-would make it unsafe to fork.
+The bar is drawn between trials only, by the lab's own thread: a thread that draws would disturb the
+measurement, and would make it unsafe to fork.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class LineProgress:
 
 
 class TerminalProgress:
-    """A bar with the trial that runs and the time that is left."""
+    """A bar with the current trial and the time that is left."""
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -96,7 +96,7 @@ ipclab run crash --backend queue --fault kill --target consumer
 @output_options
 @RESULTS
 def run(name: str, output: Path | None, format_: str, results: Path, **asked: Any) -> int:
-    """Carry out ``ipclab run``; its help is ``_RUN_HELP``."""
+    """Run ``ipclab run``; its help is ``_RUN_HELP``."""
     from ipclab import lab
     from ipclab.errors import BrokerUnavailableError
     from ipclab.experiment import Request, load

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _known(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the kinds that were named. They are looked up when one is named, not for ``--help``."""
+    """Return the named kinds. They are looked up only when one is named, not for ``--help``."""
     from ipclab.brokers import kind_names
 
     for kind in value:
@@ -33,7 +33,7 @@ _UP_HELP = """Start the brokers KINDS (default: all) and leave them running for 
 @click.argument("kinds", nargs=-1, callback=_known)
 @provider_options
 def up(kinds: tuple[Any, ...], provider: Any, install: bool | None) -> int:
-    """Carry out ``ipclab up``; its help is ``_UP_HELP``."""
+    """Run ``ipclab up``; its help is ``_UP_HELP``."""
     from ipclab import brokers
     from ipclab.errors import BrokerUnavailableError
 
@@ -55,7 +55,7 @@ _DOWN_HELP = """Stop the brokers that 'ipclab up' started and the compose projec
     help="Stop nothing; remove what killed runs left on the servers in REDIS_URL and similar variables.",
 )
 def down(at_urls: bool) -> None:
-    """Carry out ``ipclab down``; its help is ``_DOWN_HELP``."""
+    """Run ``ipclab down``; its help is ``_DOWN_HELP``."""
     from ipclab import brokers
 
     if at_urls:
@@ -89,7 +89,7 @@ _STATUS_HELP = """Show the brokers that a run would use, and the private brokers
 
 @click.command(help=_STATUS_HELP)
 def status() -> None:
-    """Carry out ``ipclab status``; its help is ``_STATUS_HELP``."""
+    """Run ``ipclab status``; its help is ``_STATUS_HELP``."""
     from ipclab import brokers
 
     found = brokers.status()

@@ -1,7 +1,7 @@
-"""Stdout and stderr, whatever became of them: closed, left by their reader, or of a narrow encoding.
+"""Stdout and stderr in any state: closed, without a reader, or with a narrow encoding.
 
-Data goes out by ``put``, everything else by ``say``. Neither lets a reader that has gone end a command: what
-the command finds out decides its exit code, not who is still listening.
+``put`` writes data, ``say`` everything else. A reader that has gone does not end a command: the result of the
+command decides its exit code, not whether somebody still reads.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import click
 
 
 def prepare() -> None:
-    """Make both streams fit to be written to.
+    """Make both streams ready for writing.
 
-    One that was closed leads nowhere from now on, and a character that an encoding does not have is replaced.
+    A closed stream is replaced by one that leads nowhere, and a character that an encoding lacks is replaced.
     """
     for number in range(3):
         _occupy(number)
-    # Open until the process ends, as the streams in whose place they stand.
+    # Open until the process ends, like the streams that they replace.
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:
@@ -34,11 +34,11 @@ def prepare() -> None:
 
 
 _apart: TextIO | None = None
-"""Where data goes while code of others may write to stdout; see ``data_apart``."""
+"""Where data goes while foreign code may write to stdout; see ``data_apart``."""
 
 
 def out() -> TextIO:
-    """Return the stream that ``put`` writes to, for the questions whether it is a terminal and how wide."""
+    """Return the stream that ``put`` writes to, to find out whether it is a terminal and how wide it is."""
     return _apart or sys.stdout
 
 
@@ -46,8 +46,8 @@ def out() -> TextIO:
 def data_apart() -> Iterator[None]:
     """Keep stdout for ``put`` alone: what a backend, its threads and its processes print goes to stderr.
 
-    File descriptor 1 leads to stderr meanwhile, so that this holds for programs and for libraries in C too,
-    and for every worker, however it is started. Not to be nested, and for the main thread only.
+    File descriptor 1 leads to stderr within the block, so that this holds for programs and for C libraries
+    too, and for every worker, however it is started. Do not nest it; use it in the main thread only.
     """
     global _apart
     stdout = sys.stdout
@@ -56,7 +56,7 @@ def data_apart() -> Iterator[None]:
         stdout.flush()
         kept = os.dup(number)
     except (OSError, ValueError):
-        # Something stands in its place that is no file: only what Python prints can be led away.
+        # Stdout was replaced by an object without a descriptor: only Python's own output can be redirected.
         _apart, sys.stdout = stdout, sys.stderr
         try:
             yield
@@ -69,7 +69,7 @@ def data_apart() -> Iterator[None]:
     try:
         yield
     finally:
-        # Closing hands over what is left in a buffer, which fails where the reader has gone.
+        # Closing flushes what is left in a buffer, which fails where the reader has gone.
         with contextlib.suppress(OSError):
             _apart.flush()
         os.dup2(kept, number)
@@ -79,9 +79,9 @@ def data_apart() -> Iterator[None]:
 
 
 def put(data: str | bytes = "", *, nl: bool = True) -> None:
-    """Write data to stdout, bytes as they are. Where its reader has gone, it and all that follows is dropped.
+    """Write data to stdout, bytes unchanged. Where its reader has gone, drop this and all later data.
 
-    Raises ResultsError where it cannot be written for another reason.
+    Raise ResultsError where it cannot be written for another reason.
     """
     try:
         click.echo(data, file=out(), nl=nl)
@@ -95,14 +95,14 @@ def put(data: str | bytes = "", *, nl: bool = True) -> None:
 
 
 def say(line: str) -> None:
-    """Say a clean line on stderr, if anybody listens. Never raises OSError."""
+    """Write a clean line to stderr, if it has a reader. Never raise OSError."""
     from ipclab.host.text import clean
 
     tell(f"ipclab: {clean(line)}\n")
 
 
 def tell(text: str) -> None:
-    """Write text to stderr as it is, if anybody listens. Never raises OSError."""
+    """Write text unchanged to stderr, if it has a reader. Never raise OSError."""
     try:
         click.echo(text, err=True, nl=False)
     except OSError:
@@ -110,7 +110,7 @@ def tell(text: str) -> None:
 
 
 def unfailing(stream: TextIO) -> IO[str]:
-    """Return the stream, for a library that writes to it by itself: what cannot be written is dropped."""
+    """Return the stream for a library that writes to it by itself; what cannot be written is dropped."""
     return cast("IO[str]", _Unfailing(stream))
 
 
@@ -136,8 +136,8 @@ class _Unfailing:
 
 
 def _occupy(number: int) -> None:
-    """Open a file descriptor on nothing, if it is closed: the next file or socket of ours would get it, and
-    the output of every program that is started would go there."""
+    """Open a closed file descriptor on the null device. Otherwise the next file or socket of the lab would
+    get it, and the output of every started program would go there."""
     try:
         os.fstat(number)
     except OSError:
@@ -149,7 +149,7 @@ def _occupy(number: int) -> None:
 
 
 def _drop(stream: TextIO) -> None:
-    """Lead a stream nowhere. What it still holds would otherwise fail again when Python ends, as code 120."""
+    """Redirect a stream to the null device; its buffer would fail again when Python ends (code 120)."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
