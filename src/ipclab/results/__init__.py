@@ -1,1 +1,1 @@
-"""From records to statistics, tables and files. Nothing here runs a trial or prints."""
+"""Turns records into statistics, rows and files. Nothing here runs a trial or prints."""

@@ -1,4 +1,4 @@
-"""The command that runs an experiment again as it was run, with something changed."""
+"""The command that runs an experiment again with the same options, some of them changed."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _FLAGS = {
     "duration_s": "--duration",
     "repeats": "--repeats",
 }
-"""By the names that options have in a result. Where a broker comes from is not kept there."""
+"""By the names of the options in a result, which does not store where a broker came from."""
 _DEFAULTS = {"seed": "1"}
-"""What is among the options although nobody asked for it."""
+"""Options that a result has although the user did not give them."""
 
 
 def command(result: Result, **changed: str) -> str:
-    """``ipclab run NAME`` with the options of this run; those in ``changed`` have that value instead, and an
-    empty one leaves the option out."""
+    """Return ``ipclab run NAME`` with the options of this run. Options in ``changed`` get that value instead;
+    an empty value leaves the option out."""
     asked = result.options | changed
     words = ["ipclab", "run", result.experiment]
     for name, flag in _FLAGS.items():
         value = asked.get(name, "")
         if value and value != _DEFAULTS.get(name):
-            # What may be given several times is kept as one text.
+            # An option that may be given several times is stored as one text.
             for part in value.split(", "):
                 words += [flag, part.removesuffix(".0")]
     return shlex.join(words)

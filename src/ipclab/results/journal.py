@@ -1,7 +1,7 @@
-"""The trials of a run that is not over: one line each, appended as each is finished.
+"""The trials of a run that has not ended: one line each, appended as each is finished.
 
-To write the whole result after every trial would write as much as the square of their number. A line that is
-cut off, by a kill or a full disk, is the last one, and is left out.
+Writing the whole result after every trial would write data with the square of their number. A line that is
+cut off, by a kill or a full disk, is the last one, and is skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ JOURNAL = "trials.jsonl"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished trial: its place among the trials of the run, when it was stored, and its record."""
+    """A finished trial: its index among the trials of the run, when it was stored, and its record."""
 
     number: int
     ended_utc: str
@@ -25,18 +25,18 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def append(folder: Path, entry: Entry) -> None:
-    """Add a trial to the journal of the run in this folder. Raises OSError."""
+    """Add a trial to the journal of the run in this folder. Raise OSError."""
     with (folder / JOURNAL).open("ab", buffering=0) as file:
         file.write(msgspec.json.encode(entry) + b"\n")
 
 
 def remove(folder: Path) -> None:
-    """Delete the journal, whose trials are all in the result by now. Raises OSError."""
+    """Delete the journal, whose trials are all in the result by now. Raise OSError."""
     (folder / JOURNAL).unlink(missing_ok=True)
 
 
 def with_journal(result: Result, folder: Path) -> Result:
-    """Return a result with the trials that are only in the journal of its folder. Raises OSError."""
+    """Return a result with the trials that are only in the journal of its folder. Raise OSError."""
     try:
         lines = (folder / JOURNAL).read_bytes().split(b"\n")
     except FileNotFoundError:

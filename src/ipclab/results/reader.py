@@ -1,4 +1,4 @@
-"""Reads a stored result, of this version of the schema or of one before it."""
+"""Reads a stored result, of this version of the schema or of an earlier one."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ipclab.trial import workloads
 MOST_BYTES = 256 << 20
 """The largest result file that is read."""
 MOST_TEXT = 1 << 18
-"""Characters of the longest text in a result; the stacks and timelines of the lab are far below."""
+"""Characters of the longest text in a result; the stacks and timelines of the lab are far shorter."""
 _DERIVED = ("rows", "cells")
-"""What ``--format json`` prints beside a result. It is derived anew from the trials."""
+"""What ``--format json`` prints beside a result. It is derived again from the trials."""
 
 
 def parse(data: bytes, name: str) -> Result:
-    """Return the result in ``data``: a ``result.json``, or what ``--format json`` printed.
+    """Return the result in ``data``: a ``result.json``, or the output of ``--format json``.
 
-    ``name`` is what the errors call it. Raises ResultsError, in one line, where it is no result or of an
-    unknown version.
+    ``name`` names it in the errors. Raise ResultsError, in one line, where it is no result or of an unknown
+    version.
     """
     try:
         whole = msgspec.json.decode(data)
@@ -50,9 +50,9 @@ def parse(data: bytes, name: str) -> Result:
 
 
 def _escaped(value: Any, name: str) -> Any:
-    """Return what was read with control characters escaped in every text, as anybody may have written it.
+    """Return decoded data with control characters escaped in every text, because anybody may have written it.
 
-    Raises ResultsError for a text that is longer than any of the lab's own.
+    Raise ResultsError for a text that is longer than any of the lab's own.
     """
     if isinstance(value, str):
         if len(value) > MOST_TEXT:

@@ -8,7 +8,7 @@ from ipclab.results import units
 from ipclab.trial.spec import TrialSpec
 
 WhyNot = Callable[[TrialSpec], str]
-"""Why a backend suffers no such fault: is given the spec that there would be; empty where it could."""
+"""Returns why a backend does not suffer the fault of this spec; empty where it could."""
 NOT_TRIED = "was not tried in this run"
 
 
@@ -24,7 +24,7 @@ class Reasons:
         self._letters: dict[str, str] = {}
 
     def mark(self, reason: str) -> str:
-        """``–(a)``."""
+        """Return the mark of a reason, such as ``–(a)``."""
         return f"{units.NOT_APPLICABLE}({self._letters.setdefault(reason, _letter(len(self._letters)))})"
 
     def notes(self) -> list[str]:
@@ -33,6 +33,6 @@ class Reasons:
 
 
 def _letter(place: int) -> str:
-    """a … z, then aa, ab …"""
+    """Return the letter of an index: a … z, then aa, ab …"""
     more, last = divmod(place, 26)
     return (_letter(more - 1) if more else "") + chr(ord("a") + last)

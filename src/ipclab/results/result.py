@@ -1,4 +1,4 @@
-"""What one run of an experiment leaves behind: the records of its trials and what is needed to judge them."""
+"""The result of one run of an experiment: the records of its trials and what is needed to judge them."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Unavailable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A backend that was asked for and could not be measured, and why."""
+    """A backend that was asked for and could not be measured, with the reason."""
 
     backend: str
     reason: str
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``ipclab_result`` is the version of the schema; version 1 is read and turned into this one, and a
-    reader refuses any other.
+    """``ipclab_result`` is the version of the schema. Version 1 is read and converted to this one; a reader
+    refuses any other.
 
     ``complete`` is False while trials are still to come, and stays so when the run was interrupted.
-    ``options`` is what the experiment was asked for on the command line, as text.
+    ``options`` are the options of the experiment on the command line, as text.
     """
 
     ipclab_result: int

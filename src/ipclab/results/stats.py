@@ -1,6 +1,6 @@
-"""What a few repeats of a measurement say, and when two sets of repeats may be called different.
+"""Statistics of a few repeats: their spread, and when two sets of repeats may be called different.
 
-Pure; every figure is "higher is faster". Nothing is assumed about how repeats are distributed.
+Pure; every figure is "higher is faster". No distribution of the repeats is assumed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Literal
 
 SIGNIFICANT_P = 0.05
 LEAST_EFFECT = 0.05
-"""A difference below this share is not worth a claim, whatever the test says."""
+"""A smaller difference is not claimed, whatever the test says."""
 
 EXACT_UP_TO = 50
 """Repeats on either side. With more, the exact test takes minutes and the normal approximation is as good."""
 _HALVINGS = 8
-"""Of the search for the smallest difference; it is told in two digits."""
+"""Precision of the search for the smallest difference, which is shown with two digits."""
 _Z_95 = statistics.NormalDist().inv_cdf(0.975)
-"""The normal distribution has 95 % of its mass within so many standard deviations."""
+"""The normal distribution has 95 % of its mass within this many standard deviations."""
 
 Outcome = Literal["faster", "slower", "not separated"]
 
@@ -30,7 +30,7 @@ class Comparison:
     """``a`` against ``b``: the claim, the p-value of the test, and median(a) / median(b) - 1.
 
     ``p`` is None where there are too few repeats for the test to show anything (see ``separable``);
-    ``effect`` is None where the median of ``b`` is 0, as no ratio to it exists.
+    ``effect`` is None where the median of ``b`` is 0, because there is no ratio to it.
     """
 
     outcome: Outcome
@@ -39,7 +39,7 @@ class Comparison:
 
 
 def median(values: Sequence[float]) -> float:
-    """Return the middle value, or the mean of the two middle ones. Raises ValueError where there are none."""
+    """Return the middle value, or the mean of the two middle ones. Raise ValueError where there are none."""
     if not values:
         raise ValueError("no values, no median")
     return float(statistics.median(values))
@@ -48,11 +48,11 @@ def median(values: Sequence[float]) -> float:
 def spread(values: Sequence[float]) -> float | None:
     """Return half the range of the values, relative to their median: (max - min) / 2 / median.
 
-    Not the interquartile range: with five repeats its value hangs on the convention for interpolating, and it
-    leaves out the worst repeat, which is what the reader should know about. Half the range hides nothing that
-    was seen. It grows with the number of repeats, so that number belongs beside it. It describes, and is no
-    confidence interval: of two repeats it says how far apart they were. None for a single value, which has no
-    spread, and where the median is 0.
+    The interquartile range is not used: with five repeats its value depends on the interpolation rule, and it
+    leaves out the worst repeat, which is what the reader should know about. Half the range hides no observed
+    value. It grows with the number of repeats, so show that number beside it. It is a description, and no
+    confidence interval: for two repeats it says how far apart they were. None for a single value, which has
+    no spread, and where the median is 0.
     """
     if len(values) < 2 or (middle := median(values)) == 0:
         return None
@@ -60,10 +60,12 @@ def spread(values: Sequence[float]) -> float | None:
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % score interval of a share, such as of the trials that showed something (Wilson
-    1927, JASA 22).
-    Unlike the usual ± it holds where few or none of few trials showed it: 0 of 20 gives 0 % to 16 %. Without
-    trials it is (0, 1): nothing is known. Raises ValueError for more successes than trials, or below none.
+    """Return the 95 % score interval of a share, such as of the trials that showed something (Wilson 1927,
+    JASA 22).
+
+    Unlike the usual ± it is valid where few or none of few trials showed it: 0 of 20 gives 0 % to 16 %.
+    Without trials it is (0, 1): nothing is known. Raise ValueError for more successes than trials, or fewer
+    than none.
     """
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} of {trials} trials is no share")
@@ -85,8 +87,8 @@ def separable(n: int, m: int) -> bool:
 def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
     """Return whether ``a`` is faster or slower than ``b``, claimed only where both of two conditions hold.
 
-    A two-sided Mann-Whitney test must give p < 0.05, and the larger median must exceed the smaller by 5 % at
-    least. The test is exact for up to ``EXACT_UP_TO`` repeats on either side.
+    A two-sided Mann-Whitney test must give p < 0.05, and the larger median must exceed the smaller by at
+    least 5 %. The test is exact for up to ``EXACT_UP_TO`` repeats on either side.
     """
     if not a or not b:
         return Comparison("not separated", None, None)
@@ -100,8 +102,8 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
 def resolvable(a: Sequence[float], b: Sequence[float]) -> float | None:
     """Return the smallest difference between two samples like these that ``compare()`` would have claimed.
 
-    As a share: 0.12 where one with the spread of ``a`` must be 12 % faster than one with that of ``b``, or
-    the other way round, whichever is more. None where no difference would do, with too few repeats.
+    It is a share: 0.12 where one with the spread of ``a`` must be 12 % faster than one with that of ``b``, or
+    the reverse, whichever is more. None where no difference would be enough, with too few repeats.
     """
     if not separable(len(a), len(b)) or not min(median(a), median(b)) > 0:
         return None
@@ -126,9 +128,10 @@ def _least(a: Sequence[float], b: Sequence[float]) -> float:
 def ranks(samples: Sequence[Sequence[float]]) -> list[str]:
     """Return the rank of each sample: one more than the number of samples that ``compare`` claims to be
     faster.
-    So each rank is a statement that the test bears out: "3" means that exactly two others were shown to be
-    faster. Samples with the same rank are marked with ``=``, as in 1, 2=, 2=, 4. The ranks depend neither on
-    the order of the samples nor on chance.
+
+    So the test supports each rank: "3" means that exactly two others were shown to be faster. Samples with
+    the same rank are marked with ``=``, as in 1, 2=, 2=, 4. The ranks depend neither on the order of the
+    samples nor on chance.
 
     Sharing a rank with the best of a tie would be simpler, but "not separated" is not transitive: it could
     rank a widely spread sample below another that was never shown to be faster.
@@ -148,7 +151,7 @@ def _apart(one: float, other: float) -> bool:
 
 
 def _mann_whitney_p(a: Sequence[float], b: Sequence[float]) -> float:
-    # Imported here as it takes a second, which a run that claims nothing need not wait for.
+    # Imported here because it takes a second, which a run that claims nothing need not wait for.
     from scipy.stats import mannwhitneyu
 
     method = "exact" if max(len(a), len(b)) <= EXACT_UP_TO else "asymptotic"

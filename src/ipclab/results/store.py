@@ -1,7 +1,7 @@
-"""Where results are kept: ``results/<experiment>/<UTC time>/result.json``, and ``results/latest``.
+"""Stores results: ``results/<experiment>/<UTC time>/result.json``, and ``results/latest``.
 
-Every file is written beside its place and moved there, so a reader finds the old one or the new one and never
-half of one. A run that is not over has a file ``PARTIAL`` in its folder, and its trials in a journal.
+Every file is written beside its place and moved there, so a reader finds either the old file or the new one.
+A run that has not ended has a file ``PARTIAL`` in its folder, and its trials in a journal.
 """
 
 from __future__ import annotations
@@ -40,28 +40,28 @@ class StoredRun:
     folder: Path
 
     def save(self, result: Result) -> None:
-        """Store the whole of what there is so far. Raises ResultsError."""
+        """Store everything so far. Raise ResultsError."""
         with _reported(self.folder):
             write_atomically(self.folder / RESULT, msgspec.json.encode(result))
             if result.trials:
                 journal.remove(self.folder)
 
     def append(self, number: int, record: TrialRecord, ended_utc: str) -> None:
-        """Store one more trial, the one at place ``number``, without writing those before it again.
+        """Store one more trial, with index ``number``, without rewriting the earlier ones.
 
-        Raises ResultsError.
+        Raise ResultsError.
         """
         with _reported(self.folder):
             journal.append(self.folder, journal.Entry(number=number, ended_utc=ended_utc, trial=record))
 
     def history(self, number: int) -> Path:
-        """Return where the history of trial ``number`` is kept; its folder is there. Raises ResultsError."""
+        """Return the path for the history of trial ``number``, and make its folder. Raise ResultsError."""
         with _reported(self.folder):
             (self.folder / HISTORIES).mkdir(exist_ok=True)
         return self.folder / HISTORIES / f"{number:04d}.jsonl.gz"
 
     def finish(self, result: Result, table_markdown: str) -> None:
-        """Store the result and its table; a complete one is no longer marked partial. Raises ResultsError."""
+        """Store the result and its table; remove the mark ``PARTIAL`` if it is complete. Raise ResultsError."""
         self.save(result)
         with _reported(self.folder):
             write_atomically(self.folder / TABLE, table_markdown.encode())
@@ -76,7 +76,7 @@ class Store:
         self.root = root
 
     def check(self) -> None:
-        """Make sure, before the first trial, that results can be kept. Raises ResultsError if not."""
+        """Check, before the first trial, that results can be stored. Raise ResultsError if not."""
         with _reported(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root) as file:
@@ -84,7 +84,7 @@ class Store:
         self._check_latest()
 
     def begin(self, result: Result) -> StoredRun:
-        """Make the folder of a run, marked as partial, and point ``latest`` at it. Raises ResultsError."""
+        """Make the folder of a run, marked as partial, and point ``latest`` at it. Raise ResultsError."""
         self._check_latest()
         moment = datetime.datetime.fromisoformat(result.began_utc).astimezone(datetime.UTC)
         with _reported(self.root):
@@ -96,15 +96,15 @@ class Store:
         return run
 
     def runs(self) -> list[str]:
-        """``<experiment>/<time>`` of every stored run, oldest first."""
+        """Return ``<experiment>/<time>`` of every stored run, oldest first."""
         found = [path.parent for path in self.root.glob(f"*/*/{RESULT}") if path.parent.parent.name != LATEST]
         return [f"{path.parent.name}/{path.name}" for path in sorted(found, key=lambda path: _age(path.name))]
 
     def find(self, name: str) -> Path:
-        """Return the result file that ``name`` means: ``latest``, an experiment or
-        ``<experiment>/latest`` (its newest), ``<experiment>/<time>``, the beginning of a time, or the
-        path of a run.
-        Raises UnknownNameError where it means none and ResultsError where it could mean several.
+        """Return the result file for a name: ``latest``, an experiment or ``<experiment>/latest`` (its
+        newest), ``<experiment>/<time>``, the beginning of a time, or the path of a run.
+
+        Raise UnknownNameError where there is none and ResultsError where there are several.
         """
         runs = self.runs()
         if name == LATEST:
@@ -129,14 +129,14 @@ class Store:
         raise UnknownNameError("run", name, [LATEST, *runs[-_OFFERED:]])
 
     def load(self, name: str) -> Result:
-        """Return the result that ``name`` means (see ``find``).
+        """Return the result for a name (see ``find``).
 
-        Raises ResultsError where it cannot be read.
+        Raise ResultsError where it cannot be read.
         """
         return read(self.find(name))
 
     def _latest(self, runs: list[str]) -> Path:
-        """Return what ``latest`` points at, or the newest run where nothing usable does."""
+        """Return the target of ``latest``, or the newest run where that is not usable."""
         pointer = self.root / LATEST
         with suppress(OSError, UnicodeDecodeError):
             folder = self.root / pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else pointer
@@ -149,7 +149,7 @@ class Store:
     def _check_latest(self) -> None:
         """Raise ResultsError where ``latest`` is a folder, as it is after a copy that followed the link.
 
-        No run could point it at itself, and it may hold the only copy of one, so it is the user's to move.
+        No run could replace it by a link, and it may hold the only copy of a run, so the user must move it.
         """
         pointer = self.root / LATEST
         if pointer.is_dir() and not pointer.is_symlink():
@@ -172,9 +172,11 @@ class Store:
 
 
 def read(path: Path) -> Result:
-    """Read a ``result.json`` with the journal beside it, or what ``--format json`` printed. Raises
-    ResultsError in one line where the
-    file cannot be read, is no result, or is of an unknown version of the schema."""
+    """Read a ``result.json`` with the journal beside it, or the output of ``--format json``.
+
+    Raise ResultsError, in one line, where the file cannot be read, is no result, or is of an unknown version
+    of the schema.
+    """
     with _reported(path, "read"):
         data = read_bytes(path, MOST_BYTES)
     result = parse(data, str(path))
@@ -185,14 +187,14 @@ def read(path: Path) -> Result:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file, or leave it as it was. Raises OSError."""
+    """Replace a file, or leave it as it was. Raise OSError."""
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that only their owner may read.
+        # mkstemp makes files that only their owner can read.
         Path(aside).chmod(0o644)
         Path(aside).replace(path)
     except BaseException:
@@ -214,7 +216,7 @@ def _new_folder(parent: Path, name: str) -> Path:
 
 
 def _age(folder_name: str) -> tuple[str, int]:
-    """Return a sort key: the second run within a second is called ``<time>-2``."""
+    """Return a sort key; the second run within a second is called ``<time>-2``."""
     moment, _, number = folder_name.partition("-")
     return moment, int(number) if number.isdecimal() else 1
 

@@ -1,4 +1,4 @@
-"""Numbers for people: short, with a unit, and with no more digits than the measurement bears."""
+"""Numbers for people: short, with a unit, and with no more digits than the measurement justifies."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 
 
 def digits(spread: float | None) -> int:
-    """Return how many significant digits a figure bears: three where repeats agree to 5 %, otherwise two.
+    """Return how many significant digits a figure justifies: three where repeats agree to 5 %, otherwise two.
 
-    The third digit stands for 1 % of a figure at most, so with a wider spread it would be noise. A figure
-    without a spread gets two.
+    The third digit is at most 1 % of a figure, so with a wider spread it would be noise. A figure without a
+    spread gets two.
     """
     return 3 if spread is not None and spread < 0.05 else 2
 
 
 def significant(value: float, count: int) -> float:
-    """``value`` rounded to ``count`` significant digits."""
+    """Return ``value`` rounded to ``count`` significant digits."""
     if value == 0 or not math.isfinite(value):
         return value
     return round(value, count - 1 - math.floor(math.log10(abs(value))))
 
 
 def number(value: float, count: int = 3) -> str:
-    """``value`` with ``count`` significant digits, without an exponent: 0.012, 1.2, 12, 120."""
+    """Return ``value`` with ``count`` significant digits, without an exponent: 0.012, 1.2, 12, 120."""
     rounded = significant(value, count)
     if rounded == 0:
         return "0"
@@ -83,7 +83,7 @@ def plus_minus(spread: float | None) -> str:
 
 
 def size(size_bytes: int) -> str:
-    """``64 B``, ``1 KiB``, ``1.5 MiB``."""
+    """Return a size as text: ``64 B``, ``1 KiB``, ``1.5 MiB``."""
     for factor, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if size_bytes >= factor:
             in_units = size_bytes / factor
@@ -92,17 +92,17 @@ def size(size_bytes: int) -> str:
 
 
 def count(many: int) -> str:
-    """Return a whole number in full, its thousands apart: ``12 345``."""
+    """Return a whole number in full, with its thousands separated: ``12 345``."""
     return f"{many:,}".replace(",", " ")
 
 
 def of(many: int, what: str, plural: str | None = None) -> str:
-    """``1 row``, ``2 rows``."""
+    """Return a number with its noun: ``1 row``, ``2 rows``."""
     return f"{count(many)} {what if many == 1 else plural or what + 's'}"
 
 
 def superscript(value: int) -> str:
-    """``12`` as ``¹²``, the mark of a note."""
+    """Return a number as superscript, such as ``¹²``: the mark of a footnote."""
     return str(value).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 

@@ -1,4 +1,4 @@
-"""What a trial, a row and a run show about what was declared, in one word and one exit code."""
+"""The verdict on the declared guarantees of a trial, a row and a run, as one word and one exit code."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ipclab.trial.record import TrialRecord
 
 Word = Literal["kept", "unsafe", "unknown", "failed", "hung", "broken", "unavailable"]
 """``kept``         the declared guarantee held.
-``unsafe``       a discipline that declares itself unsafe; what it lost is as it declares.
-``unknown``      nothing can be said.
+``unsafe``       a discipline that declares itself unsafe; its losses are as declared.
+``unknown``      no verdict is possible.
 ``failed``       a worker, the client or the broker gave up.
 ``hung``         the watchdog ended it.
 ``broken``       the declared guarantee did not hold.
@@ -27,10 +27,10 @@ _FROM_GOOD_TO_BAD: tuple[Word, ...] = ("kept", "unsafe", "unknown", "failed", "h
 
 
 def of_trial(trial: TrialRecord) -> Word:
-    """Return the verdict about one trial. A guarantee that was seen broken outweighs a hang.
+    """Return the verdict about one trial. An observed breach outweighs a hang.
 
-    What a safety trial brings about (a hang, a loss that was declared, a process that gave up) is its finding
-    and breaks nothing by itself.
+    What a safety trial brings about (a hang, a declared loss, a process that gave up) is its finding and by
+    itself no breach.
     """
     if trial.safety is not None:
         word = _OF_CHECK[trial.safety.verdict]
@@ -46,7 +46,7 @@ def of_trial(trial: TrialRecord) -> Word:
 
 
 def reasons(trial: TrialRecord) -> list[str]:
-    """Return why the verdict is not a good one, a line each; empty where it is."""
+    """Return why the verdict is not a good one, one line each; empty where it is good."""
     word = of_trial(trial)
     if word in SOUND:
         return []
@@ -70,14 +70,14 @@ def _is_empty(trial: TrialRecord) -> bool:
 
 
 def worst(words: Iterable[Word]) -> Word:
-    """Return the worst of some verdicts; ``unknown`` of none."""
+    """Return the worst of some verdicts; ``unknown`` for none."""
     return max(words, key=_FROM_GOOD_TO_BAD.index, default="unknown")
 
 
 def exit_code(result: Result) -> int:
-    """1 where a declared guarantee was broken, else 3 where a verdict is unknown (hung and failed trials
-    too, and where all that was asked for was refused), else 0. Lost updates of a discipline that declares
-    itself unsafe are no failure."""
+    """Return 1 where a declared guarantee was broken, else 3 where a verdict is unknown (hung and failed
+    trials too, and where everything that was asked for was refused), else 0. Lost updates of a discipline
+    that declares itself unsafe are no failure."""
     words = {of_trial(t) for t in result.trials if not (t.safety and t.safety.refused)}
     if "broken" in words:
         return ExitCode.BROKEN

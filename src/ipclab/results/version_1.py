@@ -1,10 +1,10 @@
-"""Turns a result of version 1 of the schema, as decoded JSON, into one of version 2.
+"""Converts a result of version 1 of the schema, as decoded JSON, into one of version 2.
 
 In version 1 the field ``broken`` of ``Safety``, ``Ledger`` and ``CounterVerdict`` had sentences. Since
 version 2 it has breaches, each with a kind and an amount. The sentences are those that ipclab wrote: each is
-known by its whole form, from its first word on, and a sentence of no known form is of the kind ``other``.
+recognised by its whole form, from its first word on, and a sentence of unknown form is of the kind ``other``.
 
-Of a trial that did not finish, version 1 called lost what the lab had only not waited for.
+For a trial that did not finish, version 1 called messages lost for which the lab had only not waited.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FORMS: tuple[tuple[BreachKind, str], ...] = (
 
 
 def upgrade(result: dict[str, Any]) -> dict[str, Any]:
-    """Return the result in version 2; what it was made from is not changed.
+    """Return the result in version 2; the argument is not changed.
 
     What does not look like a result of version 1 is left for the decoder to refuse.
     """
@@ -45,7 +45,7 @@ def upgrade(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def breach(line: str) -> Breach:
-    """Return the breach that a sentence of version 1 tells of."""
+    """Return the breach that a sentence of version 1 describes."""
     for kind, form in _FORMS:
         if found := re.fullmatch(form, line, re.DOTALL):
             return Breach(kind=kind, amount=_amount(kind, found), text=line)
@@ -66,7 +66,7 @@ def _trial(trial: Any) -> Any:
 
 
 def _without_loss(trial: dict[str, Any]) -> dict[str, Any]:
-    """Return a trial in which nothing is called lost where it did not finish: version 1 called it so."""
+    """Return an unfinished trial without losses, which version 1 counted wrongly."""
     if trial.get("outcome") == "finished":
         return trial
     try:

@@ -1,4 +1,4 @@
-"""Why percentiles are missing in the table: too few samples, or they lie among what never came."""
+"""Why percentiles are missing in the table: too few samples, or they lie among messages that never came."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def explain(result: Result, rows: Sequence[Row]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """A figure that is withheld: a percentile with this share ``beyond`` it, or the maximum, with none.
-    ``among``: it lies among what never came; else samples are missing, ``samples`` being all there are in
+    """A withheld figure: a percentile with this share ``beyond`` it, or the maximum, with none. ``among``: it
+    lies among messages that never came; otherwise samples are missing, and ``samples`` is the number in
     trials of ``duration_s`` after ``warmup_s``."""
 
     among: bool
@@ -48,11 +48,11 @@ class _Gap:
     duration_s: float
     warmup_s: float
     excursions: int | None = None
-    """How many there were, where samples were enough and these were not."""
+    """The number of excursions, where there were enough samples and too few excursions."""
 
     @property
     def needs_s(self) -> float:
-        """Return how long trials would have to be; infinite where nothing can be told from what there is."""
+        """Return how long trials would have to be; infinite where that cannot be estimated."""
         beyond = self.beyond * self.samples if self.excursions is None else self.excursions
         return self.duration_s * SAMPLES_BEYOND / beyond if beyond else math.inf
 
@@ -89,7 +89,7 @@ def _gap(found: Percentiles, beyond: float, specs: Sequence[TrialSpec], never: i
     valid = found.count - found.negative
     samples = valid + never
     place = math.ceil((1 - beyond) * samples - 1e-6)
-    # The end of the window cuts off a send of each trial, however long it is: longer ones mend that.
+    # The end of the window cuts off one send of each trial, however long it is: longer trials fix that.
     mendable = 0 < samples * beyond < SAMPLES_BEYOND and never <= len(specs)
     return _Gap(
         among=place > valid and not mendable,

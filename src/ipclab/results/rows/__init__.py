@@ -1,1 +1,1 @@
-"""From the records of trials to the rows of the comparison: one row a backend, mode and shape."""
+"""Turns the records of trials into the rows of the comparison: one row per backend, mode and shape."""

@@ -1,4 +1,4 @@
-"""From trial records to rows: trials of the same backend, mode, shape, size and window become one row.
+"""Builds rows from trial records: trials of the same backend, mode, shape, size and window become one row.
 
 Pure. Statistics come from finished trials; ledgers, verdicts and reasons from all of them.
 """
@@ -22,7 +22,7 @@ from ipclab.trial.record import Cost, Distribution, Latency, TrialRecord
 
 
 class _Key(NamedTuple):
-    """What the trials of one row have in common; the shape of shared state is its number of processes."""
+    """The common properties of a row's trials; the shape of shared state is its number of processes."""
 
     kind: str
     backend: str
@@ -33,7 +33,7 @@ class _Key(NamedTuple):
     start_method: str
 
     def same_discipline(self, other: _Key) -> bool:
-        """Return whether the other differs in nothing but the number of processes."""
+        """Return whether the other key differs only in the number of processes."""
         return self._replace(producers=0) == other._replace(producers=0)
 
 
@@ -43,11 +43,11 @@ class _Pace(NamedTuple):
 
 
 def rows(trials: Iterable[TrialRecord]) -> list[Row]:
-    """Return one row for each combination of what was set, in the order of its first trial.
+    """Return one row for each combination of settings, in the order of its first trial.
 
-    Paced trials stand in the row of the closed-loop trials of the same setting, unless they were run at
-    several rates: then each rate has a row of its own. Trials in which a race was forced stand in every row
-    of that discipline. Other safety trials have none. Raises ResultsError for an unreadable histogram.
+    Paced trials are in the row of the closed-loop trials with the same settings, unless they were run at
+    several rates: then each rate has a row of its own. Trials in which a race was forced are in every row of
+    that discipline. Other safety trials have no row. Raise ResultsError for an unreadable histogram.
     """
     settings: dict[_Key, list[TrialRecord]] = {}
     by_force: dict[_Key, list[TrialRecord]] = {}
@@ -64,7 +64,7 @@ def rows(trials: Iterable[TrialRecord]) -> list[Row]:
 
 
 def trials_of(found: Iterable[Row], trials: Iterable[TrialRecord]) -> list[list[TrialRecord]]:
-    """For each of these rows the trials that its latencies are of: finished, and forced nowhere."""
+    """Return, for each of these rows, the trials of its latencies: finished, and without a forced race."""
     by_key: dict[_Key, list[TrialRecord]] = {}
     for trial in trials:
         if trial.outcome == "finished" and not workloads.of(trial.spec).beside:
@@ -89,14 +89,14 @@ def _is_at_pace(row: Row, trial: TrialRecord) -> bool:
 
 
 def unreceived(trial: TrialRecord) -> int:
-    """Return how many messages of a paced trial were confirmed and never came: in its service time they
-    count as slower than any that did.
+    """Return how many messages of a paced trial were confirmed and never came: its service time counts them
+    as slower than any that did.
     """
     return trial.ledger.lost if trial.ledger else 0
 
 
 def unended(trial: TrialRecord) -> int:
-    """Return the same of its end-to-end latency, in which the receipts that skipped sends owed count too."""
+    """Return the same for its end-to-end latency, which also counts receipts due for skipped sends."""
     owed = trial.spec.consumers if trial.guarantees.get("fan_out") is True else 1
     return trial.latency.skipped_sends * owed + unreceived(trial)
 
@@ -117,7 +117,7 @@ def _key(trial: TrialRecord) -> _Key:
 
 
 def _options(trial: TrialRecord) -> dict[str, OptionValue]:
-    """Return the options that were set, in a fixed order; of shared state the discipline too, set or not."""
+    """Return the options that were set, in a fixed order; for shared state always with the discipline."""
     options = dict(sorted(trial.spec.backend.options.items()))
     discipline = trial.guarantees.get("discipline")
     return {"discipline": discipline, **options} if isinstance(discipline, str) else options
@@ -236,7 +236,7 @@ def _rates(done: Sequence[TrialRecord]) -> dict[str, Any]:
 
 
 def _closed(done: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Return the closed-loop trials that cost and limit are told from: saturating ones if there are any."""
+    """Return the closed-loop trials that decide cost and limit: saturating ones if there are any."""
     for workload in workloads.ALL:
         found = [trial for trial in done if workload.tells_cost and workloads.of(trial.spec) is workload]
         if found:
@@ -254,9 +254,9 @@ def _worker_cpu_s(cost: Cost) -> float | None:
 
 
 def _cpu(closed: Sequence[TrialRecord], pick: Callable[[Cost], tuple[float | None, float]]) -> Figure | None:
-    """µs a message, of what ``pick`` finds: seconds, and the interval they are of.
+    """Return µs per message, for what ``pick`` returns: seconds, and the interval in which they were used.
 
-    That interval is a hair off the window, so messages are counted by their rate.
+    That interval differs slightly from the window, so messages are counted by their rate.
     """
     found = []
     for trial in closed:

@@ -1,7 +1,7 @@
-"""Which rows are alike enough to be ranked together: classes of guarantees, told from what was declared.
+"""The guarantee classes: which rows declare enough of the same to be ranked together.
 
-A channel that promises no order has a lighter task than one that keeps each producer's, so it is in a class
-of its own, right below the one that it would be in otherwise.
+A channel that promises no order has an easier task than one that keeps each producer's order, so it is in a
+class of its own, directly below the class that it would otherwise be in.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ORDERED = (SURVIVES, ORDERLY, WHILE_BROKER, WHILE_ALL, AT_LEAST_OVERLOAD, AT_MO
 
 
 def _in_any_order(kept: GuaranteeClass) -> GuaranteeClass:
-    # Places are even, so that there is one left behind each.
+    # Places are even, so that one is free behind each.
     return GuaranteeClass(kept.place + 1, f"{kept.title}, in any order")
 
 
@@ -45,12 +45,12 @@ _BY_TITLE = {each.title: each for each in _ALL}
 
 
 def titled(title: str) -> GuaranteeClass:
-    """Return the class of this title. Raises KeyError where there is none."""
+    """Return the class of this title. Raise KeyError where there is none."""
     return _BY_TITLE[title]
 
 
 def guarantee_class(declared: Declared) -> GuaranteeClass:
-    """Return the class of a channel's or a counter's declaration, as it stands in a trial record."""
+    """Return the class of a channel's or a counter's declaration, as stored in a trial record."""
     if "safe" in declared:
         return SAFE if declared["safe"] else UNSAFE
     if "delivery" not in declared:

@@ -1,4 +1,4 @@
-"""Like beside like: rows grouped by what they guarantee, sorted by speed, ranked where a test allows it."""
+"""Groups rows by their guarantees, sorts them by speed, and ranks them where a test allows it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS: tuple[Face, ...] = get_args(Face)
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows that guarantee the same and were asked the same, best first."""
+    """Rows with the same guarantees and the same settings, best first."""
 
     title: str
     kind: Face
@@ -32,7 +32,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class _Varying:
-    """In what the rows of one kind differ, which their titles must therefore tell."""
+    """The properties in which the rows of one kind differ, so that their titles must name them."""
 
     shape: bool
     size: bool
@@ -41,10 +41,10 @@ class _Varying:
 
 
 def form(rows: Iterable[Row]) -> list[Group]:
-    """Group rows by guarantee class, load, shape, message size, offered rate and workload; rank each.
+    """Group rows by guarantee class, load, shape, message size, offered rate and workload; rank each group.
 
     Rows that did what they declare come first, by speed; the others follow and have no rank. Shape, size,
-    rate and start method stand in the title where they differ between rows of the same kind.
+    rate and start method are in the title where they differ between rows of the same kind.
     """
     everything = list(rows)
     found: dict[tuple[object, ...], list[Row]] = {}
@@ -112,7 +112,7 @@ def _group(members: Sequence[Row], title: str) -> Group:
 
 
 def _rankable(repeats: Sequence[int]) -> bool:
-    """Return whether any two rows with so many repeats can be told apart at all."""
+    """Return whether the test can separate any two rows with these numbers of repeats."""
     lengths = Counter(repeats)
     return any(separable(a, b) for a in lengths for b in lengths if a < b or (a == b and lengths[a] > 1))
 

@@ -17,7 +17,7 @@ def forced(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
 
 
 def race(trials: Sequence[TrialRecord]) -> Race | None:
-    """Return the race of a row; None for a channel, and for a counter on which nothing was forced."""
+    """Return the race of a row; None for a channel, and for a counter on which no race was forced."""
     by_force = [shown for trial in forced(trials) if (shown := _shown(trial)) is not None]
     under_load = [trial for trial in trials if not workloads.of(trial.spec).beside]
     face = workloads.face(trials[0].spec)
@@ -45,7 +45,7 @@ def race(trials: Sequence[TrialRecord]) -> Race | None:
 
 
 def _shown(trial: TrialRecord) -> bool | None:
-    """Return whether the anomaly came up; None where the trial cannot tell."""
+    """Return whether the anomaly occurred; None where the trial cannot tell."""
     if trial.counter is not None:
         return trial.counter.lost > 0
     return trial.safety.shown if trial.safety is not None else None

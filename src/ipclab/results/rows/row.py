@@ -1,7 +1,7 @@
-"""One row of the results: everything that was measured for one backend in one mode, shape, size and window.
+"""One row of the results: all measurements of one backend in one mode, shape, size and window.
 
-Rows are derived from trial records and hold full precision; rounding is the business of the table. None
-stands for what was not measured, does not apply or was withheld.
+Rows are derived from trial records and have full precision; the table rounds. None means not measured, not
+applicable or withheld.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ipclab.trial.record import PERCENTILES, Distribution, Limit
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A figure with one value a repeat. ``spread`` is half the range relative to the median."""
+    """A figure with one value per repeat. ``spread`` is half the range relative to the median."""
 
     median: float
     spread: float | None
@@ -27,17 +27,18 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A latency distribution over all repeats, in nanoseconds, read off the merged histograms.
+    """A latency distribution over all repeats, in nanoseconds, read from the merged histograms.
 
-    A percentile without enough samples behind it is None. Sends that were skipped count as longer than any
-    sample in ``end_to_end`` and ``send_to_confirm``, and so do in ``end_to_end`` and ``service`` the
-    confirmed messages that never came; a percentile that lies among them is None, and so is ``max_ns`` where
+    A percentile without enough samples behind it is None. Skipped sends count as longer than any sample in
+    ``end_to_end`` and ``send_to_confirm``. Confirmed messages that never came count the same way in
+    ``end_to_end`` and ``service``. A percentile that lies among these is None, and so is ``max_ns`` where
     there are any. ``spread`` has the relative half range of the repeats' own percentiles, for those that
     every repeat has.
-    ``p50_by_repeat_ns`` is empty where a repeat has none. ``p99_by_repeat_ns`` says how far the repeats lie
-    apart, and so needs only 3 samples beyond it in each; it is empty where one has fewer. ``excursions`` is
-    how often the samples rose to the percentile, for those that are known. ``negative`` counts samples below
-    zero, which are in ``count`` and in ``min_ns`` only.
+
+    ``p50_by_repeat_ns`` is empty where a repeat has none. ``p99_by_repeat_ns`` shows how far the repeats lie
+    apart, so it needs only 3 samples beyond it in each; it is empty where one has fewer. ``excursions`` is
+    how often the samples reached the percentile, where known. ``negative`` counts samples below zero, which
+    are only in ``count`` and in ``min_ns``.
     """
 
     count: int
@@ -80,7 +81,7 @@ class Messages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Updates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What became of the increments of all trials of a row. ``lost_share`` is of the confirmed ones;
+    """The outcome of the increments of all trials of a row. ``lost_share`` is of the confirmed ones;
     ``repeats_that_lost`` of ``repeats`` trials lost any."""
 
     attempted: int
@@ -93,14 +94,14 @@ class Updates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Race(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What became of a race: by luck, under load, and by force.
+    """The outcome of a race: by luck, under load, and by force.
 
-    ``observed`` of ``trials`` under load showed the anomaly; ``low`` and ``high`` are the ends of the Wilson
-    interval at 95 % of the share that would. ``shown`` of ``forced`` trials showed it, the processes having
-    been made to interleave; ``forced`` is 0 where that was not tried. In ``one_step`` of them there was no
-    moment to interleave at, by the backend's word; ``out_of_reach`` more could not be brought about.
-    ``anomalies`` are those of the trials
-    under load, by name; ``findings`` what came of being forced.
+    ``observed`` of ``trials`` under load showed the anomaly; ``low`` and ``high`` are the ends of the 95 %
+    Wilson interval of the true share. ``shown`` of ``forced`` trials showed it after the processes were made
+    to interleave; ``forced`` is 0 where that was not tried. In ``one_step`` of them an operation is one step,
+    according to the backend, so there was no moment to interleave at; ``out_of_reach`` more could not be
+    brought about. ``anomalies`` are those of the trials under load, by name; ``findings`` are those of the
+    forced trials.
     """
 
     observed: int
@@ -116,28 +117,28 @@ class Race(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``backend`` is what ``--backend`` takes; ``mode`` its options, of shared state the discipline first.
+    """``backend`` is the text for ``--backend``; ``mode`` its options, for shared state the discipline first.
 
     ``kind``      a channel carries messages, a counter is a shared number that ``producers`` processes raise,
                   a register and a lock are shared by as many.
-    ``rate_per_s``  the paced trials' offered rate; ``carried_per_s`` what of it arrived as goodput.
-    ``*_cpu_us_per_message``  of the closed-loop trials, a round trip being two messages and an update one:
-                  a paced producer spends time watching the clock, which is not the backend's cost.
+    ``rate_per_s``  the paced trials' offered rate; ``carried_per_s`` the part of it that arrived as goodput.
+    ``*_cpu_us_per_message``  of the closed-loop trials; a round trip is two messages and an update one.
+                  A paced producer spends time reading the clock, which is not the backend's cost.
     ``worker_peak_rss_bytes``  the largest worker's; ``broker_rss_bytes`` the broker's largest.
-    ``helpers``   the most helper processes of a trial that the backend does not name; what they use counts
-                  as the broker's.
+    ``helpers``   the most helper processes of a trial that the backend does not name; their use counts as the
+                  broker's.
     ``polling``   a waiting consumer polls, as the backend declares.
-    ``limit``     the most common among ``limits``, the counts of what limited the closed-loop trials.
-    ``beyond_backlog``  the most messages more than the bound on the backlog that may have been under way.
+    ``limit``     the most common of ``limits``, the counts of what limited the closed-loop trials.
+    ``beyond_backlog``  the most messages above the bound on the backlog that may have been in flight.
     ``over_cores``  the trials wanted more cores than there are, so their processes took turns.
     ``operations_per_s``  reads and writes of a register; acquires of a lock, each with its release.
     ``safety_price``  for a safe discipline: the updates or operations per second of the same backend's
                   fastest unsafe one over its own.
     ``peers``     how many rows of ``group`` it could be ranked against; ``rank`` is None without any, and
-                  where there are too few repeats to tell any two of them apart.
+                  where there are too few repeats to separate any two of them.
     ``resolves``  for a row that shares its rank: the smallest difference to any of those that would have been
-                  shown, as a share; None where no difference would have been.
-    ``load``      what a register is raced with; rows with another load are no rivals.
+                  significant, as a share; None where no difference would have been.
+    ``load``      the operations that race on a register; rows with another load are not compared.
     ``race``      of shared state for which a race was forced too.
     ``trials``    how many trials of each workload there were, by outcome too where not finished.
     """
@@ -196,18 +197,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def shape(self) -> str:
-        """``4→1``; for shared state the number of processes, ``4×``."""
+        """Return the shape, such as ``4→1``; for shared state the number of processes, ``4×``."""
         return f"{self.producers}×" if self.consumers is None else f"{self.producers}→{self.consumers}"
 
     @property
     def shared_per_s(self) -> Figure | None:
-        """Updates of a counter, operations on a register or a lock."""
+        """Return the updates of a counter, or the operations on a register or a lock."""
         return self.updates_per_s or self.operations_per_s
 
     @property
     def speed(self) -> Figure | None:
-        """Return what rows are sorted and ranked by, higher being better: rates, or for a row that was
-        only paced how often its median latency fits into a second.
+        """Return the value by which rows are sorted and ranked, higher being better: a rate, or for a row
+        that was only paced how often its median latency fits into a second.
         """
         measured = self.goodput_per_s or self.shared_per_s or self.round_trips_per_s
         if measured is not None or self.end_to_end is None or not self.end_to_end.p50_by_repeat_ns:
@@ -225,10 +226,10 @@ def figure(values: Sequence[float]) -> Figure | None:
 def percentiles(parts: Sequence[Distribution | None], *, never: Sequence[int] = ()) -> Percentiles | None:
     """Return one distribution of the samples of all repeats; None where there are none.
 
-    ``never`` is, for each repeat, how many more took longer than any that was seen: see ``merge``. The
-    percentiles of the repeats themselves know of them, too.
+    ``never`` is, for each repeat, the number of additional samples that count as longer than all others: see
+    ``merge``. The percentiles of the repeats themselves include them, too.
 
-    Raises ResultsError where a histogram cannot be read.
+    Raise ResultsError where a histogram cannot be read.
     """
     seen = [part for part in parts if part is not None]
     missing = sum(never)
@@ -273,7 +274,7 @@ def _rough_p99(parts: Sequence[Distribution | None], never: Sequence[int]) -> li
 
 def _excursions(seen: Sequence[Distribution], never: int) -> dict[str, int]:
     """Return how many excursions went above p99 and p99.9, whether those are shown or not."""
-    # Without the order of the samples, nothing is withheld for want of excursions.
+    # Without the order of the samples, no percentile is withheld for lack of excursions.
     unordered = merge([msgspec.structs.replace(part, excursions=None) for part in seen], never=never)
     found: dict[str, int] = {}
     for name in ("p99", "p999") if unordered else ():

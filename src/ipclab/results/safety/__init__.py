@@ -1,1 +1,1 @@
-"""From the records of safety trials to what each of them saw go wrong."""
+"""Turns the records of safety trials into what each of them saw go wrong."""

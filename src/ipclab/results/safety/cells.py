@@ -1,7 +1,7 @@
 """The cells of the safety table: trials of the same backend, mode and fault (or scenario) are one cell.
 
-Pure. Every trial that was watched for a crash, an order or a client's fault is in exactly one cell, and no
-cell in which a trial broke what its backend declares is anything but ``broken``.
+Pure. Every ``crash``, ``order`` or ``client`` trial is in exactly one cell, and a cell in which a trial broke
+a declared guarantee is always ``broken``.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from ipclab.trial.workloads import CLIENT
 CellVerdict = Literal["refused", "kept", "declared", "unknown", "stopped", "failed", "hung", "broken"]
 """The worst that a cell's trials saw, from good to bad.
 
-``refused``   not one was carried out.
-``kept``      every confirmed message came once, whole and in order, and went on coming.
+``refused``   no trial was carried out.
+``kept``      every confirmed message came once, whole and in order, and messages kept arriving.
 ``declared``  something was lost, repeated or reordered, as the backend declares or a kill excuses.
-``unknown``   a history could not be decided.
-``stopped``   a process ended with an error that it could not mend, or nothing came after the fault.
+``unknown``   the check could not decide a history.
+``stopped``   a process ended with an error from which it could not recover, or nothing came after the fault.
 ``failed``    a trial itself gave up.
-``hung``      a process never came back from a call.
-``broken``    what the backend declares did not hold.
+``hung``      a process never returned from a call.
+``broken``    a declared guarantee did not hold.
 """
 _FROM_GOOD_TO_BAD: tuple[CellVerdict, ...] = (
     "refused",
@@ -55,22 +55,21 @@ WORDS: dict[CellVerdict, Word | None] = {
     "hung": "hung",
     "broken": "broken",
 }
-"""The verdict of a row that has the colour which such a cell should have."""
+"""The verdict of a row whose colour a cell with this verdict gets."""
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Trials of one backend in one mode that suffered the same fault at the same moment, or played the same
-    scenario.
+    """Trials of one backend in one mode with the same fault at the same moment, or with the same scenario.
 
-    ``row``       the backend, its options and the broker's settings, as the table has them.
+    ``row``       the backend, its options and the broker's settings, as the table shows them.
     ``trials``    all of them; ``refused`` of them were not carried out, and in ``kept`` nothing went wrong.
     ``attempted``  messages whose send was begun, in all its trials; 0 where none were counted.
-    ``findings``  by thing that went wrong, in how many of the trials.
+    ``findings``  by kind of sighting, the number of trials that had it.
     ``lost``, ``lost_share``  of the trial that lost most, the share being of its confirmed messages;
                   ``duplicated``, ``reordered``, ``corrupted``: the most in one trial.
-    ``overtaken``  messages that came out before others that surely went in first, in all its trials.
-    ``shown``     in how many trials the anomaly that they provoke came up; None where they provoke none.
-    ``finding``   of a client: what came of it, in the sentence that most of its trials came to.
+    ``overtaken``  messages that came out before others that certainly went in first, in all its trials.
+    ``shown``     in how many trials the anomaly that they provoke occurred; None where they provoke none.
+    ``finding``   for a client: the most common finding of its trials.
     ``first_again_s``  median of the trials in which a message came after the fault.
     """
 
@@ -121,8 +120,8 @@ def _mode(spec: TrialSpec) -> str:
 
 
 class Declarations:
-    """What the backends of some trials declare. A trial that failed may not tell, so it goes by others of its
-    row, or else by others of its backend in the same mode."""
+    """The declarations of the backends of some trials. A trial that failed may have none, so another trial of
+    its row is used, or else one of its backend in the same mode."""
 
     def __init__(self, trials: Iterable[TrialRecord]) -> None:
         self._by_name: dict[str, Declared] = {}
@@ -132,7 +131,7 @@ class Declarations:
                     self._by_name.setdefault(name, trial.guarantees)
 
     def group(self, spec: TrialSpec) -> GuaranteeClass:
-        """Return the class of what a row declares."""
+        """Return the class of a row's declaration."""
         return guarantee_class(self._by_name.get(label(spec)) or self._by_name.get(_mode(spec), {}))
 
 
@@ -148,7 +147,7 @@ def make_cells(trials: Iterable[TrialRecord]) -> list[Cell]:
 
 
 def verdict(trial: TrialRecord) -> CellVerdict:
-    """Return the worst that one trial saw."""
+    """Return the worst verdict that one trial saw."""
     if refusal(trial):
         return "refused"
     return max(
@@ -157,19 +156,19 @@ def verdict(trial: TrialRecord) -> CellVerdict:
 
 
 def worst(verdicts: Iterable[CellVerdict]) -> CellVerdict:
-    """Return the worst of some verdicts; ``refused`` of none."""
+    """Return the worst of some verdicts; ``refused`` for none."""
     return max(verdicts, key=_FROM_GOOD_TO_BAD.index, default="refused")
 
 
 def again_s(trials: Iterable[TrialRecord]) -> float | None:
-    """Return how long it took until messages came again: the median of the trials in which they did."""
+    """Return the seconds until messages came again: the median of the trials in which they did."""
     found = [t.safety.first_again_s for t in trials if t.safety and t.safety.first_again_s is not None]
     return median(found) if found else None
 
 
 def client_finding(trials: Iterable[TrialRecord]) -> str:
-    """Return what came of a client's trials: the sentence that most of those came to that showed
-    something, or else of all; empty where none was carried out.
+    """Return the finding of a client's trials: the most common one of those that showed something, or else
+    of all; empty where none was carried out.
     """
     done = [trial for trial in trials if not refusal(trial)]
     shown = [trial for trial in done if trial.safety is not None and trial.safety.shown]

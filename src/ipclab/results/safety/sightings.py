@@ -1,7 +1,7 @@
-"""What one safety trial saw go wrong, thing by thing, and whether the backend had declared it.
+"""What one safety trial saw go wrong, one sighting for each kind, and whether the backend declared it.
 
-Pure. A thing is told from the counts of the history's check, from the processes that hung or gave up, and
-from what the trial itself says was broken.
+Pure. Sightings come from the counts of the history's check, from the processes that hung or gave up, and
+from the breaches of the trial itself.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ Kind = Literal[
     "failed",
     "undecided",
 ]
-"""In the order in which they are said."""
+"""The kinds, in the order in which they are listed."""
 Standing = Literal["broken", "declared", "open"]
-"""``broken``: it breaks what the backend declares; ``declared``: it is as declared; ``open``: that is
-undecided."""
+"""``broken``: it breaks what the backend declares; ``declared``: it is as declared; ``open``: undecided."""
 
 _COUNTED: dict[Kind, str] = {
     "corrupted": "corrupted",
@@ -43,11 +42,11 @@ _COUNTED: dict[Kind, str] = {
     "twice": "duplicated",
     "reordered": "reordered",
 }
-"""The things that are counted, and the names of their counts in ``Safety.counts``."""
+"""The kinds that are counted, and the names of their counts in ``Safety.counts``."""
 
 
 def _counted_as(kind: BreachKind) -> Kind | None:
-    """Return the counted thing that a breach is about; None where it is shown in its own words."""
+    """Return the counted kind of a breach; None where it is shown in its own words."""
     match kind:
         case "corrupted":
             return "corrupted"
@@ -67,8 +66,8 @@ def _counted_as(kind: BreachKind) -> Kind | None:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """``amount`` and ``share`` (of the confirmed messages) are of what is counted; ``what`` is the primitive,
-    the error or the line of the others."""
+    """One kind of thing that went wrong. ``amount`` and ``share`` (of the confirmed messages) belong to
+    counted kinds; ``what`` is the primitive, the error or the line of the others."""
 
     kind: Kind
     standing: Standing
@@ -78,7 +77,7 @@ class Sighting:
 
     @property
     def text(self) -> str:
-        """In a few words: ``lost 12 (0.4%)``, ``hung in Queue.get (read lock)``."""
+        """Return the sighting in a few words: ``lost 12 (0.4%)``, ``hung in Queue.get (read lock)``."""
         if self.kind == "lost":
             perhaps = "perhaps " if self.standing == "open" else ""
             return f"{perhaps}lost {units.count(self.amount)} ({units.percent(self.share)})"
@@ -96,9 +95,9 @@ _PLAIN: dict[Kind, str] = {"silent": "none came after it", "undecided": "undecid
 
 
 def find_sightings(trial: TrialRecord) -> list[Sighting]:
-    """Return all that went wrong in one trial; empty where everything was kept, and for a refused one.
+    """Return all that went wrong in one trial; empty where everything was kept, and for a refused trial.
 
-    A trial whose verdict is bad has one at least that is ``broken``.
+    A trial whose verdict is bad has at least one ``broken`` sighting.
     """
     found = trial.safety
     if found is None:
@@ -131,12 +130,12 @@ def ends(found: Safety) -> dict[str, str]:
 
 
 def overtaken(found: Safety) -> int:
-    """Return how many messages came out before others that surely went in first, whoever sent them."""
+    """Return how many messages came out before others that certainly went in first, from any sender."""
     return found.anomalies.get("reordered", 0) if found.model == "queue" else 0
 
 
 def _is_busy(trial: TrialRecord) -> bool:
-    """Return whether messages were sent all the time, so that it could be told when they came again."""
+    """Return whether messages were sent all the time, so that the recovery time has a meaning."""
     return trial.spec.fault is not None and trial.spec.fault.moment == "busy"
 
 
@@ -146,7 +145,7 @@ def _explained(found: Safety) -> bool:
 
 
 def _broken(found: Safety) -> Iterator[Sighting]:
-    """Yield what is broken and is none of the things that are counted."""
+    """Yield the breaches that do not belong to a counted kind."""
     if found.verdict != "invalid":
         return
     others = [breach.text for breach in found.broken if not _is_counted(breach, found)]
@@ -160,7 +159,7 @@ def _is_counted(breach: Breach, found: Safety) -> bool:
 
 
 def _amount(found: Safety, kind: Kind) -> int:
-    """Return how many there were: as counted, or else as the breach has it."""
+    """Return the amount: as counted, or else that of the breach."""
     breaches = (breach.amount for breach in found.broken if _counted_as(breach.kind) == kind)
     return found.counts.get(_COUNTED[kind], 0) or max(breaches, default=0)
 

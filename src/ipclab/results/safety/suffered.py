@@ -1,4 +1,4 @@
-"""What the trials of one row suffered from one fault, over all its moments and repeats. Pure."""
+"""What one fault did to the trials of one row, over all its moments and repeats. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import TrialSpec
 
 AGAIN_S = 1.0
-"""From how many seconds on it is said when messages came again."""
+"""The recovery time is shown from this many seconds on."""
 _ORDER: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One thing that went wrong: the worst that was seen of it, and the trials that saw it."""
+    """One kind of thing that went wrong: its worst sighting, and the trials that saw it."""
 
     worst: Sighting
     trials: tuple[TrialRecord, ...]
@@ -28,8 +28,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Suffered:
-    """``trials`` are those that were carried out; ``refused`` says why each of the others was not; ``asked``
-    has the moments of both."""
+    """``trials`` are those that were carried out; ``refused`` has the reason of each other one; ``asked`` has
+    the moments of both."""
 
     row: str
     spec: TrialSpec
@@ -44,13 +44,13 @@ class Suffered:
 
     @property
     def effect(self) -> Effect:
-        """Return what the fault does to its target in general."""
+        """Return the general effect of the fault on its target."""
         assert self.spec.fault is not None
         return self.spec.fault.effect
 
     @property
     def again_s(self) -> float | None:
-        """Return the median time until messages came again, where it is long enough to be worth a word."""
+        """Return the median time until messages came again, where it is long enough to be shown."""
         found_s = again_s(self.trials)
         return found_s if found_s is not None and found_s >= AGAIN_S else None
 
@@ -60,17 +60,17 @@ class Suffered:
         return sum(t.safety.counts.get("confirmed", 0) for t in self.trials if t.safety is not None)
 
     def saw(self, *kinds: Kind) -> list[Piece]:
-        """Return what it saw of these kinds."""
+        """Return the pieces of these kinds."""
         return [piece for piece in self.pieces if piece.worst.kind in kinds]
 
     def moments(self, trials: Iterable[TrialRecord]) -> list[Moment]:
-        """Return the moments of some of its trials, in their order; empty where these are all that it has."""
+        """Return the moments of some of its trials, in their order; empty where it has no other moment."""
         some = _moments(trials)
         return some if some != _moments(self.trials) else []
 
 
 def gather(trials: Sequence[TrialRecord]) -> Suffered:
-    """Put together the trials of one row that suffered the same action on the same target."""
+    """Collect the trials of one row that suffered the same action on the same target."""
     spec = trials[0].spec
     assert spec.fault is not None
     done = tuple(trial for trial in trials if not refusal(trial))
@@ -89,7 +89,7 @@ def gather(trials: Sequence[TrialRecord]) -> Suffered:
 
 
 def pieces(trials: Iterable[TrialRecord]) -> tuple[Piece, ...]:
-    """Return what these trials saw go wrong, what is broken first."""
+    """Return what these trials saw go wrong, breaches first."""
     found: dict[tuple[str, str, str], list[tuple[Sighting, TrialRecord]]] = {}
     for trial in trials:
         for seen in find_sightings(trial):
@@ -103,14 +103,17 @@ def pieces(trials: Iterable[TrialRecord]) -> tuple[Piece, ...]:
 
 
 def words(of: Suffered, piece: Piece, mark: str) -> str:
-    """``BROKEN: lost 12 (0.4%) 2/9 busy¹``: the moments only where other moments did not see it."""
+    """Return a piece as text, with its moments only where other moments did not see it.
+
+    For example ``BROKEN: lost 12 (0.4%) 2/9 busy¹``.
+    """
     broken = "BROKEN: " if piece.worst.standing == "broken" else ""
     moments = ", ".join(of.moments(piece.trials))
     return f"{broken}{piece.worst.text} {len(piece.trials)}/{len(of.trials)} {moments}".rstrip() + mark
 
 
 def kept(of: Suffered) -> str:
-    """``kept 9/9``."""
+    """Return the text for trials in which nothing went wrong, such as ``kept 9/9``."""
     return f"kept {units.count(len(of.trials))}/{units.count(len(of.trials))}"
 
 
