@@ -1,6 +1,6 @@
-"""The trials of client libraries as a section of a table: a row a scenario.
+"""The trials of client libraries as a section of a table: one row per scenario.
 
-They stand in the order of the experiment, so that a library's default has its fix beside it.
+They are in the order of the experiment, so that a library's default has its fix beside it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The columns of the results table: what each says of a row, in a few characters.
+"""The columns of the results table: the text of each cell, in a few characters.
 
-Which columns a section has follows from what its rows measured, so that an experiment of the reader's own
-gets a fitting table too.
+The columns of a section follow from what its rows measured, so that a user's own experiment gets a fitting
+table too.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ ONE_STEP = "one step"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``header`` may have several lines; ``full`` is for where there is room for more. ``key`` columns name
-    the row; ``flexible`` ones may wrap; ``optional`` ones may be left out where there is no room."""
+    """``header`` may have several lines; ``full`` is for a place with more room. ``key`` columns name the
+    row; ``flexible`` ones may wrap; ``optional`` ones may be left out where there is no room."""
 
     header: str
     cell: Callable[[Row], str]
@@ -131,7 +131,7 @@ def _ledger(row: Row) -> str:
     found = row.messages
     if found is None:
         return NOT_APPLICABLE
-    # Where a trial did not finish nobody knows how many were lost; those that are known to be are told.
+    # Where a trial did not finish, the number of lost messages is unknown; known losses are shown.
     lost = NOT_TOLD if found.unaccounted and not found.lost else str(found.lost)
     return f"{lost}/{found.duplicated}/{found.reordered}/{found.corrupted}"
 
@@ -215,7 +215,7 @@ _SHORT_LATENCY = [
     Column("p99.9", _time(_end_to_end, "p999")),
 ]
 _LONG_LATENCY = [
-    # Where there is no room: several rates stand in the titles of their groups, a single one in the heading.
+    # Left out without room: several rates are in the titles of their groups, a single one in the heading.
     Column(
         "offered",
         lambda row: NOT_APPLICABLE if row.rate_per_s is None else units.given_rate(row.rate_per_s),

@@ -1,4 +1,4 @@
-"""The fault matrix as sections of a table: one a target, a row a mode of a backend, a column an action."""
+"""The fault matrix as sections of a table: a section per target, a row per mode, a column per action."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sections(
 ) -> list[Section]:
     """Return the sections of all ``crash`` trials.
 
-    What the cells say is entered into ``exhibits``, why others are empty into ``reasons``.
+    Enter the trials behind the cells into ``exhibits``, and the reasons of empty cells into ``reasons``.
     """
     by_row: dict[str, dict[tuple[str, Target], list[TrialRecord]]] = {}
     for trial in trials:

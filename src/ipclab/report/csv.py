@@ -1,7 +1,7 @@
-"""A result as CSV: a flat line a row, and a line a cell of the safety tables, in full precision.
+"""A result as CSV: a flat line per row, and a line per cell of the safety tables, in full precision.
 
-The columns follow from the fields of ``Row`` and ``Cell``: a field that is added is a column, unless it is
-named in ``LEFT_OUT``.
+The columns follow from the fields of ``Row`` and ``Cell``: a new field is a column, unless it is named in
+``LEFT_OUT``.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _LAST = "reasons"
 
 
 def render(result: Result, _look: Look | None = None) -> str:
-    """Return a line a row and a line a cell, then one for each unavailable backend; empty for what was not
-    measured. Where there are only rows or only cells, there are only their columns.
+    """Return a line per row and a line per cell, then one for each unavailable backend; empty cells where
+    nothing was measured. Where there are only rows or only cells, there are only their columns.
 
-    Raises ResultsError for an unreadable histogram.
+    Raise ResultsError for an unreadable histogram.
     """
     rows, safety = ranked_rows(result), make_cells(result.trials)
     names = [*(row_columns() if rows or not safety else ()), *(cell_columns() if safety else ())]
@@ -61,13 +61,13 @@ def render(result: Result, _look: Look | None = None) -> str:
 
 
 def row_columns() -> list[str]:
-    """Return the columns of a row: what has one value first, then the parts of what has several."""
+    """Return the columns of a row: single values first, then the parts of fields with several values."""
     names = fields(Row)
     plain = [name for name in names if part_type(Row, name) is None and name != _LAST]
     first = [*_FIRST, *(name for name in plain if name not in _FIRST), _LAST]
     kinds = ((name, part_type(Row, name)) for name in names)
     parts = [(name, kind) for name, kind in kinds if kind is not None]
-    # Figures before distributions, distributions before what became of the messages.
+    # Figures before distributions, distributions before the counts of messages.
     parts.sort(key=lambda part: (part[1] is not Figure, part[1] is not Percentiles))
     return [*first, *(f"{name}_{what}" for name, kind in parts for what in _parts(kind))]
 

@@ -11,7 +11,7 @@ from ipclab.trial.record import TrialRecord
 
 
 class Exhibits:
-    """Collects what is marked. For each thing that a cell says, one trial: the smallest counterexample.
+    """Collects the marked trials. For each sighting in a cell, one trial: the smallest counterexample.
 
     Numbers begin above ``taken``, those of other marks in the same table.
     """
@@ -22,7 +22,7 @@ class Exhibits:
         self._shows: list[list[Kind]] = []
 
     def mark(self, piece: Piece) -> tuple[str, dict[str, str]]:
-        """Return the mark for a piece, and where it leads to. The same trial has the same mark everywhere."""
+        """Return the mark for a piece, and its link. The same trial has the same mark everywhere."""
         trial = min(piece.trials, key=_size)
         place = next((i for i, known in enumerate(self._trials) if known is trial), len(self._trials))
         if place == len(self._trials):
@@ -36,7 +36,7 @@ class Exhibits:
     def all(self) -> tuple[Evidence, ...]:
         """Return every trial that was marked.
 
-        For each kind of thing, the smallest timeline of a row is drawn.
+        For each kind of sighting, the smallest timeline of a row is drawn.
         """
         drawn: dict[tuple[str, str], int] = {}
         for place in sorted(range(len(self._trials)), key=lambda i: _size(self._trials[i])):
@@ -68,7 +68,7 @@ def _fault(trial: TrialRecord) -> str:
 
 
 def _finding(trial: TrialRecord) -> str:
-    """Return the trial's own sentence, or all that it saw; with who hung and who gave up."""
+    """Return the trial's own sentence, or all that it saw; with the processes that hung or gave up."""
     found = trial.safety
     if found is None:
         return trial.reason or f"the trial {trial.outcome}"
@@ -88,7 +88,7 @@ def _finding(trial: TrialRecord) -> str:
 
 
 _TOLD = ("hung", "ended", "other")
-"""What is said of each process by name, or as a line of what was broken."""
+"""Sightings that are listed by process, or as a line of a breach."""
 
 
 def _timeline(trial: TrialRecord) -> str:
@@ -96,7 +96,7 @@ def _timeline(trial: TrialRecord) -> str:
 
 
 def _size(trial: TrialRecord) -> tuple[bool, bool, int, int]:
-    """Sort by the size of the counterexample; what has none, or no history, comes last."""
+    """Return a sort key: the counterexample's size; trials without one, or without a history, come last."""
     drawn = _timeline(trial)
     no_history = trial.safety is None or not trial.safety.history
     return (not drawn, no_history, drawn.count("\n"), len(drawn))

@@ -23,7 +23,7 @@ _MODULES = {
 FORMATS = tuple(_MODULES)
 DEFAULT = FORMATS[0]
 UTF_8 = frozenset(("json",))
-"""The formats that are UTF-8 wherever they go: what reads them back takes them for nothing else."""
+"""The formats that are always UTF-8, because their readers expect nothing else."""
 
 
 class _Renderer(Protocol):
@@ -33,7 +33,7 @@ class _Renderer(Protocol):
 def formatted(result: Result, format_: str, look: Look | None = None) -> str:
     """Return the result as text that ends with a line break.
 
-    The module of a format is imported when it is asked for. Raises UnknownNameError for an unknown format and
+    The module of a format is imported when it is used. Raise UnknownNameError for an unknown format and
     ResultsError for an unreadable histogram.
     """
     if format_ not in _MODULES:

@@ -1,4 +1,4 @@
-"""A result as JSON, with everything that it has and the rows and cells that were derived from it."""
+"""A result as JSON, with all its data and the rows and cells that were derived from it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ipclab.results.safety.cells import Cell, make_cells
 
 
 class Report(Result, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A result with its rows and cells. Reading it back gives the same result; both are derived anew."""
+    """A result with its rows and cells. Reading it back gives the same result; both are derived again."""
 
     rows: list[Row] = msgspec.field(default_factory=list)
     cells: list[Cell] = msgspec.field(default_factory=list)
 
 
 def render(result: Result, _look: Look | None = None) -> str:
-    """Return the whole result with its rows and cells. Raises ResultsError for an unreadable histogram."""
+    """Return the whole result with its rows and cells. Raise ResultsError for an unreadable histogram."""
     fields = {name: getattr(result, name) for name in Result.__struct_fields__}
     report = Report(**fields, rows=ranked_rows(result), cells=make_cells(result.trials))
     return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"

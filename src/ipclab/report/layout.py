@@ -1,4 +1,4 @@
-"""What a table is made of: text in rows and columns, ready for any renderer."""
+"""The parts of a table: text in rows and columns, ready for any renderer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ipclab.results.verdict import Word
 EVIDENCE = (
     "Files are in the folder of the run; `ipclab check FILE` judges one again, without running anything"
 )
-"""What stands above the evidence, in Markdown."""
+"""The text above the evidence, in Markdown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The cells of a row; its verdict stands in the last one, unless ``words`` has one for each of them.
+    """The cells of a row; its verdict belongs to the last one, unless ``words`` has one for each of them.
 
-    A line break within a cell parts what stands below one another. ``links`` leads from the superscript marks
-    in the cells to files, relative to the folder of the run.
+    A line break within a cell separates lines of the cell. ``links`` maps the superscript marks in the cells
+    to files, relative to the folder of the run.
     """
 
     cells: tuple[str, ...]
@@ -41,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Lines that may be compared with one another. ``advice`` says what follows from them, in sentences."""
+    """Lines that may be compared with one another. ``advice`` has sentences on what follows from them."""
 
     title: str
     lines: tuple[Line, ...]
@@ -59,9 +59,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a mark ``number`` of the table stands for: in one trial of ``row``, ``fault`` (or the scenario),
-    ``finding`` was seen. ``timeline`` is its counterexample, monospaced; ``like`` the number of another trial
-    of the row whose timeline shows the same kind of thing. ``history`` is empty where none was kept."""
+    """The evidence behind the mark ``number`` of the table: one trial of ``row`` with ``fault`` (or the
+    scenario) showed ``finding``. ``timeline`` is its counterexample, monospaced; ``like`` is the number of
+    another trial of the row whose timeline shows the same kind of sighting. ``history`` is empty where none
+    was kept."""
 
     number: int
     row: str
@@ -75,8 +76,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``unavailable`` has a backend and the reason each; ``problems`` what is behind bad verdicts;
-    ``evidence`` what is behind the marked cells of safety trials."""
+    """``unavailable`` has pairs of a backend and a reason; ``problems`` the reasons of bad verdicts;
+    ``evidence`` the trials behind the marked cells."""
 
     title: str
     heading: tuple[str, ...]

@@ -1,16 +1,16 @@
-"""How a result may be drawn where it goes: what a format may make use of."""
+"""How a result may be drawn at its destination: what a format may use."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 WIDTH = 120
-"""Columns of text, where nothing says how many there are."""
+"""The width in columns of text where the destination has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """``width`` in columns of text; ``colour``: whether the place can show it."""
+    """``width`` in columns of text; ``colour``: whether the destination can show it."""
 
     width: int = WIDTH
     colour: bool = False

@@ -1,8 +1,8 @@
-"""The trials of order as a section of a table: a row a channel.
+"""The trials of order as a section of a table: one row per channel.
 
-Order has two senses. *Per producer*: a consumer gets a producer's messages in the order in which it sent
-them; that is in the counts of the delivery ledger. *Real time*: whoever sent them, what surely went in first
-comes out first; that is among the anomalies of a history that was checked as a queue.
+Order has two meanings. *Per producer*: a consumer gets a producer's messages in the order in which the
+producer sent them; the counts of the delivery ledger show it. *Real time*: from all senders together, what
+certainly went in first comes out first; the anomalies of a history that was checked as a queue show it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ipclab.trial.record import TrialRecord
 from ipclab.trial.workloads import ORDER
 
 FORCED = "forced"
-"""The scenario in which the lab brings about that a message overtakes another; the others are stress."""
+"""The scenario in which the lab forces one message to overtake another; the others are stress."""
 _NOT_A_QUEUE = "real-time order was not looked at: no history was checked as a queue's"
 _NOTHING_SENT = "no trial of it got as far as sending a message"
 _HEADS = (
@@ -55,14 +55,14 @@ def sections(trials: Sequence[TrialRecord], exhibits: Exhibits, reasons: Reasons
 
 
 class _Channel:
-    """A row in the making."""
+    """The data of one row."""
 
     def __init__(
         self, name: str, trials: Sequence[TrialRecord], exhibits: Exhibits, reasons: Reasons
     ) -> None:
         self._name = name
         self._done = [trial for trial in trials if not refusal(trial)]
-        # A trial that failed, or in which nothing was sent, says nothing about order.
+        # A trial that failed, or in which nothing was sent, shows nothing about order.
         told = [trial for trial in self._done if _count(trial, "attempted")]
         self._stress = [trial for trial in told if trial.spec.scenario != FORCED]
         self._forced = [trial for trial in told if trial.spec.scenario == FORCED]
@@ -136,7 +136,7 @@ class _Channel:
         return (f"BROKEN: {text}" if broken else text), "broken" if broken else "unsafe" if shown else "kept"
 
     def _besides(self) -> tuple[str, Word | None]:
-        """Return everything that went wrong and is no matter of order."""
+        """Return everything that went wrong and does not concern order."""
         found = [p for p in pieces(self._done) if p.worst.kind not in ("overtaken", "shown", "reordered")]
         lines = [
             f"{'BROKEN: ' if piece.worst.standing == 'broken' else ''}{piece.worst.text} "
@@ -161,7 +161,7 @@ class _Channel:
 
 
 def _of(some: Sequence[TrialRecord], of: Sequence[TrialRecord]) -> str:
-    """``3/20 [5–37%]``."""
+    """Return a share with its interval, such as ``3/20 [5–37%]``."""
     return f"{len(some)}/{len(of)} {units.interval(*wilson(len(some), len(of)))}"
 
 

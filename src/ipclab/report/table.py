@@ -26,8 +26,10 @@ _TITLES: dict[Face, str] = {
 
 
 def ranked_rows(result: Result) -> list[Row]:
-    """Return the rows of a result in the order of the table, with group and rank. Raises ResultsError for an
-    unreadable histogram."""
+    """Return the rows of a result in the order of the table, with group and rank.
+
+    Raise ResultsError for an unreadable histogram.
+    """
     return [row for group in groups.form(build.rows(result.trials)) for row in group.rows]
 
 
@@ -37,9 +39,9 @@ def _why_not(spec: TrialSpec) -> str:
 
 
 def make(result: Result, why_not: WhyNot = _why_not) -> Table:
-    """Return the table of a result, finished or not. Raises ResultsError for an unreadable histogram.
+    """Return the table of a result, finished or not. Raise ResultsError for an unreadable histogram.
 
-    ``why_not`` says of a fault that a backend did not suffer why it does not apply.
+    ``why_not`` returns why a fault that a backend did not suffer does not apply to it.
     """
     found = ranked_rows(result)
     problems: list[str] = []

@@ -21,12 +21,12 @@ from ipclab.results.verdict import Word
 
 _MOST_FLEXIBLE = 40
 _PIECES = re.compile(r"[^\s=-]*(?:[=-]|\s+|$)")
-"""What a cell may be broken into: up to and with a space, ``-`` or ``=``."""
+"""The pieces into which a cell may be broken: up to and including a space, ``-`` or ``=``."""
 _WORDS = re.compile(r"\S*\s+|\S+")
 _STYLES: dict[Word, str] = {"kept": "green", "unsafe": "yellow", "unknown": "yellow"}
 _BAD = "bold red"
 EVIDENCE_SHOWN = 8
-"""On a terminal; ``table.md`` has all of it."""
+"""Trials of evidence that a terminal shows; ``table.md`` has all of them."""
 
 
 def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
@@ -35,15 +35,15 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> boo
 
 
 def render(result: Result, look: Look) -> str:
-    """Return the table of a result. Raises ResultsError for an unreadable histogram."""
+    """Return the table of a result. Raise ResultsError for an unreadable histogram."""
     return text(table.make(result), width=look.width, colour=look.colour)
 
 
 def text(shown: Table, *, width: int = WIDTH, colour: bool = False) -> str:
-    """For a terminal of this width.
+    """Return the table as text for a terminal of this width.
 
-    No cell is cut short: where the columns do not fit side by side, they are shown one part after the other,
-    each beginning with the columns that name the row.
+    No cell is cut short: where the columns do not fit side by side, they are shown in several parts, each of
+    which begins with the columns that name the row.
     """
     out = io.StringIO()
     console = Console(
@@ -82,7 +82,7 @@ def text(shown: Table, *, width: int = WIDTH, colour: bool = False) -> str:
 
 
 def _evidence(console: Console, evidence: Sequence[Evidence]) -> None:
-    """A few of them, those of broken guarantees before others."""
+    """Print some of the evidence, that of broken guarantees first."""
     console.print(Text("Evidence", style="bold"))
     console.print(Text(f"{EVIDENCE.replace('`', '')}.", style="dim"))
     chosen = sorted(evidence, key=lambda found: not found.broken)[:EVIDENCE_SHOWN]
@@ -93,7 +93,7 @@ def _evidence(console: Console, evidence: Sequence[Evidence]) -> None:
         line = f"{found.number}  {found.row} · {found.fault}: {found.finding}{history}{like}"
         console.print(Text(line, style=style))
         if found.timeline:
-            # Lanes that were wrapped could not be read: on a narrow terminal they are wider than it is.
+            # Wrapped lanes would be unreadable: on a narrow terminal they are wider than it is.
             console.print(Text(found.timeline), soft_wrap=True)
     if more := len(evidence) - len(chosen):
         console.print(Text(f"… and {more} more: table.md, in the folder of the run, has all of them"))
@@ -130,7 +130,7 @@ def _cell(line: Line, place: int, width: int) -> Text:
 
 
 def _wrapped(cell: str, width: int) -> str:
-    """Broken into lines after spaces; words that are too wide by themselves after ``-`` and ``=``."""
+    """Return the cell broken into lines after spaces, and too wide words after ``-`` and ``=``."""
     lines = [""]
     for piece in _pieces(cell, width):
         if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > width:
@@ -166,8 +166,8 @@ def _parts(section: Section, width: int) -> list[list[int]]:
 
 
 def _widths(section: Section, places: Sequence[int], width: int) -> list[int]:
-    """Return the least that each column needs; what is left over goes to the flexible ones, each time to
-    the one that is farthest from what it wants.
+    """Return the widths: the least that each column needs, and the rest for the flexible ones, each time for
+    the one that is farthest from its wanted width.
     """
     widths = [_least(section, place) for place in places]
     wanted = {
