@@ -1,15 +1,15 @@
 """ipclab: how Python processes can share state, measured and checked on the reader's own machine.
 
-The names in ``__all__`` are the library's face (``docs/library.md``). Each is imported when it is first used,
-so importing the package is cheap and starts nothing.
+The names in ``__all__`` are the library's public interface (``docs/library.md``). Each is imported when it is
+first used, so importing the package is cheap and starts nothing.
 """
 
 import importlib
 import os
 from typing import Any
 
-# The lab forks and blocks signals, so its process must have one thread; numpy's linear algebra, which the lab
-# does not use, would start one for each further processor.
+# The lab forks and blocks signals, so its process must have one thread. numpy's linear algebra, which the lab
+# does not use, would start one thread for each further processor.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 __version__ = "0.1.0"

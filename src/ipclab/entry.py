@@ -1,4 +1,4 @@
-"""The program ``ipclab``: says what Ctrl-C does before anything slow is imported."""
+"""The program ``ipclab``: sets the handling of Ctrl-C before anything slow is imported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ipclab.exit_codes import ExitCode
 
 
 def main() -> NoReturn:
-    """Import the command line and run it. Until then nothing was started, so Ctrl-C may simply end it."""
+    """Import the command line and run it. Until then Ctrl-C simply ends the process: nothing is started."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
     from ipclab.cli import main as command_line

@@ -1,4 +1,4 @@
-"""What the machine and its software are, in terms that may be shown to anybody."""
+"""The machine and its software, in terms that may be published."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ipclab.host.start_methods import StartMethod
 from ipclab.results.result import Environment
 
 _LIBRARIES = ("docker", "numpy")
-"""Those of the lab itself; the kinds of servers name their clients'."""
+"""The libraries of the lab itself; the kinds of servers name those of their clients."""
 
 
 def describe(start_method: StartMethod, clock: ClockTest) -> Environment:
-    """Return this machine, now."""
+    """Return the present state of this machine."""
     return Environment(
         ipclab=__version__,
         python=platform.python_version(),
@@ -50,7 +50,7 @@ def _versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Return the processor's own name where the system tells it, else its architecture."""
+    """Return the processor's own name where the system reports it, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -12,7 +12,7 @@ exits with ``exit_code``; nothing else in the package decides an exit code for a
     ├── BrokerUnavailableError   4   a broker cannot be found, started or reached
     ├── ClockError               3   the clocks of two processes do not agree
     └── ChannelError             1   a backend failed while it was used
-        ├── CannotHoldError      1   a client cannot be stopped at the moment at which others can come between
+        ├── CannotHoldError      1   a client cannot be stopped at the moment at which others can intervene
         ├── ContractError        1   a backend answered or declared something that the contract does not allow
         └── MessageTooLargeError 2   a message above the backend's largest
 """
@@ -47,7 +47,7 @@ class UnknownNameError(UsageError):
         super().__init__(f"no {what} is called {name!r}; {hint}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Let it travel to another process by its message."""
+        """Make the error picklable by its message."""
         return _with_message, (type(self), str(self))
 
 
@@ -62,7 +62,7 @@ class BrokerUnavailableError(IpclabError):
 
 
 class ClockError(IpclabError):
-    """The clocks of two processes of this host do not agree, so no latency can be told."""
+    """The clocks of two processes of this host do not agree, so no latency can be measured."""
 
     exit_code = ExitCode.UNKNOWN
 
@@ -72,7 +72,7 @@ class ChannelError(IpclabError):
 
 
 class CannotHoldError(ChannelError):
-    """A client of shared state cannot be stopped at the moment at which others can come between."""
+    """A client of shared state cannot be stopped at the moment at which others can intervene."""
 
 
 class ContractError(ChannelError):
@@ -80,7 +80,7 @@ class ContractError(ChannelError):
 
 
 class MessageTooLargeError(ChannelError):
-    """A message is larger than the backend takes."""
+    """A message is larger than the backend carries."""
 
     exit_code = ExitCode.USAGE
 

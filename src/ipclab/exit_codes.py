@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What an exit code says. A program that another signal than Ctrl-C ended exits with 128 + its number."""
+    """The exit codes. A program ended by another signal than Ctrl-C exits with 128 + its number."""
 
     SUCCESS = 0
     BROKEN = 1

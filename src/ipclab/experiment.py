@@ -1,7 +1,8 @@
-"""What an experiment is: a question, and the trials that answer it.
+"""The definition of an experiment: a question, and the trials that answer it.
 
-Each is one file in ``experiments/``, with a function ``trials(request, repeat)`` that yields the trials of
-one repeat, and a constant ``EXPERIMENT``. It names no processes, clocks or tables: those are the lab's.
+Each experiment is one file in ``experiments/``, with a function ``trials(request, repeat)`` that yields the
+trials of one repeat, and a constant ``EXPERIMENT``. It contains no processes, clocks or tables: those are the
+lab's.
 """
 
 from __future__ import annotations
@@ -57,12 +58,12 @@ STANDARD_CHANNELS = (
     "rabbitmq-quorum",
     "memcached-ticket",
 )
-"""Every channel of the lab in the modes that differ in what they promise."""
+"""Every channel of the lab, in the modes that differ in their guarantees."""
 
 
 class _Option(NamedTuple):
-    """An option of ``ipclab run`` for which not every workload has a use. Where no workload of a run has one:
-    what it lacks, and the experiment to take instead."""
+    """An option of ``ipclab run`` that not every workload uses. Where no workload of a run uses it: what the
+    experiment lacks, and the experiment to use instead."""
 
     flag: str
     lack: str
@@ -80,14 +81,14 @@ _OPTIONS: Mapping[Option, _Option] = {
     "faults": _Option("--fault", "has no faults", "crash"),
     "targets": _Option("--target", "has no faults", "crash"),
 }
-"""By their names in a request. Which workloads have a use for them, the workloads say."""
+"""By their names in a request. The workloads say which of them use an option."""
 _SETTINGS: frozenset[Option] = frozenset(name for name in _OPTIONS if name in TrialSpec.__struct_fields__)
-"""Those of them that are settings of a trial; the others choose among trials."""
+"""The options that are settings of a trial; the others choose among trials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the user asked for. None, or empty, leaves a thing to the experiment."""
+    """What the user asked for. None, or empty, leaves the choice to the experiment."""
 
     backends: tuple[Variant, ...] = ()
     producers: int | None = None
@@ -106,7 +107,7 @@ class Request:
     def channels(self) -> list[Variant]:
         """Return the channels to measure: those asked for, else the standard ones and all of other packages.
 
-        Raises UnknownNameError for a name that is no backend.
+        Raise UnknownNameError for a name that is no backend.
         """
         if self.backends:
             return [variant for variant in self._known() if "channel" in faces(variant)]
@@ -114,22 +115,22 @@ class Request:
         return [Variant.parse(text) for text in STANDARD_CHANNELS] + others
 
     def counters(self) -> list[Variant]:
-        """Return the counters to measure, each under the discipline asked for or under all that it has.
+        """Return the counters to measure, each under the discipline asked for or under all its disciplines.
 
-        Raises UnknownNameError for a name that is no backend.
+        Raise UnknownNameError for a name that is no backend.
         """
         return self._shared("counter")
 
     def registers(self) -> list[Variant]:
-        """Return the registers to race for, as ``counters()``."""
+        """Return the registers to race for, like ``counters()``."""
         return self._shared("register")
 
     def mutexes(self) -> list[Variant]:
-        """Return the locks to race for, as ``counters()``."""
+        """Return the locks to race for, like ``counters()``."""
         return self._shared("lock")
 
     def trial(self, **settings: Any) -> TrialSpec:
-        """Return a trial with these settings, each overridden by what the user asked for. Not checked yet."""
+        """Return a trial with these settings, overridden by what the user asked for. Not checked yet."""
         workload = workloads.named(settings["workload"])
         asked: dict[str, Any] = {
             name: value
@@ -154,10 +155,11 @@ class Request:
 
 
 def faces(variant: Variant) -> list[Face]:
-    """Return what this backend can be used as: a channel, a counter, a register, a lock.
+    """Return the faces of this backend: channel, counter, register, lock.
 
-    Options, and disciplines, that only some of these have say which is meant. Empty for a name that is no
-    backend. Raises UnknownNameError for an option that none has, UsageError where each has only some of them.
+    Options and disciplines that only some faces have decide which is meant. Empty for a name that is no
+    backend. Raise UnknownNameError for an option that no face has, UsageError where each has only some of
+    them.
     """
     found: dict[Face, type[Channel] | type[SharedState]] = {
         face: backend_class(face, Variant(variant.name))
@@ -175,7 +177,7 @@ def faces(variant: Variant) -> list[Face]:
         what = " and of ".join(f"a {face}" for face in found)
         raise UsageError(f"{variant}: these are options of {what}; name one's only")
     choosing = [face for face in fitting if _is_choice(variant, found[face])]
-    # Where no face has what was chosen, the first of them tells what it has.
+    # Where no face has the chosen options, the error names the options of the first face.
     return choosing or fitting[:1]
 
 
@@ -197,7 +199,7 @@ _Refused = tuple[TrialSpec, UsageError | MessageTooLargeError]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The trials of a run in their order, and what was left out because it cannot be: backend and reason."""
+    """The trials of a run in their order, and what was left out as impossible: backend and reason."""
 
     trials: list[TrialSpec]
     left_out: list[tuple[str, str]]
@@ -208,7 +210,7 @@ class Experiment:
     """A question and its trials.
 
     ``trials(request, repeat)`` yields the trials of one repeat. The lab runs the repeats one after the other,
-    so that backends are interleaved (A B C A B C …) and a slow minute of the machine hits all of them.
+    so that backends are interleaved (A B C A B C …) and a slow minute of the machine affects all of them.
     """
 
     name: str
@@ -219,14 +221,15 @@ class Experiment:
     def plan(self, request: Request) -> Plan:
         """Return all trials of a run.
 
-        Of a sweep, what a backend cannot do (a shape, a size) is left out and said. Raises UsageError or its
-        kin where a backend that was asked for by name can do nothing of it, where nothing is left to do, or
-        where no trial has a use for what was asked for: it would be stored with the result as if in force.
+        Trials of a sweep that are impossible for a backend (a shape, a size) are left out and listed. Raise
+        UsageError or a subclass where a backend that was asked for by name can do none of them, where no
+        trial is left, or where no trial uses an option that was given: it would be stored with the result as
+        if in force.
         """
         trials: list[TrialSpec] = []
         refused: list[_Refused] = []
         for repeat in range(request.repeats or self.repeats):
-            # An option of the user's that fixes one dimension of a sweep makes some of its trials the same.
+            # A user's option that fixes one dimension of a sweep makes some of its trials the same.
             for spec in {repr(spec): spec for spec in self.trials(request, repeat)}.values():
                 try:
                     check(spec)
@@ -236,7 +239,7 @@ class Experiment:
                     refused.append((spec, error))
                 else:
                     trials.append(msgspec.structs.replace(spec, repeat=repeat))
-        # To force a race takes two processes, whatever was asked for; what was asked for is the load.
+        # Forcing a race takes two processes, whatever was asked for; the given number is that of the load.
         possible = {str(spec.backend) for spec in trials if not workloads.of(spec).beside}
         asked = {str(variant) for variant in request.backends}
         for spec, refusal in refused:
@@ -254,7 +257,7 @@ class Experiment:
         return Plan(trials, list(left_out))
 
     def _check_uses(self, request: Request, trials: list[TrialSpec], refused: list[_Refused]) -> None:
-        """Raise UsageError, or its kin, for an option that none of these trials has a use for."""
+        """Raise UsageError, or a subclass, for an option that none of these trials uses."""
         for name, option in _OPTIONS.items():
             given = getattr(request, name) not in (None, ())
             if not given or any(name in workloads.of(spec).options for spec in trials):
@@ -269,7 +272,7 @@ class Experiment:
 
 
 def folder() -> Path:
-    """Return where the experiments are: shipped with the package, or beside it in a checkout."""
+    """Return the folder of the experiments: shipped with the package, or beside it in a checkout."""
     shipped = Path(__file__).parent / "_shipped" / "experiments"
     return shipped if shipped.is_dir() else Path(__file__).parents[2] / "experiments"
 
@@ -280,7 +283,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Experiment:
-    """Return the experiment of this name. Raises UnknownNameError."""
+    """Return the experiment of this name. Raise UnknownNameError."""
     if name not in names():
         raise UnknownNameError("experiment", name, names())
     found = _module(name).EXPERIMENT

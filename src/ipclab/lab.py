@@ -1,7 +1,7 @@
-"""Runs an experiment: gathers the brokers, runs the trials interleaved, keeps every finished one.
+"""Runs an experiment: gathers the brokers, runs the trials interleaved, stores every finished one.
 
-The one place that knows experiments, brokers, trials and results at once. Prints nothing: an ``Observer`` is
-told what happens.
+The only module that knows experiments, brokers, trials and results at once. Prints nothing: an ``Observer``
+receives the events.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from ipclab.trial.spec import TrialSpec
 
 
 class Observer(Protocol):
-    """Is told how a run goes on. Called in the lab's own process, never while a window is measured."""
+    """Receives the progress of a run. Called in the lab's own process, never while a window is measured."""
 
     def note(self, line: str) -> None:
-        """Something worth a line: a broker is started, a backend is left out."""
+        """Receive a message worth a line: a broker is started, a backend is left out."""
 
     def starting(self, number: int, total: int, spec: TrialSpec, seconds_left: float) -> None:
-        """Trial ``number`` of ``total`` begins; all that are left take about ``seconds_left``."""
+        """Receive the start of trial ``number`` of ``total``; the rest takes about ``seconds_left``."""
 
     def finished(self, record: TrialRecord) -> None:
-        """A trial is over and stored."""
+        """Receive the record of a trial that has ended and is stored."""
 
 
 class _Silent(Observer):
@@ -63,7 +63,7 @@ class _Silent(Observer):
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a run: the result, where it is kept, and a broker that was lost on the way, if one was."""
+    """The outcome of a run: the result, where it is stored, and a broker that was lost meanwhile, if any."""
 
     result: Result
     folder: Path
@@ -89,12 +89,12 @@ def run(
 ) -> Outcome:
     """Run an experiment and store its result, trial by trial.
 
-    Raises UsageError and its kin before anything is started, ResultsError where the store cannot be written,
-    BrokerUnavailableError where a broker that the user asked for by a backend's name, by a URL or by a
-    provider cannot be had, ClockError where latencies cannot be told. On KeyboardInterrupt the brokers that
-    were started are ended, the stored result is left marked partial, and the exception goes on.
+    Raise UsageError or a subclass before anything is started, ResultsError where the store cannot be written,
+    BrokerUnavailableError where a broker is unavailable that the user asked for by a backend's name, by a URL
+    or by a provider, ClockError where latencies cannot be measured. On KeyboardInterrupt the brokers that
+    were started are ended, the stored result stays marked partial, and the exception is raised again.
 
-    ``may_evict`` allows a run to fill a server of somebody else until it drops items; without it such a run
+    ``may_evict`` allows a run to fill a user's own server until it drops items; without it such a run
     raises UsageError.
     """
     observer = observer or _Silent()
@@ -197,7 +197,7 @@ class _Run:
                 self._lose(broker, record, trials[number + 1 :])
 
     def _clean(self) -> None:
-        """Remove what unfinished trials have left on servers that outlive the run, or say what stays."""
+        """Remove what unfinished trials have left on servers that outlive the run, or report what remains."""
         for kind, mark in self._marks.items():
             if mark.left and (problem := mark.clean(self._fleet.brokers[kind].url)):
                 self._observer.note(problem)
@@ -226,7 +226,7 @@ class _Run:
 
 
 def _is_hard_on_its_broker(spec: TrialSpec) -> bool:
-    """Return whether this trial breaks its broker, or sets it otherwise, for all who use it."""
+    """Return whether this trial breaks its broker, or changes its settings, for all who use it."""
     if workloads.of(spec) is workloads.CLIENT:
         from ipclab.trial.client import SCENARIOS
 

@@ -1,6 +1,6 @@
 """Runs the file of an experiment by itself, as in ``python experiments/latency.py``.
 
-This is the way up from an experiment to the command line, so nothing but such files imports it.
+It leads from an experiment up to the command line, so only such files import it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ipclab.experiment import Experiment
 
 
 def main(experiment: Experiment) -> NoReturn:
-    """Run an experiment with the arguments of this program as ``ipclab run`` does, and exit."""
+    """Run an experiment with the arguments of this program like ``ipclab run``, and exit."""
     from ipclab.cli import main as command_line
 
     command_line(["run", experiment.name, *sys.argv[1:]])

@@ -1,7 +1,7 @@
-"""Whether the servers of a run can be used for it, asked before anything is measured.
+"""Checks, before anything is measured, whether the servers of a run can be used for it.
 
-A server that cannot be used is refused in one line that names the cause. A run harms no server of somebody
-else: its data are sized to the free memory, and it stops where the server would drop items of others.
+A server that cannot be used is refused in one line that names the cause. A run harms no user's server: its
+data are limited to the free memory, and it stops where the server would drop items of others.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from ipclab.trial import workloads
 from ipclab.trial.spec import MOST_BACKLOG_BYTES, TrialSpec
 
 OVERHEAD_BYTES = 100
-"""What a message takes on a server beside its body, about."""
+"""What a message takes on a server in addition to its body, roughly."""
 LEAST_BACKLOG = 64
-"""Messages under way below which a stream measures turns and not carrying."""
+"""With fewer messages in flight, a stream measures turn-taking and not transport."""
 SPARE_CONNECTIONS = 4
-"""Of the lab itself beside the workers: set-up, probe, and a worker that connects anew."""
+"""Connections of the lab itself in addition to the workers: set-up, probe, and a worker that reconnects."""
 
 
 def prepare(plan: Plan, fleet: Fleet, asked: Set[str], *, may_evict: bool) -> tuple[Plan, list[Unavailable]]:
-    """Ask every server of the fleet what it is set to; return the plan fitted to them, and what was refused.
+    """Read the settings of every server of the fleet; return the plan fitted to them, and what was refused.
 
-    Raises BrokerUnavailableError for a server that cannot be used, UsageError for one that would drop items
+    Raise BrokerUnavailableError for a server that cannot be used, UsageError for one that would drop items
     of others, and for a missing permission of a backend in ``asked``.
     """
     trials = list(plan.trials)
@@ -70,7 +70,7 @@ def _ask(broker: Broker, trials: Sequence[TrialSpec]) -> None:
 
 
 def _fit(broker: Broker, trials: Sequence[TrialSpec], *, may_evict: bool) -> list[TrialSpec]:
-    """Return the trials with no more messages under way than fill half of what is free on the server."""
+    """Return the trials, limited to as many messages in flight as fill half of the server's free memory."""
     return [_fit_one(broker, spec, may_evict=may_evict) for spec in trials]
 
 

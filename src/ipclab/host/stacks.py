@@ -33,7 +33,7 @@ class Frame:
 
     @property
     def name(self) -> str:
-        """Return the function with its class, such as ``Queue.get``; only its name where there is no source."""
+        """Return the function with its class, such as ``Queue.get``; its name where there is no source."""
         return qualified(self.file, self.line) or self.function
 
     @property
