@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def deliver(messages: int) -> float:
-    """Seconds to account for so many messages of four producers at two consumers."""
+    """Return the seconds to account for this many messages of four producers at two consumers."""
     ledger = ledger_of(messages)
     began = time.perf_counter()
     for consumer, producer, sequence, intact in receipts(messages):
@@ -73,7 +73,7 @@ def deliver(messages: int) -> float:
 
 
 def accounted(messages: int) -> int:
-    """Bytes of the ledger, of the chunk that it is fed and of all that it allocates, at their peak."""
+    """Return the peak bytes of the ledger, of the chunk that it is fed and of all that it allocates."""
     peak = 0
     tracemalloc.start()
     ledger = ledger_of(messages)
@@ -91,7 +91,7 @@ def accounted(messages: int) -> int:
 
 
 def ledger_of(messages: int) -> DeliveryCheck:
-    """A ledger of which each producer confirmed its share."""
+    """Return a ledger of which each producer confirmed its share."""
     each = messages // PRODUCERS
     return DeliveryCheck([each] * PRODUCERS, [each] * PRODUCERS, consumers=CONSUMERS)
 
@@ -99,7 +99,7 @@ def ledger_of(messages: int) -> DeliveryCheck:
 def receipts(
     messages: int,
 ) -> Iterator[tuple[int, npt.NDArray[np.uint16], npt.NDArray[np.uint64], npt.NDArray[np.bool_]]]:
-    """Chunks of receipts: each consumer gets of all producers, in their order."""
+    """Yield chunks of receipts: each consumer gets messages of all producers, in their order."""
     for first in range(0, messages, CONSUMERS * CHUNK):
         for consumer in range(CONSUMERS):
             last = min(first + CONSUMERS * CHUNK, messages)
@@ -119,7 +119,7 @@ def settle(ledger: DeliveryCheck) -> None:
 
 
 def timed(history: History) -> tuple[float, float]:
-    """Seconds to check it, and of the processor: the best of a few."""
+    """Return the seconds to check it, and of the processor: the best of a few."""
     best_s = best_cpu_s = float("inf")
     for _ in range(30 if len(history) <= 100_000 else 3):
         began, cpu_began = time.perf_counter(), time.process_time()
@@ -132,7 +132,7 @@ def timed(history: History) -> tuple[float, float]:
 
 
 def remembered(make: Callable[[int], History], operations: int) -> int:
-    """Bytes of the history and of all that the check allocates besides, at their peak."""
+    """Return the peak bytes of the history and of all that the check allocates besides."""
     history = make(operations)
     names = ("process", "key", "f", "outcome", "value", "start", "end")
     own: int = sum(getattr(history, name).nbytes for name in names)
@@ -144,7 +144,7 @@ def remembered(make: Callable[[int], History], operations: int) -> int:
 
 
 def columns(model: Model, names: tuple[str, ...], f: np.ndarray, value: np.ndarray) -> History:
-    """A history of these operations, one begun every 250 ns, in turn by eight processes."""
+    """Return a history of these operations, one begun every 250 ns, in turn by eight processes."""
     n = len(f)
     start = np.arange(n, dtype=np.int64) * 250
     return History(
@@ -164,7 +164,7 @@ def columns(model: Model, names: tuple[str, ...], f: np.ndarray, value: np.ndarr
 
 
 def queue(n: int) -> History:
-    """Enqueues and dequeues in turn, ten values inside."""
+    """Return enqueues and dequeues in turn, with ten values inside."""
     f = np.arange(n) % 2
     f[:20] = np.repeat((0, 1), 10)
     value = np.empty(n, np.int64)
@@ -174,7 +174,7 @@ def queue(n: int) -> History:
 
 
 def delivery(n: int) -> History:
-    """The same, as messages."""
+    """Return the same operations as messages."""
     made = queue(n)
     swapped = np.where(made.f == CODES["enqueue"], CODES["send"], CODES["receive"]).astype(np.int8)
     return columns(
@@ -183,7 +183,7 @@ def delivery(n: int) -> History:
 
 
 def register(n: int) -> History:
-    """A write, then three reads of it."""
+    """Return writes, each with three reads of it."""
     f = (np.arange(n) % 4 > 0).astype(np.int64)
     return columns("register", ("write", "read"), f, np.arange(n) // 4)
 
@@ -195,7 +195,7 @@ def counter(n: int) -> History:
 
 
 def lock(n: int) -> History:
-    """Eight processes in turn; the intervals are made not to touch."""
+    """Return holds of eight processes in turn, whose intervals do not touch."""
     made = columns("lock", ("acquire", "release"), np.arange(n) % 2, np.arange(n) // 2 + 1)
     made.process[:] = np.arange(n) // 2 % 8
     made.end[:] = made.start + 100
@@ -203,7 +203,7 @@ def lock(n: int) -> History:
 
 
 def reading(operations: int) -> float:
-    """Seconds to read a file of so many operations on a queue."""
+    """Return the seconds to read a file of this many operations on a queue."""
     history = queue(operations)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.jsonl"
@@ -218,7 +218,7 @@ def reading(operations: int) -> float:
 
 
 def lines(history: History) -> list[Line]:
-    """What its processes would have logged, in the order of time."""
+    """Yield the lines that its processes would have logged, in the order of time."""
     found = []
     for i in range(len(history)):
         op: Operation = history.operation(i)

@@ -83,12 +83,12 @@ class Place:
         )  # fmt: skip
 
     def left(self) -> list[str]:
-        """What is in the folders, and which servers run in them."""
+        """Return what is in the folders, and which servers run in them."""
         servers = [f"pid {process.pid}" for process in processes.inside(self.state)]
         return servers + [path.name for path in (*self.state.iterdir(), *self.tmp.iterdir())]
 
     def nothing_left(self) -> list[str]:
-        """What is left after a while: the kernel and a keeper take a moment for a lab that was killed."""
+        """Return what is left after a while: the kernel and a keeper take a moment after a lab was killed."""
         deadline = time.monotonic() + GONE_WITHIN_S
         while (left := self.left()) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -102,7 +102,7 @@ def place(**more: str) -> Iterator[Place]:
 
 
 def throughput(rng: random.Random) -> list[str]:
-    """Arguments of a run of many short trials on one backend, with a server or without."""
+    """Return the arguments of a run of many short trials on one backend, with a server or without."""
     backends = ["queue", "manager-queue", "redis-list", "redis-stream", "memcached-ticket"]
     methods = ["fork", "forkserver"]
     if kinds.get("rabbitmq").find_program():
@@ -119,7 +119,7 @@ def signal_it(lab: subprocess.Popen[str], number: int, *, group: bool) -> None:
 
 
 def bursts(count: int, rng: random.Random) -> Finding:
-    """2 to 5 signals, close to each other, at a random moment of a run."""
+    """Send 2 to 5 signals, close to each other, at a random moment of a run."""
     found = Finding()
     for _ in range(count):
         with place() as here:
@@ -149,7 +149,7 @@ def bursts(count: int, rng: random.Random) -> Finding:
 
 
 def kills(count: int, rng: random.Random) -> Finding:
-    """SIGKILL for the lab, its group, or the lab and its keeper, at a random moment of a run."""
+    """Send SIGKILL to the lab, its group, or the lab and its keeper, at a random moment of a run."""
     found = Finding()
     for _ in range(count):
         with place() as here:
@@ -176,13 +176,13 @@ def kills(count: int, rng: random.Random) -> Finding:
 
 
 def readable(here: Place) -> bool:
-    """Whether every stored run can be read, those that were killed too."""
+    """Return whether every stored run can be read, also those that were killed."""
     store = Store(here.results)
     return all(store.load(run) for run in store.runs())
 
 
 def steps(count: int, rng: random.Random) -> Finding:
-    """The wall clock is set, as every other command sees it, while a run is under way."""
+    """Set the wall clock, as every other command sees it, while a run is in progress."""
     found = Finding()
     if subprocess.run(["unshare", "--mount", "true"], check=False, stderr=subprocess.DEVNULL).returncode:
         found.faults.append("not tried: no mount namespaces here (needs root and util-linux)")
@@ -211,7 +211,7 @@ def steps(count: int, rng: random.Random) -> Finding:
 
 
 def crashes(count: int, rng: random.Random) -> Finding:
-    """Crash runs that kill their broker, beside other runs on the servers of ``up``."""
+    """Run crash trials that kill their broker, beside other runs on the servers of ``up``."""
     found = Finding()
     with place() as here:
         up = here.run("up", "redis", "--provider", "native", "--no-install")
@@ -237,7 +237,7 @@ def crashes(count: int, rng: random.Random) -> Finding:
 
 
 def names(count: int, rng: random.Random) -> Finding:
-    """SIGKILL for a run on servers that a URL names; the next run removes what it left, and says so."""
+    """Send SIGKILL to a run on a URL's servers; the next run must remove what it left, and say so."""
     found = Finding()
     wanted = [kind for kind in ("redis", "memcached", "rabbitmq") if kinds.get(kind).find_program()]
     backends = {
@@ -272,7 +272,7 @@ def names(count: int, rng: random.Random) -> Finding:
 
 
 def there(fleet: brokers.Fleet, kind: str) -> list[str]:
-    """The names of the lab on a server, asked of the server and not of the lab."""
+    """Return the names of the lab on a server, read from the server and not from the lab."""
     broker = fleet.brokers[kind]
     if kind == "redis":
         from ipclab.brokers.kinds.redis import probe

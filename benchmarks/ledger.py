@@ -44,13 +44,13 @@ PROMISES = Guarantees(
 
 
 def spec_of(workers: int) -> TrialSpec:
-    """A stream between so many producers and as many consumers."""
+    """Return the spec of a stream between this many producers and as many consumers."""
     backend = Variant("pipe-locked")
     return TrialSpec(workload="stream", backend=backend, producers=workers, consumers=workers, size_bytes=64)
 
 
 def write(folder: Path, workers: int, messages: int, *, flawed: bool) -> None:
-    """The logs of a trial. Consumers take the producers' messages in turn, as from one queue."""
+    """Write the logs of a trial. Consumers take the producers' messages in turn, as from one queue."""
     spec, each = spec_of(workers), messages // workers
     times_ns = np.arange(1, each + 1, dtype=np.int64) * GAP_NS
     for worker in range(workers):
@@ -79,13 +79,13 @@ def write(folder: Path, workers: int, messages: int, *, flawed: bool) -> None:
 
 
 def _runs(worker: int, workers: int, each: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Which of all messages this consumer took: one of each producer, then it is the next consumer's turn."""
+    """Return which messages this consumer took: one of each producer, then the next consumer's turn."""
     places = np.arange(each * workers).reshape(-1, workers * workers)
     return places[:, worker * workers : (worker + 1) * workers].ravel()
 
 
 def peak_rss_bytes() -> int:
-    """Of this program alone; what getrusage() tells includes the process that started it."""
+    """Return the peak of this program alone; getrusage() includes the process that started it."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
@@ -152,7 +152,7 @@ def main() -> None:
 
 
 def measure(workers: int, messages: int, *, flawed: bool) -> dict[str, object]:
-    """One shape, in a folder of its own and a process of its own."""
+    """Measure one shape, in a folder of its own and a process of its own."""
     with tempfile.TemporaryDirectory(prefix="ipclab-ledger-") as folder:
         command = [sys.executable, __file__, "--logs", folder, "--messages", str(messages)]
         flaws = ["--flawed"] if flawed else []

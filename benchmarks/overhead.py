@@ -78,7 +78,7 @@ class Pairs:
     problem: str = ""
 
     def summary(self) -> dict[str, float | int | str | bool | list[float] | None]:
-        """Medians and spread, ready for JSON."""
+        """Return medians and spread, ready for JSON."""
         target = TARGETS.get(self.backend, TARGET)
         if not self.pairs:
             return {"backend": self.backend, "window": self.window, "pairs": 0, "problem": self.problem}
@@ -110,7 +110,7 @@ class Pairs:
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """The first and the third quartile; of a single value, that value."""
+    """Return the first and the third quartile; for a single value, that value."""
     if len(values) < 2:
         return values[0], values[0]
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -118,7 +118,7 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
 
 
 def lab(spec: TrialSpec, broker: Broker | None) -> Rate:
-    """The lab's own rate."""
+    """Return the lab's own rate."""
     record = run_trial(spec, namespace=f"ipclab:bench-{secrets.token_hex(4)}:lab", broker=broker)
     if record.outcome != "finished" or record.ledger is None or record.ledger.verdict != "valid":
         said = record.reason or (record.ledger and record.ledger.broken)
@@ -130,7 +130,7 @@ def lab(spec: TrialSpec, broker: Broker | None) -> Rate:
 
 
 def plain(spec: TrialSpec, broker: Broker | None) -> Rate:
-    """The hand-written loop's rate."""
+    """Return the hand-written loop's rate."""
     load = Load(
         size_bytes=spec.size_bytes,
         warmup_s=spec.warmup_s,
@@ -150,7 +150,7 @@ def plain(spec: TrialSpec, broker: Broker | None) -> Rate:
 
 
 def measure(specs: list[TrialSpec], fleet: brokers.Fleet, count: int) -> list[Pairs]:
-    """All pairs, interleaved over the backends; one that fails is left out from then on."""
+    """Measure all pairs, interleaved over the backends; leave out one that fails from then on."""
     found = [Pairs(str(spec.backend), spec.window) for spec in specs]
     for number in range(count):
         for spec, mine in zip(specs, found, strict=True):
@@ -176,7 +176,7 @@ def measure(specs: list[TrialSpec], fleet: brokers.Fleet, count: int) -> list[Pa
 
 
 def table(found: list[Pairs], title: str) -> Table:
-    """The figures for people."""
+    """Return the figures as text."""
     shown = Table(title=title)
     shown.add_column("backend", overflow="fold")
     for name in (

@@ -56,7 +56,7 @@ Loops = tuple[Setup, Side, Side, Teardown]
 
 
 def nothing(*_: object) -> None:
-    """For a backend that has nothing to set up or to tear down."""
+    """Do nothing, for a backend that has nothing to set up or to tear down."""
 
 
 def produce(send: Send, load: Load) -> Count:
@@ -79,7 +79,7 @@ def produce(send: Send, load: Load) -> Count:
 
 
 def produce_windows(send_all: SendAll, load: Load) -> Count:
-    """`produce()` with a window of messages at a time."""
+    """Run `produce()` with a window of messages at a time."""
     bodies, seen, backlog = [os.urandom(load.size_bytes)] * load.window, load.seen, load.backlog
     sent, windows = 0, max(1, BLOCK // load.window)
     load.barrier.wait()
@@ -112,7 +112,7 @@ def consume(receive: Receive, load: Load) -> Count:
 
 
 def consume_unbounded(receive: Receive, load: Load) -> Count:
-    """`consume()` where the transport bounds the backlog and nobody needs to hear of the progress."""
+    """Run `consume()` where the transport bounds the backlog and nobody needs the progress."""
     load.barrier.wait()
     for _ in range(2):
         count, cpu, began = 0, time.process_time(), time.perf_counter()
@@ -122,7 +122,7 @@ def consume_unbounded(receive: Receive, load: Load) -> Count:
 
 
 def consume_batches(receive: ReceiveSome, load: Load) -> Count:
-    """`consume()` of several at a time, any of which may be a stop message."""
+    """Run `consume()` for several at a time, any of which may be a stop message."""
     seen, count = load.seen, 0
     marks: list[tuple[int, float, float]] = []
     load.barrier.wait()

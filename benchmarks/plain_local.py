@@ -50,7 +50,7 @@ def locked_pipe_producer(load: Load) -> Count:
 
 
 def locked_pipe_consumer(load: Load) -> Count:
-    """`consume_unbounded()` with the lock within the loop."""
+    """Run `consume_unbounded()` with the lock within the loop."""
     recv_bytes, lock = load.shared["ends"][0].recv_bytes, load.shared["locks"][0]
     load.barrier.wait()
     for _ in range(2):
@@ -90,7 +90,7 @@ def simple_queue_consumer(load: Load) -> Count:
 
 
 def joinable_queue_consumer(load: Load) -> Count:
-    """`consume()` with the acknowledgement within the loop."""
+    """Run `consume()` with the acknowledgement within the loop."""
     get, task_done, seen, count = load.shared["queue"].get, load.shared["queue"].task_done, load.seen, 0
     load.barrier.wait()
     for _ in range(2):

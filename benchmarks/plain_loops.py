@@ -33,7 +33,7 @@ def redis_teardown(load: Load) -> None:
 
 
 def redis_command(load: Load, **settings: Any) -> Callable[..., Any]:
-    """The client's plainest call; redis-py gives it no type."""
+    """Return the client's plainest call, to which redis-py gives no type."""
     command: Callable[..., Any] = connect_redis(url_of(load), **settings).execute_command
     return command
 
@@ -202,7 +202,7 @@ def memcached_consumer(load: Load) -> Count:
 
 
 def url_of(load: Load) -> str:
-    """The broker's URL."""
+    """Return the broker's URL."""
     assert load.url is not None
     return load.url
 

@@ -30,7 +30,7 @@ from ipclab.backends.redis.client import connect as connect_redis
 
 
 def redis_producer(*command: str) -> Callable[[Load], Count]:
-    """Sends by one command a message, a window of them in one write; ``{}`` stands for the load's name."""
+    """Send one command per message, a window of them in one write; ``{}`` stands for the load's name."""
 
     def producer(load: Load) -> Count:
         run = Pipeline(connect_redis(url_of(load))).run
@@ -110,7 +110,7 @@ def rabbitmq_producer(load: Load) -> Count:
 
 
 def _confirmed(load: Load, properties: Any) -> Count:
-    """pika waits for a window of confirms only by its asynchronous connection."""
+    """Wait for a window of confirms, for which pika needs its asynchronous connection."""
     import pika
 
     waiting: set[int] = set()

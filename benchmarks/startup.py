@@ -21,7 +21,7 @@ TARGET_S = 0.25
 
 
 def run(command: list[str]) -> tuple[float, float]:
-    """Seconds that it took, and CPU seconds."""
+    """Return the seconds that it took, and the CPU seconds."""
     before, began = os.times(), time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     took_s, after = time.perf_counter() - began, os.times()

@@ -68,7 +68,7 @@ ASKED = (
 
 
 def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
-    """Each scenario of the backends that were asked for, the library's default before its fix."""
+    """Yield each scenario of the backends that were asked for, the library's default before its fix."""
     wanted = {variant.name for variant in (*request.channels(), *request.counters())}
     for variant in request.backends:
         if variant.options:

@@ -26,7 +26,7 @@ RATE_PER_S = 500
 
 
 def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
-    """A short stream of each channel and a short race of each counter; latency in the first three repeats."""
+    """Yield a short stream of each channel and race of each counter; latency in the first three repeats."""
     for backend in request.channels():
         yield request.trial(workload="stream", backend=backend, warmup_s=0.1, duration_s=0.4)
     if not request.backends and request.window is None:

@@ -23,7 +23,7 @@ UNDER_SETTINGS = ("redis-list", "redis-stream")
 
 
 def faults(request: Request) -> Iterator[FaultSpec]:
-    """All faults that the user did not leave out."""
+    """Return all faults that the user did not leave out."""
     for action in request.faults or ACTIONS:
         for target in request.targets or TARGETS:
             for moment in MOMENTS:
@@ -31,7 +31,7 @@ def faults(request: Request) -> Iterator[FaultSpec]:
 
 
 def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
-    """Every fault of every channel that can suffer it, then those that a broker's settings bear upon."""
+    """Yield every fault of every channel that can suffer it, then those that a broker's settings affect."""
     for backend in request.channels():
         channel = channel_class(backend)
         kind = kind_of(backend)
@@ -51,7 +51,7 @@ def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
 def trial(
     request: Request, backend: Variant, fault: FaultSpec, settings: dict[str, str] | None = None
 ) -> TrialSpec:
-    """One cell of the matrix."""
+    """Return one cell of the matrix."""
     channel = channel_class(backend)
     return request.trial(
         workload="crash",

@@ -14,7 +14,7 @@ RATES_PER_S = (100, 1000)
 
 
 def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
-    """Every backend at every rate; four repeats of 4 s at 1000 a second give the samples for p99.9."""
+    """Yield every backend at every rate; four repeats of 4 s at 1000/s give the samples for p99.9."""
     for rate_per_s in (request.rate_per_s,) if request.rate_per_s else RATES_PER_S:
         for backend in request.channels():
             yield request.trial(

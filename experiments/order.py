@@ -19,7 +19,7 @@ GRACE_S = 6.0
 
 
 def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
-    """Both scenarios of every channel; forced needs two producers, and one consumer to be plain."""
+    """Yield both scenarios of every channel; forced needs two producers, and one consumer to be plain."""
     for backend in request.channels():
         for scenario in SCENARIOS:
             producers, consumers = shape(backend, scenario)
@@ -36,8 +36,8 @@ def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
 
 
 def shape(backend: Variant, scenario: str) -> tuple[int, int]:
-    """Producers and consumers, as many as the channel takes. With fan-out each consumer gets everything, so
-    that there is an order to speak of at one alone."""
+    """Return the numbers of producers and consumers, as many as the channel takes. With fan-out each consumer
+    gets everything, so one consumer is enough to show an order."""
     channel = channel_class(backend)
     fan_out = channel(Site(namespace="ipclab:shape"), **backend.options).guarantees.fan_out
     producers, consumers = (2, 1) if scenario == "forced" or fan_out else (PRODUCERS, CONSUMERS)

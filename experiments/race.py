@@ -16,7 +16,7 @@ PROCESSES = (2, 4)
 
 
 def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
-    """Every discipline under load, and forced."""
+    """Yield every discipline under load, and forced."""
     for processes in (request.producers,) if request.producers else PROCESSES:
         for backend in request.counters():
             yield request.trial(

@@ -12,7 +12,7 @@ from ipclab.trial.spec import TrialSpec
 
 
 def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
-    """One ping-pong a backend."""
+    """Yield one ping-pong per backend."""
     for backend in request.channels():
         yield request.trial(
             workload="ping-pong", backend=backend, size_bytes=64, warmup_s=0.2, duration_s=1.0

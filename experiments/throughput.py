@@ -18,7 +18,7 @@ WINDOWS = (1, 100)
 
 
 def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
-    """Every backend in every shape, size and window that it can do."""
+    """Yield every backend in every shape, size and window that it supports."""
     for backend in request.channels():
         windows = WINDOWS if channel_class(backend).windowed and request.window is None else (1,)
         for (producers, consumers), size_bytes, window in product(SHAPES, SIZES_BYTES, windows):

@@ -42,10 +42,10 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 def equip(*things):
-    """In each worker of a pool, at its start: what its tasks need.
+    """Set up each worker of a pool, at its start, with what its tasks need.
 
-    The gate is a pipe from which nobody takes anything, open once something is in it: unlike an Event, it
-    does not mind if a process is killed that waits for it.
+    The gate is a pipe from which nobody takes anything; it is open once something is in it. Unlike an Event,
+    it is not harmed when a process that waits for it is killed.
     """
     global gate, done
     gate, done = things
@@ -97,7 +97,7 @@ def hand_out(context, gate, opener, done, join):
 
 
 def done_for(bench, join):
-    """How many tasks are done for a caller that waits for them at its end, or does not."""
+    """Return how many tasks are done for a caller that waits for them at its end, or does not."""
     (gate, opener), done = bench.context.Pipe(duplex=False), bench.context.Value("i")
     bench.start(hand_out, bench.context, gate, opener, done, join, name="caller").join()
     opener.send("open")  # a task that has outlived its caller can be done now
@@ -121,7 +121,7 @@ def experiment(bench: Bench) -> Evidence:
 
 
 def waited_in_get(apply):
-    """Whether the call of get() in which it stood was made by Pool.apply."""
+    """Return whether the call of get() in which it stood was made by Pool.apply."""
     functions = [frame.rpartition(" ")[2] for frame in apply.stack.splitlines()]
     return ("get", "apply") in itertools.pairwise(functions)
 

@@ -75,7 +75,7 @@ class RabbitMQ:
         self.connection.close()
 
     def recover(self):
-        """The server does that by itself once the connection of the consumer is gone."""
+        """Do nothing: the server does it by itself once the connection of the consumer is gone."""
 
     def clean(self):
         self.channel.queue_delete(self.state), self.channel.queue_delete(self.queue)
@@ -110,10 +110,10 @@ class Memcached:
         return None
 
     def finish(self):
-        """It was taken out of its slot for good when it was read."""
+        """Do nothing: the message left its slot for good when it was read."""
 
     def recover(self):
-        """Whether something is left in a slot whose number was given out: the next one gets it then."""
+        """Move what is left in a used slot to the next one; return whether there was any."""
         head = int(self.client.get(f"{self.name}:head"))
         left = self.client.get_many([f"{self.name}:{number}" for number in range(1, head + 1)])
         return left and self.client.set(f"{self.name}:{head + 1}", left.popitem()[1])
@@ -173,7 +173,7 @@ def take_and_stay(kind, url, name, asked, has_it):
 
 
 def state(bench, at):
-    """What two processes read at the same time, and what two of them added up to."""
+    """Return what two processes read at the same time, and the sum of what two of them added."""
     both = bench.context.Barrier(2)
     bench.start(act, *at, "write", VALUE).result()
     readers = [bench.start(read_together, *at, both) for _ in range(2)]
@@ -184,7 +184,7 @@ def state(bench, at):
 
 
 def asks(bench, at):
-    """How often a consumer asks that is there before the message is."""
+    """Return how often a consumer asks that is there before the message is."""
     asked = bench.context.RawValue("i")
     consumer = bench.start(take_and_finish, *at, asked)
     bench.until(lambda: asked.value, "the consumer to ask")
@@ -195,7 +195,7 @@ def asks(bench, at):
 
 
 def comes_again(bench, at):
-    """Who brings the message of a consumer that was killed to another one."""
+    """Return who brings the message of a killed consumer to another one."""
     asked, has_it = bench.context.RawValue("i"), bench.context.Event()
     bench.start(act, *at, "send", b"second").result()
     victim = bench.start(take_and_stay, *at, asked, has_it, name="victim")
@@ -225,7 +225,7 @@ def experiment(bench: Bench) -> Evidence:
 
 
 def clean(bench: Bench) -> None:
-    """A server that does not answer does not keep the others from being cleaned."""
+    """Clean every server; one that does not answer does not keep the others from being cleaned."""
     cleaners = [bench.start(act, kind, bench.url(n), bench.namespace, "clean") for n, kind in KINDS.items()]
     for cleaner in cleaners:
         cleaner.result()

@@ -30,14 +30,14 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 def burn(_):
-    """A heavy task. How long it ran, and how long it was ready to run without a processor."""
+    """Run a heavy task; return how long it ran, and how long it was ready to run without a processor."""
     ran_s, queued = time.thread_time(), queued_s()
     sum(n * n for n in range(250_000))
     return time.thread_time() - ran_s, queued_s() - queued
 
 
 def queued_s():
-    """How long this thread has waited for a processor; 0 where the system does not tell."""
+    """Return how long this thread has waited for a processor; 0 where the system does not report it."""
     with contextlib.suppress(OSError):
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     return 0.0

@@ -69,7 +69,7 @@ def other(data, report, has_changed):
 
 
 def start_other(kind, path, timeline):
-    """The starter: a process of its own each time, with all data as it was imported."""
+    """Start the other from this process, a new one each time, with all data as it was imported."""
     global NUMBER
     context = multiprocessing.get_context("fork" if kind == "thread" else kind)
     memory, (here, there) = shared_memory.SharedMemory(create=True, size=1), context.Pipe()

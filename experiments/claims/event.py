@@ -71,7 +71,7 @@ def thread_pulses(context):
 
 
 def wake_up_slowly(event, timeline, cleared):
-    """wait(), where the system gives this process no time between being woken and taking the lock again."""
+    """Call wait() where this process gets no time between being woken and taking the lock again."""
     lock = event._cond._lock
     take_again = lock.acquire
 

@@ -106,7 +106,7 @@ N, LOCK = 0, threading.Lock()
 
 
 def race(add):
-    """Two threads at the same time, with the interpreter's own switch interval."""
+    """Race two threads with the interpreter's own switch interval."""
     global N
     lost = []
     for _ in range(ROUNDS):

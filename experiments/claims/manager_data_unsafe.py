@@ -61,7 +61,7 @@ def append(log, start):
 
 
 def together(bench, function, *args):
-    """Two processes that begin at the same time."""
+    """Run two processes that begin at the same time."""
     barrier = bench.context.Barrier(2)
     for child in [bench.start(function, *args, barrier) for _ in range(2)]:
         child.result()
@@ -85,7 +85,7 @@ def add_to_nested(shared, key):
 
 
 def with_own_key(bench):
-    """What a process that uses a nested list of such a Manager gets, without the key and with it."""
+    """Return what a process that uses a nested list of such a Manager gets, without the key and with it."""
     key = secrets.token_bytes()
     manager = SyncManager(authkey=key, ctx=bench.context)
     manager.start()

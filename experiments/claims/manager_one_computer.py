@@ -46,7 +46,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 def interpreter(enter, code, *arguments):
-    """An interpreter that inherits nothing: no handle, no module, no environment, another folder."""
+    """Start an interpreter that inherits nothing: no handle, no module, no environment, another folder."""
     return subprocess.Popen(
         [*enter, sys.executable, "-I", "-c", code, *arguments],
         stdin=subprocess.DEVNULL,
@@ -59,7 +59,7 @@ def interpreter(enter, code, *arguments):
 
 
 def talk(bench, networks):
-    """What the clients see, one after the other."""
+    """Return what the clients see, one after the other."""
     near, far = (network.enter for network in networks) if networks else ((), ())
     host, key = networks[0].address if networks else "127.0.0.1", secrets.token_hex()
     server = interpreter(near, SERVER, host, key)

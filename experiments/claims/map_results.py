@@ -28,7 +28,7 @@ def equip(the_gates, the_finished):
 
 
 def square(number):
-    """Done only when the task of the next number is."""
+    """Return the square, but only when the task of the next number is done."""
     if number < len(NUMBERS):
         gates[number].wait()
     finished.put(number)

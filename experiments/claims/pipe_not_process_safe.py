@@ -50,7 +50,7 @@ def send(writing, body, lock):
 
 
 def receive(reading, writing):
-    """Everything until the end, or what went wrong."""
+    """Return everything until the end, or what went wrong."""
     writing.close()
     got = []
     try:
@@ -68,7 +68,7 @@ def receive_one(reading, writing):
 
 
 def half_sent(bench):
-    """A pipe, and a process that was stopped in the middle of a message: the pipe was full."""
+    """Return a pipe, and a process that was stopped in the middle of a message: the pipe was full."""
     reading, writing = bench.context.Pipe(duplex=False)
     sender = bench.start(send, writing, b"A" * BIG, NO_LOCK(), name="A")
     bench.until(lambda: not select.select([], [writing], [], 0)[1], "a full pipe")
@@ -125,7 +125,7 @@ def send_many(writing, body, lock, start):
 
 
 def receive_many(reading, writing, size, count, lock):
-    """Whether a message came out wrong, or none came any more before it had so many."""
+    """Return whether a message came out wrong, or no more came before it had this many."""
     writing.close()
     try:
         for _ in range(count):
@@ -139,7 +139,7 @@ def receive_many(reading, writing, size, count, lock):
 
 
 def race(bench, size, writers, readers, sending, receiving):
-    """Whether one of the readers, between whom the messages are divided, did not get its share as sent."""
+    """Return whether one of the readers that share the messages did not get its share as sent."""
     reading, writing = bench.context.Pipe(duplex=False)
     start, share = bench.context.Barrier(writers), writers * MESSAGES // readers
     # Locks of its own: that of a corrupted race may have died with one that held it.

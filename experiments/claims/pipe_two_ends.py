@@ -56,7 +56,7 @@ def at_end(reading):
 
 
 def all_cells(bench, method):
-    """Every combination of closed ends: a pipe for each, all between the same two processes."""
+    """Return every combination of closed ends: a pipe for each, all between the same two processes."""
     closed = [names for n in range(5) for names in itertools.combinations(UNUSED, n)]
     ends = [bench.context.Pipe(duplex=False) for _ in closed]
     waiting, ended = bench.context.Pipe(duplex=False)
@@ -100,7 +100,7 @@ def one_end_each(bench, method):
 
 
 def beside_another(bench, method):
-    """All writing ends are closed that the reader and the main process have; a third process is there."""
+    """Return what the reader gets after it and the main process close all writing ends beside a third."""
     ends, (waiting, ended) = [bench.context.Pipe(duplex=False)], bench.context.Pipe(duplex=False)
     (told, started), (let_go, _opener) = bench.context.Pipe(), bench.context.Pipe()
     _third = bench.start(stand_by, started, let_go, name="bystander", method=method)
@@ -129,7 +129,7 @@ def experiment(bench: Bench) -> Evidence:
 
 
 def needed(seen: Evidence) -> list[str]:
-    """The ends without whose closing recv never raised."""
+    """Return the ends without whose closing recv never raised."""
     raised = [cell.closed for cell in seen.cells if cell.eof]
     return [end for end in UNUSED if all(end in closed for closed in raised)]
 
@@ -160,7 +160,7 @@ def show(seen: Evidence) -> list[Row]:
     in_main, in_reader, *reading_ends = UNUSED
 
     def raised(method, *writing_ends):
-        """In how many of the cells in which just these writing ends were closed, and some reading ends."""
+        """Return in how many of the cells exactly these writing ends were closed, and some reading ends."""
         cells = [cell for cell in seen.cells if cell.method == method]
         of_these = [cell.eof for cell in cells if {*cell.closed} - {*reading_ends} == {*writing_ends}]
         return f"{sum(of_these)} / {len(of_these)}"

@@ -42,14 +42,14 @@ def timed(pool, task, count):
 
 
 def processors():
-    """Seconds that the processors which this process may use were idle, and all of their time."""
+    """Return the idle seconds of the processors that this process may use, and all of their time."""
     mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(cores())
     times = [each for number, each in enumerate(psutil.cpu_times(percpu=True)) if number in mine]
     return sum(t.idle + getattr(t, "iowait", 0.0) for t in times), sum(map(sum, times))
 
 
 def compute_all(pool):
-    """Seconds, and the share of the processors' time that was idle meanwhile."""
+    """Return the seconds it took, and the share of the processors' time that was idle meanwhile."""
     idle, total = processors()
     seconds = timed(pool, compute, TASKS)
     idle_after, total_after = processors()

@@ -72,7 +72,7 @@ def changed_by_process(bench):
 
 
 def change_in_thread(folder):
-    """In a process of its own, as the change is to every thread of it."""
+    """Make the change in a process of its own, because it affects every thread of the process."""
     before, numbers = now(), []
     thread = threading.Thread(target=lambda: numbers.append(change_all(folder)))
     thread.start()

@@ -112,7 +112,7 @@ def after_its_end(bench):
 
 
 def other_state(bench, child):
-    """Its state as soon as that is none of those in which a process works or waits."""
+    """Return its state as soon as that is none of those in which a process works or waits."""
     usual = (psutil.STATUS_RUNNING, psutil.STATUS_SLEEPING, psutil.STATUS_DISK_SLEEP)
     bench.until(lambda: state(child) not in usual, "another state")
     return state(child)

@@ -106,7 +106,7 @@ def receive(reading, writing, close):
 
 
 def sender_killed(bench, close):
-    """A consumer of a pipe, whose only producer was killed in the middle of a message."""
+    """Return what a consumer of a pipe gets whose only producer was killed in the middle of a message."""
     reading, writing = bench.context.Pipe(duplex=False)
     victim = bench.start(send, reading, writing, name="victim")
     bench.until(reading.poll, "the first part of the message")

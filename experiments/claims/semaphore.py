@@ -75,7 +75,7 @@ def holder(bench, semaphore):
 
 
 def stray_release(bench):
-    """A release too many of a BoundedSemaphore, while somebody is inside."""
+    """Release a BoundedSemaphore once too often, while somebody is inside."""
     bounded, has_it, let_go = (
         bench.context.BoundedSemaphore(PERMITS),
         bench.context.Event(),

@@ -57,7 +57,7 @@ def limited(semaphore, inside):
 
 
 def memory_mb(pids):
-    """The memory of these processes: a page that k processes share counts as 1/k of a page for each."""
+    """Return the memory of these processes: a page shared by k of them counts as 1/k page for each."""
     lines = (line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines())
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 

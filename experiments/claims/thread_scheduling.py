@@ -55,7 +55,7 @@ async def coroutines():
 
 
 def look(timeline):
-    """In a process of its own: three threads that wait, compute, and compute on one core."""
+    """Look, in a process of its own, at three threads that wait, compute, and compute on one core."""
     stop = threading.Event()
     works = {"waiting": stop.wait, "computing": compute, "bound": compute}
     threads = {

@@ -54,7 +54,7 @@ def step(turns, barrier, name):
 
 
 def interleave():
-    """How often the step of one thread follows that of another, while three make steps for as long."""
+    """Return how often the step of one thread follows that of another, while three take steps for as long."""
     turns: list[str] = []
     barrier = threading.Barrier(3)
     others = [threading.Thread(target=step, args=(turns, barrier, name)) for name in "AB"]
@@ -81,7 +81,7 @@ def run_all(workers):
 
 
 def timed(kind, task, tasks):
-    """Tasks at once; what they took, and the CPU time of this process and of those that it started."""
+    """Run tasks at once; return what they took, and the CPU time of this process and of its children."""
     began, cpu_began = time.perf_counter(), cpu_s()
     run_all([kind(target=task) for _ in range(tasks)])
     return Timing(time.perf_counter() - began, cpu_s() - cpu_began)
@@ -93,7 +93,7 @@ def cpu_s():
 
 
 def efficiency(context, timeline):
-    """In a process of its own, which has started nothing else."""
+    """Measure in a process of its own, which has started nothing else."""
     found = []
     for task in (compute, wait):
         for kind, name in ((threading.Thread, "threads"), (context.Process, "processes")):

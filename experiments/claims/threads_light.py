@@ -74,7 +74,7 @@ def own_memory_kib(pid):
 
 
 def of_threads(context, path):
-    """In a process of its own, so that its memory is its threads' only."""
+    """Measure in a process of its own, so that its memory is only that of its threads."""
     stop, before = threading.Event(), own_memory_kib(os.getpid())
     idle = [thread(stop.wait) for _ in range(IDLE)]
     memory = (own_memory_kib(os.getpid()) - before) / IDLE

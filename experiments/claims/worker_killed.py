@@ -44,7 +44,7 @@ def stay():
 
 
 def large():
-    """A task with a result that is more than a pipe holds; it begins when something is in the gate."""
+    """Return a result that is more than a pipe holds; begin when something is in the gate."""
     pids.put(os.getpid())
     gate.recv()
     return bytes(RESULT_BYTES)
@@ -119,7 +119,7 @@ def unread(reading):
 
 
 def killed_sending(bench, later):
-    """A caller that is stopped, so that its worker stands in the middle of a result when it is killed."""
+    """Stop the caller, so that its worker is in the middle of sending a result when it is killed."""
     (gate, opener), (told, report) = bench.context.Pipe(duplex=False), bench.context.Pipe(duplex=False)
     caller = bench.start(
         lose_a_sender, bench.context, gate, report, later, name="later" if later else "asker"

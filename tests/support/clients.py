@@ -16,7 +16,7 @@ NAMESPACE = "ipclab:client-test"
 
 
 def defaults(*backends: str) -> list[str]:
-    """The scenarios of a library as it comes."""
+    """Return the scenarios of a library with its defaults."""
     return [name for name, scenario in SCENARIOS.items() if scenario.fix and scenario.backend in backends]
 
 
@@ -28,14 +28,14 @@ def play(
     history: Path | None = None,
     start_method: StartMethod = "fork",
 ) -> TrialRecord:
-    """A whole trial of a scenario."""
+    """Run a whole trial of a scenario and return its record."""
     variant = Variant(backend or SCENARIOS[name].backend)
     spec = TrialSpec(workload="client", backend=variant, scenario=name, start_method=start_method)
     return run_trial(spec, namespace=NAMESPACE, broker=broker, history=history)
 
 
 def safety_of(record: TrialRecord) -> Safety:
-    """What a trial that was carried out says."""
+    """Return the safety results of a trial that was carried out."""
     assert record.outcome == "finished", record.reason
     assert record.safety is not None
     return record.safety

@@ -17,7 +17,7 @@ LOCAL_GRACE_S = 2.0
 
 
 def fault(words: str) -> FaultSpec:
-    """``kill consumer, busy``: as ``str(FaultSpec)`` has it."""
+    """Return the fault of a text like ``kill consumer, busy``, the form of ``str(FaultSpec)``."""
     what, _, moment = words.partition(", ")
     action, target = what.split(" ")
     return FaultSpec(action=action, target=target, moment=moment)  # type: ignore[arg-type]
@@ -31,7 +31,7 @@ def play(
     history: Path | None = None,
     **settings: Any,
 ) -> TrialRecord:
-    """A cell of the matrix, as the experiment has it."""
+    """Run a cell of the matrix as the experiment does, and return its record."""
     variant = Variant.parse(backend)
     channel = channel_class(variant)
     spec = TrialSpec(
@@ -49,7 +49,7 @@ def play(
 
 
 def safety_of(record: TrialRecord) -> Safety:
-    """What a trial that was carried out says."""
+    """Return the safety results of a trial that was carried out."""
     assert record.outcome == "finished", record.reason
     assert record.safety is not None
     assert not record.safety.refused
@@ -57,7 +57,7 @@ def safety_of(record: TrialRecord) -> Safety:
 
 
 def play_order(backend: str, scenario: str, broker: Broker | None = None, **settings: Any) -> TrialRecord:
-    """A scenario of who overtakes whom."""
+    """Run a scenario of the order experiment, and return its record."""
     spec = TrialSpec(
         **{
             "workload": "order",

@@ -18,32 +18,32 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def slots(text: str) -> dict[str, str]:
-    """What stands in each slot for measured figures."""
+    """Return the content of each slot for measured figures."""
     return {match[1]: match[2] for match in _SLOT.finditer(text)}
 
 
 def without_slots(text: str) -> str:
-    """The text that people wrote."""
+    """Return the text that people wrote, without the slots."""
     return _SLOT.sub("", text)
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The contents of all fenced blocks in this language."""
+    """Return the contents of all fenced blocks in this language."""
     return [match[2] for match in _BLOCK.finditer(text) if match[1] == language]
 
 
 def without_blocks(text: str) -> str:
-    """The text outside fenced blocks."""
+    """Return the text outside fenced blocks."""
     return _BLOCK.sub("", text)
 
 
 def commands(text: str) -> list[str]:
-    """The lines of all blocks of shell commands."""
+    """Return the lines of all blocks of shell commands."""
     return [line for block in blocks(text, "sh") for line in block.splitlines() if line.strip()]
 
 
 def ipclab_calls(text: str) -> list[list[str]]:
-    """The arguments of every ``ipclab …`` in the text, in blocks and in between."""
+    """Return the arguments of every ``ipclab …`` in the text, in blocks and between them."""
     inline = re.findall(r"`(ipclab\s[^`]+)`", without_blocks(text))
     lines = [line.partition("|")[0] for line in commands(text)]
     found = [shlex.split(line.replace("…", "1")) for line in [*lines, *inline] if line.startswith("ipclab ")]
@@ -51,20 +51,20 @@ def ipclab_calls(text: str) -> list[list[str]]:
 
 
 def headings(text: str) -> list[tuple[int, str]]:
-    """Level and title of each heading."""
+    """Return level and title of each heading."""
     found = re.findall(r"^(#+) (.+)$", without_blocks(text), re.MULTILINE)
     return [(len(marks), title) for marks, title in found]
 
 
 def section(text: str, title: str) -> str:
-    """What stands under this heading, up to the next one of its level or above."""
+    """Return the text under this heading, up to the next one of its level or above."""
     match = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,2}} |\Z)", text, re.DOTALL | re.MULTILINE)
     assert match, f"there is no section {title!r}"
     return match[2]
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """Every table as rows of cells, its header first."""
+    """Return every table as rows of cells, its header first."""
     found: list[list[list[str]]] = []
     before = ""
     for line in without_blocks(text).splitlines():
@@ -79,10 +79,10 @@ def tables(text: str) -> list[list[list[str]]]:
 
 
 def code(cell: str) -> list[str]:
-    """The pieces of code in a cell."""
+    """Return the pieces of code in a cell."""
     return re.findall(r"`([^`]+)`", cell)
 
 
 def anchor(title: str) -> str:
-    """The anchor that GitHub gives a heading."""
+    """Return the anchor that GitHub gives a heading."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")

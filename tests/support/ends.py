@@ -51,12 +51,12 @@ class Remote:
 
     @property
     def is_done(self) -> bool:
-        """Whether there is a result to fetch."""
+        """Return whether there is a result to fetch."""
         self.listen()
         return bool(self._answers)
 
     def result(self, timeout_s: float = DEADLINE_S) -> Any:
-        """What the call that was begun, or the making of the object, has come to. Raises RemoteError."""
+        """Return the result of the current call, or of making the object. Raise RemoteError."""
         deadline = time.monotonic() + timeout_s
         while not self.is_done:
             left_s = deadline - time.monotonic()
@@ -75,7 +75,7 @@ class Remote:
         return self.result()
 
     def kill(self) -> None:
-        """SIGKILL, and reap."""
+        """Kill the process (SIGKILL), and reap it."""
         self.process.kill()
         self.process.join()
 
@@ -106,22 +106,22 @@ def _serve(parent: Connection, role: Callable[..., Any], *arguments: object) -> 
 
 
 def producer(channel: Channel, index: int) -> Producer:
-    """The role of a producer."""
+    """Play the role of a producer."""
     return channel.producer(index)
 
 
 def consumer(channel: Channel, index: int) -> Consumer:
-    """The role of a consumer."""
+    """Play the role of a consumer."""
     return channel.consumer(index)
 
 
 def counter_client(counter: Counter, index: int) -> CounterClient:
-    """The role of a counter's client."""
+    """Play the role of a counter's client."""
     return counter.client(index)
 
 
 def held_counter_client(counter: Counter, index: int, gate: Barrier) -> CounterClient:
-    """The role of a client that waits at the gate after the first reading of its first increment."""
+    """Play the role of a client that waits at the gate after the first read of its first increment."""
     waited = False
 
     def wait_once() -> None:
@@ -136,7 +136,7 @@ def held_counter_client(counter: Counter, index: int, gate: Barrier) -> CounterC
 
 
 def counter_owner(counter: Counter) -> None:
-    """The role of a counter's owner: returns when it was told to stop."""
+    """Play the role of a counter's owner; return when told to stop."""
     counter.serve()
 
 
@@ -169,7 +169,7 @@ def take(end: Consumer, count: int) -> list[bytes]:
 
 
 def acknowledge(end: Consumer) -> None:
-    """Whatever it has received, if anything."""
+    """Acknowledge what it has received, if anything."""
     end.ack()
 
 
@@ -219,9 +219,9 @@ def exchange(
     window: int,
     owed: int,
 ) -> list[list[bytes]]:
-    """All producers send at once while all consumers receive; what each consumer got, in its order.
+    """Let all producers send at once while all consumers receive; return what each consumer got, in order.
 
-    Waits until ``owed`` messages have come, then for every consumer to take a stop message from behind them.
+    Wait until ``owed`` messages have come, then until every consumer has taken a stop message behind them.
     """
     for end in consumers:
         end.begin(receive_until_stopped)

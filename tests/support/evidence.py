@@ -12,7 +12,7 @@ from ipclab.claims import Row, Verdict, catalogue
 
 
 def changed(usual: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``usual`` with these changes; a key such as ``runs.1.idle`` reaches into dicts and lists."""
+    """Return ``usual`` with these changes; a key such as ``runs.1.idle`` reaches into dicts and lists."""
     seen = copy.deepcopy(dict(usual))
     for place, value in changes.items():
         *outer, last = place.split(".")
@@ -24,12 +24,12 @@ def changed(usual: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 
 def verdict_of(name: str, seen: Mapping[str, Any]) -> Verdict:
-    """What the claim of this name derives from it."""
+    """Return the verdict that the claim of this name derives from the evidence."""
     claim = catalogue.find([name])[name]
     return claim.verdict(msgspec.convert(seen, claim.evidence))
 
 
 def rows_of(name: str, seen: Mapping[str, Any]) -> list[Row]:
-    """How the claim of this name shows it."""
+    """Return the rows in which the claim of this name shows the evidence."""
     claim = catalogue.find([name])[name]
     return list(claim.show(msgspec.convert(seen, claim.evidence)))

@@ -123,7 +123,7 @@ class FaultyChannel(QueueChannel):
 
     @property
     def fault(self) -> str:
-        """The fault that was chosen."""
+        """Return the fault that was chosen."""
         return str(self.chosen["fault"])
 
     def setup(self) -> None:

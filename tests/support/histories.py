@@ -14,7 +14,7 @@ Row = tuple[int, str, Any, int, int, str]
 
 
 def history_of(rows: list[Row], model: Model) -> History:
-    """The history of these rows; it skips what makes reading a file strict, for speed."""
+    """Return the history of these rows, without the checks that make reading a file strict, for speed."""
     columns = Columns()
     for process, f, value, start, end, outcome in rows:
         ends = FOREVER if outcome == "open" else end
@@ -23,8 +23,8 @@ def history_of(rows: list[Row], model: Model) -> History:
 
 
 def schedule(chance: random.Random, operations: int, processes: int) -> list[tuple[int, int, int, int]]:
-    """Who does something from when to when, and the moment in between at which it takes effect, in the order
-    of these moments. Nobody does two things at once. All times differ, unless the clock is a coarse one."""
+    """Yield who does something from when to when, and the moment in between at which it takes effect, in the
+    order of these moments. Nobody does two things at once. All times differ, unless the clock is coarse."""
     tick = processes * chance.choice((1, 1, 1, 4))
     marks = [3 * p for p in range(processes)]
     chosen = []
@@ -39,8 +39,8 @@ def schedule(chance: random.Random, operations: int, processes: int) -> list[tup
 
 
 def maimed(chance: random.Random, rows: list[Row], *, lies: bool = True) -> list[Row]:
-    """The rows with some outcomes lost: unknown, or open where it is the last of its process. Some fail:
-    with ``lies`` also such as had taken effect, so that the history may not be a right one."""
+    """Return the rows with some outcomes lost: unknown, or open for the last one of its process. Some fail:
+    with ``lies`` also some that had taken effect, so that the history may be invalid."""
     found: list[Row] = []
     last = {row[0]: row[3] for row in sorted(rows, key=lambda row: row[3])}
     often = chance.choice((0.0, 0.08, 0.25))
@@ -56,7 +56,7 @@ def maimed(chance: random.Random, rows: list[Row], *, lies: bool = True) -> list
 
 
 def disturbed(chance: random.Random, rows: list[Row], errors: float, value: Callable[[], Any]) -> list[Row]:
-    """With a probability of ``errors`` one answer or interval is changed, or an operation left out."""
+    """Return the rows, with the probability ``errors`` with one answer or interval changed, or left out."""
     if not rows or chance.random() >= errors:
         return rows
     i = chance.randrange(len(rows))
@@ -77,7 +77,7 @@ def disturbed(chance: random.Random, rows: list[Row], errors: float, value: Call
 
 
 def register(chance: random.Random, errors: float = 0.5) -> History:
-    """Writes of distinct values, and reads."""
+    """Return writes of distinct values, and reads."""
     state: int | None = None
     rows: list[Row] = []
     for n, (who, start, end, _) in enumerate(
@@ -94,7 +94,7 @@ def register(chance: random.Random, errors: float = 0.5) -> History:
 
 
 def queue(chance: random.Random, errors: float = 0.5) -> History:
-    """Distinct values put in, values and empty answers taken out."""
+    """Return enqueues of distinct values, and dequeues with values and empty answers."""
     inside: list[int] = []
     rows: list[Row] = []
     bias = chance.choice([0.4, 0.5, 0.6])
@@ -112,7 +112,7 @@ def queue(chance: random.Random, errors: float = 0.5) -> History:
 
 
 def counter(chance: random.Random, errors: float = 0.5) -> History:
-    """Amounts added, some of them negative in one history of three, and reads."""
+    """Return adds, some of them negative in one history of three, and reads."""
     total = 0
     amounts = chance.choice([(1,), (1, 2, 5), (1, 3, -2)])
     rows: list[Row] = []
@@ -128,7 +128,7 @@ def counter(chance: random.Random, errors: float = 0.5) -> History:
 
 
 def lock(chance: random.Random, errors: float = 0.5) -> History:
-    """Holds with rising tokens, now and then one that comes too early."""
+    """Return holds with rising tokens, and sometimes one that comes too early."""
     holder: int | None = None
     token = 0
     rows: list[Row] = []

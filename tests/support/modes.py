@@ -32,22 +32,22 @@ class Mode:
 
     @classmethod
     def of(cls, name: str) -> Mode:
-        """The channel of this name with its default options."""
+        """Return the channel of this name with its default options."""
         return cls(Variant(name))
 
     @property
     def channel(self) -> type[Channel]:
-        """Its class."""
+        """Return the class of the channel."""
         return channel_class(self.variant)
 
     @property
     def guarantees(self) -> Guarantees:
-        """What it declares."""
+        """Return the declared guarantees."""
         return self.channel(Site(namespace="ipclab:modes"), **self.variant.options).guarantees
 
 
 def channels(asked: Sequence[str]) -> list[Mode]:
-    """The modes of these backends (of all, if none is named), with a window of 1."""
+    """Return the modes of these backends (of all, if none is named), with a window of 1."""
     found = []
     for variant in _chosen(asked, channel_names(), counter_names()):
         kind = channel_class(variant)
@@ -61,7 +61,7 @@ def channels(asked: Sequence[str]) -> list[Mode]:
 
 
 def with_windows(modes: Iterable[Mode]) -> Iterator[Mode]:
-    """Each of these, and with a larger window where that changes how messages travel."""
+    """Return each of these, and with a larger window where that changes how messages travel."""
     for mode in modes:
         yield mode
         if mode.channel.windowed:
@@ -69,7 +69,7 @@ def with_windows(modes: Iterable[Mode]) -> Iterator[Mode]:
 
 
 def counters(asked: Sequence[str]) -> list[Variant]:
-    """Every counter of these backends (of all, if none is named) under each of its disciplines."""
+    """Return every counter of these backends (of all, if none is named) under each of its disciplines."""
     return [
         Variant(variant.name, options)
         for variant in _chosen(asked, counter_names(), channel_names())
@@ -78,12 +78,12 @@ def counters(asked: Sequence[str]) -> list[Variant]:
 
 
 def counter(variant: Variant) -> Counter:
-    """An instance to ask what it declares."""
+    """Return an instance to read its declaration."""
     return counter_class(variant)(Site(namespace="ipclab:modes"), **variant.options)
 
 
 def shared(face: Face, variant: Variant) -> SharedState:
-    """An instance to ask what it declares."""
+    """Return an instance to read its declaration."""
     return shared_class(face, variant)(Site(namespace="ipclab:modes"), **variant.options)
 
 
@@ -96,7 +96,7 @@ def _chosen(asked: Sequence[str], names: Sequence[str], others: Sequence[str]) -
 
 
 def _combinations(options: Sequence[Option], fixed: Variant) -> Iterator[dict[str, OptionValue]]:
-    """All combinations of choices, the defaults first; what ``fixed`` sets has no choice."""
+    """Yield all combinations of choices, the defaults first; an option in ``fixed`` has no choice."""
     spread = [option for option in options if option.choices and option.name not in fixed.options]
     choices = [(option.default, *(c for c in option.choices if c != option.default)) for option in spread]
     for chosen in itertools.product(*choices):

@@ -35,7 +35,7 @@ def watching() -> Iterator[None]:
 
 
 def names(kind: BrokerKind, url: str, beginning: str = "") -> set[str]:
-    """Every key, queue and topic on this server whose name begins so.
+    """Return every key, queue and topic on this server with this prefix.
 
     On RabbitMQ: of those that this process declared.
     """
@@ -49,7 +49,7 @@ def names(kind: BrokerKind, url: str, beginning: str = "") -> set[str]:
 
 
 def can_list(kind: BrokerKind) -> bool:
-    """Whether ``names()`` can tell what is on such a server: a foreign kind may not be able to."""
+    """Return whether ``names()`` can list what is on such a server: a foreign kind may not be able to."""
     return kind in KINDS or type(kinds.get(kind)).names is not ServerKind.names
 
 

@@ -17,7 +17,7 @@ START_WITHIN_S = 30.0
 
 @contextmanager
 def redis(folder: Path, *settings: str, sentinel: bool = False) -> Iterator[int]:
-    """A Redis with these settings of its command line on a port of 127.0.0.1; yields the port."""
+    """Run a Redis with these command-line settings on a port of 127.0.0.1; yield the port."""
     require_server("redis")
     program = str(kinds.get("redis").find_program())
     port = ports.free_port()
@@ -41,7 +41,7 @@ def redis(folder: Path, *settings: str, sentinel: bool = False) -> Iterator[int]
 
 @contextmanager
 def memcached(folder: Path, *settings: str) -> Iterator[int]:
-    """A memcached with these settings of its command line on a port of 127.0.0.1; yields the port."""
+    """Run a memcached with these command-line settings on a port of 127.0.0.1; yield the port."""
     require_server("memcached")
     port = ports.free_port()
     command = [str(kinds.get("memcached").find_program()), "-U", "0", "-u", "root", "-p", str(port)]
@@ -65,7 +65,7 @@ def _running(command: list[str], home: Path) -> Iterator[None]:
 
 
 def wait_until_it_answers(kind: str, url: str) -> str:
-    """The version of the server at ``url``, once it tells it."""
+    """Return the version of the server at ``url``, once it answers."""
     from ipclab.brokers import probe
     from ipclab.errors import BrokerUnavailableError
 

@@ -16,7 +16,7 @@ END_WITHIN_S = 10.0
 
 @contextmanager
 def no_process_left() -> Iterator[None]:
-    """Every process that is started within the block has ended soon after it. Assertion error otherwise.
+    """Check that every process started within the block has ended soon after it; else AssertionError.
 
     Servers, which have a session of their own and may be started meanwhile for all tests, do not count.
     """
@@ -30,7 +30,7 @@ def no_process_left() -> Iterator[None]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process of this pid runs; one that waits to be reaped does not."""
+    """Return whether a process with this pid runs; one that waits to be reaped does not."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -38,7 +38,7 @@ def is_running(pid: int) -> bool:
 
 
 def wait_until_gone(pids: set[int], timeout_s: float = END_WITHIN_S) -> set[int]:
-    """The pids that still run when the time is over; empty as soon as none does."""
+    """Return the pids that still run when the time is over; empty as soon as none does."""
     deadline = time.monotonic() + timeout_s
     while (left := {pid for pid in pids if is_running(pid)}) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -59,7 +59,7 @@ def _is_in_our_session(process: psutil.Process) -> bool:
 
 
 def _helpers() -> set[int | None]:
-    """Processes that multiprocessing keeps for as long as the interpreter runs."""
+    """Return the processes that multiprocessing keeps for as long as the interpreter runs."""
     return {
         multiprocessing.forkserver._forkserver._forkserver_pid,  # type: ignore[attr-defined]
         multiprocessing.resource_tracker._resource_tracker._pid,  # type: ignore[attr-defined]

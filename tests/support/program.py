@@ -34,7 +34,7 @@ class Ended:
 
     @property
     def line(self) -> str:
-        """What it said on stderr, which must be one line."""
+        """Return the text on stderr, which must be one line."""
         (line,) = self.err.splitlines()
         return line
 
@@ -43,7 +43,7 @@ Ipclab = Callable[..., Ended]
 
 
 def free_port() -> int:
-    """A loopback port on which nobody listens."""
+    """Return a loopback port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -29,7 +29,7 @@ class _EchoServer(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def echo_server() -> Iterator[int]:
-    """The port of a server, in a process of its own, that sends back what it is sent."""
+    """Yield the port of a server, in a process of its own, that sends back what it receives."""
     with _EchoServer(("127.0.0.1", 0), _Echo) as server:
         process = multiprocessing.get_context("fork").Process(target=server.serve_forever, daemon=True)
         process.start()
@@ -39,7 +39,7 @@ def echo_server() -> Iterator[int]:
 
 
 def receive(side: socket.socket, count: int) -> bytes:
-    """So many bytes, or fewer where the other side closes before."""
+    """Return this many bytes, or fewer where the other side closes before."""
     got = b""
     while len(got) < count and (more := side.recv(count - len(got))):
         got += more
@@ -52,12 +52,12 @@ def echoes(client: socket.socket, message: bytes) -> bool:
 
 
 def is_silent(side: socket.socket) -> bool:
-    """Whether neither bytes nor the end of the connection come."""
+    """Return whether neither bytes nor the end of the connection come."""
     return not select.select([side], [], [], SILENCE_S)[0]
 
 
 def is_reset(side: socket.socket) -> bool:
-    """Whether the connection is reset, and not just closed, before anything else comes."""
+    """Return whether the connection is reset, and not just closed, before anything else comes."""
     try:
         side.recv(1)
     except ConnectionResetError:

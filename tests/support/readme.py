@@ -24,7 +24,7 @@ BROKER_COMMANDS = ("up", "down", "status")
 
 
 def brokers_of(line: str) -> set[BrokerKind]:
-    """The brokers that a command needs; all of them where it names no backend."""
+    """Return the brokers that a command needs; all of them where it names no backend."""
     words = shlex.split(line)
     if words[:2] == ["ipclab", "run"] or words[0] == "python":
         named = [words[i + 1] for i, word in enumerate(words) if word == "--backend"]
@@ -69,7 +69,7 @@ class Reader:
 
 
 def _shortened(words: list[str]) -> tuple[str, ...]:
-    """The options that make this run as short as it can be."""
+    """Return the options that make this run as short as possible."""
     experiment = Path(words[1]).stem if words[0] == "python" else next(iter(words[2:]), "")
     shorter = ONCE if experiment in UNTIMED else SHORT
     pairs = zip(shorter[::2], shorter[1::2], strict=True)

@@ -41,7 +41,7 @@ def crash(
     first_again_s: float | None = 0.01,
     **found: Any,
 ) -> TrialRecord:
-    """A trial of the fault matrix: ``fault`` as ``str(FaultSpec)`` has it, ``found`` fields of ``Safety``."""
+    """Return a trial of the fault matrix: ``fault`` as ``str(FaultSpec)``, ``found`` as ``Safety``."""
     what, _, moment = fault.partition(", ")
     action, target = what.split(" ")
     spec = TrialSpec(
@@ -65,7 +65,7 @@ def order(
     counts: dict[str, int] | None = None,
     **found: Any,
 ) -> TrialRecord:
-    """A trial of order, checked as a queue."""
+    """Return a trial of order, checked as a queue."""
     spec = TrialSpec(
         workload="order",
         backend=Variant.parse(backend),
@@ -85,7 +85,7 @@ def client(
     counts: dict[str, int] | None = None,
     **found: Any,
 ) -> TrialRecord:
-    """A trial of a client library."""
+    """Return a trial of a client library."""
     spec = TrialSpec(workload="client", backend=Variant.parse(backend), scenario=scenario, repeat=repeat)
     return _record(spec, {}, {"model": "counter"} | found, counts or {})
 

@@ -151,7 +151,7 @@ def _logged(path: Path, process: int, job: Job) -> None:
 
 
 def through_queue(folder: Path, error: str, model: Model = "queue") -> History:
-    """Two producers, then two consumers until both find it empty twice."""
+    """Run two producers, then two consumers until both find it empty twice."""
     queue = Queue(error)
     puts, takes = ("enqueue", "dequeue") if model == "queue" else ("send", "receive")
 
@@ -177,7 +177,7 @@ def through_queue(folder: Path, error: str, model: Model = "queue") -> History:
 
 
 def through_register(folder: Path, error: str) -> History:
-    """One writer, then a reader: every write is over when it reads."""
+    """Run one writer, then a reader: every write is over when it reads."""
     register = Register(error)
 
     def writer(log: ProcessLog) -> None:
@@ -195,7 +195,7 @@ def through_register(folder: Path, error: str) -> History:
 
 
 def through_cas(folder: Path, error: str) -> History:
-    """Two processes that both try to go from 0 to a value of their own."""
+    """Run two processes that both try to go from 0 to a value of their own."""
     register = Register(error)
 
     def first(log: ProcessLog) -> None:
@@ -217,7 +217,7 @@ def through_cas(folder: Path, error: str) -> History:
 
 
 def through_counter(folder: Path, error: str) -> History:
-    """Two that add, then one that reads."""
+    """Run two processes that add, then one that reads."""
     counter = Counter(error)
 
     def adder(log: ProcessLog) -> None:
@@ -234,7 +234,7 @@ def through_counter(folder: Path, error: str) -> History:
 
 
 def through_lock(folder: Path, error: str) -> History:
-    """Two that hold it in turn, and for once, where the lock lets them, both at the same time."""
+    """Run two processes that hold it in turn, and once, where the lock lets them, at the same time."""
     lock = Lock(error)
     together = threading.Barrier(2)
 

@@ -38,12 +38,12 @@ def unavailable(reason: str, *, required: bool | None = None) -> None:
 
 
 def obtain(kind: BrokerKind) -> Fleet:
-    """A fleet of this one server: the one that its URL names, else by IPCLAB_TEST_PROVIDER, else native."""
+    """Return a fleet of this one server: the one its URL names, else by IPCLAB_TEST_PROVIDER, else native."""
     return _obtain(kind, "url" if urls.find(kind) else os.environ.get(PROVIDER_VARIABLE, "native"))
 
 
 def obtain_private(kind: BrokerKind, state_folder: Path) -> Fleet:
-    """A fleet of one server that is for the caller alone: to be emptied, stopped and killed."""
+    """Return a fleet of one server that is for the caller alone: to be emptied, stopped and killed."""
     with pytest.MonkeyPatch.context() as patch:
         # Where no server of ``ipclab up`` is found.
         patch.setenv("IPCLAB_STATE_DIR", str(state_folder))
@@ -70,14 +70,14 @@ def _obtain(kind: BrokerKind, provider: str) -> Fleet:
 
 
 def forget_urls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No URL of any server is in the environment any more."""
+    """Remove the URLs of all servers from the environment."""
     for variable in kinds.variables():
         monkeypatch.delenv(variable, raising=False)
 
 
 def list_queues(broker: Broker) -> list[str]:
-    """The names of all queues of a private RabbitMQ; of another, whose control program is afar, those that
-    this process has declared."""
+    """Return the names of all queues of a private RabbitMQ; of one whose control program is elsewhere,
+    those that this process has declared."""
     if not isinstance(broker, native.NativeBroker):
         return sorted(observers.names("rabbitmq", broker.url))
     launch = broker._record.launches[-1]
@@ -99,7 +99,7 @@ def list_queues(broker: Broker) -> list[str]:
 
 
 def recorded() -> list[ProcessId]:
-    """The processes of private servers that the records of the state folder name."""
+    """Return the processes of private servers that the records of the state folder name."""
     return [
         process
         for _, record in state.records()
@@ -109,12 +109,12 @@ def recorded() -> list[ProcessId]:
 
 
 def all_gone(these: list[ProcessId]) -> bool:
-    """Whether none of these processes runs any more."""
+    """Return whether none of these processes runs any more."""
     return not any(processes.is_alive(process) for process in these)
 
 
 def answers(broker: Broker, within_s: float = probe.PROBE_TIMEOUT_S) -> bool:
-    """Whether a client is answered; on a busy machine that may take a while."""
+    """Return whether a client is answered; on a busy machine that may take a while."""
     try:
         probe.version(broker.kind, broker.url, timeout_s=within_s)
     except BrokerUnavailableError:

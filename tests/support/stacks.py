@@ -31,10 +31,10 @@ class Hanging:
             call()
 
     def stack(self) -> str:
-        """Its stack, once two looks have found it in the same place.
+        """Return its stack, once two looks have found it in the same place.
 
-        It is asked only when none of its threads has run for a while: faulthandler walks through all of them
-        without the interpreter's lock, and one that begins or ends meanwhile makes that a crash.
+        It is asked only when none of its threads has run for a while: faulthandler reads all of them without
+        the interpreter's lock, and a thread that begins or ends meanwhile makes it crash.
         """
         deadline = time.monotonic() + WITHIN_S
         before = ""
@@ -46,14 +46,14 @@ class Hanging:
         raise AssertionError(f"it did not come to rest: {before}")
 
     def _rests(self) -> bool:
-        """Whether all of its threads sleep, and none has woken up between two looks at them."""
+        """Return whether all of its threads sleep, and none has woken up between two looks at them."""
         before = self._threads()
         time.sleep(LOOK_S)
         assert self.process.is_alive(), f"it came back, with exit code {self.process.exitcode}"
         return before == self._threads() and all(state == "S" for state, _ in before.values())
 
     def _threads(self) -> dict[str, tuple[str, str]]:
-        """The state of each thread, and how often it has given up a processor."""
+        """Return the state of each thread, and how often it has given up a processor."""
         found = {}
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -77,7 +77,7 @@ class Hanging:
 
 @contextlib.contextmanager
 def hanging(folder: Path) -> Iterator[Callable[[Callable[[], object]], Hanging]]:
-    """Makes processes that hang, and ends them."""
+    """Yield a maker of processes that hang, and end them afterwards."""
     made: list[Hanging] = []
 
     def make(call: Callable[[], object]) -> Hanging:

@@ -9,7 +9,7 @@ from tests.support.servers import unavailable
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-made certificate for localhost and 127.0.0.1, and its key."""
+    """Make a self-signed certificate for localhost and 127.0.0.1, and its key."""
     found, key = folder / "certificate.pem", folder / "key.pem"
     try:
         subprocess.run(

@@ -120,7 +120,7 @@ class _AcknowledgingConsumer(_TroubledConsumer):
 
 
 def troubled(trouble: str = "", **more: Any) -> TroubledChannel:
-    """One that is set up."""
+    """Yield one that is set up."""
     channel = TroubledChannel(
         Site(
             namespace="ipclab:unit",

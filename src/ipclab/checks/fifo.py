@@ -80,7 +80,7 @@ def _repeated_keys(history: History, ranks: Ranks) -> Int64s:
 
 
 def _match(found: Findings, ranks: Ranks, puts: Int64s, got: Int64s) -> Passed:
-    """Pair what came out with what was put in; enter what cannot be paired as an anomaly."""
+    """Match what came out with what was put in; enter what cannot be matched as an anomaly."""
     history, places = found.history, ranks.places
     both = np.concatenate((puts, got))
     ids = dense(ranks.key[both], history.value[places[both]], len(history.keys))

@@ -61,7 +61,7 @@ class StoredRun:
         return self.folder / HISTORIES / f"{number:04d}.jsonl.gz"
 
     def finish(self, result: Result, table_markdown: str) -> None:
-        """Store the result and its table; remove the mark ``PARTIAL`` if it is complete. Raise ResultsError."""
+        """Store the result and its table; remove ``PARTIAL`` if it is complete. Raise ResultsError."""
         self.save(result)
         with _reported(self.folder):
             write_atomically(self.folder / TABLE, table_markdown.encode())
