@@ -134,7 +134,7 @@ def test_memcached_has_the_room_that_it_says_and_evicts_beyond_it(native_fleet: 
     broker = native_fleet.brokers["memcached"]
     with squeezed(broker) as squeeze:
         assert squeeze.room_bytes == 64 * 2**20
-        client = memcached_client.client(broker.url, default_noreply=False)
+        client = memcached_client.make(broker.url, default_noreply=False)
         piece, most = bytes(500_000), 2 * squeeze.room_bytes
         for number in range(most // len(piece)):
             assert client.set(f"{KEY}:{number}", piece)

@@ -96,9 +96,9 @@ class LyingMutex(ValueMutex):
         return FlagClient(self._flag)
 
     def held_client(self, index: int, pause: Pause) -> MutexClient | None:
-        from ipclab.backends.held import held
+        from ipclab.backends.held import hold
 
-        return FlagClient(held(self._flag, pause, "value"))
+        return FlagClient(hold(self._flag, pause, "value"))
 
 
 class FailingMutex(ValueMutex):

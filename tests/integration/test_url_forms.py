@@ -13,8 +13,7 @@ import pytest
 from ipclab.backends.memcached import client as memcached_client
 from ipclab.backends.rabbitmq import connection as rabbitmq_connection
 from ipclab.backends.redis import client as redis_client
-from ipclab.brokers import kinds, probe
-from ipclab.brokers.outlook import outlook
+from ipclab.brokers import kinds, outlook, probe
 from ipclab.brokers.url import UrlBroker
 from ipclab.errors import BrokerUnavailableError, UsageError
 from ipclab.faults.proxy.handle import Proxy, url_through
@@ -175,7 +174,7 @@ def test_probe_adapter_and_scenario_reach_the_same_memcached_by_every_form_of_ur
 ) -> None:
     url = memcached_urls[form]
     kinds.get("memcached").check_url(url)
-    with closing(memcached_client.connect(url)) as adapter, closing(memcached_client.client(url)) as program:
+    with closing(memcached_client.connect(url)) as adapter, closing(memcached_client.make(url)) as program:
         adapter.set("ipclab:form", form)
         assert program.get("ipclab:form") == form.encode()
         adapter.delete("ipclab:form")
@@ -258,7 +257,7 @@ def test_doctor_says_no_to_a_server_that_no_run_can_use(
         url = f"redis://127.0.0.1:{port}/0"
         wait_until_it_answers("redis", url)
         monkeypatch.setenv("REDIS_URL", url)
-        said = outlook("redis")
+        said = outlook.describe("redis")
     assert said.startswith("no: Redis at ")
     assert "REDIS_URL" in said
     assert "read-only replica" in said

@@ -12,7 +12,7 @@ from ipclab.backends.base import Pause
 T = TypeVar("T")
 
 
-def held(target: T, pause: Pause, *readings: str, writing: str = "") -> T:
+def hold(target: T, pause: Pause, *readings: str, writing: str = "") -> T:
     """Return ``target`` wrapped: it calls ``pause()`` at each of these operations.
 
     They are each call of a method in ``readings``, each read of an attribute in ``readings``, each

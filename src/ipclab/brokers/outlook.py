@@ -10,7 +10,7 @@ from ipclab.host.text import clean
 
 
 @url.kept_from_children()
-def outlook(kind: BrokerKind) -> str:
+def describe(kind: BrokerKind) -> str:
     """Return one line: the provider that a run would use, or what is missing."""
     if lacks := needs.lacks():
         return f"no: {lacks[0]}"

@@ -30,7 +30,7 @@ table { border-collapse: collapse } td, th { padding: .2rem .8rem .2rem 0; text-
 """
 
 
-def page(history: History, verdict: Verdict) -> str:
+def draw_page(history: History, verdict: Verdict) -> str:
     """Return the page, as HTML."""
     clash = verdict.counterexample.operations if verdict.counterexample is not None else ()
     around, faults = _around(history, clash)

@@ -59,7 +59,7 @@ _EXPERIMENT = Text("Experiment", "实验")
 _CLAIM, _VERDICT = Text("claim", "说法"), Text("verdict", "结论")
 
 
-def pages(runs: Sequence[Run], claims: Mapping[str, Claim[Any]]) -> dict[str, str]:
+def make_pages(runs: Sequence[Run], claims: Mapping[str, Claim[Any]]) -> dict[str, str]:
     """Return the text of each page by its file name.
 
     Raise UsageError where a run does not contain one of the claims, or was made by another version of one.

@@ -20,7 +20,7 @@ _SHARES = (3, 22, 26, 36, 30)
 _STYLES = {"holds": "green", "refuted": "red", "holds when": "yellow"}
 
 
-def table(run: Run, language: Language, *, width: int, colour: bool) -> str:
+def make_table(run: Run, language: Language, *, width: int, colour: bool) -> str:
     """Return a row for each claim, and the conditions of the run under it."""
     from rich import box
     from rich.console import Console
@@ -42,7 +42,7 @@ def table(run: Run, language: Language, *, width: int, colour: bool) -> str:
     return "\n".join([*lines, "", conditions_line(run.conditions, language)])
 
 
-def markdown(run: Run, language: Language) -> str:
+def make_markdown(run: Run, language: Language) -> str:
     """Return the same table as Markdown."""
     header = [say(title, language) for title in HEADER]
     lines = [_markdown_row(header), _markdown_row(["--:", *["---"] * (len(header) - 1)])]
@@ -50,7 +50,7 @@ def markdown(run: Run, language: Language) -> str:
     return "\n".join([*lines, "", conditions_line(run.conditions, language)])
 
 
-def card(outcome: Outcome, conditions: Conditions, language: Language) -> str:
+def make_card(outcome: Outcome, conditions: Conditions, language: Language) -> str:
     """Return one claim with all of its evidence, for a screen."""
     rows = [f"  {row_line(row, language)}" for row in outcome.rows]
     failure = outcome.reason if outcome.state == "failed" else ""

@@ -64,9 +64,9 @@ def check(
         verdict = verify(history, chosen, guarantee=cast("Guarantee | None", guarantee), budget_s=budget)
     put(_as_json(verdict) if format_ == "json" else escaped(_as_text(history, verdict), lines=True))
     if html is not None:
-        from ipclab.checks.page import page
+        from ipclab.checks.page import draw_page
 
-        write(html, page(history, verdict))
+        write(html, draw_page(history, verdict))
     return EXIT_CODES[verdict.verdict]
 
 

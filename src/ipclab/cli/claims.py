@@ -91,9 +91,9 @@ def claims(
             needs.require()
             runs = [_run(chosen, provider, install, live, language)]
     if docs is not None:
-        from ipclab.claims.page import pages
+        from ipclab.claims.page import make_pages
 
-        for name, text in pages(runs, chosen).items():
+        for name, text in make_pages(runs, chosen).items():
             write(docs / name, text)
     text = "\n\n".join(_rendered(run, format_, language, to_file=output is not None) for run in runs)
     if output is not None:
@@ -121,7 +121,7 @@ def _rendered(run: Run, format_: str, language: Language, *, to_file: bool) -> s
     import msgspec
 
     from ipclab.claims import keep
-    from ipclab.claims.table import markdown, table
+    from ipclab.claims.table import make_markdown, make_table
     from ipclab.report.terminal import wants_colour
 
     if format_ == "json":
@@ -129,10 +129,10 @@ def _rendered(run: Run, format_: str, language: Language, *, to_file: bool) -> s
     if format_ == "evidence":
         return keep.text(run)
     if format_ == "md":
-        return markdown(run, language)
+        return make_markdown(run, language)
     on_terminal = not to_file and out().isatty()
     width = max(shutil.get_terminal_size().columns, 80) if on_terminal else PLAIN_WIDTH
-    return table(run, language, width=width, colour=on_terminal and wants_colour(out()))
+    return make_table(run, language, width=width, colour=on_terminal and wants_colour(out()))
 
 
 def _only(run: Run, names: Collection[str]) -> Run:
@@ -176,9 +176,9 @@ class _Cards(_Quiet):
         put(f"{claim.number}. {words.say(claim.statement, self._language)}\n")
 
     def finished(self, outcome: Outcome, conditions: Conditions) -> None:
-        from ipclab.claims.table import card
+        from ipclab.claims.table import make_card
 
-        put(f"\n{card(outcome, conditions, self._language)}\n")
+        put(f"\n{make_card(outcome, conditions, self._language)}\n")
 
 
 class _Bar(_Quiet):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ipclab.cli.streams import put
-from ipclab.cli.tables import table
+from ipclab.cli.tables import draw_table
 
 if TYPE_CHECKING:
     from ipclab.host.start_methods import StartMethod
@@ -32,13 +32,12 @@ def _examine() -> int:
     """Print what this machine has; return the exit code. The started processes need no URL of a server."""
     from ipclab import __version__, environment
     from ipclab.backends.registry import broken_plugins
-    from ipclab.brokers import kind_names
-    from ipclab.brokers.outlook import outlook
+    from ipclab.brokers import kind_names, outlook
     from ipclab.host import clock, needs
     from ipclab.host import start_methods as startmethod
 
     if lacks := needs.lacks():
-        put(table(["", "here"], [["ipclab", __version__], *[["runs", f"no: {lack}"] for lack in lacks]]))
+        put(draw_table(["", "here"], [["ipclab", __version__], *[["runs", f"no: {lack}"] for lack in lacks]]))
         return 3
     method = startmethod.default()
     found = environment.describe(method, clock.self_test(method))
@@ -54,10 +53,10 @@ def _examine() -> int:
         *[[f"start method {m}", _usable(m)] for m in startmethod.others()],
         ["clock", f"two processes agree within {test.offset_bound_ns / 1000:.0f} µs, step {test.step_ns} ns"],
         *[[f"library {name}", version] for name, version in found.libraries.items()],
-        *[[kind, outlook(kind)] for kind in kind_names()],
+        *[[kind, outlook.describe(kind)] for kind in kind_names()],
     ]
     rows += [[f"backend {b.name}", f"broken: {b.target} {b.reason}"] for b in broken_plugins()]
-    put(table(["", "here"], rows))
+    put(draw_table(["", "here"], rows))
     return 0
 
 

@@ -9,7 +9,7 @@ import click
 
 from ipclab.cli.options import RESULTS, emit, output_options
 from ipclab.cli.streams import put
-from ipclab.cli.tables import table
+from ipclab.cli.tables import draw_table
 
 if TYPE_CHECKING:
     from ipclab.backends.base import Channel, Face, Option
@@ -25,11 +25,11 @@ def list_experiments(results: Path) -> None:
     from ipclab.experiment import load, names
     from ipclab.results.store import Store
 
-    put(table(["experiment", "question"], [[name, load(name).question] for name in names()]))
+    put(draw_table(["experiment", "question"], [[name, load(name).question] for name in names()]))
     kept = Store(results).runs()
     if kept:
         put()
-        put(table(["results, oldest first"], [[name] for name in kept]))
+        put(draw_table(["results, oldest first"], [[name] for name in kept]))
 
 
 _SHOW_HELP = """Print the stored result RUN: latest, EXPERIMENT/latest, EXPERIMENT/TIME, or a path."""
@@ -55,8 +55,7 @@ def backends() -> None:
     from ipclab.backends import registry
     from ipclab.backends.base import Site
     from ipclab.backends.registry import Variant
-    from ipclab.brokers import kind_names
-    from ipclab.brokers.outlook import outlook
+    from ipclab.brokers import kind_names, outlook
 
     site = Site(namespace="ipclab:list")
     rows = []
@@ -80,23 +79,23 @@ def backends() -> None:
             ]
         )
     header = ["channel", "delivery", "may lose at", "order", "durable", "confirm", "reach", "shape", "broker"]
-    put(table(header, rows))
+    put(draw_table(header, rows))
     put()
     faces: tuple[Face, ...] = ("counter", "register", "lock")
     for face in faces:
         header = [face, "safe disciplines", "unsafe disciplines", "reach", "broker"]
-        put(table(header, [_shared(face, name) for name in registry.backend_names(face)]))
+        put(draw_table(header, [_shared(face, name) for name in registry.backend_names(face)]))
         put()
     rows = []
     for name in registry.channel_names():
         options = registry.channel_class(Variant(name)).options
         rows += [[name, option.name, _values(option), str(option.default), option.help] for option in options]
-    put(table(["option of", "name", "values", "default", "meaning"], rows))
+    put(draw_table(["option of", "name", "values", "default", "meaning"], rows))
     put()
-    put(table(["broker", "here"], [[kind, outlook(kind)] for kind in kind_names()]))
+    put(draw_table(["broker", "here"], [[kind, outlook.describe(kind)] for kind in kind_names()]))
     if broken := registry.broken_plugins():
         put()
-        put(table(["broken", "entry point", "why"], [[b.name, b.target, b.reason] for b in broken]))
+        put(draw_table(["broken", "entry point", "why"], [[b.name, b.target, b.reason] for b in broken]))
 
 
 def _shared(face: Face, name: str) -> list[str]:

@@ -8,7 +8,7 @@ import click
 
 from ipclab.cli.options import provider_options
 from ipclab.cli.streams import put, say
-from ipclab.cli.tables import table
+from ipclab.cli.tables import draw_table
 
 if TYPE_CHECKING:
     from ipclab.brokers import Status
@@ -100,7 +100,7 @@ def status() -> None:
 
 
 def _status_table(found: list[Status]) -> str:
-    return table(
+    return draw_table(
         ["broker", "provider", "version", "address", "where", "state"],
         [
             [s.kind, s.provider, s.version or "–", s.masked_url or "–", s.where or "–", _state(s)]

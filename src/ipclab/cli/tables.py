@@ -10,7 +10,7 @@ from ipclab.cli.streams import out
 from ipclab.host.text import escaped
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def draw_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return the rows under their header, in aligned columns; long cells are wrapped, never cut."""
     from rich import box
     from rich.console import Console

@@ -15,10 +15,10 @@ _MARKS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 
 def render(result: Result, _look: Look | None = None) -> str:
     """Return the table of a result. Raise ResultsError for an unreadable histogram."""
-    return markdown(table.make(result))
+    return draw(table.make(result))
 
 
-def markdown(shown: Table) -> str:
+def draw(shown: Table) -> str:
     """Return the table as Markdown, for a README or a pull request."""
     lines = [f"# {_escaped(shown.title)}", ""]
     lines += [f"- {_escaped(line)}" for line in shown.heading]

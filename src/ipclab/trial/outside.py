@@ -25,7 +25,7 @@ from ipclab.host.text import line_of
 from ipclab.trial import borrowed, inside, workloads
 from ipclab.trial.inside import Job, Play, portable
 from ipclab.trial.phases import Answered, Asked, Effects, Entered, Found, Left, Refused
-from ipclab.trial.primitive import adapters, primitive
+from ipclab.trial.primitive import adapters, name_primitive
 from ipclab.trial.record import TrialRecord
 
 CALL_AT_LEAST_S = 5.0
@@ -129,7 +129,7 @@ class _Trial:
         spec = self._job.spec
         stack = self._child.look()
         own = adapters(backend_class(workloads.face(spec), spec.backend))
-        place = primitive(stack, own) if stack else NO_STACK
+        place = name_primitive(stack, own) if stack else NO_STACK
         patience_s = max(spec.grace_s, CALL_AT_LEAST_S)
         self._effects += [f"was ended with its trial: {line}" for line in self._end_processes()]
         return msgspec.structs.replace(

@@ -12,7 +12,7 @@ import ipclab
 from ipclab.host import child, stacks
 from ipclab.host.stacks import Frame, Mark, qualified
 
-__all__ = ["Frame", "Place", "adapters", "primitive", "qualified"]
+__all__ = ["Frame", "Place", "adapters", "name_primitive", "qualified"]
 Place = Path
 """A file, or a folder with everything in it."""
 _LAB = Path(ipclab.__file__).parent
@@ -53,7 +53,7 @@ def adapters(*backends: type) -> tuple[Place, ...]:
     return tuple(found)
 
 
-def primitive(stack: str, own: Sequence[Place] = ()) -> str:
+def name_primitive(stack: str, own: Sequence[Place] = ()) -> str:
     """Return what a process waits in, from faulthandler's dump of all its threads.
 
     That is the call of the standard library or the client that the adapter made, and in brackets the lock or

@@ -19,7 +19,7 @@ from ipclab.host.clock import now_ns
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.supervisor import Child
 from ipclab.trial import racer
-from ipclab.trial.primitive import adapters, primitive
+from ipclab.trial.primitive import adapters, name_primitive
 from ipclab.trial.racer import Do, Done, GoOn, Held, Racing, Ready, Run
 
 State = Literal["idle", "busy", "held", "done"]
@@ -207,7 +207,7 @@ class Racers:
 
     def _place(self, one: Racer) -> str:
         """End a racer that hangs, and return where it stood, such as ``: it hung in Lock.acquire``."""
-        return f": it hung in {primitive(one.child.end_with_stack(), adapters(type(self._shared)))}"
+        return f": it hung in {name_primitive(one.child.end_with_stack(), adapters(type(self._shared)))}"
 
     def _start(self, name: str, role: Callable[..., None], what: object) -> Racer:
         method = self._shared.site.start_method

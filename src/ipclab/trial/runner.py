@@ -36,7 +36,7 @@ from ipclab.trial.measurement import Measurement, outlast
 from ipclab.trial.meter import Meter, Sample, served
 from ipclab.trial.orders import Done, Go
 from ipclab.trial.phases import found, watched
-from ipclab.trial.primitive import adapters, primitive
+from ipclab.trial.primitive import adapters, name_primitive
 from ipclab.trial.processes import Crew
 from ipclab.trial.record import Cost, Latency, Limit, ProcessCost, TrialRecord, unfinished
 from ipclab.trial.spec import TrialSpec
@@ -158,7 +158,9 @@ class _Trial:
         elif self.hung and not self.failed:
             self.stuck = crew.stacks()
             own = adapters(backend_class(workloads.face(self.spec), self.spec.backend))
-            self.hung += "".join(f"; {name}: {primitive(stack, own)}" for name, stack in self.stuck.items())
+            self.hung += "".join(
+                f"; {name}: {name_primitive(stack, own)}" for name, stack in self.stuck.items()
+            )
 
     def _connect(self, measurement: Measurement, crew: Crew) -> bool:
         within_s = self.spec.grace_s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ipclab.backends.held import held
+from ipclab.backends.held import hold
 
 
 class Thing:
@@ -21,7 +21,7 @@ class Thing:
 
 def stand_in(*readings: str, **options: Any) -> tuple[Thing, Thing, list[str]]:
     thing, paused = Thing(), []
-    return thing, held(thing, lambda: paused.append("paused"), *readings, **options), paused
+    return thing, hold(thing, lambda: paused.append("paused"), *readings, **options), paused
 
 
 def test_a_method_that_reads_pauses_after_it_has_read() -> None:
@@ -34,7 +34,7 @@ def test_a_method_that_reads_pauses_after_it_has_read() -> None:
 
 def test_the_pause_comes_after_the_reading_not_before() -> None:
     thing = Thing()
-    found = held(thing, lambda: thing.put("n", 99), "get")
+    found = hold(thing, lambda: thing.put("n", 99), "get")
     assert found.get("n") == 5
     assert thing.items["n"] == 99
 
@@ -48,7 +48,7 @@ def test_an_attribute_that_is_read_pauses_and_one_that_is_set_does_not() -> None
 def test_an_item_that_is_read_pauses_and_one_that_is_set_does_not() -> None:
     paused: list[str] = []
     items = {"n": 1}
-    found = held(items, lambda: paused.append("paused"))
+    found = hold(items, lambda: paused.append("paused"))
     found["n"] += 1
     assert (items["n"], len(paused)) == (2, 1)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ipclab.checks import check
-from ipclab.checks.page import page
+from ipclab.checks.page import draw_page
 from ipclab.checks.timeline import WIDTH, draw
 from ipclab.history import Fault, Header, History, Operation
 from tests.support import histories
@@ -103,7 +103,7 @@ class _Page(HTMLParser):
 
 
 def read_page(history: History) -> tuple[str, _Page]:
-    text = page(history, check(history))
+    text = draw_page(history, check(history))
     found = _Page()
     found.feed(text)
     return text, found
@@ -139,4 +139,4 @@ def test_a_valid_history_is_drawn_too_up_to_a_limit() -> None:
 
 
 def test_an_empty_history_makes_a_page() -> None:
-    assert "<svg" in page(History.of([], "register"), check(History.of([], "register")))
+    assert "<svg" in draw_page(History.of([], "register"), check(History.of([], "register")))

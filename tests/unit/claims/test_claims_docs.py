@@ -10,7 +10,7 @@ import pytest
 from ipclab.claims import catalogue
 from ipclab.claims.keep import read
 from ipclab.claims.outcome import Run
-from ipclab.claims.page import pages
+from ipclab.claims.page import make_pages
 from ipclab.claims.words import VERDICTS
 from tests.support.documents import CHECKOUT
 
@@ -43,7 +43,7 @@ def test_every_claim_was_run_and_had_the_recorded_verdict(runs: list[Run]) -> No
 
 @pytest.mark.parametrize("name", ["claims.md", "claims.zh.md"])
 def test_the_page_is_what_the_claims_make_of_the_kept_runs(name: str, runs: list[Run]) -> None:
-    assert (DOCS / name).read_text() == pages(runs, CLAIMS)[name], f"write it again: {AGAIN}"
+    assert (DOCS / name).read_text() == make_pages(runs, CLAIMS)[name], f"write it again: {AGAIN}"
 
 
 @pytest.mark.parametrize("name", CLAIMS)

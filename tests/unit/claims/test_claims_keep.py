@@ -10,7 +10,7 @@ import pytest
 
 from ipclab.claims import catalogue, keep
 from ipclab.claims.outcome import Measured, Run, conditions, new_run, settle
-from ipclab.claims.page import pages
+from ipclab.claims.page import make_pages
 from ipclab.claims.timeline import Event
 from ipclab.errors import ResultsError
 from tests.support.documents import CHECKOUT
@@ -42,7 +42,7 @@ def test_a_run_in_full_and_one_as_evidence_make_the_same_pages(run: Run, tmp_pat
     full.write_bytes(msgspec.json.encode(run))
     kept.write_text(keep.text(run))
 
-    assert pages([keep.read(full)], CLAIMS) == pages([keep.read(kept)], CLAIMS)
+    assert make_pages([keep.read(full)], CLAIMS) == make_pages([keep.read(kept)], CLAIMS)
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from ipclab.claims.outcome import (
     exit_code,
     settle,
 )
-from ipclab.claims.page import pages
-from ipclab.claims.table import card, markdown, table
+from ipclab.claims.page import make_pages
+from ipclab.claims.table import make_card, make_markdown, make_table
 from ipclab.errors import ResultsError, UsageError
 
 CONDITIONS = Conditions(
@@ -112,7 +112,7 @@ def test_a_differing_verdict_outweighs_what_was_not_run() -> None:
 
 
 def test_the_table_shows_claim_verdict_key_evidence_and_practice() -> None:
-    text = table(run(outcome()), "en", width=120, colour=False)
+    text = make_table(run(outcome()), "en", width=120, colour=False)
     for part in ("Seven is seven.", "holds: it is 7", "value | raw: 7", "Count on it.", "cpython 3.12.1"):
         assert part in text
     assert "its kind" not in text
@@ -120,33 +120,33 @@ def test_the_table_shows_claim_verdict_key_evidence_and_practice() -> None:
 
 
 def test_the_table_is_there_in_chinese() -> None:
-    text = table(run(outcome()), "zh", width=120, colour=False)
+    text = make_table(run(outcome()), "zh", width=120, colour=False)
     for part in ("七就是七。", "成立：它是 7", "数值：7", "尽管相信。", "启动方式 fork"):
         assert part in text
 
 
 def test_the_table_says_what_was_recorded_where_the_verdict_differs() -> None:
-    assert "(recorded: holds)" in " ".join(table(run(outcome(8)), "en", width=120, colour=False).split())
+    assert "(recorded: holds)" in " ".join(make_table(run(outcome(8)), "en", width=120, colour=False).split())
 
 
 def test_the_table_says_why_a_claim_was_not_run() -> None:
-    text = table(run(broker_missing("seven", CLAIM, "no server")), "en", width=120, colour=False)
+    text = make_table(run(broker_missing("seven", CLAIM, "no server")), "en", width=120, colour=False)
     assert "not run: no server" in text
 
 
 def test_the_markdown_table_is_safe_against_bars() -> None:
-    text = markdown(run(outcome()), "en")
+    text = make_markdown(run(outcome()), "en")
     assert "| 4 | Seven is seven. | **holds**: it is 7 | value \\| raw: 7 | Count on it. |" in text
 
 
 def test_a_card_shows_all_of_the_evidence() -> None:
-    text = card(outcome(), CONDITIONS, "en")
+    text = make_card(outcome(), CONDITIONS, "en")
     for part in ("value | raw: 7", "its kind: a number", "→ holds: it is 7", "In practice: Count on it."):
         assert part in text
 
 
 def test_a_page_groups_by_section_and_names_sources_and_file() -> None:
-    text = pages([run(outcome())], {"seven": CLAIM})["claims.md"]
+    text = make_pages([run(outcome())], {"seven": CLAIM})["claims.md"]
     assert "## Locks, semaphores, events\n\n### 4. Seven is seven.\n\n**holds**: it is 7" in text
     assert "| 4 | [Seven is seven.](#4-seven-is-seven) | **holds**: it is 7 |" in text
     assert "[why](https://example.org/why)" in text
@@ -158,7 +158,7 @@ def test_a_page_groups_by_section_and_names_sources_and_file() -> None:
 
 
 def test_a_page_puts_versions_that_differ_side_by_side() -> None:
-    text = pages([run(outcome(7)), run(outcome(8), python="3.13.0")], {"seven": CLAIM})["claims.md"]
+    text = make_pages([run(outcome(7)), run(outcome(8), python="3.13.0")], {"seven": CLAIM})["claims.md"]
     assert "| evidence | 3.12 | 3.13 |" in text
     assert "| value \\| raw | 7 | 8 |" in text
     assert "3.12: **holds**: it is 7" in text
@@ -166,32 +166,32 @@ def test_a_page_puts_versions_that_differ_side_by_side() -> None:
 
 
 def test_a_page_has_one_column_for_versions_that_agree() -> None:
-    text = pages([run(outcome(7)), run(outcome(7), python="3.13.0")], {"seven": CLAIM})["claims.zh.md"]
+    text = make_pages([run(outcome(7)), run(outcome(7), python="3.13.0")], {"seven": CLAIM})["claims.zh.md"]
     assert "| 证据 | 3.12, 3.13 |" in text
     assert text.count("**成立**：它是 7") == 2
 
 
 def test_two_runs_of_one_minor_version_are_told_apart() -> None:
-    text = pages([run(outcome(7)), run(outcome(8), python="3.12.9")], {"seven": CLAIM})["claims.md"]
+    text = make_pages([run(outcome(7)), run(outcome(8), python="3.12.9")], {"seven": CLAIM})["claims.md"]
     assert "| evidence | 3.12.1 | 3.12.9 |" in text
 
 
 def test_a_page_takes_no_verdict_from_a_run_but_derives_it_again() -> None:
     forged = msgspec.structs.replace(outcome(8), verdict=holds("I say so", "我说的"))
-    text = pages([run(forged)], {"seven": CLAIM})["claims.md"]
+    text = make_pages([run(forged)], {"seven": CLAIM})["claims.md"]
     assert "I say so" not in text
     assert "**refuted**: it is not 7" in text
 
 
 def test_a_page_is_refused_where_a_run_lacks_a_claim() -> None:
     with pytest.raises(UsageError, match=r"the run with Python 3\.12\.1 lacks seven; run it again"):
-        pages([run()], {"seven": CLAIM})
+        make_pages([run()], {"seven": CLAIM})
 
 
 def test_a_page_is_refused_where_the_evidence_is_of_another_version_of_the_claim() -> None:
     old = msgspec.structs.replace(outcome(), evidence={"worth": 7})
     with pytest.raises(UsageError, match="has other evidence of seven"):
-        pages([run(old)], {"seven": CLAIM})
+        make_pages([run(old)], {"seven": CLAIM})
 
 
 def test_a_run_is_read_as_it_was_kept(tmp_path: Path) -> None:

@@ -224,11 +224,11 @@ def test_the_terminal_shows_some_evidence_the_broken_first_and_table_md_all(make
     text = terminal.text(shown)
     assert "… and 4 more: table.md, in the folder of the run, has all of them" in text
     assert f"{len(trials)}  worst · kill consumer, busy, repeat 1: BROKEN: lost 1 confirmed message" in text
-    assert all(f"**{n}** " in markdown.markdown(shown) for n in range(1, len(trials) + 1))
+    assert all(f"**{n}** " in markdown.draw(shown) for n in range(1, len(trials) + 1))
 
 
 def test_markdown_links_each_mark_to_its_history_and_fences_timelines(run):
-    text = markdown.markdown(table.make(run, why_not))
+    text = markdown.draw(table.make(run, why_not))
     assert "lost 14 (1.4%) 3/9 busy[³](histories/0004.jsonl.gz)" in text
     assert f"\n```text\n{TIMELINE}\n```\n" in text
     assert "twice 3 3/9 busy[²](histories/0005.jsonl.gz)<br>again after 1.2 s" in text

@@ -346,7 +346,7 @@ def test_columns_fit_what_was_measured(make, trials, headers):
 
 
 def test_markdown_has_a_table_for_each_group_with_as_many_cells_as_headers(comparison):
-    lines = markdown.markdown(table.make(comparison)).splitlines()
+    lines = markdown.draw(table.make(comparison)).splitlines()
     rows = [line for line in lines if line.startswith("|")]
     counts = {len(re.findall(r"(?<!\\)\|", line)) for line in rows}
     assert len(counts) == 2
@@ -355,7 +355,7 @@ def test_markdown_has_a_table_for_each_group_with_as_many_cells_as_headers(compa
 
 def test_markdown_keeps_marks_of_its_own_language_as_text(make):
     result = make.result(question="a|b *c* <d>", unavailable=[make.unavailable("x", "_y_ | z")])
-    text = markdown.markdown(table.make(result))
+    text = markdown.draw(table.make(result))
     assert r"a\|b \*c\* \<d\>" in text
     assert r"\_y\_ \| z" in text
 

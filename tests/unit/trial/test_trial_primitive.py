@@ -15,7 +15,7 @@ from ipclab.backends.base import Channel, Site
 from ipclab.backends.registry import Variant, channel_class
 from ipclab.host.child import leave_with
 from ipclab.trial import logged
-from ipclab.trial.primitive import Place, adapters, primitive, stands_in
+from ipclab.trial.primitive import Place, adapters, name_primitive, stands_in
 from tests.support.stacks import Hanging, hanging
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -56,8 +56,8 @@ def test_of_two_that_wait_for_a_message_one_is_in_the_pipe_and_the_other_at_the_
     first = hang(lambda: queue.consumer(0).receive()).stack()
     second = hang(lambda: queue.consumer(1).receive()).stack()
 
-    assert primitive(first) == "Queue.get (in Connection._recv)"
-    assert primitive(second) == "Queue.get (read lock)"
+    assert name_primitive(first) == "Queue.get (in Connection._recv)"
+    assert name_primitive(second) == "Queue.get (read lock)"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_read_lock_that_is_never_released_is_named(
     with channel._queue._rlock:
         stack = hang(lambda: channel.consumer(0).receive()).stack()
 
-    assert primitive(stack) == says
+    assert name_primitive(stack) == says
 
 
 def test_a_write_lock_that_is_never_released_is_named_where_put_writes_by_itself(
@@ -85,7 +85,7 @@ def test_a_write_lock_that_is_never_released_is_named_where_put_writes_by_itself
     with channel._queue._wlock:
         stack = hang(lambda: channel.producer(0).send(BODY)).stack()
 
-    assert primitive(stack) == "SimpleQueue.put (write lock)"
+    assert name_primitive(stack) == "SimpleQueue.put (write lock)"
 
 
 @pytest.mark.parametrize("name", ["queue", "joinable-queue"])
@@ -102,7 +102,7 @@ def test_a_queue_that_cannot_close_is_named_by_its_feeder_thread_at_the_write_lo
     with channel._queue._wlock:
         stack = hang(put_and_close).stack()
 
-    assert primitive(stack) == "Queue._feed (write lock)"
+    assert name_primitive(stack) == "Queue._feed (write lock)"
 
 
 def test_a_joinable_queue_whose_count_is_locked_is_named(
@@ -112,7 +112,7 @@ def test_a_joinable_queue_whose_count_is_locked_is_named(
     with channel._queue._cond:
         stack = hang(lambda: channel.producer(0).send(BODY)).stack()
 
-    assert primitive(stack) == "JoinableQueue.put (condition)"
+    assert name_primitive(stack) == "JoinableQueue.put (condition)"
 
 
 def test_a_reader_of_an_empty_pipe_and_a_writer_to_a_full_one_are_named(
@@ -123,8 +123,8 @@ def test_a_reader_of_an_empty_pipe_and_a_writer_to_a_full_one_are_named(
     reader = hang(lambda: empty.consumer(0).receive())
     writer = hang(lambda: full.producer(0).send(bytes(1 << 20)))
 
-    assert primitive(reader.stack()) == "Connection.recv_bytes (in Connection._recv)"
-    assert primitive(writer.stack()) == "Connection.send_bytes (in Connection._send)"
+    assert name_primitive(reader.stack()) == "Connection.recv_bytes (in Connection._recv)"
+    assert name_primitive(writer.stack()) == "Connection.send_bytes (in Connection._send)"
 
 
 def test_a_plain_lock_has_no_frame_of_its_own_and_is_named_by_who_waits_for_it(
@@ -134,7 +134,7 @@ def test_a_plain_lock_has_no_frame_of_its_own_and_is_named_by_who_waits_for_it(
     reading, writing = channel._locks
     with reading, writing:
         names = [
-            primitive(hang(call).stack())
+            name_primitive(hang(call).stack())
             for call in (lambda: channel.consumer(0).receive(), lambda: channel.producer(0).send(BODY))
         ]
 
@@ -171,7 +171,7 @@ def test_a_call_of_a_manager_that_does_not_answer_is_named(
     finally:
         os.kill(server, signal.SIGCONT)
 
-    assert primitive(stack) == f"Manager proxy {call} (in Connection._recv)"
+    assert name_primitive(stack) == f"Manager proxy {call} (in Connection._recv)"
 
 
 def test_a_getter_that_waits_in_the_manager_is_named_by_its_proxy(
@@ -181,7 +181,7 @@ def test_a_getter_that_waits_in_the_manager_is_named_by_its_proxy(
 
     stack = hang(lambda: channel.consumer(0).receive()).stack()
 
-    assert primitive(stack) == "Manager proxy get (in Connection._recv)"
+    assert name_primitive(stack) == "Manager proxy get (in Connection._recv)"
 
 
 def stack_of(*threads: list[tuple[str, int, str]]) -> str:
@@ -203,11 +203,11 @@ BOOTSTRAP = ("/usr/lib/python3/threading.py", 1, "_bootstrap")
 def test_of_other_libraries_the_outermost_call_and_the_innermost_are_named() -> None:
     frames = [(LIBRARY, 9, "read_byte"), (LIBRARY, 5, "read"), (LIBRARY, 1, "call"), (LAB, 1, "_produce")]
 
-    assert primitive(stack_of(frames)) == "call (in read_byte)"
+    assert name_primitive(stack_of(frames)) == "call (in read_byte)"
 
 
 def test_a_call_of_one_frame_is_named_once() -> None:
-    assert primitive(stack_of([(LIBRARY, 1, "call"), (LAB, 1, "_produce")])) == "call"
+    assert name_primitive(stack_of([(LIBRARY, 1, "call"), (LAB, 1, "_produce")])) == "call"
 
 
 def test_the_lab_s_own_thread_and_idle_threads_of_a_library_are_passed_over() -> None:
@@ -219,12 +219,12 @@ def test_the_lab_s_own_thread_and_idle_threads_of_a_library_are_passed_over() ->
     idle = [(LIBRARY, 1, "serve"), BOOTSTRAP]
     main = [(LIBRARY, 1, "call"), (LAB, 1, "_produce"), ("/x/main.py", 1, "<module>")]
 
-    assert primitive(stack_of([*watch, BOOTSTRAP], idle, main)) == "call"
+    assert name_primitive(stack_of([*watch, BOOTSTRAP], idle, main)) == "call"
 
 
 @pytest.mark.parametrize("text", ["", "no stack: the process did not answer", "Fatal Python error"])
 def test_what_is_no_stack_is_unknown(text: str) -> None:
-    assert primitive(text) == "unknown"
+    assert name_primitive(text) == "unknown"
 
 
 def plug_in(folder: Path, line: str) -> Path:
@@ -240,7 +240,7 @@ def test_a_hang_in_a_plug_in_is_named_by_the_call_of_the_library(
     file = plug_in(tmp_path, "self._client.push(body)")
     frames = [(LIBRARY, 9, "read"), (LIBRARY, 1, "push"), (str(file), 3, "send"), (LAB, 1, "_produce")]
 
-    assert primitive(stack_of(frames), (Place(file),)) == "push (in read)"
+    assert name_primitive(stack_of(frames), (Place(file),)) == "push (in read)"
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_a_call_that_is_not_in_python_is_named_by_the_line_that_makes_it(
     file = plug_in(tmp_path, line)
     frames = [(str(file), 3, "send"), (LAB, 1, "_produce")]
 
-    assert primitive(stack_of(frames), (Place(file),)) == says
+    assert name_primitive(stack_of(frames), (Place(file),)) == says
 
 
 def test_the_code_of_a_plug_in_is_known_by_its_class() -> None:

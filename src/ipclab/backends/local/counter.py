@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Literal
 
 from ipclab.backends.base import Counter, CounterClient, Option, Pause
-from ipclab.backends.held import held
+from ipclab.backends.held import hold
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue, SimpleQueue
@@ -70,7 +70,7 @@ class ValueCounter(Counter):
 
     def held_client(self, index: int, pause: Pause) -> CounterClient:
         assert self._value is not None, "setup() comes first"
-        return self._client(held(self._value, pause, "value"))
+        return self._client(hold(self._value, pause, "value"))
 
     def _client(self, value: Synchronized[int]) -> CounterClient:
         return (LockedValueClient if self.safe else NaiveValueClient)(value)

@@ -8,7 +8,7 @@ from multiprocessing.synchronize import Lock
 from typing import Any, Literal
 
 from ipclab.backends.base import Option, Pause
-from ipclab.backends.held import held
+from ipclab.backends.held import hold
 from ipclab.backends.shared import BUSY_PAUSE_S, Mutex, MutexClient
 
 
@@ -41,7 +41,7 @@ class ValueMutex(Mutex):
         return LockClient(self._lock) if self.safe else FlagClient(self._flag)
 
     def held_client(self, index: int, pause: Pause) -> MutexClient | None:
-        return None if self.safe else FlagClient(held(self._flag, pause, "value"))
+        return None if self.safe else FlagClient(hold(self._flag, pause, "value"))
 
     def teardown(self) -> None:
         self._flag = self._lock = None

@@ -8,7 +8,7 @@ from multiprocessing.synchronize import Lock
 from typing import Any, Literal
 
 from ipclab.backends.base import Option, Pause
-from ipclab.backends.held import held
+from ipclab.backends.held import hold
 from ipclab.backends.shared import Register, RegisterClient
 
 
@@ -51,7 +51,7 @@ class ValueRegister(Register):
         return _Client(self._pair, self._guard())
 
     def held_client(self, index: int, pause: Pause) -> RegisterClient:
-        return _Client(held(self._pair, pause, writing="first"), self._guard())
+        return _Client(hold(self._pair, pause, writing="first"), self._guard())
 
     def teardown(self) -> None:
         self._pair = self._lock = None

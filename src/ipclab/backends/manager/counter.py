@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from multiprocessing.managers import DictProxy
 
 from ipclab.backends.base import Counter, CounterClient, Option, Pause
-from ipclab.backends.held import held
+from ipclab.backends.held import hold
 from ipclab.backends.manager.number import KEY, ManagedNumber
 
 
@@ -37,7 +37,7 @@ class ManagerDictCounter(ManagedNumber, Counter):
         return _Client(self._dict, self.guard(self.safe))
 
     def held_client(self, index: int, pause: Pause) -> CounterClient:
-        return _Client(held(self._dict, pause), self.guard(self.safe))
+        return _Client(hold(self._dict, pause), self.guard(self.safe))
 
 
 class _Client(CounterClient):

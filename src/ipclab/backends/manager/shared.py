@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from multiprocessing.managers import DictProxy
 
 from ipclab.backends.base import Option, Pause
-from ipclab.backends.held import held
+from ipclab.backends.held import hold
 from ipclab.backends.local.mutex import LockClient
 from ipclab.backends.manager.number import KEY, ManagedNumber
 from ipclab.backends.shared import BUSY_PAUSE_S, Mutex, MutexClient, Register, RegisterClient
@@ -32,7 +32,7 @@ class ManagerDictRegister(ManagedNumber, Register):
         return _DictRegister(self._dict, self.guard(self.safe))
 
     def held_client(self, index: int, pause: Pause) -> RegisterClient:
-        return _DictRegister(held(self._dict, pause), self.guard(self.safe))
+        return _DictRegister(hold(self._dict, pause), self.guard(self.safe))
 
 
 class _DictRegister(RegisterClient):
@@ -71,7 +71,7 @@ class ManagerDictMutex(ManagedNumber, Mutex):
         return LockClient(self._lock) if self.safe else _DictFlag(self._dict)
 
     def held_client(self, index: int, pause: Pause) -> MutexClient | None:
-        return None if self.safe else _DictFlag(held(self._dict, pause))
+        return None if self.safe else _DictFlag(hold(self._dict, pause))
 
 
 class _DictFlag(MutexClient):

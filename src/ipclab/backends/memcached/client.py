@@ -123,7 +123,7 @@ def endpoint(url: str) -> Endpoint:
     )
 
 
-def client(url: str, **settings: Any) -> Client:
+def make(url: str, **settings: Any) -> Client:
     """Return pymemcache's client with its defaults, except for these settings and for how it connects.
 
     Its own way of connecting supports neither a second address of a host nor a login. It connects with its
@@ -143,7 +143,7 @@ def connect(url: str, *, timeout_s: float = REPLY_TIMEOUT_S) -> Client:
     """
     from pymemcache.exceptions import MemcacheError
 
-    connected = client(
+    connected = make(
         url,
         connect_timeout=min(CONNECT_TIMEOUT_S, timeout_s),
         timeout=timeout_s,

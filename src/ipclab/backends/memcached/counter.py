@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Literal
 
 from ipclab.backends.base import Counter, CounterClient, Option, Pause
-from ipclab.backends.held import held
+from ipclab.backends.held import hold
 from ipclab.backends.memcached.channels import counter_gone
 from ipclab.backends.memcached.client import connect
 from ipclab.backends.shared import BUSY_PAUSE_S
@@ -66,7 +66,7 @@ class MemcachedCounter(Counter):
     def held_client(self, index: int, pause: Pause) -> CounterClient | None:
         if self.discipline == "incr":
             return None
-        return self._client(held(connect(self.site.broker_url), pause, "get", "gets"))
+        return self._client(hold(connect(self.site.broker_url), pause, "get", "gets"))
 
     def _client(self, client: Client) -> _Client:
         if self.discipline == "add-lock":

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Literal
 
 from ipclab.backends.base import Option, Pause
-from ipclab.backends.held import held
+from ipclab.backends.held import hold
 from ipclab.backends.key_mutex import KeyMutex, LookAndSet
 from ipclab.backends.memcached.channels import counter_gone
 from ipclab.backends.memcached.client import connect
@@ -48,7 +48,7 @@ class MemcachedRegister(Register):
         return self._client(connect(self.site.broker_url))
 
     def held_client(self, index: int, pause: Pause) -> RegisterClient:
-        return self._client(held(connect(self.site.broker_url), pause, "get", "gets"))
+        return self._client(hold(connect(self.site.broker_url), pause, "get", "gets"))
 
     def _client(self, client: Client) -> RegisterClient:
         return (_Cas if self.safe else _GetSet)(client, self.key)
@@ -131,7 +131,7 @@ class MemcachedMutex(KeyMutex):
     def held_client(self, index: int, pause: Pause) -> MutexClient | None:
         if self.expires:
             return None
-        return LookAndSet(held(connect(self.site.broker_url), pause, "get"), self.key)
+        return LookAndSet(hold(connect(self.site.broker_url), pause, "get"), self.key)
 
     def teardown(self) -> None:
         with closing(connect(self.site.broker_url)) as client:

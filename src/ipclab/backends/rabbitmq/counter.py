@@ -8,7 +8,7 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
 from ipclab.backends.base import Counter, CounterClient, Option, Pause, SharedState
-from ipclab.backends.held import held
+from ipclab.backends.held import hold
 from ipclab.backends.rabbitmq.connection import connect, delete_queue
 from ipclab.errors import ChannelError
 
@@ -69,7 +69,7 @@ class RabbitmqCounter(TokenQueue, Counter):
     def held_client(self, index: int, pause: Pause) -> CounterClient:
         client = TokenClient(self.site.broker_url, self.queue)
         # The client ends its subscription just after it has received the token.
-        client.channel = held(client.channel, pause, "basic_cancel")
+        client.channel = hold(client.channel, pause, "basic_cancel")
         return client
 
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from ipclab.backends.base import Counter, CounterClient, Option, Pause
-from ipclab.backends.held import held
+from ipclab.backends.held import hold
 from ipclab.backends.redis import rights
 from ipclab.backends.redis.client import connect
 from ipclab.backends.shared import BUSY_PAUSE_S
@@ -79,9 +79,9 @@ class RedisCounter(Counter):
             return None
         client = connect(self.site.broker_url)
         if self.discipline != "watch":
-            return self._client(held(client, pause, "get"))
+            return self._client(hold(client, pause, "get"))
         watching = _Watch(client, self.key)
-        watching.transaction = held(watching.transaction, pause, "get")
+        watching.transaction = hold(watching.transaction, pause, "get")
         return watching
 
     def _client(self, client: Redis) -> _Client:

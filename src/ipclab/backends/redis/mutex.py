@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from ipclab.backends.base import Option, Pause
-from ipclab.backends.held import held
+from ipclab.backends.held import hold
 from ipclab.backends.key_mutex import KeyMutex, LookAndSet
 from ipclab.backends.redis import rights
 from ipclab.backends.redis.client import connect
@@ -69,7 +69,7 @@ class RedisMutex(KeyMutex):
     def held_client(self, index: int, pause: Pause) -> MutexClient | None:
         if self.expires:
             return None
-        return LookAndSet(held(connect(self.site.broker_url), pause, "get"), self.keys[0])
+        return LookAndSet(hold(connect(self.site.broker_url), pause, "get"), self.keys[0])
 
     def teardown(self) -> None:
         with connect(self.site.broker_url) as client:

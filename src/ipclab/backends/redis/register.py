@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from ipclab.backends.base import Option, Pause
-from ipclab.backends.held import held
+from ipclab.backends.held import hold
 from ipclab.backends.redis import rights
 from ipclab.backends.redis.client import connect
 from ipclab.backends.shared import Register, RegisterClient
@@ -78,9 +78,9 @@ class RedisRegister(Register):
             return None
         client = connect(self.site.broker_url)
         if self.discipline == "get-set":
-            return _GetSet(held(client, pause, "get"), self.key)
+            return _GetSet(hold(client, pause, "get"), self.key)
         watching = _Watch(client, self.key)
-        watching.transaction = held(watching.transaction, pause, "get")
+        watching.transaction = hold(watching.transaction, pause, "get")
         return watching
 
     def _client(self, client: Redis) -> RegisterClient:

@@ -163,7 +163,7 @@ def _client(url: str, timeout_s: float, *, bounded: bool = False) -> Iterator[An
     """Yield a new client. A bounded one reads at most PROBE_MOST_BYTES, within ``timeout_s`` altogether."""
     from pymemcache.exceptions import MemcacheError
 
-    connected = clients.client(url, connect_timeout=timeout_s, timeout=timeout_s, default_noreply=False)
+    connected = clients.make(url, connect_timeout=timeout_s, timeout=timeout_s, default_noreply=False)
     if bounded:
         connected.bound = functools.partial(BoundedSocket, most_bytes=PROBE_MOST_BYTES, within_s=timeout_s)
     try:

@@ -195,7 +195,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         messages=_messages(trials),
         updates=_updates(trials),
         load=_text(declared.get("load")) or "",
-        race=races.race(trials),
+        race=races.derive(trials),
         limit=limits.most_common(1)[0][0] if limits else "unknown",
         limits=dict(limits),
         beyond_backlog=max((t.cost.beyond_backlog for t in trials if t.cost), default=0),

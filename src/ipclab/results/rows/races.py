@@ -16,7 +16,7 @@ def forced(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     return [trial for trial in trials if workloads.of(trial.spec).beside]
 
 
-def race(trials: Sequence[TrialRecord]) -> Race | None:
+def derive(trials: Sequence[TrialRecord]) -> Race | None:
     """Return the race of a row; None for a channel, and for a counter on which no race was forced."""
     by_force = [shown for trial in forced(trials) if (shown := _shown(trial)) is not None]
     under_load = [trial for trial in trials if not workloads.of(trial.spec).beside]

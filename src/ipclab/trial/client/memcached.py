@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ipclab.backends.memcached.client import client, connect
+from ipclab.backends.memcached.client import connect, make
 from ipclab.history.log import ProcessLog
 from ipclab.trial.client.bench import OTHER, PROGRAM, Bench
 from ipclab.trial.client.child import PATIENCE_S, say
@@ -26,7 +26,7 @@ HANG_S = 3.0
 
 def _client(url: str, **settings: Any) -> Any:
     """Return pymemcache's client for the whole of this URL, with its defaults except for these settings."""
-    return client(url, **settings)
+    return make(url, **settings)
 
 
 def _ask(history: ProcessLog, call: Callable[[], object]) -> str:

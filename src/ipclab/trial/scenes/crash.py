@@ -30,7 +30,7 @@ from ipclab.history.log import FaultLog
 from ipclab.trial import judge, serving
 from ipclab.trial.cast import Cast, set_up, tear_down
 from ipclab.trial.logged import RECONNECTING
-from ipclab.trial.primitive import adapters, primitive, stands_in
+from ipclab.trial.primitive import adapters, name_primitive, stands_in
 from ipclab.trial.processes import Worker
 from ipclab.trial.record import Safety
 from ipclab.trial.safety import Played, Stage
@@ -271,7 +271,7 @@ class _Scene:
         own = adapters(type(self._channel))
         # A worker that pauses before it reconnects hangs nowhere: it has no connection.
         hung = {
-            name: primitive(stack, own)
+            name: name_primitive(stack, own)
             for name, stack in self.stacks.items()
             if not stands_in(stack, RECONNECTING)
         }

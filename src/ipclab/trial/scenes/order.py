@@ -21,7 +21,7 @@ from ipclab.errors import IpclabError
 from ipclab.faults.server import Server
 from ipclab.trial import judge, serving
 from ipclab.trial.cast import Cast, set_up, tear_down
-from ipclab.trial.primitive import adapters, primitive
+from ipclab.trial.primitive import adapters, name_primitive
 from ipclab.trial.processes import Worker
 from ipclab.trial.record import Safety
 from ipclab.trial.safety import Played, Stage
@@ -104,7 +104,7 @@ def _judge(stage: Stage, cast: Cast, stacks: dict[str, str]) -> Safety:
         counts=counts,
         shown=overtaken > 0,
         finding=_finding(counts, overtaken),
-        hung={name: primitive(stack, adapters(type(cast.channel))) for name, stack in stacks.items()},
+        hung={name: name_primitive(stack, adapters(type(cast.channel))) for name, stack in stacks.items()},
         gave_up=gave_up,
         counterexample=judge.counterexample(history, in_real_time),
         history=stage.history_name,
