@@ -175,7 +175,7 @@ def faces(variant: Variant) -> list[Face]:
         for option in variant.options.keys() - every:
             raise UnknownNameError(f"option of {variant.name}", option, every)
         what = " and of ".join(f"a {face}" for face in found)
-        raise UsageError(f"{variant}: these are options of {what}; name one's only")
+        raise UsageError(f"{variant}: these are options of {what}; use those of one of them only")
     choosing = [face for face in fitting if _is_choice(variant, found[face])]
     # Where no face has the chosen options, the error names the options of the first face.
     return choosing or fitting[:1]
@@ -249,7 +249,7 @@ class Experiment:
         if idle := [str(variant) for variant in request.backends if variant.name not in measured]:
             raise UsageError(f"the experiment {self.name} has nothing to measure on {', '.join(idle)}")
         if not trials:
-            raise UsageError(f"the experiment {self.name} has nothing to do with these options")
+            raise UsageError(f"the experiment {self.name} has no trials with these options")
         self._check_uses(request, trials, refused)
         left_out = dict.fromkeys((str(spec.backend), str(refusal)) for spec, refusal in refused)
         if not request.backends:
@@ -267,7 +267,7 @@ class Experiment:
                     raise refusal
             raise UsageError(
                 f"with these options {self.name} {option.lack}: leave out {option.flag}, "
-                f"or take the experiment {option.instead}"
+                f"or use the experiment {option.instead}"
             )
 
 

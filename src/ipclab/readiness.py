@@ -64,8 +64,8 @@ def _ask(broker: Broker, trials: Sequence[TrialSpec]) -> None:
     wanted = max((spec.producers + spec.consumers for spec in trials), default=0) + SPARE_CONNECTIONS
     if state.free_connections is not None and state.free_connections < wanted:
         raise BrokerUnavailableError(
-            f"{where} takes {state.free_connections} more clients, and this run needs {wanted}: "
-            "raise its maxclients or its like, or choose fewer --producers and --consumers"
+            f"{where} accepts {state.free_connections} more clients, but this run needs {wanted}: "
+            "raise its limit on clients, or choose fewer --producers and --consumers"
         )
 
 
@@ -92,7 +92,7 @@ def _fit_one(broker: Broker, spec: TrialSpec, *, may_evict: bool) -> TrialSpec:
             many = room.evicted_by(most * item_bytes)
             raise UsageError(
                 f"{where}, and {what} would make it drop about {many} of its {room.items} items: "
-                "free some, or allow that with --may-evict"
+                "free some memory, or allow that with --may-evict"
             )
         raise UsageError(f"{where}, too few for {what}: raise its maxmemory, or choose a smaller --size")
     return msgspec.structs.replace(spec, max_backlog=fits)

@@ -283,7 +283,7 @@ ENDINGS = {
     "import ctypes; ctypes.string_at(0)": "it was killed by SIGSEGV",
     "raise KeyboardInterrupt": "it raises KeyboardInterrupt",
     "import signal, time; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 30)); time.sleep(600)": (
-        "it does not come back"
+        "it does not return"
     ),
 }
 

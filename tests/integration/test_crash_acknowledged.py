@@ -111,6 +111,6 @@ def test_a_message_that_cannot_be_caught_half_way_is_not_waited_for_long() -> No
 
     assert (safety.verdict, safety.finding) == (
         "unknown",
-        "the moment could not be brought about, so nothing was done",
+        "the moment did not occur, so the fault was not applied",
     )
     assert time.monotonic() - began < strike.ATTEMPTS * strike.WAIT_S

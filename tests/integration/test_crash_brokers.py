@@ -293,7 +293,7 @@ def test_a_fault_that_did_not_take_effect_shows_nothing(
 
     safety = safety_of(play("redis-list", words, broker, drain_s=0.2))
 
-    assert (safety.verdict, safety.finding) == ("unknown", "it is not sure that the fault took effect")
+    assert (safety.verdict, safety.finding) == ("unknown", "the fault may not have taken effect")
 
 
 HONEST = (

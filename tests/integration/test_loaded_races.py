@@ -185,7 +185,7 @@ def test_an_operation_that_raises_fails_the_trial_in_one_line(broker_of: BrokerO
 def test_a_lock_that_nobody_releases_ends_the_trial_and_leaves_no_process(broker_of: BrokerOf) -> None:
     record = race(broker_of, "lock", Variant("hanging"), grace_s=0.5)
     assert record.outcome == "failed"
-    assert "had not come back after" in record.reason
+    assert "did not return within" in record.reason
 
 
 @pytest.mark.usefixtures("lying")

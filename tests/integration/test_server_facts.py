@@ -77,7 +77,7 @@ UNUSABLE = {
     "cluster": (("--cluster-enabled", "yes"), "is a node of a cluster"),
     "replica": (("--replicaof", "127.0.0.1", "1"), "is a read-only replica of 127.0.0.1:1"),
     "full": (("--maxmemory", "1"), "is out of memory"),
-    "full of clients": (("--maxclients", "3"), "more clients, and this run needs"),
+    "full of clients": (("--maxclients", "3"), "more clients, but this run needs"),
 }
 
 

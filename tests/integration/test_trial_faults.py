@@ -136,10 +136,10 @@ def test_a_backend_that_raises_fails_the_trial_in_one_line(fault: str, reason: s
 @pytest.mark.parametrize(
     ("fault", "worker", "says", "start_method"),
     [
-        ("producer hangs", "producer-0", "had not connected", "fork"),
-        ("consumer hangs", "consumer-0", "had not connected", "fork"),
-        ("send hangs", "producer-0", "had not come back from the backend", "fork"),
-        ("send hangs", "producer-0", "had not come back from the backend", "spawn"),
+        ("producer hangs", "producer-0", "did not connect", "fork"),
+        ("consumer hangs", "consumer-0", "did not connect", "fork"),
+        ("send hangs", "producer-0", "did not return from the backend", "fork"),
+        ("send hangs", "producer-0", "did not return from the backend", "spawn"),
         ("receive hangs", "consumer-0", "did not end", "fork"),
         ("close hangs", "producer-0", "did not close", "fork"),
     ],
@@ -159,7 +159,7 @@ def test_a_worker_that_never_came_to_its_role_is_named_too() -> None:
     record = play("unpickling hangs", start_method="spawn", grace_s=0.001)
 
     assert record.outcome == "hung"
-    assert "consumer-0, producer-0 had not connected" in record.reason
+    assert "consumer-0, producer-0 did not connect" in record.reason
     assert record.stuck.keys() == {"producer-0", "consumer-0"}
 
 

@@ -54,7 +54,7 @@ def check(
     until_s = time.monotonic() + budget_s
     model = model or history.header.model
     if model is None:
-        raise UsageError("the history names no model; say which: " + ", ".join(FUNCTIONS))
+        raise UsageError("the history names no model; give one of: " + ", ".join(FUNCTIONS))
     if model == "queue":
         # A delivery may be checked as a queue, which has no acknowledgements.
         history = history.without("ack")
@@ -133,13 +133,13 @@ def _quick(history: History, model: Model, terms: Terms) -> Findings:
 
 def _note_terms(found: Findings, history: History, terms: Terms, *, declared: bool) -> None:
     if not declared:
-        found.notes.append("no guarantee is declared; held to exactly-once")
+        found.notes.append("no guarantee is declared; judged by exactly-once")
     if found.counts["lost"] and terms.may_lose:
-        found.notes.append(f"{found.counts['lost']} lost messages are not held against it, as it declares")
+        found.notes.append(f"{found.counts['lost']} lost messages do not count, because the loss is declared")
     if abandoned := found.counts["unacknowledged"]:
         found.notes.append(
             f"{abandoned} of {found.counts['lost']} lost messages were received, but never acknowledged, "
-            f"and did not come again"
+            f"and not redelivered"
         )
     if found.counts["lost_excused"]:
         excused, lost = found.counts["lost_excused"], found.counts["lost"]
@@ -148,10 +148,10 @@ def _note_terms(found: Findings, history: History, terms: Terms, *, declared: bo
         )
     if found.counts["reordered"] and "reordered" not in found.anomalies:
         found.notes.append(
-            f"{found.counts['reordered']} messages came out of order, which is not held against it"
+            f"{found.counts['reordered']} messages came out of order, which breaks no declared guarantee"
         )
     if history.header.fan_out:
-        found.notes.append("fan-out: every consumer is owed every message")
+        found.notes.append("fan-out: every consumer should receive every message")
 
 
 def _to_search(found: Findings, history: History, model: Model) -> list[int]:

@@ -79,7 +79,7 @@ class Bench:
         deadline = time.monotonic() + within_s
         while not condition():
             if time.monotonic() > deadline:
-                raise ExperimentError(f"waited {within_s:.0f} s in vain for {what}")
+                raise ExperimentError(f"gave up after waiting {within_s:.0f} s for {what}")
             time.sleep(0.002)
 
     def url(self, kind: BrokerKind) -> str:

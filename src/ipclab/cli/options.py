@@ -36,10 +36,10 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip())
         if match is None or match[2].upper() not in _UNITS:
-            self.fail(f"{value!r} is no size; write 64, 1KiB or 2MB", param, ctx)
+            self.fail(f"{value!r} is not a size; write 64, 1KiB or 2MB", param, ctx)
         size = int(float(match[1]) * _UNITS[match[2].upper()])
         if size < 1:
-            self.fail(f"{value!r} is no size above 0", param, ctx)
+            self.fail(f"{value!r} is not a size above 0", param, ctx)
         return size
 
 

@@ -129,8 +129,8 @@ class _Parser:
         if line.process in self._pending:
             under_way = self._pending[line.process][0]
             raise ValueError(
-                f"process {line.process} invokes {f} while its {under_way} is under way; "
-                f"a process that was started again needs a new name"
+                f"process {line.process} invokes {f} while its {under_way} is in progress; "
+                f"a restarted process needs a new name"
             )
         if f in ANSWERS:
             if value is not None:

@@ -58,7 +58,7 @@ def fatal(action: Callable[[], object]) -> str:
                 os.kill(pid, signal.SIGKILL)
             status = os.waitpid(pid, 0)[1]
     if waited != "came":
-        return "does not come back"
+        return "does not return"
     if said == _INTERRUPTED:
         return "raises KeyboardInterrupt"
     return "" if said == _RETURNED else in_words(os.waitstatus_to_exitcode(status))

@@ -60,7 +60,7 @@ def reasons(trial: TrialRecord) -> list[str]:
             what = "message is" if many == 1 else "messages are"
             found.append(f"{many} confirmed {what} unaccounted for")
     if not found and _is_empty(trial):
-        found.append("not one message or update was begun: make it longer, or raise the rate")
+        found.append("no message or update was begun: choose a longer --duration or a higher --rate")
     return found or ["the trial left nothing to judge it by"]
 
 

@@ -135,7 +135,7 @@ class _Trial:
         return msgspec.structs.replace(
             self._found or bare,
             outcome="hung",
-            reason=f"{call} of {spec.backend} had not come back after {patience_s:g} s: it hung in {place}",
+            reason=f"{call} of {spec.backend} did not return within {patience_s:g} s: it hung in {place}",
             stuck={**(self._found or bare).stuck, call: stack or NO_STACK},
         )
 

@@ -203,7 +203,7 @@ class Racers:
         for one in racers:
             if one.state == "busy":
                 place = self._place(one)
-                raise ChannelError(f"{one.name} had not come back after {self._patience_s:g} s{place}")
+                raise ChannelError(f"{one.name} did not return within {self._patience_s:g} s{place}")
 
     def _place(self, one: Racer) -> str:
         """End a racer that hangs, and return where it stood, such as ``: it hung in Lock.acquire``."""

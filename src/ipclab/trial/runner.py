@@ -166,7 +166,7 @@ class _Trial:
         within_s = self.spec.grace_s
         if not outlast(measurement, crew, lambda: all(w.ready for w in crew.workers), within_s):
             names = ", ".join(w.name for w in crew.workers if not w.ready)
-            self.hung = f"{names} had not connected after {within_s:g} s"
+            self.hung = f"{names} did not connect within {within_s:g} s"
         return not self.hung and not crew.failures
 
     def _measure(self, measurement: Measurement, crew: Crew) -> None:
@@ -198,7 +198,7 @@ class _Trial:
             if not crew.failures:
                 names = ", ".join(w.name for w in late)
                 self.hung = (
-                    f"{names} had not come back from the backend {self.spec.grace_s:g} s after the end"
+                    f"{names} did not return from the backend within {self.spec.grace_s:g} s after the end"
                 )
             return
         if not crew.failures:

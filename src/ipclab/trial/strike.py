@@ -107,9 +107,9 @@ class Strike(Scene):
                 comes = comes and self._withhold(consumers[0])
             strike = self._in_mid_message if self._fault.moment == "mid-message" else self._apply
             if not comes or (struck := strike(producers, consumers)) is None:
-                self.missed = "the moment could not be brought about, so nothing was done"
+                self.missed = "the moment did not occur, so the fault was not applied"
             elif not struck:
-                self.missed = "it is not sure that the fault took effect"
+                self.missed = "the fault may not have taken effect"
 
     def leave_unacknowledged(self, producers: Sequence[Worker], victim: Worker) -> bool:
         """Give an idle victim ``HELD`` messages that it does not acknowledge, where the fault will end it.

@@ -69,8 +69,8 @@ def require_log_capacity(sends: RawLog, go: Go) -> None:
     """Raise ChannelError where a closed loop ended too early, so that its rate would be too low."""
     if now_ns() < go.end_ns:
         raise ChannelError(
-            f"the log's room for {sends.capacity_bytes // 8} messages was used up before the time was over; "
-            f"ask for a shorter --duration"
+            f"the log's room for {sends.capacity_bytes // 8} messages was used up before the window ended; "
+            f"choose a shorter --duration"
         )
 
 

@@ -139,7 +139,7 @@ def test_a_queue_may_be_judged_as_a_delivery_but_not_as_a_lock() -> None:
 
 
 def test_a_history_without_a_model_is_refused() -> None:
-    with pytest.raises(UsageError, match="say which"):
+    with pytest.raises(UsageError, match="give one of"):
         check(History.of([], header=Header(ipclab_history=1)))
 
 

@@ -94,7 +94,7 @@ def test_a_model_stands_in_where_the_header_names_none() -> None:
         ([line(f="pop")], 2, "queue has no 'pop'; it has enqueue, dequeue"),
         ([line(f="enqueue")], 2, "enqueue needs a value other than null"),
         ([line(value=1)], 2, "dequeue is invoked without a value"),
-        ([*PUT, line(), line(time=400)], 5, "invokes dequeue while its dequeue is under way"),
+        ([*PUT, line(), line(time=400)], 5, "invokes dequeue while its dequeue is in progress"),
         ([*PUT, line(type="ok")], 4, "which invoked nothing"),
         ([PUT[0], {**PUT[1], "f": "dequeue"}], 3, "completes dequeue of 'q1' but invoked enqueue of 'q1'"),
         ([PUT[0], {**PUT[1], "key": "q2"}], 3, "completes enqueue of 'q2' but invoked enqueue of 'q1'"),

@@ -252,7 +252,7 @@ def test_a_trial_in_which_nothing_was_attempted_proves_nothing(make):
     empty = make.stream("pipe", 0, ledger=make.ledger())
     assert of_trial(empty) == "unknown"
     (row,) = rows([empty])
-    assert row.reasons == ["not one message or update was begun: make it longer, or raise the rate"]
+    assert row.reasons == ["no message or update was begun: choose a longer --duration or a higher --rate"]
     assert exit_code(make.result([empty])) == 3
 
 

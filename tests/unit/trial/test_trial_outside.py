@@ -104,7 +104,7 @@ def test_a_setup_that_hangs_is_a_result_with_its_place(hostile: Callable[..., No
     hostile(in_setup=hang)
     record = run(grace_s=0.5)
     assert record.outcome == "hung"
-    assert record.reason.startswith("setup() of hostile had not come back after 0.5 s: it hung in ")
+    assert record.reason.startswith("setup() of hostile did not return within 0.5 s: it hung in ")
     assert record.reason.endswith("Event.wait (condition)")
     assert "in wait" in record.stuck["setup()"]
 
@@ -115,7 +115,7 @@ def test_a_teardown_that_hangs_is_a_result_and_loses_nothing_that_was_found(
     hostile(in_teardown=join_what_is_never_done)
     record = run(grace_s=2.0)
     assert record.outcome == "hung"
-    assert "teardown() of hostile had not come back after 2 s: it hung in JoinableQueue.join" in record.reason
+    assert "teardown() of hostile did not return within 2 s: it hung in JoinableQueue.join" in record.reason
     assert record.ledger is not None
     assert record.window_s > 0
 

@@ -80,7 +80,7 @@ class Bench:
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
             if time.monotonic() > deadline:
-                raise ChannelError(f"waited {PATIENCE_S:g} s in vain for {what}")
+                raise ChannelError(f"gave up after waiting {PATIENCE_S:g} s for {what}")
             time.sleep(0.002)
 
     def proxy(self) -> tuple[Proxy, str]:

@@ -101,7 +101,7 @@ class Child:
         """
         found = hang.place_of_rest(self._look, self.ended_within, after_s=after_s, looks=_LOOKS)
         if found is None:
-            raise ChannelError(f"{self.name} neither came back nor stood still")
+            raise ChannelError(f"{self.name} neither returned nor stood still")
         return place(found) if found else ""
 
     def join(self, within_s: float = PATIENCE_S) -> None:
@@ -170,7 +170,7 @@ class Child:
 
     def _await_message(self, within_s: float) -> None:
         if not self.ended_within(within_s):
-            raise ChannelError(f"{self.name} did not come back within {within_s:g} s: {self.stuck()}")
+            raise ChannelError(f"{self.name} did not return within {within_s:g} s: {self.stuck()}")
 
     def _await(self, condition: Callable[[], bool], within_s: float) -> bool:
         """Read the child's messages until the condition holds; return whether it does in time."""

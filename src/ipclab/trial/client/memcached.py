@@ -119,7 +119,7 @@ def _silence(bench: Bench, *, right: bool) -> Seen:
         proxy.hold()
         program.tell("go")
         if where := program.hangs(PATIENCE_S if right else HANG_S):
-            words = f"had not come back after {HANG_S:g} s"
+            words = f"did not return within {HANG_S:g} s"
             hung["program"] = where
         else:
             words = str(program.result())

@@ -105,7 +105,7 @@ def _judge(stage: Stage, scenario: Scenario, seen: Seen, history: History) -> Sa
     shown = found.verdict == "invalid" or bool(seen.hung) or seen.errs
     broken = []
     if not scenario.fix and shown:
-        text = f"it did not help to set it right: {finding}"
+        text = f"the fix did not help: {finding}"
         broken.append(Breach(kind="fix_failed", amount=1, text=text))
     undecided = not shown and (found.verdict == "unknown" or not seen.produced)
     return Safety(
@@ -115,7 +115,7 @@ def _judge(stage: Stage, scenario: Scenario, seen: Seen, history: History) -> Sa
         anomalies=found.anomalies,
         counts=found.counts | dict(seen.counts),
         shown=None if undecided else shown,
-        finding=f"nothing can be said, as {_why(found)}: {finding}" if undecided else finding,
+        finding=f"no conclusion, because {_why(found)}: {finding}" if undecided else finding,
         hung=dict(seen.hung),
         counterexample=_drawn(history, found),
         history=stage.history_name,

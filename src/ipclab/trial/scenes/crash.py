@@ -37,7 +37,7 @@ from ipclab.trial.safety import Played, Stage
 from ipclab.trial.strike import GAP_S, SMALL_BYTES, WAIT_S, Strike
 from ipclab.trial.worker import history_path
 
-_OPEN = "{} confirmed messages may lie where nobody was left to receive them, so their loss is unknown"
+_OPEN = "{} confirmed messages may be left where nobody could receive them, so their loss is unknown"
 _CRASHED = "{} by itself: the fault did not strike that process"
 WARM_UP = 20
 """Messages of each producer that must arrive before the fault."""
@@ -83,13 +83,13 @@ def _refusal(stage: Stage, fault: FaultSpec) -> str:
     harmed = (fault.target == "broker" and fault.fault.harms_broker) or stage.spec.broker_settings
     if harmed and stage.broker is not None and not stage.broker.ours:
         return (
-            f"{stage.broker.kind} at {stage.broker.masked_url} was not started by the lab, so it is neither "
-            f"harmed nor set anew; take --provider compose or native"
+            f"{stage.broker.kind} at {stage.broker.masked_url} was not started by the lab, so the lab "
+            f"neither harms it nor changes its settings; choose --provider compose or native"
         )
     if fault.action == "fill-memory" and stage.broker is not None:
         of = kinds.get(stage.broker.kind)
         if not of.has_memory_limit:
-            return f"{of.title} has no limit of memory that the lab could set"
+            return f"{of.title} has no memory limit that the lab could set"
     broker = stage.broker if _needs_proxy(stage, fault) else None
     if broker is not None and not kinds.get(broker.kind).accepts_proxy(broker.url):
         return f"it needs a proxy before the server, which {broker.masked_url} does not allow"
@@ -150,14 +150,14 @@ class _Scene:
         cast.burst(producers, WARM_UP, cast.size(SMALL_BYTES))
         if not cast.outlast(lambda: cast.done(producers) and not cast.missing(), WAIT_S):
             if not cast.receipts():
-                raise IpclabError(f"not even the warm-up arrived: {self._complaints()}")
+                raise IpclabError(f"no message of the warm-up arrived: {self._complaints()}")
             # Some of the warm-up is lost, without any fault.
-            self._strike.missed = "not even the warm-up arrived, so nothing was done"
+            self._strike.missed = "some messages of the warm-up did not arrive, so the fault was not applied"
             self._finish()
             return self._judge()
         self._require_idle_consumers(consumers)
         if not self._strike.leave_unacknowledged(producers, consumers[0]):
-            raise IpclabError("the message that was to rest with a consumer did not come to it")
+            raise IpclabError("the message that a consumer was to hold did not reach it")
         self._require_idle_consumers(consumers)
         late = [self._start("consumer", i) for i in range(early, self._spec.consumers)]
         self._require_connected(late)
@@ -201,7 +201,7 @@ class _Scene:
         """
         resting = self._fault.moment == "idle"
         if resting and not self._cast.outlast(lambda: all(self._cast.waits(w) for w in consumers), WAIT_S):
-            raise IpclabError("the consumers did not come to rest")
+            raise IpclabError("the consumers did not become idle")
 
     def _complaints(self) -> str:
         failures = [w.failure for w in self._cast.crew.workers if w.failure]

@@ -51,7 +51,7 @@ def play(stage: Stage) -> Played:
         consumers = [cast.start("consumer", i) for i in range(spec.consumers)]
         if not cast.ready([*producers, *consumers]):
             failures = [w.failure for w in cast.crew.workers if w.failure]
-            raise IpclabError(f"the workers did not connect: {'; '.join(failures) or 'in time'}")
+            raise IpclabError(f"the workers did not connect: {'; '.join(failures) or 'time limit reached'}")
         if spec.scenario == "forced":
             _take_turns(cast, producers)
         else:

@@ -223,7 +223,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def test_what_works_hard_does_not_hang(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "_LOOKS", 2)
 
-    with pytest.raises(ChannelError, match="neither came back nor stood still"):
+    with pytest.raises(ChannelError, match="neither returned nor stood still"):
         hung(bench.start("program", _works), right=False)
 
 
@@ -241,7 +241,7 @@ def test_what_sleeps_here_and_there_does_not_hang(bench: Bench, monkeypatch: pyt
 
     monkeypatch.setattr(program, "_look", look_and_let_go_on)
 
-    with pytest.raises(ChannelError, match="neither came back nor stood still"):
+    with pytest.raises(ChannelError, match="neither returned nor stood still"):
         program.hangs(0.0)
 
 
