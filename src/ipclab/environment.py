@@ -34,12 +34,12 @@ def describe(start_method: StartMethod, clock: ClockTest) -> Environment:
         memory_bytes=psutil.virtual_memory().total,
         load_1min=round(os.getloadavg()[0], 2),
         start_method=start_method,
-        libraries=_versions(),
+        libraries=_library_versions(),
         clock=clock,
     )
 
 
-def _versions() -> dict[str, str]:
+def _library_versions() -> dict[str, str]:
     """Return the versions of the libraries that measurements depend on."""
     clients = [name for kind in kinds.usable() for name in kinds.get(kind).libraries]
     found = {}

@@ -37,7 +37,7 @@ def prepare(plan: Plan, fleet: Fleet, asked: Set[str], *, may_evict: bool) -> tu
     trials = list(plan.trials)
     for broker in fleet.brokers.values():
         mine = [spec for spec in trials if _broker_of(spec) == broker.kind]
-        _ask(broker, mine)
+        _check_server(broker, mine)
         if not broker.ours:
             fitted = iter(_fit(broker, mine, may_evict=may_evict))
             trials = [next(fitted) if _broker_of(spec) == broker.kind else spec for spec in trials]
@@ -54,7 +54,7 @@ def _broker_of(spec: TrialSpec) -> BrokerKind | None:
     return backend_class(workloads.face(spec), spec.backend).broker
 
 
-def _ask(broker: Broker, trials: Sequence[TrialSpec]) -> None:
+def _check_server(broker: Broker, trials: Sequence[TrialSpec]) -> None:
     kind = kinds.get(broker.kind)
     state = kind.describe(broker)
     broker.settings = state.settings

@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 def producer(channel: Channel, index: int) -> Producer:
     """Connect this producer of the channel; return it with checked answers."""
-    made = _made(channel.name, f"producer({index})", channel.producer(index), Producer)
+    made = _require_kind(channel.name, f"producer({index})", channel.producer(index), Producer)
     if not is_own(channel.name) and not callable(made.sender()):
         raise ContractError(f"{channel.name}: sender() returns a function")
     return made
@@ -36,29 +36,29 @@ def producer(channel: Channel, index: int) -> Producer:
 
 def consumer(channel: Channel, index: int) -> Consumer:
     """Connect this consumer of the channel; return it with checked answers."""
-    made = _made(channel.name, f"consumer({index})", channel.consumer(index), Consumer)
+    made = _require_kind(channel.name, f"consumer({index})", channel.consumer(index), Consumer)
     return made if is_own(channel.name) else _Consumer(channel.name, made, channel.site.window)
 
 
 def counter_client(counter: Counter, made: CounterClient) -> CounterClient:
     """Return this client, which the counter has just made, with checked answers."""
-    _made(counter.name, "client()", made, CounterClient)
+    _require_kind(counter.name, "client()", made, CounterClient)
     return made if is_own(counter.name) else _CounterClient(counter.name, made)
 
 
 def register_client(register: Register, made: RegisterClient) -> RegisterClient:
     """Return this client, which the register has just made, with checked answers."""
-    _made(register.name, "client()", made, RegisterClient)
+    _require_kind(register.name, "client()", made, RegisterClient)
     return made if is_own(register.name) else _RegisterClient(register.name, made)
 
 
 def mutex_client(mutex: Mutex, made: MutexClient) -> MutexClient:
     """Return this client, which the lock has just made, with checked answers."""
-    _made(mutex.name, "client()", made, MutexClient)
+    _require_kind(mutex.name, "client()", made, MutexClient)
     return made if is_own(mutex.name) else _MutexClient(mutex.name, made, fenced=mutex.fenced)
 
 
-def _made(name: str, call: str, made: object, kind: Callable[..., _T]) -> _T:
+def _require_kind(name: str, call: str, made: object, kind: Callable[..., _T]) -> _T:
     if is_own(name):
         return cast("_T", made)
     # ``kind`` is a Callable in its type, because mypy accepts no abstract class for a ``type``.
@@ -146,10 +146,10 @@ class _CounterClient(CounterClient):
         raise NotImplementedError  # replaced in __init__ by that of the backend
 
     def read(self) -> int:
-        return _whole(self._name, "read()", self._read())
+        return _require_int(self._name, "read()", self._read())
 
 
-def _whole(name: str, call: str, answer: object) -> int:
+def _require_int(name: str, call: str, answer: object) -> int:
     if type(answer) is not int:
         raise _wrong(name, call, answer, "an int")
     if not -(2**63) <= answer < 2**63:
@@ -171,7 +171,7 @@ class _RegisterClient(RegisterClient):
             return found if isinstance(found, str) else repr(found)
         if type(found) is not int:
             raise _wrong(self._name, "read()", found, "an int, or a str or bytes that was found instead")
-        return _whole(self._name, "read()", found)
+        return _require_int(self._name, "read()", found)
 
     def write(self, value: int) -> None:
         raise NotImplementedError  # replaced in __init__ by that of the backend
@@ -198,7 +198,7 @@ class _MutexClient(MutexClient):
         if type(token) is not int:
             allowed = "an int, its fencing token" if self._fenced else "None, or an int as its fencing token"
             raise _wrong(self._name, "acquire()", token, allowed)
-        return _whole(self._name, "acquire()", token)
+        return _require_int(self._name, "acquire()", token)
 
     def release(self) -> None:
         raise NotImplementedError  # replaced in __init__ by that of the backend

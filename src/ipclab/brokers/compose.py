@@ -159,10 +159,11 @@ def start(
     failed: dict[BrokerKind, str] = {}
     ready: dict[BrokerKind, ComposeBroker] = {}
     try:
-        reason = _up(host, project, wanted)
+        reason = _start_services(host, project, wanted)
         if reason is not None:
             failed = {
-                kind: reason if len(wanted) == 1 else (_up(host, project, [kind]) or "") for kind in wanted
+                kind: reason if len(wanted) == 1 else (_start_services(host, project, [kind]) or "")
+                for kind in wanted
             }
             failed = {kind: why for kind, why in failed.items() if why}
         containers = _containers(host, project)
@@ -213,7 +214,7 @@ def remove(project: str, kinds: Sequence[BrokerKind]) -> None:
         engine.take_down(project)
 
 
-def _up(host: str, project: str, wanted: Sequence[BrokerKind]) -> str | None:
+def _start_services(host: str, project: str, wanted: Sequence[BrokerKind]) -> str | None:
     """Start services on free ports; return None, or why it failed. Replace a port taken meanwhile."""
     reason = ""
     passwords = _passwords(host, project, wanted)

@@ -45,7 +45,7 @@ def find() -> str:
     if shutil.which("docker") is None:
         raise BrokerUnavailableError("the command docker is not installed")
     host = _with_scheme(os.environ.get("DOCKER_HOST", "").strip()) or _host_of_context()
-    _knock(host)
+    _require_engine(host)
     plugin = commands.run(["docker", "compose", "version"], timeout_s=_ANSWER_WITHIN_S)
     if plugin.returncode != 0:
         raise BrokerUnavailableError(
@@ -119,7 +119,7 @@ def _with_scheme(host: str) -> str:
     return host if not host or "://" in host else f"tcp://{host}"
 
 
-def _knock(host: str) -> None:
+def _require_engine(host: str) -> None:
     parts = urlsplit(host)
     if parts.scheme == "unix":
         try:

@@ -195,23 +195,25 @@ class _Search:
     def gather(self, names: Sequence[BrokerKind]) -> None:
         wanted = [kind for kind in kinds.names() if kind in names]
         self._reasons = {kind: [] for kind in wanted}
-        self._from_urls(self._still(wanted, "url"))
+        self._from_urls(self._still_wanted(wanted, "url"))
         in_compose = self._with_service(wanted)
-        host = self._engine(self._still(in_compose, "compose"))
+        host = self._engine(self._still_wanted(in_compose, "compose"))
         if host is not None:
-            self._take(self._as_started(compose.running(host, self._still(in_compose, "compose"))))
+            self._take(
+                self._usable_of_lasting(compose.running(host, self._still_wanted(in_compose, "compose")))
+            )
         already = native.running()
-        still = self._still(wanted, "native")
-        self._take(self._as_started({kind: already[kind] for kind in still if kind in already}))
+        still = self._still_wanted(wanted, "native")
+        self._take(self._usable_of_lasting({kind: already[kind] for kind in still if kind in already}))
         if host is not None:
-            self._from_compose(host, self._still(in_compose, "compose"))
-        self._from_native(self._still(wanted, "native"))
-        for kind in self._still(wanted, None):
+            self._from_compose(host, self._still_wanted(in_compose, "compose"))
+        self._from_native(self._still_wanted(wanted, "native"))
+        for kind in self._still_wanted(wanted, None):
             self._fleet.missing[kind] = self._explain(kind)
 
     def _with_service(self, names: Sequence[BrokerKind]) -> list[BrokerKind]:
         """Return those that have a service in compose.yaml; record the reason for the others."""
-        without = [kind for kind in self._still(names, "compose") if kind not in compose.served()]
+        without = [kind for kind in self._still_wanted(names, "compose") if kind not in compose.served()]
         self._fail("compose", dict.fromkeys(without, "compose.yaml has no service for it"))
         return [kind for kind in names if kind not in without]
 
@@ -220,7 +222,7 @@ class _Search:
             return self._provider
         return self._provider.get(kind)
 
-    def _still(self, names: Sequence[BrokerKind], provider: ProviderName | None) -> list[BrokerKind]:
+    def _still_wanted(self, names: Sequence[BrokerKind], provider: ProviderName | None) -> list[BrokerKind]:
         """Return the kinds that have no broker yet and for which this provider may be tried."""
         return [
             kind
@@ -239,7 +241,7 @@ class _Search:
                 self._fleet.passed_over[kind] = "; ".join(self._reasons[kind])
             self._on_event(f"using {kinds.get(kind).title} {broker.version} at {broker.masked_url}")
 
-    def _as_started(self, found: Mapping[BrokerKind, Broker]) -> dict[BrokerKind, Broker]:
+    def _usable_of_lasting(self, found: Mapping[BrokerKind, Broker]) -> dict[BrokerKind, Broker]:
         """Return those that this run may use, and whose settings nobody has changed.
 
         A run that was killed in such a trial would leave its settings to be measured. ``up`` measures

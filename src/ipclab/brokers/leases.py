@@ -36,7 +36,7 @@ class Lease:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(handle, how)
-                if _is_still(path, handle):
+                if _still_has_name(path, handle):
                     return cls(path, handle)
             except BlockingIOError:
                 os.close(handle)
@@ -57,14 +57,14 @@ class Lease:
         os.close(self._handle)
 
 
-def _is_still(path: Path, handle: int) -> bool:
+def _still_has_name(path: Path, handle: int) -> bool:
     """Return whether the locked file still has this name: the last earlier lease may have deleted it."""
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(path.stat(), os.fstat(handle))
     return False
 
 
-def _let_go() -> None:
+def _close_inherited() -> None:
     """Close the parent's files in a forked child, which would otherwise prolong the parent's leases."""
     for handle in _held:
         with contextlib.suppress(OSError):
@@ -72,4 +72,4 @@ def _let_go() -> None:
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_let_go)
+os.register_at_fork(after_in_child=_close_inherited)

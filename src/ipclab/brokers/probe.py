@@ -24,7 +24,7 @@ def version(kind: BrokerKind, url: str, *, timeout_s: float = PROBE_TIMEOUT_S) -
     Raise BrokerUnavailableError where nothing usable answers within about ``timeout_s`` per step, or its
     subclass LoginRefusedError where the password is wrong.
     """
-    _knock(kind, url, timeout_s)
+    _require_listener(kind, url, timeout_s)
     return kinds.get(kind).version(url, timeout_s)
 
 
@@ -48,7 +48,7 @@ def port_open(url: str, *, timeout_s: float = 1.0) -> bool:
     return True
 
 
-def _knock(kind: BrokerKind, url: str, timeout_s: float) -> None:
+def _require_listener(kind: BrokerKind, url: str, timeout_s: float) -> None:
     """Raise where nothing listens, with the text of the system, which the clients wrap in many ways."""
     of = kinds.get(kind)
     try:

@@ -72,15 +72,15 @@ def home() -> Path:
     needs.require_proc()
     chosen = os.environ.get("IPCLAB_STATE_DIR")
     if chosen:
-        return _made(Path(chosen).absolute())
+        return _make_private(Path(chosen).absolute())
     first, *others = _usual_homes()
     try:
-        return _made(first)
+        return _make_private(first)
     except BrokerUnavailableError:
         # Any user may make a folder of that name in a folder of all users. That must not stop the lab.
         for other in others:
             with contextlib.suppress(BrokerUnavailableError):
-                return _made(other)
+                return _make_private(other)
         raise
 
 
@@ -95,7 +95,7 @@ def _usual_homes() -> list[Path]:
     return homes
 
 
-def _made(folder: Path) -> Path:
+def _make_private(folder: Path) -> Path:
     """Return this folder, made if needed. Raise BrokerUnavailableError where it cannot be used."""
     if refused := sorted(set(str(folder)) & set(_NOT_IN_A_PATH)):
         raise BrokerUnavailableError(

@@ -43,8 +43,8 @@ def check_counter(history: History) -> Findings:
     ended, started = ranks.end[adds], ranks.start[adds]
     low = _sum(ended[sure], up[sure], since, at_start) + _sum(started, down, since, at_end)
     high = _sum(started, up, since, at_end) + _sum(ended[sure], down[sure], since, at_start)
-    _out_of_bounds(found, ranks, reads, seen, low, high, adds)
-    _going_back(found, ranks, reads[(seen >= low) & (seen <= high)], adds[amount < 0])
+    _check_bounds(found, ranks, reads, seen, low, high, adds)
+    _check_order(found, ranks, reads[(seen >= low) & (seen <= high)], adds[amount < 0])
     return found
 
 
@@ -57,7 +57,7 @@ def _sum(when: Int64s, amount: Int64s, since: Int64s, until: Int64s) -> Int64s:
     return found
 
 
-def _out_of_bounds(
+def _check_bounds(
     found: Findings, ranks: Ranks, reads: Int64s, seen: Int64s, low: Int64s, high: Int64s, adds: Int64s
 ) -> None:
     under, over = np.flatnonzero(seen < low), np.flatnonzero(seen > high)
@@ -79,7 +79,7 @@ def _out_of_bounds(
         found.clash("phantom", len(over), (place,), text)
 
 
-def _going_back(found: Findings, ranks: Ranks, reads: Int64s, negative: Int64s) -> None:
+def _check_order(found: Findings, ranks: Ranks, reads: Int64s, negative: Int64s) -> None:
     history = found.history
     reads = reads[~np.isin(ranks.key[reads], ranks.key[negative])]
     if not len(reads):

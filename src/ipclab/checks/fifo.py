@@ -225,7 +225,7 @@ def _false_empty(
     places = [ranks.places[e], *passed.put[chain], *(t for t in passed.take[chain] if t >= 0)]
     held = [shown(found.history.operation(p).value) for p in passed.put[chain]]
     if held:
-        text = f"{found.say(ranks.places[e])}, while {' or '.join(held)} was certainly in all the time"
+        text = f"{found.say(ranks.places[e])}, while {' or '.join(held)} was certainly in the queue"
     else:
         text = f"{found.say(ranks.places[e])}, while more was in than open dequeues can have taken"
     found.clash("false-empty", int(wrong.sum()), places, text)

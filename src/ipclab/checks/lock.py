@@ -76,7 +76,7 @@ def with_kills(history: History, *, reentrant: bool = False) -> History:
         # A fault is logged before its signal is sent, and SIGTERM is handled while the process still works.
         last_ns = max(history.end[own & (history.end < FOREVER)].tolist(), default=-1) + 1
         for key in np.unique(history.key[own]):
-            depth = _most_deep(history, who, int(key)) if reentrant else 1
+            depth = _deepest(history, who, int(key)) if reentrant else 1
             extra.extend([(who, int(key), max(fault_ns, last_ns))] * depth)
     n = len(extra)
     killed, keys, when = np.array(extra, np.int64).reshape(n, 3).T
@@ -96,7 +96,7 @@ def with_kills(history: History, *, reentrant: bool = False) -> History:
     )
 
 
-def _most_deep(history: History, who: int, key: int) -> int:
+def _deepest(history: History, who: int, key: int) -> int:
     """Return how often this process can have acquired the lock without a release, at least 1."""
     own = (history.process == who) & (history.key == key)
     acquired = int(np.sum(own & (history.f == ACQUIRE) & (history.outcome != CODE_OF["fail"])))

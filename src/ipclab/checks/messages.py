@@ -127,19 +127,19 @@ def _check_key(found: Findings, puts: Int64s, takes: Int64s, acks: Int64s | None
     ledger = check.settle(may_lose=True, may_duplicate=True, ordered=False)
     for name in COUNTS:
         found.counts[name] += getattr(ledger, name, 0)
-    _impossible(found, sent, receipts)
-    _again(found, sent, receipts, may=terms.guarantee == "at-least-once")
+    _enter_impossible(found, sent, receipts)
+    _enter_duplicates(found, sent, receipts, may=terms.guarantee == "at-least-once")
     # Order is promised only while nothing is redelivered; a trial judges it the same way.
     repeats = terms.guarantee == "at-least-once" and ledger.duplicated > 0
     if ledger.reordered and terms.ordered and not repeats:
-        _late(found, sent, receipts, ledger.reordered)
+        _enter_reordered(found, sent, receipts, ledger.reordered)
     missing = check.missing()
     if acks is not None:
         abandoned = _unacknowledged(history, sent, receipts, acks, groups=len(missing))
         found.counts["unacknowledged"] += int(abandoned.sum())
         found.counts["lost"] += int(abandoned.sum())
         missing |= abandoned
-    _lost(found, sent, missing, takes, consumer, terms)
+    _enter_lost(found, sent, missing, takes, consumer, terms)
 
 
 def _sent(history: History, puts: Int64s) -> _Sent:
@@ -189,7 +189,7 @@ def _unacknowledged(
     return abandoned
 
 
-def _impossible(found: Findings, sent: _Sent, receipts: _Receipts) -> None:
+def _enter_impossible(found: Findings, sent: _Sent, receipts: _Receipts) -> None:
     """Enter messages that nobody sent, that came damaged, or that came before they were sent."""
     history = found.history
     damaged, strange = receipts.place[receipts.damaged], receipts.place[(receipts.of < 0) & ~receipts.damaged]
@@ -211,7 +211,7 @@ def _impossible(found: Findings, sent: _Sent, receipts: _Receipts) -> None:
         found.clash("received-before-sent", len(early), (a, b), text)
 
 
-def _again(found: Findings, sent: _Sent, receipts: _Receipts, *, may: bool) -> None:
+def _enter_duplicates(found: Findings, sent: _Sent, receipts: _Receipts, *, may: bool) -> None:
     known = np.flatnonzero(receipts.of >= 0)
     group = receipts.consumer[known] if found.history.header.fan_out else np.zeros(len(known), np.int64)
     order = np.lexsort((known, receipts.of[known], group))
@@ -225,7 +225,7 @@ def _again(found: Findings, sent: _Sent, receipts: _Receipts, *, may: bool) -> N
         found.clash("duplicated", len(again), places, text + found.say(receipts.place[j]))
 
 
-def _late(found: Findings, sent: _Sent, receipts: _Receipts, count: int) -> None:
+def _enter_reordered(found: Findings, sent: _Sent, receipts: _Receipts, count: int) -> None:
     """Enter the first message that came after a later one of its producer, and the latest one before it."""
     newest: dict[tuple[int, int], int] = {}
     for i in np.flatnonzero(receipts.of >= 0).tolist():
@@ -244,7 +244,7 @@ def _late(found: Findings, sent: _Sent, receipts: _Receipts, count: int) -> None
             return
 
 
-def _lost(
+def _enter_lost(
     found: Findings,
     sent: _Sent,
     missing: Bools,

@@ -96,7 +96,7 @@ def _groups(calls: Sequence[Call], model: Model) -> list[set[int]]:
     misses = {c.place for c in calls if c.f == "miss"}
     linked: dict[object, set[object]] = {}
     for c in calls:
-        names = _concerns(c, model)
+        names = _ties(c, model)
         if not names:
             continue
         joined = set(names).union(*(linked.get(name, set()) for name in names))
@@ -104,13 +104,13 @@ def _groups(calls: Sequence[Call], model: Model) -> list[set[int]]:
             linked[name] = joined
     classes: dict[int, set[int]] = {}
     for c in calls:
-        names = _concerns(c, model)
+        names = _ties(c, model)
         if names and NULL not in linked[names[0]]:
             classes.setdefault(id(linked[names[0]]), set()).add(c.place)
     return [*alone, *(group | misses for group in classes.values())]
 
 
-def _concerns(call: Call, model: Model) -> list[object]:
+def _ties(call: Call, model: Model) -> list[object]:
     """Return the values that an operation ties together; for a lock the process."""
     if model == "lock":
         return [call.value[0]]

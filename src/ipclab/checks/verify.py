@@ -173,7 +173,7 @@ def _search(found: Findings, history: History, model: Model, keys: Sequence[int]
     initial, step = specification
     steps = 0
     for key, some in calls(history, model, keys).items():
-        if _causeless(found, some, model):
+        if _enter_causeless(found, some, model):
             continue
         outcome = search(some, initial, step, until_s=until_s)
         steps += outcome.steps
@@ -193,7 +193,7 @@ def _search(found: Findings, history: History, model: Model, keys: Sequence[int]
     found.counts["search_steps"] = steps
 
 
-def _causeless(found: Findings, some: Sequence[Call], model: Model) -> bool:
+def _enter_causeless(found: Findings, some: Sequence[Call], model: Model) -> bool:
     """Enter answers that no operation can have caused, in any order; they need no search."""
     if model not in ("register", "queue"):
         return False

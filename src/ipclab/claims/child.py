@@ -105,7 +105,11 @@ class Child:
         """
         self._await(lambda: self._child.began or self._settled, PATIENCE_S)
         dump = hang.place_of_rest(
-            self._child.look_asleep, self._comes, after_s=for_s, looks=_LOOKS, between_s=_BETWEEN_LOOKS_S
+            self._child.look_asleep,
+            self._gets_message,
+            after_s=for_s,
+            looks=_LOOKS,
+            between_s=_BETWEEN_LOOKS_S,
         )
         if dump is None:
             raise ExperimentError(f"{self._child.name} neither ended nor stood still")
@@ -143,7 +147,7 @@ class Child:
         child = self._child
         return child.ended or child.returned is not None or child.failed is not None
 
-    def _comes(self, within_s: float) -> bool:
+    def _gets_message(self, within_s: float) -> bool:
         return self._await(lambda: self._settled, within_s)
 
     def _await(self, condition: Callable[[], bool], within_s: float) -> bool:

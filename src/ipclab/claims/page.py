@@ -75,10 +75,10 @@ def _outcomes(run: Run, claims: Mapping[str, Claim[Any]]) -> dict[str, Outcome]:
         raise UsageError(
             f"the run with Python {run.conditions.python} lacks {', '.join(missing)}; run it again"
         )
-    return {name: _settled_again(found[name], claim, run) for name, claim in claims.items()}
+    return {name: _derive_again(found[name], claim, run) for name, claim in claims.items()}
 
 
-def _settled_again(outcome: Outcome, claim: Claim[Any], run: Run) -> Outcome:
+def _derive_again(outcome: Outcome, claim: Claim[Any], run: Run) -> Outcome:
     if outcome.evidence is None:
         return outcome
     try:

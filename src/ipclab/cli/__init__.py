@@ -65,7 +65,7 @@ class _LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         guarded = copy.copy(command)
         assert command.callback is not None
-        guarded.callback = _unseen_by_click(command.callback)
+        guarded.callback = _hide_from_click(command.callback)
         guarded.make_parser = functools.partial(_parser_of_single_options, command)  # type: ignore[method-assign]
         return guarded
 
@@ -138,7 +138,7 @@ def _store_once(option: Any, process: Callable[[Any, Any], None], value: Any, st
 
 def _run(arguments: list[str], debug: bool) -> int:
     try:
-        code = cli.main(args=_debug_first(arguments), prog_name="ipclab", standalone_mode=False)
+        code = cli.main(args=_move_debug_first(arguments), prog_name="ipclab", standalone_mode=False)
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
     except SystemExit as stop:
@@ -185,7 +185,7 @@ def _what_was_ended() -> str:
     )
 
 
-def _debug_first(arguments: list[str]) -> list[str]:
+def _move_debug_first(arguments: list[str]) -> list[str]:
     """Move ``--debug``, which may stand anywhere, to the front. No arguments at all mean ``--help``."""
     others = [a for a in arguments if a != "--debug"]
     return [*(["--debug"] if "--debug" in arguments else []), *(others or ["--help"])]
@@ -197,7 +197,7 @@ def _help_hint(error: click.ClickException) -> str:
     return ""
 
 
-def _unseen_by_click(callback: Callable[..., Any]) -> Callable[..., Any]:
+def _hide_from_click(callback: Callable[..., Any]) -> Callable[..., Any]:
     """Return the callback of a command, with errors hidden that Click would misread.
 
     Click takes every broken pipe for a reader that has gone, and ends the program without a message and with

@@ -39,7 +39,7 @@ class Endings:
             before = signal.getsignal(number)
             if before not in (signal.SIG_IGN, None):
                 self._before[number] = before
-                signal.signal(number, self._come)
+                signal.signal(number, self._handle)
         sys.unraisablehook = self._unraisable
         # Registered before all others, so it runs last. Python then restores the system's handling of these
         # signals, and another signal would end the program with another code, and with a core dump.
@@ -50,7 +50,7 @@ class Endings:
         self._over_s = time.monotonic()
         sys.unraisablehook = self._hook
 
-    def _come(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._lab:
             # A forked process that has not yet set its own handlers has nothing to clean up. An exception in
             # the middle of its start would be printed with a traceback.
@@ -60,7 +60,7 @@ class Endings:
         now_s = time.monotonic()
         if self._over_s is not None:
             if now_s - self._over_s > _LAST_WORDS_S:
-                self._as_before(number, frame)
+                self._use_former_handler(number, frame)
             return
         if self._raised_s is not None and now_s - self._raised_s < BURST_S:
             return
@@ -73,7 +73,7 @@ class Endings:
         if os.getpid() == self._lab:
             signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
-    def _as_before(self, number: int, frame: FrameType | None) -> None:
+    def _use_former_handler(self, number: int, frame: FrameType | None) -> None:
         before = self._before.get(number, signal.SIG_DFL)
         signal.signal(number, before)
         if callable(before):
@@ -95,7 +95,7 @@ class Endings:
 
         def again(_number: int, frame: FrameType | None) -> None:
             self._raised_s = None
-            self._come(number, frame)
+            self._handle(number, frame)
 
         signal.signal(signal.SIGALRM, again)
         signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)

@@ -22,7 +22,7 @@ def prepare() -> None:
     A closed stream is replaced by one that leads nowhere, and a character that an encoding lacks is replaced.
     """
     for number in range(3):
-        _occupy(number)
+        _open_on_null(number)
     # Open until the process ends, like the streams that they replace.
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
@@ -86,11 +86,11 @@ def put(data: str | bytes = "", *, nl: bool = True) -> None:
     try:
         click.echo(data, file=out(), nl=nl)
     except BrokenPipeError:
-        _drop(out())
+        _redirect_to_null(out())
     except OSError as error:
         from ipclab.errors import ResultsError
 
-        _drop(out())
+        _redirect_to_null(out())
         raise ResultsError(f"cannot write to stdout: {error.strerror}") from error
 
 
@@ -106,7 +106,7 @@ def tell(text: str) -> None:
     try:
         click.echo(text, err=True, nl=False)
     except OSError:
-        _drop(sys.stderr)
+        _redirect_to_null(sys.stderr)
 
 
 def unfailing(stream: TextIO) -> IO[str]:
@@ -122,20 +122,20 @@ class _Unfailing:
         try:
             return self._stream.write(text)
         except OSError:
-            _drop(self._stream)
+            _redirect_to_null(self._stream)
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
         except OSError:
-            _drop(self._stream)
+            _redirect_to_null(self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def _occupy(number: int) -> None:
+def _open_on_null(number: int) -> None:
     """Open a closed file descriptor on the null device. Otherwise the next file or socket of the lab would
     get it, and the output of every started program would go there."""
     try:
@@ -148,7 +148,7 @@ def _occupy(number: int) -> None:
         os.set_inheritable(number, True)
 
 
-def _drop(stream: TextIO) -> None:
+def _redirect_to_null(stream: TextIO) -> None:
     """Redirect a stream to the null device; its buffer would fail again when Python ends (code 120)."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -118,9 +118,9 @@ def run(link: Link, manner: Manner, function: Callable[..., Any], args: tuple[An
             # The process ends like a program that calls sys.exit(): it delivers what is buffered first.
             raise
         # A feeder thread or a client that is stuck must not keep a child that has given up.
-        _leave(1)
+        _exit_now(1)
     if manner.leaves_at_once:
-        _leave(0)
+        _exit_now(0)
 
 
 def reset_signals() -> None:
@@ -150,7 +150,7 @@ def end_with_parent() -> None:
         die_with_parent(signal.SIGKILL)
         if os.getppid() == parent.pid:
             if not parent.is_alive():
-                _leave(1)
+                _exit_now(1)
             return
     threading.Thread(
         target=leave_with, args=(parent.sentinel,), name="ends with the lab", daemon=True
@@ -160,7 +160,7 @@ def end_with_parent() -> None:
 def leave_with(sentinel: int) -> None:
     """End the calling process when the process of this sentinel ends; runs in a thread of the lab."""
     wait([sentinel])
-    _leave(1)
+    _exit_now(1)
 
 
 def end_with_starter(start_method: StartMethod = "fork") -> None:
@@ -174,7 +174,7 @@ def end_with_starter(start_method: StartMethod = "fork") -> None:
     # The parent may have ended before. The system reports that, unless a fork server is the system's parent.
     gone = not parent.is_alive() if start_method == "forkserver" else os.getppid() != parent.pid
     if gone:
-        _leave(1)
+        _exit_now(1)
 
 
 def forget_forkserver() -> None:
@@ -201,5 +201,5 @@ def _answer_with_stacks(manner: Manner) -> None:
     faulthandler.register(LOOK_SIGNAL, looked, all_threads=False)
 
 
-def _leave(code: int) -> None:
+def _exit_now(code: int) -> None:
     os._exit(code)

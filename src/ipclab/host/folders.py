@@ -129,7 +129,9 @@ def _is_left(folder: Path) -> bool:
         return not identity.is_foreign(owner.process) and not identity.exists(owner.process)
     # A folder of an earlier version has only its name and its time as evidence.
     with contextlib.suppress(OSError):
-        return not _made_it(int(folder.name.removeprefix(_PREFIX).partition("-")[0]), folder.lstat().st_mtime)
+        return not _may_have_made(
+            int(folder.name.removeprefix(_PREFIX).partition("-")[0]), folder.lstat().st_mtime
+        )
     return False
 
 
@@ -148,7 +150,7 @@ def _delete(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _made_it(pid: int, made_s: float) -> bool:
+def _may_have_made(pid: int, made_s: float) -> bool:
     """Return whether the process that now has this pid is older than the folder, so it may have made it."""
     try:
         return psutil.Process(pid).create_time() <= made_s + 1

@@ -83,13 +83,13 @@ def die_with_parent(number: signal.Signals) -> None:
     if sys.platform == "linux":
         import ctypes
 
-        _let_go_of_forkserver()
+        _close_forkserver_pipe()
 
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, number)
 
 
-def _let_go_of_forkserver() -> None:
+def _close_forkserver_pipe() -> None:
     """Close this process's pipe to the forkserver, which would keep the forkserver alive.
 
     A forkserver lives as long as any process holds a pipe to it, and each process that it starts gets one. So

@@ -73,15 +73,15 @@ def gone(pid: int) -> bool:
 
 def all_stopped(pids: Iterable[int], within_s: float = STATE_WITHIN_S) -> bool:
     """Wait until all are stopped, which takes until they next run; return whether they are."""
-    return all(_comes_to(pid, STOPPED, within_s) for pid in pids)
+    return all(_reaches(pid, STOPPED, within_s) for pid in pids)
 
 
 def all_gone(pids: Iterable[int], within_s: float = STATE_WITHIN_S) -> bool:
     """Wait until all of them have ended; return whether they have."""
-    return all(_comes_to(pid, ENDED, within_s) for pid in pids)
+    return all(_reaches(pid, ENDED, within_s) for pid in pids)
 
 
-def _comes_to(pid: int, states: str, within_s: float) -> bool:
+def _reaches(pid: int, states: str, within_s: float) -> bool:
     deadline = time.monotonic() + within_s
     while (found := state(pid)) and found not in states:
         if time.monotonic() > deadline:

@@ -182,7 +182,7 @@ class Child:
         else:
             self.inbox.append(message)
 
-    def _let_go(self) -> None:
+    def _close_handles(self) -> None:
         self._closed = True
         self.link.close()
         if self._end is not None:
@@ -261,7 +261,7 @@ def reap(children: Sequence[Child]) -> None:
         for child in children:
             child.process.join()
             child.ended = True
-            child._let_go()
+            child._close_handles()
 
 
 def in_words(exit_code: int | None) -> str:

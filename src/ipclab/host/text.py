@@ -242,7 +242,7 @@ def _unit(character: str) -> str:
         rf"\\+x(?i:{code:02x})" if code < 256 else "",
         rf"\\+u(?i:{code:04x})" if code < 65536 else rf"\\+U(?i:{code:08x})",
         # JSON writes a character beyond 16 bits as two halves.
-        "".join(rf"\\+u(?i:{unit:04x})" for unit in _halves(code)) if code >= 65536 else "",
+        "".join(rf"\\+u(?i:{unit:04x})" for unit in _surrogates(code)) if code >= 65536 else "",
         rf"&#(?:0*{code}|[xX]0*(?i:{code:x}));",
     ]
     if character == " ":
@@ -259,7 +259,7 @@ def _unit(character: str) -> str:
     return "(?:" + "|".join(way for way in ways if way) + ")"
 
 
-def _halves(code: int) -> tuple[int, int]:
+def _surrogates(code: int) -> tuple[int, int]:
     return 0xD7C0 + (code >> 10), 0xDC00 + (code & 0x3FF)
 
 
@@ -268,11 +268,11 @@ def escaped(text: str, *, lines: bool = False) -> str:
     kept = "\n\t" if lines else ""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c in kept or not _steers(c) else _escape(c) for c in text)
+    return "".join(c if c in kept or not _is_control(c) else _escape(c) for c in text)
 
 
 @lru_cache(maxsize=1024)
-def _steers(character: str) -> bool:
+def _is_control(character: str) -> bool:
     # Cc: C0, DEL, C1; Cf: directions, joiners, tags; Zl, Zp: line ends; Cs: halves that no encoding takes.
     return unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs")
 

@@ -163,7 +163,7 @@ def _observed(row: Row) -> str:
     return f"{row.race.observed}/{row.race.trials} {units.interval(row.race.low, row.race.high)}"
 
 
-def _possible(row: Row) -> str:
+def _possible_harm(row: Row) -> str:
     race = row.race
     if race is None:
         return NOT_APPLICABLE
@@ -270,7 +270,7 @@ _UPDATE_CPU = [
     Column("/upd\nbroker", _broker_cpu, full="CPU µs/update, broker"),
 ]
 _OBSERVED = Column("observed", _observed)
-_POSSIBLE = Column("possible", _possible)
+_POSSIBLE = Column("possible", _possible_harm)
 _COUNTERS = [
     *_DISCIPLINE,
     _UPDATES,

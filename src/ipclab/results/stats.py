@@ -94,7 +94,7 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
         return Comparison("not separated", None, None)
     effect = median(a) / median(b) - 1 if median(b) else None
     p = _mann_whitney_p(a, b) if separable(len(a), len(b)) else None
-    if p is None or p >= SIGNIFICANT_P or not _apart(median(a), median(b)):
+    if p is None or p >= SIGNIFICANT_P or not _differ(median(a), median(b)):
         return Comparison("not separated", p, effect)
     return Comparison("faster" if median(a) > median(b) else "slower", p, effect)
 
@@ -141,12 +141,12 @@ def ranks(samples: Sequence[Sequence[float]]) -> list[str]:
 
 
 def _slower(a: Sequence[float], b: Sequence[float]) -> bool:
-    if not a or not b or median(a) >= median(b) or not _apart(median(a), median(b)):
+    if not a or not b or median(a) >= median(b) or not _differ(median(a), median(b)):
         return False
     return compare(a, b).outcome == "slower"
 
 
-def _apart(one: float, other: float) -> bool:
+def _differ(one: float, other: float) -> bool:
     return max(one, other) >= (1 + LEAST_EFFECT) * min(one, other) and one != other
 
 

@@ -32,7 +32,7 @@ def explain(result: Result, rows: Sequence[Row]) -> Iterator[str]:
         )
         yield (
             f"{units.WITHHELD}  withheld, as {SAMPLES_BEYOND} samples must lie beyond a percentile (p99: "
-            f"1 000 in all, p99.9: 10 000){separate}{_cure(result, short)}"
+            f"1 000 in all, p99.9: 10 000){separate}{_remedy(result, short)}"
         )
 
 
@@ -100,7 +100,7 @@ def _gap(found: Percentiles, beyond: float, specs: Sequence[TrialSpec], never: i
     )
 
 
-def _cure(result: Result, short: Sequence[_Gap]) -> str:
+def _remedy(result: Result, short: Sequence[_Gap]) -> str:
     most = max(short, key=lambda gap: gap.needs_s)
     if math.isinf(most.needs_s):
         return ""

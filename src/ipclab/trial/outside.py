@@ -80,9 +80,9 @@ class _Trial:
             if not call:
                 self._listen(_IDLE_S)
             elif not self._returns(call):
-                return self._with_effects(self._hung(call, bare))
+                return self._add_effects(self._hung(call, bare))
         if self._refused is not None and (reason := self._files_exhausted(self._refused.error)):
-            return self._with_effects(msgspec.structs.replace(bare, outcome="failed", reason=reason))
+            return self._add_effects(msgspec.structs.replace(bare, outcome="failed", reason=reason))
         if self._refused is not None:
             self._refused.error.add_note(self._refused.detail)
             raise self._refused.error
@@ -93,7 +93,7 @@ class _Trial:
             reason = f"{where}: {self._describe(self._child.fault)}"
             record = msgspec.structs.replace(record or bare, outcome="failed", reason=reason)
         assert record is not None
-        return self._with_effects(record)
+        return self._add_effects(record)
 
     def end(self) -> None:
         """End the trial: let it wind up if it still runs, then end every process that is left of it."""
@@ -151,7 +151,7 @@ class _Trial:
         child.kill()
         return ended
 
-    def _with_effects(self, record: TrialRecord) -> TrialRecord:
+    def _add_effects(self, record: TrialRecord) -> TrialRecord:
         return msgspec.structs.replace(record, side_effects=[*record.side_effects, *self._effects])
 
     def _files_exhausted(self, error: Exception) -> str:

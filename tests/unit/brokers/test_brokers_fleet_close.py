@@ -82,7 +82,7 @@ def test_a_docker_command_that_never_returns_is_told_truly_within_seconds(
     program = (
         "from ipclab import cli\n"
         "from ipclab.brokers import engine\n"
-        "engine._knock = lambda host: None\n"
+        "engine._require_engine = lambda host: None\n"
         "from ipclab.brokers import compose, fleet\n"
         "from ipclab.cli import endings\n"
         "fleet.HURRIED_S = endings._END_WITHIN_S = 1\n"

@@ -81,11 +81,11 @@ class Endpoint:
         login.
         """
         link.sendall(b"version\r\n")
-        if _line(link).startswith(b"VERSION"):
+        if _read_line(link).startswith(b"VERSION"):
             return
         login = f"{self.user} {self.password}".encode()
         link.sendall(b"set auth 0 0 %d\r\n%b\r\n" % (len(login), login))
-        if _line(link) != b"STORED":
+        if _read_line(link) != b"STORED":
             raise LoginRefused("the server refuses the login")
 
 
@@ -189,7 +189,7 @@ def _tls_context(found: dict[str, str]) -> ssl.SSLContext:
     return context
 
 
-def _line(link: BoundedSocket) -> bytes:
+def _read_line(link: BoundedSocket) -> bytes:
     """Read a line of a few bytes and return it without its end."""
     line = b""
     while not line.endswith(b"\r\n") and len(line) < 1000:

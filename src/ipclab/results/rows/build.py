@@ -175,12 +175,12 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         arrivals=offered.arrivals if offered else None,
         late_sends=sum(trial.latency.late_sends for trial in paced) if paced else None,
         skipped_sends=sum(skipped) if paced else None,
-        send=percentiles(_parts(done, lambda latency: latency.send)),
+        send=percentiles(_distributions(done, lambda latency: latency.send)),
         send_to_confirm=percentiles([t.latency.confirm for t in paced], never=skipped),
         end_to_end=percentiles([t.latency.end_to_end for t in paced], never=[unended(t) for t in paced]),
         service=percentiles([t.latency.service for t in paced], never=[unreceived(t) for t in paced]),
-        round_trip=percentiles(_parts(done, lambda latency: latency.round_trip)),
-        update=percentiles(_parts(done, lambda latency: latency.update)),
+        round_trip=percentiles(_distributions(done, lambda latency: latency.round_trip)),
+        update=percentiles(_distributions(done, lambda latency: latency.update)),
         worker_cpu_us_per_message=_cpu(closed, lambda cost: (_worker_cpu_s(cost), cost.interval_s)),
         broker_cpu_us_per_message=_cpu(
             closed, lambda cost: (cost.broker_cpu_s, cost.broker_interval_s or cost.interval_s)
@@ -244,7 +244,9 @@ def _closed(done: Sequence[TrialRecord]) -> list[TrialRecord]:
     return []
 
 
-def _parts(done: Sequence[TrialRecord], pick: Callable[[Latency], Distribution | None]) -> list[Distribution]:
+def _distributions(
+    done: Sequence[TrialRecord], pick: Callable[[Latency], Distribution | None]
+) -> list[Distribution]:
     return [part for trial in done if (part := pick(trial.latency)) is not None]
 
 

@@ -20,13 +20,13 @@ def remove(url: str, namespaces: Sequence[str]) -> int:
     removed = 0
     with probe.client(url) as client:
         for run in {namespace.rpartition(":")[0] for namespace in namespaces}:
-            found = client.scan_iter(match=f"{_literally(run)}:*", count=_AT_ONCE)
+            found = client.scan_iter(match=f"{_escape_pattern(run)}:*", count=_AT_ONCE)
             for keys in _batches(key for key in found if key.startswith(begins)):
                 removed += int(client.delete(*keys))
     return removed
 
 
-def _literally(text: str) -> str:
+def _escape_pattern(text: str) -> str:
     """Return a Redis pattern that matches only this text."""
     return re.sub(r"([\\*?\[\]])", r"\\\1", text)
 
