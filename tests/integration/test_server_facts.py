@@ -206,7 +206,7 @@ def test_items_that_a_server_dropped_in_a_trial_stand_in_its_record_and_under_th
     (trial,) = result.trials
     assert trial.dropped["evictions"] > 0
     told = markdown.render(result)
-    assert "dropped: memcached itself threw items away" in told
+    assert "dropped: the memcached server itself dropped items" in told
     assert "maxbytes=" in told
     assert "BROKE" not in told.partition("Verdict")[0]
 

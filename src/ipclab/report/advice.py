@@ -1,7 +1,7 @@
-"""What follows from a group of the safety table, in plain words, by rules. Pure.
+"""Advice below a group of the safety table, derived from what its cells showed. Pure.
 
-A rule is a thing that was seen, and a sentence; a sentence stands only where the thing was seen in this run,
-and names the rows that showed it.
+A rule is a condition on a cell and a sentence. The sentence stands only where a cell of this run fulfils the
+condition, and it names the rows that did.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MOST_NAMES = 3
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """``sentence`` is given the names of the cells that ``seen`` finds, and what they hung or ended in."""
+    """``sentence`` names the ``rows`` that fulfil ``seen``, and ``what`` their processes hung or ended in."""
 
     seen: Callable[[Suffered], bool]
     sentence: str
@@ -37,7 +37,8 @@ def derive(cells: Sequence[Suffered]) -> list[str]:
     if tried and all(cell.verdict == "kept" for cell in tried):
         many = units.of(sum(len(cell.trials) for cell in tried), "trial")
         found.append(
-            f"Nothing was lost, repeated or stuck in {many}; other timings may show what these did not."
+            f"No message was lost or repeated and no process hung in {many}; other timings may still show a "
+            f"fault."
         )
     return found
 
@@ -57,7 +58,7 @@ def _what(cells: Iterable[Suffered], kind: Kind | None) -> str:
 
 
 def _saw(target: Target, effects: Sequence[Effect], kind: Kind) -> Callable[[Suffered], bool]:
-    """Return whether the cell is of this fault and saw this thing, as declared."""
+    """Return the condition that a fault of this target and effect showed this finding, as declared."""
 
     def seen(cell: Suffered) -> bool:
         fits = cell.target == target and cell.effect in effects
@@ -103,92 +104,120 @@ def _survived_a_kill(cell: Suffered) -> bool:
     return cell.verdict in ("kept", "declared", "stopped") and not _lost(cell)
 
 
-_DIES: tuple[Effect, ...] = ("ends",)
 _RULES = (
-    _Rule(_broke, "Do not rely on {rows}: what is declared there did not hold; see the evidence."),
     _Rule(
-        _both(_saw("consumer", EFFECTS, "lost"), _fans_out),
-        "A subscriber does not get what was sent while it could not listen ({rows}): use a queue or a stream "
-        "where that matters.",
+        _broke, "Do not rely on {rows}: a guarantee that is declared there did not hold; see the evidence."
     ),
     _Rule(
-        _both(_saw("consumer", ("ends", "cuts"), "lost"), _not(_fans_out)),
-        "What a consumer was handed is gone with it ({rows}): use a channel that is acknowledged once the "
-        "work is done, or lose what is in flight.",
+        _both(_saw("consumer", EFFECTS, "lost"), _fans_out),
+        "A subscriber does not get messages that are published while it cannot receive ({rows}): use a queue "
+        "or a stream where every message matters.",
+    ),
+    _Rule(
+        _both(_saw("consumer", ("ends",), "lost"), _not(_fans_out)),
+        "When a consumer ends, the messages that were handed to it are lost ({rows}): use a channel with "
+        "acknowledgements and acknowledge after the work, or accept that messages in flight are lost.",
+    ),
+    _Rule(
+        _both(_saw("consumer", ("cuts",), "lost"), _not(_fans_out)),
+        "When a consumer loses its connection, the messages that were on their way to it are lost ({rows}): "
+        "use a channel with acknowledgements, or accept that messages in flight are lost.",
     ),
     _Rule(
         _both(_saw("consumer", ("stops",), "lost"), _not(_fans_out)),
-        "A consumer that stood still missed messages ({rows}): use a channel that waits for its consumers.",
+        "A consumer that is paused misses messages ({rows}): use a channel that keeps messages until a "
+        "consumer takes them.",
     ),
     _Rule(
-        _saw("consumer", EFFECTS, "twice"),
-        "What was not acknowledged comes a second time ({rows}): make the work harmless to repeat, or "
-        "remember what is done.",
+        _saw("consumer", ("ends", "cuts"), "twice"),
+        "When a consumer ends or loses its connection, messages that it has not acknowledged are delivered "
+        "again ({rows}): make the work safe to repeat, or record which messages are done.",
     ),
     _Rule(
-        _both(_saw("producer", EFFECTS, "lost"), _buffered),
-        "A send that has returned may still lie in the producer's own memory ({rows}): let a producer close "
-        "in good order, or have sends confirmed by somebody else.",
+        _saw("consumer", ("stops",), "twice"),
+        "While a consumer is paused, messages that it has not acknowledged can be delivered again ({rows}): "
+        "make the work safe to repeat, or record which messages are done.",
     ),
     _Rule(
-        _both(_saw("producer", EFFECTS, "lost"), _not(_buffered)),
-        "Messages that had been sent did not outlive the fault of their producer ({rows}): confirm "
-        "publishes, or lose what is in flight.",
+        _both(_saw("producer", ("ends",), "lost"), _buffered),
+        "When a producer ends, messages in its own buffer are lost although send() has returned ({rows}): "
+        "close the producer before it ends, or use a channel whose broker confirms messages.",
+    ),
+    _Rule(
+        _both(_saw("producer", ("ends",), "lost"), _not(_buffered)),
+        "When a producer ends, messages that it has sent can be lost ({rows}): use publisher confirms, or "
+        "accept that messages in flight are lost.",
+    ),
+    _Rule(
+        _saw("producer", ("cuts",), "lost"),
+        "When a producer loses its connection, messages that it has sent can be lost ({rows}): use publisher "
+        "confirms, or accept that messages in flight are lost.",
+    ),
+    _Rule(
+        _saw("producer", ("stops",), "lost"),
+        "Messages of a paused producer are lost ({rows}): use a channel that keeps messages until a consumer "
+        "takes them.",
     ),
     _Rule(
         _saw("producer", EFFECTS, "twice"),
-        "A send whose answer did not come may have happened ({rows}): sending again makes a second copy, so "
-        "number messages and drop what came before.",
+        "A send without an answer may have been carried out ({rows}): sending the message again makes a "
+        "second copy, so number the messages and drop copies.",
     ),
     _Rule(
-        _both(_saw("broker", _DIES, "lost"), _not(_persists)),
-        "What a broker holds in memory goes with it ({rows}): make it keep messages on disk and confirm "
-        "publishes, or be able to send again.",
+        _both(_saw("broker", ("ends",), "lost"), _not(_persists)),
+        "When the broker ends, the messages in its memory are lost ({rows}): have it write messages to disk "
+        "and confirm them, or keep them until they can be sent again.",
     ),
     _Rule(
-        _both(_saw("broker", _DIES, "lost"), _persists),
-        "A broker that keeps messages on disk lost some all the same ({rows}): only what it had confirmed "
-        "after writing counts as kept, so confirm publishes.",
+        _both(_saw("broker", ("ends",), "lost"), _persists),
+        "A broker that writes messages to disk lost some when it ended ({rows}): only messages that it "
+        "confirms after writing are safe, so use publisher confirms.",
     ),
     _Rule(
         _survived_a_kill,
-        "A killed process loses nothing that it has written ({rows}); that says nothing about a power cut, "
-        "nor about one fsync policy against another.",
+        "No confirmed message was lost when the broker was killed ({rows}). A kill is no power failure: it "
+        "does not show what an fsync policy is worth.",
     ),
     _Rule(
-        _saw("broker", ("stops", "cuts"), "lost"),
-        "A broker that did not answer for a while cost messages ({rows}): use a channel with confirmed sends "
-        "and acknowledgements, or lose what is in flight.",
+        _saw("broker", ("stops",), "lost"),
+        "Messages were lost while the broker was paused ({rows}): use a channel with confirms and "
+        "acknowledgements, or accept that messages in flight are lost.",
+    ),
+    _Rule(
+        _saw("broker", ("cuts",), "lost"),
+        "Messages were lost with the connections to the broker ({rows}): use a channel with confirms and "
+        "acknowledgements, or accept that messages in flight are lost.",
     ),
     _Rule(
         _saw("broker", ("fills",), "lost"),
-        "A full broker threw away what it had taken ({rows}): let it refuse instead of evict, and count what "
-        "it refuses.",
+        "A full broker dropped messages that it had accepted ({rows}): set it to refuse messages instead of "
+        "dropping them, and count the refusals.",
     ),
     _Rule(
         _saw("broker", EFFECTS, "twice"),
-        "What the broker did not know to be settled comes a second time ({rows}): make the work harmless to "
-        "repeat, or number messages and drop what came before.",
+        "Messages whose acknowledgement did not reach the broker are delivered again ({rows}): make the work "
+        "safe to repeat, or number the messages and drop copies.",
     ),
     _Rule(
         lambda cell: bool(cell.saw("reordered")),
-        "Order did not outlive the fault ({rows}): where it matters, number messages and sort them again.",
+        "Messages of one producer arrived out of order after the fault ({rows}): where order matters, number "
+        "the messages and sort them.",
     ),
     _Rule(
         lambda cell: bool(cell.saw("corrupted", "phantom")),
-        "What arrived was not what was sent ({rows}): check every message, and begin with a new channel "
-        "after such a fault.",
+        "Messages arrived damaged, or arrived although nobody had sent them ({rows}): verify every message, "
+        "and create a new channel after such a fault.",
     ),
     _Rule(
         lambda cell: bool(cell.saw("hung")),
-        "Others never came back from {what} ({rows}): watch the processes from outside, and begin with a new "
-        "channel when one does not answer.",
+        "Other processes did not return from {what} ({rows}): watch the processes from outside, and create a "
+        "new channel when one does not answer.",
         what="hung",
     ),
     _Rule(
         lambda cell: bool(cell.saw("ended")),
-        "Processes ended with {what} ({rows}): catch it, and start what gave up again.",
+        "Processes ended with {what} ({rows}): catch this error, and start the process again.",
         what="ended",
     ),
 )
-"""In the order in which they are said."""
+"""In the order in which they are shown."""

@@ -19,12 +19,12 @@ from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.workloads import CLIENT
 
-_TITLE = "Faults of the client's side, told apart from the server's"
+_TITLE = "Faults of client libraries, not of their servers"
 _HEADS = (
     Head("scenario", "scenario", False, True, True, False),
     Head("backend", "backend", False, False, True, False),
     Head("shown", "shown", False, False, False, False),
-    Head("what came of it", "what came of it", False, False, True, False),
+    Head("finding", "finding", False, False, True, False),
     Head("verdict", "verdict", False, False, False, False),
 )
 

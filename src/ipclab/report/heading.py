@@ -1,4 +1,4 @@
-"""The lines above the table: on what, with what and under which conditions it was measured."""
+"""The lines above the table: the machine, the brokers and the conditions of the measurement."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def lines(result: Result) -> list[str]:
         found.append(_watched(watched))
     clock = result.environment.clock
     found.append(
-        f"Measured {_date(result.began_utc)}; clocks of two processes agree within "
-        f"{units.duration(clock.offset_bound_ns)}, smallest step {units.duration(clock.step_ns)}"
+        f"Measured {_date(result.began_utc)}; the clocks of two processes agree within "
+        f"{units.duration(clock.offset_bound_ns)}, their smallest step is {units.duration(clock.step_ns)}"
     )
     if not result.complete:
         found.append(
-            f"PARTIAL: the run ended after {units.of(len(result.trials), 'trial')}, before it was done"
+            f"PARTIAL: the run ended after {units.of(len(result.trials), 'trial')}, before all were done"
         )
     return found
 
@@ -57,7 +57,10 @@ def _conditions(specs: list[TrialSpec]) -> str:
         parts.append(f"latency at {offered} ({_each(dict.fromkeys(s.arrivals for s in rates))} arrivals)")
     if streams := [spec for spec in specs if workloads.of(spec).bounded]:
         bounds = _each(str(n) for n in _values(streams, "backlog"))
-        parts.append(f"at most {bounds} under way (not counting those that a later one overtook)")
+        parts.append(
+            f"at most {bounds} messages under way (one that a later message of its producer has overtaken no "
+            f"longer counts)"
+        )
     warmups = _each(f"{value:g}" for value in _values(specs, "warmup_s"))
     windows = _each(f"{value:g}" for value in _values(specs, "duration_s"))
     repeats = len({spec.repeat for spec in specs})
@@ -66,12 +69,13 @@ def _conditions(specs: list[TrialSpec]) -> str:
 
 
 def _watched(specs: list[TrialSpec]) -> str:
-    """Return what may be said of all safety trials alike; shapes and sizes are a matter of the scene."""
+    """Return the conditions that all safety trials share; shapes and sizes depend on the scene."""
     repeats = len({spec.repeat for spec in specs})
     methods = _each(dict.fromkeys(spec.start_method for spec in specs))
     return (
         f"Safety: {units.of(len(specs), 'trial')} in {units.of(repeats, 'repeat')}, start method {methods}; "
-        f"a hang is told after {_each(f'{value:g}' for value in _values(specs, 'grace_s'))} s"
+        f"a process counts as hung after {_each(f'{value:g}' for value in _values(specs, 'grace_s'))} s "
+        f"without progress"
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipclab.results.verdict import Word
 
 EVIDENCE = (
-    "Files are in the folder of the run; `ipclab check FILE` judges one again, without running anything"
+    "The files are in the folder of the run; `ipclab check FILE` checks one again without running anything"
 )
 """The text above the evidence, in Markdown."""
 

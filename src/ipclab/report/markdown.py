@@ -59,7 +59,7 @@ def _markdown_evidence(found: Evidence) -> Iterator[str]:
     yield ""
     yield f"**{found.number}** {_escaped(f'{found.row} · {found.fault}: {found.finding}')}{history}"
     if found.like is not None:
-        yield f"(a counterexample like that of {found.like})"
+        yield f"(its counterexample is similar to that of {found.like})"
     if found.timeline:
         yield from ("", "```text", *found.timeline.splitlines(), "```")
 

@@ -34,11 +34,13 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
         *_columns(rows, cells),
     ]
     if units.NOT_APPLICABLE in cells:
-        found.append(f"{units.NOT_APPLICABLE}  does not apply, or no trial of the row got that far")
+        found.append(
+            f"{units.NOT_APPLICABLE}  does not apply, or no trial of the row reached this measurement"
+        )
     if units.WITHHELD in cells:
         found += withheld.explain(result, rows)
     if units.NOT_TOLD in cells:
-        found.append(f"{units.NOT_TOLD}  could not be found out here")
+        found.append(f"{units.NOT_TOLD}  not known: the lab could not measure or observe it here")
     return [*found, *_negative(rows)]
 
 
@@ -56,9 +58,12 @@ def closing(rows: Sequence[Row], unavailable: int) -> str:
         parts.append(f"{units.of(lossy, 'unsafe discipline')} lost updates, as {declare}")
     if harmed:
         declare = "it declares" if harmed == 1 else "they declare"
-        parts.append(f"{units.of(harmed, 'unsafe discipline')} let a race do harm, as {declare}")
+        parts.append(f"{units.of(harmed, 'unsafe discipline')} showed harm from a race, as {declare}")
     if spared:
-        parts.append(f"{units.of(spared, 'unsafe discipline')} did no harm this time, which proves nothing")
+        parts.append(
+            f"{units.of(spared, 'unsafe discipline')} showed no harm in this run, which does not prove "
+            f"{'it' if spared == 1 else 'them'} safe"
+        )
     parts += [
         f"{many['broken']} BROKE what {'it declares' if many['broken'] == 1 else 'they declare'}"
         if many["broken"]
@@ -82,29 +87,29 @@ def _is_harmed(row: Row) -> bool:
 def _ranks(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     if any(row.rank for row in rows):
         yield (
-            f"#  rank by {_ranked_by(rows)}: one more than the number of rows of the group that were shown "
-            f"to be better ({_test(rows)} p < 0.05 and medians 5% apart); = shares its rank"
+            f"#  rank by {_ranked_by(rows)}: 1 + the number of rows of the group that were shown to be "
+            f"better ({_test(rows)}, p < 0.05, and medians at least 5% apart); = marks a shared rank"
             f"{_resolved(rows)}"
         )
     if any(row.rank is None and row.peers for row in rows):
         least = next(n for n in range(2, 20) if separable(n, n))
         yield (
-            f"#  {units.WITHHELD} too few repeats to tell any two rows apart; {least} are needed: "
-            f"{again.command(result, repeats=str(least))}"
+            f"#  {units.WITHHELD}  rank withheld: there are too few repeats to tell any two rows apart; "
+            f"{least} are needed: {again.command(result, repeats=str(least))}"
         )
 
 
 def _resolved(rows: Sequence[Row]) -> str:
     if all(row.resolves is None for row in rows):
         return ""
-    return ", and beside it the smallest difference that these repeats could have shown"
+    return "; the percentage beside it is the smallest difference that these repeats could have shown"
 
 
 def _test(rows: Sequence[Row]) -> str:
     repeats = max((len(row.speed.values) for row in rows if row.rank and row.speed), default=0)
     if repeats <= EXACT_UP_TO:
         return "exact Mann-Whitney test"
-    return f"Mann-Whitney test, by the normal approximation above {EXACT_UP_TO} repeats:"
+    return f"Mann-Whitney test, with the normal approximation above {EXACT_UP_TO} repeats"
 
 
 def _ranked_by(rows: Sequence[Row]) -> str:
@@ -122,21 +127,27 @@ def _figures(rows: Sequence[Row]) -> Iterator[str]:
     if any(row.speed and row.speed.spread is not None for row in rows):
         yield "±  half the range of the repeats, relative to their median"
     if any(row.end_to_end for row in rows):
-        yield "p50, p99 …  from the intended send time to the receipt, in an open loop; all repeats together"
+        yield (
+            "p50, p99 …  latency from the intended send time to the receipt, in an open loop; the samples of "
+            "all repeats together"
+        )
     ranges = (row.end_to_end.p99_range_ns for row in rows if row.end_to_end and row.end_to_end.p99_ns)
     if any(units.durations(*ends) != units.duration(ends[1]) for ends in ranges if ends):
-        yield "p99 from … to …  the lowest and the highest p99 of a repeat"
+        yield "p99 as a range  the lowest and the highest p99 among the repeats"
     if any(row.service for row in rows) and not any(row.goodput_per_s for row in rows):
-        yield "service  from the actual send to the receipt; late: sent over 1 ms after the intended time"
+        yield (
+            "service  latency from the actual send to the receipt; late: sends that began more than 1 ms "
+            "after the intended time"
+        )
     if any(row.round_trip or row.update for row in rows):
-        yield "round trips and updates are timed in a closed loop: a slow one delays the next"
+        yield "round trips and updates are measured in a closed loop: a slow one delays the next one"
 
 
 def _nothing(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     if any(row.speed is not None and not row.speed.median for row in rows):
         yield (
-            f"0 /s  nothing came within the measured window, only before or after it: "
-            f"{again.command(result, duration_s='')} with a longer --duration"
+            f"0 /s  nothing arrived within the measured window, only before or after it; measure again with "
+            f"a longer --duration: {again.command(result, duration_s='')}"
         )
 
 
@@ -152,16 +163,16 @@ def _behind(rows: Sequence[Row]) -> Iterator[str]:
     if behind:
         yield (
             f"behind schedule: over {BEHIND_SHARE:.0%} of the sends began late or never in "
-            f"{'; '.join(behind)}: the rate is near what it can carry, or the machine was busy, and its "
-            f"latency is largely waiting to be sent"
+            f"{'; '.join(behind)}: the rate is close to the most that the backend can carry, or the machine "
+            f"was busy; most of this latency is the wait to be sent"
         )
 
 
 def _skipped(rows: Sequence[Row]) -> Iterator[str]:
     if skipped := sum(row.skipped_sends or 0 for row in rows):
         yield (
-            f"skipped: {units.of(skipped, 'send')} of the open loop never began, the window being over; each "
-            f"counts as slower than any that did, and a percentile among them is withheld"
+            f"skipped: {units.of(skipped, 'scheduled send')} never began, because the window was over; each "
+            f"counts as slower than every send that began, and a percentile that falls among them is withheld"
         )
 
 
@@ -169,8 +180,8 @@ def _lost(result: Result) -> Iterator[str]:
     paced = [t for t in result.trials if workloads.of(t.spec).open_loop and t.outcome == "finished"]
     if lost := sum(map(unreceived, paced)):
         yield (
-            f"lost: {units.of(lost, 'message')} of the open loop never came; each counts as slower than any "
-            f"that did, and a percentile among them is withheld"
+            f"lost: {units.of(lost, 'message')} of the open loop never arrived; each counts as slower than "
+            f"every message that arrived, and a percentile that falls among them is withheld"
         )
 
 
@@ -185,16 +196,17 @@ def _dropped(result: Result) -> Iterator[str]:
         why = [f"{name}={settings[name]}" for name in _LIMITS if name in settings]
         told = ", ".join(f"{name} {units.count(many)}" for name, many in sorted(counted.items()))
         yield (
-            f"dropped: {kind} itself threw items away while trials ran ({told}), as it is set to when it is "
-            f"full{': ' if why else ''}{', '.join(why)}; what was lost then was lost by that setting"
+            f"dropped: the {kind} server itself dropped items while trials ran ({told}), as its settings "
+            f"require when it is full{': ' if why else ''}{', '.join(why)}; a loss in such a trial does not "
+            f"count against the backend"
         )
 
 
 def _unaccounted(rows: Sequence[Row]) -> Iterator[str]:
     if unaccounted := sum(row.messages.unaccounted for row in rows if row.messages):
         yield (
-            f"unaccounted: {units.of(unaccounted, 'confirmed message')} had not come when a trial was ended "
-            f"({units.NOT_TOLD} lost): nobody looked for them any longer"
+            f"unaccounted: {units.of(unaccounted, 'confirmed message')} had not arrived when a trial was "
+            f"ended early; nobody knows whether they were lost, so lost is {units.NOT_TOLD}"
         )
 
 
@@ -205,58 +217,77 @@ def _beyond(rows: Sequence[Row]) -> Iterator[str]:
         named = "; ".join(f"{row.name} {row.mode}".rstrip() for row in beyond)
         most = max(row.beyond_backlog for row in beyond)
         yield (
-            f"under way: up to {units.count(most)} more than the bound in {named}: a full backlog stood "
-            f"still, or later messages overtook those before, so more were sent to tell late from lost"
+            f"under way: up to {units.count(most)} messages more than the limit in {named}: the backlog was "
+            f"full and nothing arrived, or later messages overtook earlier ones; the lab sent more messages "
+            f"to tell late ones from lost ones"
         )
 
 
 def _columns(rows: Sequence[Row], cells: set[str]) -> Iterator[str]:
     if len({row.confirm for row in rows if row.confirm}) > 1:
         yield (
-            "confirm  what the return of send() says: buffered in the process, written to the pipe or "
-            "socket, or that the broker answered; a weaker one is a lighter task"
+            "confirm  what is known when send() returns: the message is buffered in the sending process, "
+            "written to the pipe or socket, or confirmed by the broker; a weaker level is less work"
         )
     if polling := sorted({row.name for row in rows if row.polling}):
-        yield (f"a waiting consumer of {', '.join(polling)} polls: its latency and CPU show it")
+        yield f"polling: a waiting consumer of {', '.join(polling)} polls, which adds latency and CPU time"
     if len({row.window for row in rows if row.window}) > 1:
-        yield "window  messages sent before they are confirmed together; a larger one is a lighter task"
+        yield (
+            "window  how many messages are sent before they are confirmed together; a larger window is less "
+            "work per message"
+        )
     if any(row.worker_cpu_us_per_message for row in rows):
-        yield "CPU  µs a message (a round trip is two) or an update: all workers together, and the broker"
+        yield (
+            "CPU  CPU time in µs per message (a round trip is two messages) or per update: of all workers "
+            "together, and of the broker"
+        )
     if any(row.size_bytes and row.size_bytes >= LARGE_BYTES for row in rows if row.worker_cpu_us_per_message):
         yield (
-            f"CPU  from {units.size(LARGE_BYTES)} on a good part of it can be the lab's own: it writes each "
-            f"message once and compares each byte (python benchmarks/floor.py tells how long that takes here)"
+            f"CPU  from {units.size(LARGE_BYTES)} on, much of the workers' CPU time can be the lab's own: it "
+            f"writes each message once and compares each byte; python benchmarks/floor.py measures that cost "
+            f"here"
         )
     if helped := [f"{row.name} {row.mode}".rstrip() for row in rows if row.helpers]:
         yield (
-            f"CPU  what helper processes used that the backend does not name in server_pids() counts as the "
-            f"broker's in {'; '.join(helped)}"
+            f"CPU  the broker's CPU time includes helper processes that the backend does not name in "
+            f"server_pids(), in {'; '.join(helped)}"
         )
     if any(row.updates and not row.race for row in rows):
-        yield "lost updates  share of the confirmed ones (repeats that lost any / repeats)"
+        yield "lost updates  lost share of the confirmed updates (repeats that lost any / all repeats)"
     if any(row.race for row in rows):
         yield from _races(rows, cells)
     if any(row.safety_price for row in rows):
         what = "updates/s or operations/s" if any(row.operations_per_s for row in rows) else "updates/s"
-        yield f"price of safety  {what} of the same backend's fastest unsafe discipline over the row's own"
+        yield (
+            f"price of safety  {what} of the same backend's fastest unsafe discipline, divided by those of "
+            f"the row"
+        )
     if any(row.over_cores for row in rows):
-        yield f"{OVER_CORES}  wanted more cores than the machine has: its processes took turns"
+        yield (
+            f"{OVER_CORES}  the trial had more busy processes than the machine has cores, so they took turns"
+        )
 
 
 def _races(rows: Sequence[Row], cells: set[str]) -> Iterator[str]:
     if any(row.updates for row in rows):
-        yield "lost  share of the confirmed updates"
-    yield "observed  repeats under load in which the race did harm [95% Wilson interval of their share]"
-    yield "possible  whether it did harm when two processes were made to interleave (so many of so many)"
+        yield "lost  lost share of the confirmed updates"
+    yield "observed  repeats under load in which the race did harm / all [95% Wilson interval of the share]"
+    yield (
+        "possible  whether the race did harm when the lab forced two processes to interleave (trials with "
+        "harm / trials)"
+    )
     if SHOWN_BY_LOAD in cells:
-        yield f"{SHOWN_BY_LOAD}  it did harm under load, although not when it was forced"
+        yield f"{SHOWN_BY_LOAD}  the race did harm under load, but not in a forced trial"
     if ONE_STEP in cells:
         yield (
-            f"{ONE_STEP}  nothing could be forced: by the word of its backend an operation is one step, with "
-            f"no moment at which another could come between"
+            f"{ONE_STEP}  the race cannot be forced: the backend says that an operation is a single step, so "
+            f"no other process can come between"
         )
     if any(row.race and row.race.out_of_reach for row in rows):
-        yield (f"possible {units.NOT_TOLD}  the moment at which another can come between is out of reach")
+        yield (
+            f"possible {units.NOT_TOLD}  the race could not be forced: the lab cannot hold this backend at "
+            f"the moment at which another process can come between"
+        )
 
 
 def _negative(rows: Sequence[Row]) -> Iterator[str]:
@@ -271,6 +302,6 @@ def _negative(rows: Sequence[Row]) -> Iterator[str]:
         return
     named = ", ".join(f"{units.count(n)} of {name}" for name, n in many.items() if name and n)
     yield (
-        f"{units.of(total, 'latency', 'latencies')} came out negative{f' ({named})' if named else ''}, and "
-        f"are counted but in no percentile: a message was made up on the way, or the clock is wrong"
+        f"negative: {units.of(total, 'latency', 'latencies')} below zero{f' ({named})' if named else ''}, "
+        f"counted but in no percentile: a message was received before it was sent, or the clock is wrong"
     )

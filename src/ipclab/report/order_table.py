@@ -25,8 +25,8 @@ from ipclab.trial.workloads import ORDER
 
 FORCED = "forced"
 """The scenario in which the lab forces one message to overtake another; the others are stress."""
-_NOT_A_QUEUE = "real-time order was not looked at: no history was checked as a queue's"
-_NOTHING_SENT = "no trial of it got as far as sending a message"
+_NOT_A_QUEUE = "real-time order was not checked: no history of this row was checked as a queue"
+_NOTHING_SENT = "no trial of this row sent a message"
 _HEADS = (
     Head("order:\nbackend and mode", "backend and mode", False, True, True, False),
     Head("n→m", "shape", False, False, False, False),
@@ -34,7 +34,7 @@ _HEADS = (
     Head("per producer", "order of each producer", False, False, True, False),
     Head("real time, stress", "real-time order under stress", False, False, True, False),
     Head("forced", "real-time order, forced", False, False, True, False),
-    Head("besides", "besides", False, False, True, False),
+    Head("other", "other findings", False, False, True, False),
     Head("verdict", "verdict", False, False, False, False),
 )
 
@@ -76,7 +76,7 @@ class _Channel:
         shapes = dict.fromkeys(trial.spec.shape for trial in self._stress or self._forced or self._done)
         messages = sum(_count(trial, "attempted") for trial in self._stress)
         per_producer, in_real_time = self._per_producer(), self._in_real_time()
-        forced, besides = self._as_forced(), self._besides()
+        forced, others = self._as_forced(), self._others()
         word = verdict.worst(verdict.of_trial(trial) for trial in self._done)
         cells = (
             (self._name, None),
@@ -85,7 +85,7 @@ class _Channel:
             per_producer,
             in_real_time,
             forced,
-            besides,
+            others,
             (word, word) if self._done else (units.NOT_APPLICABLE, None),
         )
         return Line(
@@ -135,8 +135,8 @@ class _Channel:
         broken = any(piece.worst.standing == "broken" for piece in found)
         return (f"BROKEN: {text}" if broken else text), "broken" if broken else "unsafe" if shown else "kept"
 
-    def _besides(self) -> tuple[str, Word | None]:
-        """Return everything that went wrong and does not concern order."""
+    def _others(self) -> tuple[str, Word | None]:
+        """Return every finding that is not about order."""
         found = [p for p in pieces(self._done) if p.worst.kind not in ("overtaken", "shown", "reordered")]
         lines = [
             f"{'BROKEN: ' if piece.worst.standing == 'broken' else ''}{piece.worst.text} "

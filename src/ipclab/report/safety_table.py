@@ -55,16 +55,18 @@ def closing(found: Sequence[Cell]) -> str:
     parts = [
         f"{many['kept']} kept everything",
         f"{lost} lost messages, as declared" if lost else "",
-        f"{other} showed something else that is declared" if other else "",
-        f"{many['broken']} BROKE what is declared" if many["broken"] else "",
+        f"{other} showed another effect that is declared" if other else "",
+        f"{many['broken']} BROKE a declared guarantee" if many["broken"] else "",
         f"{many['hung']} hung" if many["hung"] else "",
-        f"{many['stopped']} did not go on after the fault" if many["stopped"] else "",
+        f"{many['stopped']} carried no more messages after the fault" if many["stopped"] else "",
         f"{many['failed']} failed" if many["failed"] else "",
         f"{many['unknown']} cannot be judged" if many["unknown"] else "",
-        f"{many['refused']} not carried out" if many["refused"] else "",
+        f"{many['refused']} {'was' if many['refused'] == 1 else 'were'} not carried out"
+        if many["refused"]
+        else "",
     ]
     cells = units.of(len(found), "cell")
-    return f"Safety: of {cells} (a fault at one moment, or a scenario) {'; '.join(filter(None, parts))}."
+    return f"Safety: {cells} (one fault at one moment, or one scenario): {'; '.join(filter(None, parts))}."
 
 
 def _footnotes(sections: Sequence[Section], evidence: Sequence[Evidence]) -> list[str]:
@@ -73,32 +75,43 @@ def _footnotes(sections: Sequence[Section], evidence: Sequence[Evidence]) -> lis
     has = "\n".join(cells)
     crash = any(section.title.startswith("Faults of") for section in sections)
     found = [
-        "2/9  in two of the cell's nine trials, over its moments and repeats, the others not; a moment is "
-        "named where not all showed it; amounts are those of the worst trial"
+        "2/9  seen in two of the cell's nine trials, all moments and repeats together; a moment is named "
+        "where only some moments showed it; an amount is that of the worst trial"
         if crash
         else "",
-        "kept  every confirmed message came once, whole and in order, and messages went on coming"
+        "kept  every confirmed message arrived once, intact and in order, and messages sent after the fault "
+        "arrived"
         if crash and "kept " in has
         else "",
-        "lost  confirmed to the producer and never received (share of the confirmed); nothing breaks "
-        "without BROKEN: it is as declared"
+        "lost  confirmed messages that never arrived or, of at-least-once, that no consumer acknowledged "
+        "(share of the confirmed); without BROKEN, the backend declares that this can happen"
         if crash and "lost " in has
         else "",
+        "perhaps lost  messages that did not arrive, and the history does not show whether they were lost"
+        if "perhaps lost " in has
+        else "",
+        "undelivered  confirmed messages that had not arrived when a process hung or no consumer was left"
+        if "undelivered " in has
+        else "",
+        "twice  receipts of a message that had been received before" if "twice " in has else "",
+        "reordered  receipts that came after a later message of the same producer"
+        if "reordered " in has
+        else "",
         "BROKEN  the backend declares that this does not happen" if "BROKEN" in has else "",
-        "hung  a process never came back from this call, and the watchdog ended it"
+        "hung  a process did not return from this call, and the watchdog ended it"
         if "hung in" in has
         else "",
-        "ends  a process could not go on after this error, nor connect again" if "ends: " in has else "",
+        "ends  a process ended with this error and could not connect again" if "ends: " in has else "",
         "none came after it  no message that was sent after the fault was received"
         if "none came after it" in has
         else "",
-        "again after  from when the fault was in force to the first receipt of a message sent later; median"
+        "again after  time from the start of the fault until a message sent later was received; median"
         if "again after" in has
         else "",
-        "[5–37%]  where the share lies, by 95 % of confidence (Wilson)" if "%]" in has else "",
-        "overtaken  sent later, in real time, and received earlier, whoever sent it"
+        "[5–37%]  95% confidence interval of the share (Wilson)" if "%]" in has else "",
+        "overtaken  messages that were received before another one whose send had ended before theirs began"
         if "overtaken" in has
         else "",
-        "¹ ²  the trial behind it, see the evidence" if evidence else "",
+        "¹ ²  number of the trial that showed it, see Evidence" if evidence else "",
     ]
     return [note for note in found if note]

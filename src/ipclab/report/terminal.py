@@ -88,7 +88,7 @@ def _evidence(console: Console, evidence: Sequence[Evidence]) -> None:
     chosen = sorted(evidence, key=lambda found: not found.broken)[:EVIDENCE_SHOWN]
     for found in sorted(chosen, key=lambda found: found.number):
         history = f" · {found.history}" if found.history else ""
-        like = f" · like {found.like}" if found.like is not None else ""
+        like = f" · similar to {found.like}" if found.like is not None else ""
         style = "red" if found.broken else ""
         line = f"{found.number}  {found.row} · {found.fault}: {found.finding}{history}{like}"
         console.print(Text(line, style=style))

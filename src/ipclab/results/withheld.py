@@ -25,14 +25,17 @@ def explain(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     together = zip(rows, trials_of(rows, result.trials), strict=True)
     found = [gap for row, trials in together for gap in _gaps(row, trials, shown)]
     if any(gap.among for gap in found):
-        yield f"{units.WITHHELD}  withheld, as it lies among what was skipped or lost, beyond all that came"
+        yield (
+            f"{units.WITHHELD}  withheld, because the figure lies among messages that were skipped or lost, "
+            f"above every measured value"
+        )
     if short := [gap for gap in found if not gap.among]:
         separate = (
             ", in as many separate excursions" if any(gap.excursions is not None for gap in short) else ""
         )
         yield (
-            f"{units.WITHHELD}  withheld, as {SAMPLES_BEYOND} samples must lie beyond a percentile (p99: "
-            f"1 000 in all, p99.9: 10 000){separate}{_remedy(result, short)}"
+            f"{units.WITHHELD}  withheld, because at least {SAMPLES_BEYOND} samples must lie beyond a "
+            f"percentile (p99 needs 1 000 samples, p99.9 10 000){separate}{_remedy(result, short)}"
         )
 
 
@@ -106,8 +109,8 @@ def _remedy(result: Result, short: Sequence[_Gap]) -> str:
         return ""
     duration_s = _round_up(most.needs_s * 1.1)
     if duration_s + most.warmup_s > LONGEST_S:
-        return f"; to have all takes longer than a trial may: not within {LONGEST_S} s"
-    return f"; to have all: {again.command(result, duration_s=f'{duration_s:g}')}"
+        return f"; the longest trial is too short for all of them: not within {LONGEST_S} s"
+    return f"; to show all of them: {again.command(result, duration_s=f'{duration_s:g}')}"
 
 
 def _round_up(seconds: float) -> float:

@@ -71,7 +71,10 @@ def test_the_table_tells_observed_from_possible(make):
     assert cell(make, trials, "observed") == "0/2 [0–66%]"
     assert cell(make, trials, "possible") == "yes 1/1"
     assert cell(make, trials, "lost updates") == "0%"
-    assert "1 unsafe discipline let a race do harm, as it declares" in table.make(make.result(trials)).closing
+    assert (
+        "1 unsafe discipline showed harm from a race, as it declares"
+        in table.make(make.result(trials)).closing
+    )
 
 
 def test_the_interval_of_what_was_observed_is_not_made_narrower_by_rounding(make):

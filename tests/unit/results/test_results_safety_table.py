@@ -232,7 +232,7 @@ def test_markdown_links_each_mark_to_its_history_and_fences_timelines(run):
     assert "lost 14 (1.4%) 3/9 busy[³](histories/0004.jsonl.gz)" in text
     assert f"\n```text\n{TIMELINE}\n```\n" in text
     assert "twice 3 3/9 busy[²](histories/0005.jsonl.gz)<br>again after 1.2 s" in text
-    assert "\n> What was not acknowledged comes a second time (redis-stream)" in text
+    assert "\n> When a consumer ends or loses its connection, messages that it has not acknowledged" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert all(re.fullmatch(r"\|( .* \|)+", line) for line in rows)
 
@@ -240,6 +240,9 @@ def test_markdown_links_each_mark_to_its_history_and_fences_timelines(run):
 def test_every_word_in_the_cells_is_explained_and_no_other(make):
     for found, word in (
         ({"counts": {"lost": 1}}, "lost  "),
+        ({"counts": {"undelivered": 1}}, "undelivered  "),
+        ({"counts": {"duplicated": 1}}, "twice  "),
+        ({"counts": {"reordered": 1}}, "reordered  "),
         ({}, "kept  "),
         ({"broken": ["x"]}, "BROKEN  "),
         ({"hung": {"a": "b"}}, "hung  "),
@@ -253,11 +256,18 @@ def test_every_word_in_the_cells_is_explained_and_no_other(make):
         assert not any(note.startswith(other) for note in notes for other in others - {word[:9]})
 
 
+def test_a_loss_that_is_not_decided_is_explained(make):
+    found = {"counts": {"lost": 1}, "verdict": "unknown"}
+    for trials, explained in (([crash(**found)], True), ([crash(counts={"lost": 1})], False)):
+        notes = table.make(make.result(trials)).footnotes
+        assert any(note.startswith("perhaps lost  ") for note in notes) is explained
+
+
 def test_the_closing_sentence_counts_each_cell_once(run):
     assert table.make(run, why_not).closing == (
-        "Safety: of 29 cells (a fault at one moment, or a scenario) 16 kept everything; 2 lost messages, as "
-        "declared; 5 showed something else that is declared; 1 BROKE what is declared; 1 hung; "
-        "1 did not go on after the fault; 3 not carried out."
+        "Safety: 29 cells (one fault at one moment, or one scenario): 16 kept everything; 2 lost messages, "
+        "as declared; 5 showed another effect that is declared; 1 BROKE a declared guarantee; 1 hung; "
+        "1 carried no more messages after the fault; 3 were not carried out."
     )
 
 
@@ -294,7 +304,7 @@ def test_csv_and_json_have_what_the_order_and_client_tables_have(make):
     assert of_client["finding"] == "two came"
     cells = json.loads(report_json.render(result))["cells"]
     assert [(c["attempted"], c["overtaken"]) for c in cells[:1]] == [(3000, 3)]
-    assert cells[1]["finding"] == cell(table.make(result), "Clients", "retries", "what came of it")[0]
+    assert cells[1]["finding"] == cell(table.make(result), "Clients", "retries", "finding")[0]
 
 
 def test_a_client_of_which_every_trial_was_refused_found_nothing(make):
@@ -330,7 +340,7 @@ def test_order_is_told_with_the_interval_that_the_trials_bear(run):
     assert cell(shown, "Order", "queue", "real-time order, forced")[0].startswith("shown 5/5")
 
 
-NOTHING_SENT = "–(a)  no trial of it got as far as sending a message"
+NOTHING_SENT = "–(a)  no trial of this row sent a message"
 ORDER = ("order of each producer", "real-time order under stress", "real-time order, forced")
 
 
@@ -346,7 +356,7 @@ def test_trials_that_failed_are_no_evidence_of_order(make, scenario):
     assert any(note.endswith(NOTHING_SENT[6:]) for note in shown.footnotes)
     assert cell(shown, "Order", "queue", "messages") == ("–", None)
     assert cell(shown, "Order", "queue", "verdict") == ("failed", "failed")
-    assert cell(shown, "Order", "queue", "besides")[0].startswith("failed: x 3/3")
+    assert cell(shown, "Order", "queue", "other findings")[0].startswith("failed: x 3/3")
 
 
 def test_trials_in_which_nothing_was_sent_are_no_evidence_of_order(make):
@@ -413,9 +423,9 @@ def test_a_forced_trial_alone_leaves_the_stress_untold(make):
     assert cell(shown, "Order", "queue", "real-time order, forced") == ("shown 0/1", "kept")
 
 
-def test_duplicates_of_an_order_trial_are_told_besides(make):
+def test_duplicates_of_an_order_trial_are_other_findings(make):
     shown = table.make(make.result([order(counts={"duplicated": 3})]))
-    assert cell(shown, "Order", "queue", "besides") == ("twice 3 1/1¹", "unsafe")
+    assert cell(shown, "Order", "queue", "other findings") == ("twice 3 1/1¹", "unsafe")
 
 
 # Clients
@@ -425,7 +435,7 @@ def test_a_library_as_it_comes_stands_beside_its_fix(run):
     (found,) = (s for s in table.make(run).sections if s.title == "Clients")
     assert [line.cells[0] for line in found.blocks[0].lines] == ["retries", "retries-set-right"]
     assert cell(table.make(run), "Clients", "retries", "shown")[0].startswith("3/3")
-    assert cell(table.make(run), "Clients", "retries", "what came of it")[0] == "one incr() became 2"
+    assert cell(table.make(run), "Clients", "retries", "finding")[0] == "one incr() became 2"
     assert cell(table.make(run), "Clients", "retries-set-right", "shown") == ("0/3", "kept")
 
 
