@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Collection
 
 import msgspec
 import pytest
 
+from ipclab.checks.breach import BreachKind
+from ipclab.checks.messages import COUNTS
+from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS
 from ipclab.report.json import Report
 from ipclab.results.result import SCHEMA_VERSION, Result
 from ipclab.results.rows.row import Row
-from ipclab.results.safety.cells import Cell
-from tests.support.documents import CHECKOUT, headings, section, tables
+from ipclab.results.safety.cells import Cell, CellVerdict
+from ipclab.results.safety.sightings import Kind
+from ipclab.results.verdict import Word
+from ipclab.trial import workloads
+from ipclab.trial.record import Limit, Outcome
+from tests.support.documents import CHECKOUT, code, headings, section, tables
 
 PAGE = (CHECKOUT / "docs" / "results-format.md").read_text()
 PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -51,8 +59,38 @@ def structs(hint: object, found: dict[str, type[msgspec.Struct]]) -> dict[str, t
 STRUCTS = structs(Cell, structs(Row, structs(Result, {})))
 
 
+GENERAL = {"Files of a run", "Rules for all fields"}
+"""The sections that are about no object."""
+
+
 def test_every_object_has_a_section_and_no_section_is_about_nothing() -> None:
-    assert {title for level, title in headings(PAGE) if level == 2} == set(STRUCTS)
+    assert {title for level, title in headings(PAGE) if level == 2} == set(STRUCTS) | GENERAL
+
+
+def test_every_count_of_a_delivery_is_described() -> None:
+    described = set(code(section(PAGE, "Safety")))
+    assert {*COUNTS, "undelivered", "indefinite"} <= described
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "values"),
+    [
+        ("FaultSpec", "action", ACTIONS),
+        ("FaultSpec", "target", TARGETS),
+        ("FaultSpec", "moment", MOMENTS),
+        ("TrialSpec", "workload", [workload.name for workload in workloads.ALL]),
+        ("TrialRecord", "outcome", typing.get_args(Outcome)),
+        ("TrialRecord", "limit", typing.get_args(Limit)),
+        ("Breach", "kind", typing.get_args(BreachKind)),
+        ("Row", "verdict", [word for word in typing.get_args(Word) if word != "unavailable"]),
+        ("Cell", "verdict", typing.get_args(CellVerdict)),
+        ("Cell", "findings", typing.get_args(Kind)),
+    ],
+)
+def test_every_value_of_a_closed_set_is_described(name: str, field: str, values: Collection[str]) -> None:
+    (found,) = tables(section(PAGE, name))
+    (meaning,) = [row[2] for row in found if row[0] == f"`{field}`"]
+    assert set(values) <= set(code(meaning))
 
 
 @pytest.mark.parametrize("name", STRUCTS)
