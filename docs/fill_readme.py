@@ -1,4 +1,4 @@
-"""Puts measured figures into README.md and README.zh.md, between the marks of their slot.
+"""Put measured figures into README.md and README.zh.md, between the marks of their slot.
 
 ipclab show latest --format md | python docs/fill_readme.py table
 python benchmarks/overhead.py --format json | python docs/fill_readme.py overhead
@@ -17,12 +17,12 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def result_table(markdown: str) -> str:
-    """A result as Markdown, its headings moved down below the README's own."""
+    """Return a result in Markdown with its headings two levels lower, below those of the README."""
     return re.sub(r"^(#+) ", r"##\1 ", markdown.strip(), flags=re.MULTILINE)
 
 
 def overhead_table(figures: str) -> str:
-    """What benchmarks/overhead.py measured."""
+    """Return the table of what benchmarks/overhead.py measured."""
     lines = [
         "| backend | window | pairs | lab, messages/s | plain loop, messages/s | ratio | quartiles "
         "| CPU µs: lab | plain loop |",
@@ -48,7 +48,7 @@ SAFETY_PAGE = README.parent / "docs" / "safety-table.md"
 
 
 def safety_table(markdown: str) -> str:
-    """The conditions of a run of the fault matrix, and one of its sections."""
+    """Return the conditions of a run of the fault matrix, and one of its sections."""
     conditions = [
         line for line in markdown.splitlines() if line.startswith(("- Machine", "- Brokers", "- Measured"))
     ]
@@ -57,7 +57,7 @@ def safety_table(markdown: str) -> str:
 
 
 def safety_page(markdown: str) -> str:
-    """The whole matrix without the evidence, whose histories are in the folder of the run."""
+    """Return the whole matrix without the evidence, whose histories are in the folder of the run."""
     matrix, evidence = markdown.split("## Evidence\n")
     notes = [line for line in evidence.splitlines() if re.match(r"- (\d|[a-z]+ |–\()", line)]
     closing = [line for line in evidence.splitlines() if line.startswith("**Safety:")]
@@ -69,7 +69,7 @@ CLAIMS_SHOWN = 8
 
 
 def claims_head(page: Path) -> str:
-    """The head of the table of verdicts on the page of the claims, its links made to work from the README."""
+    """Return the first rows of the verdicts on the page of the claims, with links that work in the README."""
     rows = [line for line in page.read_text().splitlines() if line.startswith("| ")]
     return "\n".join(rows[: 2 + CLAIMS_SHOWN]).replace("](#", f"](docs/{page.name}#")
 
@@ -78,7 +78,7 @@ SLOTS = {"table": result_table, "overhead": overhead_table, "safety": safety_tab
 
 
 def filled(readme: str, slot: str, text: str) -> str:
-    """The README with ``text`` in this slot. Raises ValueError where it has no such slot."""
+    """Return the README with ``text`` in this slot. Raises ValueError where it has no such slot."""
     begin, end = f"<!-- {slot}:begin -->", f"<!-- {slot}:end -->"
     before, marked, rest = readme.partition(begin)
     _, closed, after = rest.partition(end)
