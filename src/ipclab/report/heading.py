@@ -58,8 +58,8 @@ def _conditions(specs: list[TrialSpec]) -> str:
     if streams := [spec for spec in specs if workloads.of(spec).bounded]:
         bounds = _each(str(n) for n in _values(streams, "backlog"))
         parts.append(
-            f"at most {bounds} messages under way (one that a later message of its producer has overtaken no "
-            f"longer counts)"
+            f"at most {bounds} messages under way (a message stops counting when a later one of its producer "
+            f"overtakes it)"
         )
     warmups = _each(f"{value:g}" for value in _values(specs, "warmup_s"))
     windows = _each(f"{value:g}" for value in _values(specs, "duration_s"))

@@ -243,9 +243,7 @@ def test_the_heading_has_the_bound_on_what_was_under_way_and_not_the_one_that_wa
         trials.append(make.paced("pipe", [1, 2], spec={"size_bytes": 2**20}))
         return next(line for line in table.make(make.result(trials)).heading if line.startswith("Conditions"))
 
-    assert ", at most 256 messages under way (one that a later message of its producer has overtaken" in (
-        conditions(2**16)
-    )
+    assert ", at most 256 messages under way (a message stops counting when a later one" in conditions(2**16)
     assert ", at most 256 and 1000 messages under way (" in conditions(64, 1024, 2**16)
 
 
