@@ -5,11 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# Most tests wait for processes most of the time, so more of them run at once than there are processors. Those of a file
-# share its servers, and stay together. JOBS=0: one by one.
-JOBS := 4
+# The tests start the program some hundred times. Without bytecode it would be compiled each time.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint unit bench docs clean
+# Most tests wait for processes most of the time, so more of them run at once than there are processors. Those of a file
+# share its servers, and stay together; long files come first (tests/conftest.py). JOBS=0: one by one.
+JOBS := 5
+PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test lint unit local bench docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime  ## compare every way to share state that this machine has to offer
@@ -17,10 +21,13 @@ demo: $(VENV)/.runtime  ## compare every way to share state that this machine ha
 
 test: $(VENV)/.test  ## the whole suite, on real servers
 	@$(BIN)/python scripts/get_servers.py
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
-unit: $(VENV)/.test  ## the part of the suite that needs no server
-	$(BIN)/python -m pytest tests/unit tests/cli -m "not server" -n $(JOBS) --dist loadfile $(PYTEST)
+unit: $(VENV)/.test  ## what to run before each commit: the modules, one by one
+	$(BIN)/python -m pytest tests/unit -m "not server and not slow" $(PARALLEL) $(PYTEST)
+
+local: $(VENV)/.test  ## the part of the suite that needs no server: the modules and the commands
+	$(BIN)/python -m pytest tests/unit tests/cli -m "not server" $(PARALLEL) $(PYTEST)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -55,6 +55,13 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that have a slow test first: the one that lasts longest must not be the last to start."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A temporary folder whose path is short enough for the sockets that multiprocessing makes below it."""

@@ -288,6 +288,7 @@ ENDINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_package_that_ends_or_holds_its_process_when_it_is_imported_is_told_in_one_line(
     ipclab: Ipclab, tmp_path: Path, ending: str

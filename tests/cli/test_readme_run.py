@@ -19,6 +19,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     return Reader(tmp_path_factory.mktemp("reader"), {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in LINES if not brokers_of(line)])
 def test_a_command_that_needs_no_broker_succeeds(reader: Reader, line: str) -> None:
     answer = reader.type(line)

@@ -66,6 +66,7 @@ def children() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_every_claim_has_the_recorded_verdict_with_native_servers(
     environ: dict[str, str], tmp_path: Path

@@ -53,6 +53,7 @@ def test_at_least_once_is_broken_where_the_message_of_a_consumer_that_ended_neve
     assert any("never acknowledged" in note for note in verdict.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["idle", "busy"])
 @pytest.mark.parametrize("action", ["kill", "terminate"])
 def test_at_least_once_is_broken_where_only_one_of_several_unacknowledged_messages_comes_again(

@@ -155,6 +155,7 @@ def test_a_hole_in_the_tickets_of_memcached_costs_one_message(played: Played) ->
     assert (safety.counts["lost"], safety.verdict) == (1, "valid")
 
 
+@pytest.mark.slow
 def test_a_killed_rabbitmq_keeps_persistent_messages_and_loses_transient_ones(
     played: Played, private_broker_of: BrokerOf
 ) -> None:

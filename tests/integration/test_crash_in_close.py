@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from ipclab.backends.local.queue import SimpleQueueChannel
 from ipclab.results.verdict import of_trial
 from ipclab.trial.record import Safety, TrialRecord
 from tests.support.crashes import play, play_order, safety_of
+from tests.support.processes import crash
 
 pytestmark = [pytest.mark.timeout(90, method="signal"), pytest.mark.usefixtures("nothing_left")]
 
@@ -26,7 +26,7 @@ def interrupt() -> None:
 
 
 ENDS: dict[str, tuple[Callable[[], object], str]] = {
-    "a segmentation fault": (lambda: os.kill(os.getpid(), signal.SIGSEGV), "was killed by SIGSEGV"),
+    "a segmentation fault": (crash, "was killed by SIGSEGV"),
     "os._exit(7)": (lambda: os._exit(7), "ended with exit code 7"),
     "os._exit(0)": (lambda: os._exit(0), "ended with exit code 0 in the middle"),
     "sys.exit(0)": (lambda: sys.exit(0), "SystemExit"),

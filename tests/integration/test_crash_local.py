@@ -133,6 +133,7 @@ def test_what_breaks_nothing_is_kept(backend: str, words: str) -> None:
     assert safety.counts["received"] == safety.counts["confirmed"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start_method", "backend", "hung", "lost"),
     [

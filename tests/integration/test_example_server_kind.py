@@ -61,6 +61,7 @@ def test_a_kind_of_an_installed_package_is_started_measured_and_ended(
     assert list(Path(installed["IPCLAB_STATE_DIR"]).glob("tiny-*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_broker_of_a_foreign_kind_is_killed_and_its_replies_are_dropped(
     installed: Mapping[str, str], tmp_path: Path

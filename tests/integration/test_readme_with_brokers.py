@@ -25,6 +25,7 @@ LINES = [
 PRIVATE = [line for line in LINES if line.split()[1] in ("up", "status", "down") or "native" in line]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in LINES if line not in PRIVATE])
 def test_a_command_that_needs_brokers_succeeds(line: str, broker_of: BrokerOf, tmp_path: Path) -> None:
     urls = {kinds.get(kind).variables[0]: broker_of(kind).url for kind in brokers_of(line)}

@@ -1,10 +1,12 @@
-"""Which processes a test has left behind."""
+"""Which processes a test has left behind, and a process that crashes."""
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,12 @@ def no_process_left() -> Iterator[None]:
         if time.monotonic() > deadline:
             raise AssertionError(f"left running: {[_describe(process) for process in left]}")
         time.sleep(0.01)
+
+
+def crash() -> None:
+    """End this process by a segmentation fault, without the stack that pytest's faulthandler would print."""
+    faulthandler.disable()
+    os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def is_running(pid: int) -> bool:

@@ -26,23 +26,30 @@ def joined(bench: Bench) -> Iterator[tuple[Network, Network] | None]:
     """Yield two network namespaces joined by a virtual cable; None where the system does not allow it.
 
     Neither has an interface of this machine, whose own network stays unchanged, or the loopback of the other.
-    Needs Linux, util-linux and iproute2, and no root where user namespaces are allowed. Each lasts until this
-    block ends and nothing runs in it any more.
+    Needs Linux, util-linux and iproute2, and root or a system that allows user namespaces. Each lasts until
+    this block ends and nothing runs in it any more.
     """
     with contextlib.ExitStack() as keepers:
-        try:
-            near = _namespace(bench, keepers, "unshare", "--user", "--map-root-user", "--net")
-            far = _namespace(bench, keepers, *_enter(near), "unshare", "--net")
-            _ip(near, f"link add near type veth peer name far netns {far}")
-            for pid, name, address in ((near, "near", "10.0.0.1"), (far, "far", "10.0.0.2")):
-                _ip(pid, f"address add {address}/24 dev {name}")
-                _ip(pid, f"link set {name} up")
-                _ip(pid, "link set lo up")
-        except (OSError, subprocess.SubprocessError):
-            networks = None
-        else:
-            networks = Network(_enter(near), "10.0.0.1"), Network(_enter(far), "10.0.0.2")
-        yield networks
+        # Root needs no user namespace, and has none in a chroot, where the kernel refuses them.
+        yield _join(bench, keepers, as_user=True) or _join(bench, keepers, as_user=False)
+
+
+def _join(bench: Bench, keepers: contextlib.ExitStack, *, as_user: bool) -> tuple[Network, Network] | None:
+    """Return the two networks, or None where the system does not allow them in this way."""
+    mapped = ("--user", "--map-root-user") if as_user else ()
+    try:
+        near = _namespace(bench, keepers, "unshare", *mapped, "--net")
+        enter_near = _enter(near, as_user)
+        far = _namespace(bench, keepers, *enter_near, "unshare", "--net")
+        enter_far = _enter(far, as_user)
+        _ip(enter_near, f"link add near type veth peer name far netns {far}")
+        for enter, name, address in ((enter_near, "near", "10.0.0.1"), (enter_far, "far", "10.0.0.2")):
+            _ip(enter, f"address add {address}/24 dev {name}")
+            _ip(enter, f"link set {name} up")
+            _ip(enter, "link set lo up")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return Network(enter_near, "10.0.0.1"), Network(enter_far, "10.0.0.2")
 
 
 def _namespace(bench: Bench, keepers: contextlib.ExitStack, *command: str) -> int:
@@ -59,9 +66,10 @@ def _namespace(bench: Bench, keepers: contextlib.ExitStack, *command: str) -> in
     return keeper.pid
 
 
-def _enter(pid: int) -> tuple[str, ...]:
-    return ("nsenter", "--target", str(pid), "--user", "--net", "--preserve-credentials")
+def _enter(pid: int, as_user: bool) -> tuple[str, ...]:
+    of_user = ("--user", "--preserve-credentials") if as_user else ()
+    return ("nsenter", "--target", str(pid), "--net", *of_user)
 
 
-def _ip(pid: int, command: str) -> None:
-    subprocess.run([*_enter(pid), "ip", *command.split()], check=True, capture_output=True)
+def _ip(enter: tuple[str, ...], command: str) -> None:
+    subprocess.run([*enter, "ip", *command.split()], check=True, capture_output=True)

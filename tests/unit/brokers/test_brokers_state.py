@@ -199,6 +199,10 @@ SWEEP = "from ipclab.brokers import state; print(len(state.sweep()))"
 def in_namespace(*command: str) -> str:
     """Run a command behind ``unshare`` with these arguments; skip where the system does not allow it."""
     unshare = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+    # ``unshare`` makes the mounts private by way of "/", which is no mount in a chroot. Where none is shared
+    # with another namespace, that step is not needed.
+    if " shared:" not in Path("/proc/self/mountinfo").read_text():
+        unshare += ["--propagation", "unchanged"]
     if (
         not shutil.which("unshare")
         or subprocess.run([*unshare, "--mount", "--pid", "--fork", "true"]).returncode

@@ -32,8 +32,9 @@ EXACT: dict[Model, tuple[Check, Make]] = {
     "queue": (check_queue, histories.queue),
     "lock": (check_lock, histories.lock),
 }
-EACH = 6_000
-COUNTERS = 5_000
+SEEDS = pytest.mark.parametrize(
+    "seeds", [range(1_500), pytest.param(range(1_500, 6_000), marks=pytest.mark.slow)], ids=["few", "many"]
+)
 
 
 def searched(history: History, model: Model) -> str:
@@ -59,19 +60,20 @@ def shown(history: History) -> str:
     return "\n".join(str(history.operation(i)) for i in range(len(history)))
 
 
+@SEEDS
 @pytest.mark.parametrize("model", EXACT)
-def test_a_quick_check_says_what_the_search_says(model: Model) -> None:
+def test_a_quick_check_says_what_the_search_says(model: Model, seeds: range) -> None:
     seen: Counter[str] = Counter()
-    for seed in range(EACH):
+    for seed in seeds:
         history = EXACT[model][1](random.Random(seed))
         answer = quick(history, model)
         if answer is not None:
             assert answer == searched(history, model), f"seed {seed}:\n{shown(history)}"
         seen[str(answer)] += 1
     # Both answers must be common, or little was compared, and hardly anything left to the search.
-    assert seen["valid"] > EACH / 5
-    assert seen["invalid"] > EACH / 10
-    assert seen["None"] < EACH / 5
+    assert seen["valid"] > len(seeds) / 5
+    assert seen["invalid"] > len(seeds) / 10
+    assert seen["None"] < len(seeds) / 5
 
 
 @pytest.mark.parametrize("model", EXACT)
@@ -83,16 +85,17 @@ def test_they_agree_on_whatever_else_is_tried(model: Model, chance: random.Rando
     assert answer is None or answer == searched(history, model)
 
 
-def test_a_counter_outside_of_its_bounds_fits_no_order() -> None:
+@SEEDS
+def test_a_counter_outside_of_its_bounds_fits_no_order(seeds: range) -> None:
     """The bounds are necessary: what they refuse the search refuses; what they let pass it may refuse."""
     seen: Counter[tuple[str, str]] = Counter()
-    for seed in range(COUNTERS):
+    for seed in seeds:
         history = histories.counter(random.Random(seed))
         bounded = "invalid" if check_counter(history).anomalies else "valid"
         answer = searched(history, "counter")
         assert (bounded, answer) != ("invalid", "valid"), f"seed {seed}:\n{shown(history)}"
         seen[bounded, answer] += 1
-    assert seen["valid", "valid"] > COUNTERS / 5
+    assert seen["valid", "valid"] > len(seeds) / 5
     assert seen["invalid", "invalid"] > 10 * seen["valid", "invalid"] > 0
 
 

@@ -151,6 +151,7 @@ def test_all_processes_have_ended_when_it_comes_back(write: Write, folder: Path)
     assert not {pid for pid in pids(folder) if is_running(pid)}
 
 
+@pytest.mark.slow
 def test_an_experiment_that_hangs_is_ended_with_all_of_its_processes(timed_out: Ended) -> None:
     assert timed_out.measured.evidence is None
     assert timed_out.measured.failure.startswith("not done within 5 s")

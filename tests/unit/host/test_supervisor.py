@@ -20,7 +20,7 @@ from ipclab.host.child import Manner
 from ipclab.host.link import Link
 from ipclab.host.start_methods import StartMethod
 from ipclab.host.supervisor import Child
-from tests.support.processes import is_running, wait_until_gone
+from tests.support.processes import crash, is_running, wait_until_gone
 
 pytestmark = [pytest.mark.timeout(90, method="signal"), pytest.mark.usefixtures("nothing_left")]
 WITHIN_S = 30.0
@@ -75,7 +75,7 @@ def interrupt(link: Link) -> None:
 
 
 def kill_itself(link: Link) -> None:
-    os.kill(os.getpid(), signal.SIGSEGV)
+    crash()
 
 
 def leave_a_process_behind(link: Link) -> int:

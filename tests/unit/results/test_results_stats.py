@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,7 +92,8 @@ def test_the_test_is_exact_where_that_takes_no_time(
         asked.append(how["method"])
         return SimpleNamespace(pvalue=0.01)
 
-    monkeypatch.setattr(scipy.stats, "mannwhitneyu", spied)
+    # By its name: to import it takes a second, and every worker of pytest-xdist imports this file.
+    monkeypatch.setattr("scipy.stats.mannwhitneyu", spied)
     a, b = ([float(i) for i in range(n)] for n in repeats)
     compare(a, b)
     assert asked == [method]

@@ -238,6 +238,7 @@ def test_draining_ends_when_all_has_come(make: Make) -> None:
     assert cast.missing() == 0
 
 
+@pytest.mark.slow
 def test_draining_waits_for_what_is_late_as_long_as_messages_usually_take(make: Make) -> None:
     cast = make(troubled("polls"))
     producer, _ = pair(cast)

@@ -30,7 +30,7 @@ from ipclab.trial.phases import watched
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
-from tests.support.processes import wait_until_gone
+from tests.support.processes import crash, wait_until_gone
 
 pytestmark = [pytest.mark.timeout(120, method="signal"), pytest.mark.usefixtures("nothing_left")]
 MARK = "import time; time.sleep(600)  # left by a backend"
@@ -109,6 +109,7 @@ def test_a_setup_that_hangs_is_a_result_with_its_place(hostile: Callable[..., No
     assert "in wait" in record.stuck["setup()"]
 
 
+@pytest.mark.slow
 def test_a_teardown_that_hangs_is_a_result_and_loses_nothing_that_was_found(
     hostile: Callable[..., None],
 ) -> None:
@@ -127,7 +128,7 @@ def test_a_teardown_that_hangs_is_a_result_and_loses_nothing_that_was_found(
     [
         (lambda: os._exit(7), "its process ended with exit code 7"),
         (lambda: os._exit(0), "its process ended with exit code 0"),
-        (lambda: os.kill(os.getpid(), signal.SIGSEGV), "its process was killed by SIGSEGV"),
+        (crash, "its process was killed by SIGSEGV"),
     ],
 )
 def test_a_backend_that_ends_the_process_fails_its_trial(
@@ -409,7 +410,7 @@ def interrupt() -> None:
 @pytest.mark.parametrize(
     ("ends", "says"),
     [
-        (lambda: os.kill(os.getpid(), signal.SIGSEGV), "was killed by SIGSEGV"),
+        (crash, "was killed by SIGSEGV"),
         (lambda: os._exit(7), "ended with exit code 7"),
         (lambda: os._exit(0), "ended with exit code 0 in the middle"),
         (sys.exit, "SystemExit"),

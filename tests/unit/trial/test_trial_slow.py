@@ -96,6 +96,7 @@ def run(monkeypatch: pytest.MonkeyPatch, channel: type[Any], **settings: Any) ->
     return run_trial(spec, namespace="ipclab:unit:0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("producers", [1, 2])
 def test_a_producer_that_hands_over_when_it_closes_loses_nothing_and_does_not_hang(
     monkeypatch: pytest.MonkeyPatch, producers: int

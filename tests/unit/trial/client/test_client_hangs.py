@@ -57,7 +57,7 @@ WAITS_IN = {
     },
     "executor-futures-cancelled": {"program": "wait() in Lib/concurrent/futures/_base.py, waiting in wait"},
     "executor-outlives-program": {
-        "worker": "submit() in Lib/concurrent/futures/process.py, waiting in _recv"
+        "worker": "_process_worker() in Lib/concurrent/futures/process.py, waiting in _recv"
     },
     "get-timeout": {"other": "get() in Lib/multiprocessing/queues.py, waiting in _recv"},
     "handler-puts": {"program": "put() in Lib/multiprocessing/queues.py, waiting in __enter__"},
@@ -115,6 +115,7 @@ def test_set_right_it_comes_back(name: str, played: Played) -> None:
     assert not record.stuck
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 @pytest.mark.parametrize(
     "name", ["join-undrained", "manager-lock-waiter-killed", "forked-lock", "pool-worker-killed"]
@@ -278,6 +279,7 @@ def test_the_start_of_a_process_is_no_time_in_which_it_hangs(bench: Bench) -> No
 # The end of all.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize(
     ("name", "processes"),
