@@ -100,7 +100,7 @@ def test_down_at_urls_removes_it_on_demand(
             told.append(down.communicate(timeout=DEADLINE_S)[1])
         assert down.returncode == 0
     assert "removed one name left by the run of" in told[0]
-    assert "no run that is gone left anything" in told[1]
+    assert "no killed run left anything" in told[1]
     assert names(broker) == ["ipclab:mine"]
     with probe.client(broker.url) as client:
         client.delete("ipclab:mine")
