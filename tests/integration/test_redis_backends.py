@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 import redis
@@ -193,8 +193,13 @@ def test_a_subscriber_that_the_server_cut_off_subscribes_again(server: Broker, o
     with ThreadPoolExecutor(1) as pool:
         receiving = pool.submit(consumer.receive)
         wait_for(subscribed_anew, "the consumer subscribes again")
-        send(channel, b"after")
-        assert list(receiving.result(DEADLINE_S)) == [b"after"]
+
+        def received() -> bool:
+            send(channel, b"after")
+            return bool(wait([receiving], timeout=1).done)
+
+        wait_for(received, "the consumer receives what is published now")
+        assert list(receiving.result()) == [b"after"]
     consumer.close()
 
 
