@@ -26,7 +26,9 @@ RATE_PER_S = 500
 
 
 def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
-    """Yield a short stream of each channel and race of each counter; latency in the first three repeats."""
+    """Yield a short stream of each channel and race of each counter; latency in the first three repeats, or
+    in all if the request says so.
+    """
     for backend in request.channels():
         yield request.trial(workload="stream", backend=backend, warmup_s=0.1, duration_s=0.4)
     if not request.backends and request.window is None:
@@ -35,7 +37,7 @@ def trials(request: Request, repeat: int) -> Iterator[TrialSpec]:
             yield request.trial(
                 workload="stream", backend=backend, window=WINDOW, warmup_s=0.1, duration_s=0.4
             )
-    if repeat < PACED_REPEATS and request.window in (None, 1):
+    if (repeat < PACED_REPEATS or request.every_repeat) and request.window in (None, 1):
         for backend in request.channels():
             yield request.trial(
                 workload="paced", backend=backend, rate_per_s=RATE_PER_S, warmup_s=0.1, duration_s=1.2

@@ -88,7 +88,10 @@ _SETTINGS: frozenset[Option] = frozenset(name for name in _OPTIONS if name in Tr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the user asked for. None, or empty, leaves the choice to the experiment."""
+    """What the user asked for. None, or empty, leaves the choice to the experiment.
+
+    ``every_repeat`` asks an experiment that repeats some trials less often to have them in every repeat.
+    """
 
     backends: tuple[Variant, ...] = ()
     producers: int | None = None
@@ -103,6 +106,7 @@ class Request:
     seed: int = 1
     faults: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
+    every_repeat: bool = False
 
     def channels(self) -> list[Variant]:
         """Return the channels to measure: those asked for, else the standard ones and all of other packages.

@@ -107,7 +107,7 @@ def run(
     began = _now()
     clock_test = clock.self_test(start_method)
     wanted = sorted({kind for spec in plan.trials if (kind := broker_of(spec))})
-    struck = {kind for spec in plan.trials if (kind := broker_of(spec)) and _is_hard_on_its_broker(spec)}
+    struck = {kind for spec in plan.trials if (kind := broker_of(spec)) and is_hard_on_its_broker(spec)}
     with brokers.acquire(
         wanted, provider=provider, install=install, on_event=observer.note, exclusive=struck
     ) as fleet:
@@ -225,7 +225,7 @@ class _Run:
         self._observer.note(reason)
 
 
-def _is_hard_on_its_broker(spec: TrialSpec) -> bool:
+def is_hard_on_its_broker(spec: TrialSpec) -> bool:
     """Return whether this trial breaks its broker, or changes its settings, for all who use it."""
     if workloads.of(spec) is workloads.CLIENT:
         from ipclab.trial.client import SCENARIOS

@@ -26,7 +26,7 @@ BROKER_COMMANDS = ("up", "down", "status")
 def brokers_of(line: str) -> set[BrokerKind]:
     """Return the brokers that a command needs; all of them where it names no backend."""
     words = shlex.split(line)
-    if words[:2] == ["ipclab", "run"] or words[0] == "python":
+    if words[:2] in (["ipclab", "run"], ["ipclab", "gate"]) or words[0] == "python":
         named = [words[i + 1] for i, word in enumerate(words) if word == "--backend"]
         kinds = {kind for text in named for kind in _kinds(Variant.parse(text))}
         return kinds if named else set(KINDS)
@@ -52,7 +52,7 @@ class Reader:
     def type(self, line: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the README, with short trials where it measures."""
         words = shlex.split(line)
-        measures = words[0] == "python" or words[1] == "run"
+        measures = words[0] == "python" or words[1] in ("run", "gate")
         if words[0] == "python":
             program = [sys.executable, str(CHECKOUT / words[1]), *words[2:]]
         else:

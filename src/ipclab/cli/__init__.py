@@ -32,6 +32,9 @@ COMMANDS = {
     "show": "ipclab.cli.lists:show",
     "backends": "ipclab.cli.lists:backends",
     "check": "ipclab.cli.check:check",
+    "compare": "ipclab.cli.compare:compare",
+    "gate": "ipclab.cli.gate:gate",
+    "trend": "ipclab.cli.trend:trend",
     "claims": "ipclab.cli.claims:claims",
     "doctor": "ipclab.cli.doctor:doctor",
 }
@@ -44,6 +47,9 @@ SUMMARIES = {
     "show": "Print a stored result again.",
     "backends": "List the backends, their declarations, and whether this machine can use them.",
     "check": "Check a stored history, from ipclab or another program; runs no experiment.",
+    "compare": "Compare two stored results: what is worse, better, the same or undecided.",
+    "gate": "Run an experiment, and fail where it is worse than before or breaks a limit.",
+    "trend": "Draw the stored runs of an experiment over time.",
     "claims": "Test the claims of study notes about processes and threads by experiment.",
     "doctor": "Show what this machine has, what it lacks, and whether its clock is reliable.",
 }

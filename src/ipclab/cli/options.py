@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ipclab.cli.streams import out, put
-from ipclab.report.formats import DEFAULT, FORMATS, UTF_8, formatted
+from ipclab.faults.spec import ACTIONS, TARGETS
+from ipclab.report.formats import FORMATS, UTF_8, formatted
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant
+    from ipclab.report.look import Look
     from ipclab.results.result import Result
 
 COUNT = click.IntRange(min=1)
@@ -58,6 +60,73 @@ SIZE = _Size()
 VARIANT = _Variant()
 
 
+_TRIAL_OPTIONS = (
+    click.option(
+        "-b",
+        "--backend",
+        "backends",
+        type=VARIANT,
+        multiple=True,
+        metavar="NAME[:OPTION=VALUE,…]",
+        help="Measure only this backend; repeatable. See 'ipclab backends'.",
+    ),
+    click.option("--producers", type=COUNT, help="Number of producer processes (race: of all processes)."),
+    click.option("--consumers", type=COUNT, help="Number of consumer processes."),
+    click.option("--size", "size_bytes", type=SIZE, help="Message size: 64, 1KiB, 64KiB …"),
+    click.option(
+        "--rate", "rate_per_s", type=RATE, help="Messages per second of all producers together (latency)."
+    ),
+    click.option("--duration", "duration_s", type=SECONDS, help="Length of the measured window, in seconds."),
+    click.option(
+        "--warmup",
+        "warmup_s",
+        type=click.FloatRange(min=0),
+        help="Length of the warm-up before the window, in seconds.",
+    ),
+    click.option("--repeats", type=REPEATS, help="Number of runs of each trial."),
+    click.option("--window", type=COUNT, help="Number of messages between two confirmations."),
+    click.option(
+        "--start-method",
+        type=click.Choice(["fork", "spawn", "forkserver"]),
+        help="Start method of the worker processes.",
+    ),
+    click.option(
+        "--fault",
+        "faults",
+        type=click.Choice(ACTIONS),
+        multiple=True,
+        help="Inject only this fault (crash); repeatable.",
+    ),
+    click.option(
+        "--target",
+        "targets",
+        type=click.Choice(TARGETS),
+        multiple=True,
+        help="Inject only faults of this target (crash); repeatable.",
+    ),
+    click.option(
+        "--seed", type=SEED, default=1, show_default=True, help="Seed of message contents and schedules."
+    ),
+)
+"""What an experiment may be asked for."""
+
+
+def trial_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that shorten, lengthen or restrict an experiment."""
+    for option in reversed(_TRIAL_OPTIONS):
+        command = option(command)
+    return command
+
+
+def options_in_words(asked: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an experiment was asked for as text, without what was left to it."""
+    return {key: _words(value) for key, value in asked.items() if value not in (None, ())}
+
+
+def _words(value: object) -> str:
+    return ", ".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
+
+
 def provider_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--provider`` and ``--install``."""
     command = click.option(
@@ -73,21 +142,30 @@ def provider_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--format`` and ``-o``."""
-    command = click.option(
-        "-o",
-        "--output",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Write the output to this file.",
-    )(command)
-    return click.option(
-        "--format",
-        "format_",
-        type=click.Choice(FORMATS),
-        default=DEFAULT,
-        show_default=True,
-        help="Output format.",
-    )(command)
+    """Add ``--format`` and ``-o`` for a result."""
+    return output_in(FORMATS)(command)
+
+
+def output_in(formats: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what adds ``--format``, with the first of these as default, and ``-o``."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        command = click.option(
+            "-o",
+            "--output",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Write the output to this file.",
+        )(command)
+        return click.option(
+            "--format",
+            "format_",
+            type=click.Choice(formats),
+            default=formats[0],
+            show_default=True,
+            help="Output format.",
+        )(command)
+
+    return add
 
 
 RESULTS = click.option(
@@ -102,16 +180,21 @@ RESULTS = click.option(
 
 def emit(result: Result, format_: str, output: Path | None) -> None:
     """Write a result in one of ``FORMATS``, to stdout or into a file. Raise ResultsError."""
+    emit_text(lambda look: formatted(result, format_, look), output, utf_8=format_ in UTF_8)
+
+
+def emit_text(render: Callable[[Look], str], output: Path | None, *, utf_8: bool) -> None:
+    """Write text to stdout or into a file, in UTF-8 wherever it goes if so asked. Raise ResultsError."""
     from ipclab.report.look import WIDTH, Look
     from ipclab.report.terminal import wants_colour
 
     on_terminal = output is None and out().isatty()
     width = shutil.get_terminal_size().columns if on_terminal else WIDTH
-    text = formatted(result, format_, Look(width, on_terminal and wants_colour(out())))
+    text = render(Look(width, on_terminal and wants_colour(out())))
     if output is not None:
         write(output, text)
     else:
-        put(text.encode() if format_ in UTF_8 else text, nl=False)
+        put(text.encode() if utf_8 else text, nl=False)
 
 
 @contextmanager

@@ -6,8 +6,10 @@ measurement, and would make it unsafe to fork.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -90,6 +92,16 @@ class TerminalProgress:
     def finished(self, record: TrialRecord) -> None:
         if record.outcome != "finished":
             self.note(f"{record.spec.backend}: {record.outcome}: {record.reason}")
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress]:
+    """Give what shows the progress of a run on stderr: a bar on a terminal, else lines."""
+    if sys.stderr.isatty():
+        with TerminalProgress() as bar:
+            yield bar
+    else:
+        yield LineProgress()
 
 
 def _duration(seconds: float) -> str:

@@ -31,7 +31,7 @@ def parse(data: bytes, name: str) -> Result:
         version = msgspec.convert(whole, _Version).ipclab_result
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ResultsError(f"{name} is not a result of ipclab, or is damaged: {error}") from error
-    whole = _escaped(whole, name)
+    whole = escaped_texts(whole, name)
     fields: dict[str, Any] = {key: value for key, value in whole.items() if key not in _DERIVED}
     if version == version_1.VERSION:
         fields = version_1.upgrade(fields)
@@ -49,7 +49,7 @@ def parse(data: bytes, name: str) -> Result:
     return result
 
 
-def _escaped(value: Any, name: str) -> Any:
+def escaped_texts(value: Any, name: str) -> Any:
     """Return decoded data with control characters escaped in every text, because anybody may have written it.
 
     Raise ResultsError for a text that is longer than any of the lab's own.
@@ -61,9 +61,9 @@ def _escaped(value: Any, name: str) -> Any:
             )
         return escaped(value, lines=True)
     if isinstance(value, list):
-        return [_escaped(one, name) for one in value]
+        return [escaped_texts(one, name) for one in value]
     if isinstance(value, dict):
-        return {_escaped(key, name): _escaped(one, name) for key, one in value.items()}
+        return {escaped_texts(key, name): escaped_texts(one, name) for key, one in value.items()}
     return value
 
 

@@ -1,0 +1,42 @@
+"""``ipclab trend``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ipclab.cli.options import RESULTS, emit_text, output_in
+from ipclab.report.trend.formats import FORMATS, formatted
+
+_TREND_HELP = """Draw the stored runs of EXPERIMENT over time: each row's medians, and what changed between
+runs.
+
+With --format csv: a line a run, in the form that Apache Otava reads to find change points.
+"""
+
+
+@click.command(help=_TREND_HELP)
+@click.argument("experiment", default="comparison")
+@output_in(FORMATS)
+@RESULTS
+def trend(experiment: str, format_: str, output: Path | None, results: Path) -> None:
+    """Carry out ``ipclab trend``; its help is ``_TREND_HELP``."""
+    from ipclab.cli.streams import say
+    from ipclab.compare.digest import digest
+    from ipclab.compare.trend import trend as followed
+    from ipclab.errors import ResultsError
+    from ipclab.results.store import Store
+
+    store = Store(results)
+    names = [name for name in store.runs() if name.partition("/")[0] == experiment]
+    runs = []
+    for name in names:
+        try:
+            runs.append((name.partition("/")[2], digest(store.load(name))))
+        except ResultsError as error:
+            say(f"left out: {error}")
+    if not runs:
+        raise ResultsError(f"there are no results of {experiment} in {results} that can be read")
+    found = followed(experiment, runs)
+    emit_text(lambda look: formatted(found, format_, look), output, utf_8=False)

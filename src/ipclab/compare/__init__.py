@@ -1,0 +1,5 @@
+"""Compare two runs of an experiment: what became worse, what stayed the same, and what cannot be told.
+
+Pure, except for ``baselines``, which reads and writes files. May import: ``results``, and of the rooms below
+it what ``tests/support/import_rules.py`` lists.
+"""
