@@ -62,7 +62,7 @@ def test_an_unknown_name_gets_the_nearest_ones_or_all(refused: Refused, argument
         ("latency --backend value", "the experiment latency has nothing to measure on value"),
         ("throughput --backend queue --producers 256", "a trial has at most 255 producers"),
         ("throughput --backend queue --consumers 100000", "a trial has at most 255 consumers"),
-        ("throughput --backend queue --duration 1e9", "3600 s at most together"),
+        ("throughput --backend queue --duration 1e9", "at most 3600 s"),
         ("latency --backend queue --rate 1e12", "a paced trial has 10000000 messages at most"),
         ("latency --backend queue --rate nan", "rate_per_s must be a number above 0, not nan"),
         ("latency --backend queue --duration inf", "duration_s must be a number above 0, not inf"),

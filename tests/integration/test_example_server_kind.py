@@ -78,7 +78,7 @@ def test_the_broker_of_a_foreign_kind_is_killed_and_its_replies_are_dropped(
     assert (dropped.verdict, dropped.refused) == ("valid", "")
     filled = cells["fill-memory broker, busy"].safety
     assert filled is not None
-    assert "no limit of memory" in filled.refused
+    assert "no memory limit" in filled.refused
 
 
 @pytest.mark.timeout(300)
