@@ -16,10 +16,10 @@ from ipclab.claims import (
     claim,
     holds,
     joined,
-    main,
     refuted,
 )
 from ipclab.claims.pools import finishing
+from ipclab.program import main_of_claim
 
 TASKS = 10
 NOTHING = "nothing"
@@ -222,4 +222,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

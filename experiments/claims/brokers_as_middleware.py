@@ -8,7 +8,8 @@ import msgspec
 from ipclab.backends.memcached import client as memcached
 from ipclab.backends.rabbitmq import connection as rabbitmq_connection
 from ipclab.backends.redis import client as redis_client
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.program import main_of_claim
 
 VALUE, ADDS, ENOUGH = 42, 200, 500
 
@@ -296,4 +297,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

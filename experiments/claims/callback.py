@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from ipclab.claims import Bench, Fate, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Fate, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
 from ipclab.claims.pools import finishing
+from ipclab.program import main_of_claim
 
-# In the workers of a pool, from its initializer.
-done: Any
+done: Any  # in the workers of a pool, from its initializer
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -164,4 +164,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

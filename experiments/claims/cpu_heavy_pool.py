@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
 from ipclab.claims.pools import finishing
 from ipclab.host.resources import cores
+from ipclab.program import main_of_claim
 
 TASKS, ROUNDS, SMALL_TASKS = 8, 3, 3_000
 GAIN = 1.3  # times what a plain loop can use: less than this is no gain
@@ -140,4 +141,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

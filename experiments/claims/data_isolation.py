@@ -6,7 +6,8 @@ from multiprocessing import shared_memory
 
 import msgspec
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.program import main_of_claim
 
 KINDS = ("thread", "fork", "spawn", "forkserver")
 ASK_DEFAULT = "import multiprocessing; print(multiprocessing.get_start_method())"
@@ -202,4 +203,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

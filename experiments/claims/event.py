@@ -17,9 +17,9 @@ from ipclab.claims import (
     holds,
     holds_when,
     joined,
-    main,
     refuted,
 )
+from ipclab.program import main_of_claim
 
 WAITERS, PULSES = 3, 150
 
@@ -225,4 +225,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

@@ -15,9 +15,9 @@ from ipclab.claims import (
     holds,
     holds_when,
     joined,
-    main,
     refuted,
 )
+from ipclab.program import main_of_claim
 
 ADDITIONS, ROUNDS = 150_000, 5
 
@@ -284,4 +284,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

@@ -19,9 +19,9 @@ from ipclab.claims import (
     claim,
     holds,
     holds_when,
-    main,
     refuted,
 )
+from ipclab.program import main_of_claim
 
 ADDS, ROUNDS, RACES = 200, 20, 8
 
@@ -245,4 +245,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

@@ -7,8 +7,9 @@ from multiprocessing.connection import address_type  # type: ignore[attr-defined
 
 import msgspec
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, refuted
 from ipclab.claims.networks import joined
+from ipclab.program import main_of_claim
 
 SERVER = """
 import sys
@@ -138,4 +139,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

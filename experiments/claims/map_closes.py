@@ -17,10 +17,10 @@ from ipclab.claims import (
     holds,
     holds_when,
     joined,
-    main,
     refuted,
 )
 from ipclab.claims.pools import finishing
+from ipclab.program import main_of_claim
 
 # In the workers of a pool, from its initializer.
 gate: Any
@@ -152,4 +152,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, refuted
 from ipclab.claims.pools import finishing
+from ipclab.program import main_of_claim
 
 NUMBERS = [1, 2, 3, 4]
 
@@ -106,4 +107,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

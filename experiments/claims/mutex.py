@@ -19,9 +19,9 @@ from ipclab.claims import (
     holds,
     holds_when,
     joined,
-    main,
     refuted,
 )
+from ipclab.program import main_of_claim
 
 UPDATES = 50_000
 
@@ -259,4 +259,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

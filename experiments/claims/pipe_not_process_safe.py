@@ -20,9 +20,9 @@ from ipclab.claims import (
     holds,
     holds_when,
     joined,
-    main,
     refuted,
 )
+from ipclab.program import main_of_claim
 
 BIG = 200_000  # more than a pipe holds
 ATOMIC, ABOVE = 4_092, 5_000  # with its header of 4 bytes, a message up to PIPE_BUF is written as a whole
@@ -296,4 +296,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

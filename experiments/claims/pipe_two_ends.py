@@ -4,10 +4,10 @@ import itertools
 
 import msgspec
 
-from ipclab.claims import Bench, Fate, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Fate, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.program import main_of_claim
 
-# One process writes to the pipe and another one reads, both started by the main process, which does neither.
-UNUSED = {
+UNUSED = {  # one process writes, another one reads; the main process starts both and does neither
     "writing end in main": "主进程的写端",
     "writing end in reader": "读进程的写端",
     "reading end in main": "主进程的读端",
@@ -228,4 +228,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

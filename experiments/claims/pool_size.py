@@ -6,9 +6,10 @@ import time
 import msgspec
 import psutil
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
 from ipclab.claims.pools import finishing
 from ipclab.host.resources import cores
+from ipclab.program import main_of_claim
 
 TASKS, WAITS, WAIT_S, TRIES = 24, 12, 0.03, 3
 FULL = 0.2  # of the processors' time may be idle where they count as taken: the last tasks do not end as one
@@ -146,4 +147,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

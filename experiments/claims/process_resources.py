@@ -8,7 +8,8 @@ import time
 
 import msgspec
 
-from ipclab.claims import Bench, Row, Share, Source, Text, Verdict, claim, holds, main, refuted
+from ipclab.claims import Bench, Row, Share, Source, Text, Verdict, claim, holds, refuted
+from ipclab.program import main_of_claim
 
 STARTS = 40
 GLOBAL = "as it was"
@@ -211,4 +212,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

@@ -18,10 +18,10 @@ from ipclab.claims import (
     claim,
     holds,
     holds_when,
-    main,
     refuted,
 )
 from ipclab.host.resources import cpu_s, queued_s
+from ipclab.program import main_of_claim
 
 RIVALS, WINDOW_S = 4, 1.0
 
@@ -238,4 +238,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

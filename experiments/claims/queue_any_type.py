@@ -5,7 +5,8 @@ import threading
 
 import msgspec
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, joined, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, joined, refuted
+from ipclab.program import main_of_claim
 
 
 class Point:
@@ -156,4 +157,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

@@ -15,9 +15,9 @@ from ipclab.claims import (
     claim,
     holds,
     holds_when,
-    main,
     refuted,
 )
+from ipclab.program import main_of_claim
 
 BIG = bytes(1_000_000)  # more than a pipe holds
 
@@ -156,4 +156,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

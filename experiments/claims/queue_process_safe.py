@@ -16,9 +16,9 @@ from ipclab.claims import (
     holds,
     holds_when,
     joined,
-    main,
     refuted,
 )
+from ipclab.program import main_of_claim
 
 MESSAGES, SIDES = 1_000, 4
 BIG = bytes(1_000_000)  # more than a pipe holds
@@ -231,4 +231,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

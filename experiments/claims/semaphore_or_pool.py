@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, refuted
 from ipclab.claims.pools import finishing
+from ipclab.program import main_of_claim
 
 LIMIT = 2
 TASKS = (10, 100, 500)
@@ -164,4 +165,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

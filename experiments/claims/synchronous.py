@@ -16,10 +16,10 @@ from ipclab.claims import (
     claim,
     holds,
     holds_when,
-    main,
     refuted,
 )
 from ipclab.claims.pools import finishing
+from ipclab.program import main_of_claim
 
 TASKS = 10
 
@@ -201,4 +201,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from ipclab.claims import Bench, NotRunError, Row, Source, Text, Verdict, claim, holds, main, refuted
+from ipclab.claims import Bench, NotRunError, Row, Source, Text, Verdict, claim, holds, refuted
+from ipclab.program import main_of_claim
 
 COROUTINES = 100
 
@@ -173,4 +174,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

@@ -9,7 +9,8 @@ import time
 
 import msgspec
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.program import main_of_claim
 
 TASKS = (1, 2, 4, 8)
 TURNS_S, WAIT_S, NUMBERS = 0.3, 0.2, 1_000_000
@@ -207,4 +208,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

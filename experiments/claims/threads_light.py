@@ -8,7 +8,8 @@ import time
 import msgspec
 import psutil
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.program import main_of_claim
 
 STARTS, IDLE = 30, 20
 CHANGED: list[str] = []
@@ -210,4 +211,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 import psutil
 
-from ipclab.claims import Bench, Fate, Row, Source, Text, Verdict, claim, holds, holds_when, main, refuted
+from ipclab.claims import Bench, Fate, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.program import main_of_claim
 
 RESULT_BYTES = 1_000_000
 
-# In the workers of a pool, from its initializer.
-pids: Any
+pids: Any  # in the workers of a pool, from its initializer, as the next one
 gate: Any
 
 
@@ -248,4 +248,4 @@ CLAIM = claim(
 )
 
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)

@@ -99,7 +99,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "results",
         "trial",
     ),
-    "program": ("cli", "experiment"),
+    "program": ("claims", "cli", "experiment"),
     "entry": ("cli",),
     "__main__": ("entry",),
 }
@@ -220,7 +220,6 @@ def _prints(path: Path) -> bool:
             isinstance(node, ast.Attribute)
             and isinstance(node.ctx, ast.Load)  # to put another stream in its place prints nothing
             and node.attr in ("stdout", "stderr")
-            and isinstance(node.ctx, ast.Load)
             and isinstance(node.value, ast.Name)
             and node.value.id == "sys"
         ):

@@ -6,7 +6,9 @@ verdict from what that run showed::
     CLAIM = claim(experiment, verdict, show, number=4, section="locks", …)
 
     if __name__ == "__main__":
-        main(CLAIM)
+        main_of_claim(CLAIM)
+
+where ``main_of_claim`` is from ``ipclab.program``.
 
 Importing this package is cheap, because every spawned process of a claim imports it again.
 """
@@ -29,7 +31,6 @@ from ipclab.claims.base import (
 from ipclab.claims.bench import Bench
 from ipclab.claims.child import PATIENCE_S, Child, Fate
 from ipclab.claims.share import Share
-from ipclab.claims.supervisor import main
 from ipclab.claims.text import Text
 from ipclab.claims.timeline import Timeline
 
@@ -53,6 +54,5 @@ __all__ = [
     "holds",
     "holds_when",
     "joined",
-    "main",
     "refuted",
 ]

@@ -54,9 +54,10 @@ def run(
             if reasons:
                 outcome = broker_missing(name, claim, "; ".join(reasons))
             else:
-                outcome = settle(
-                    name, claim, measure(catalogue.path(name), environ=brokers.environ(claim), live=live)
+                measured = measure(
+                    catalogue.path(name), note=observer.note, environ=brokers.environ(claim), live=live
                 )
+                outcome = settle(name, claim, measured)
             outcomes.append(outcome)
             observer.finished(outcome, here)
     return new_run(here, outcomes, began)

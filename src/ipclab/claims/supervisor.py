@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -28,9 +28,12 @@ from ipclab.claims.base import Claim, NotRunError
 from ipclab.claims.bench import Bench, namespace, scratch
 from ipclab.claims.outcome import Measured
 
+Note = Callable[[str], object]
+"""Shows one line to the user; the line has neither prefix nor line end."""
 LIMIT_S = 60.0
 _INSIDE = "--inside"
 _CLEAN = "--clean"
+_LIVE, _QUIET = "live", "quiet"
 _TO_CLEAN = "to-clean"
 """A file that exists in the folder of an experiment whose claim has something to clean up."""
 _CLEAN_S = 15.0
@@ -39,17 +42,23 @@ _STACK_S = 1.0
 
 
 def measure(
-    path: Path, *, environ: Mapping[str, str] | None = None, live: bool = False, limit_s: float = LIMIT_S
+    path: Path,
+    *,
+    note: Note,
+    environ: Mapping[str, str] | None = None,
+    live: bool = False,
+    limit_s: float = LIMIT_S,
 ) -> Measured:
     """Run the experiment in this file. ``live`` shows what it prints; otherwise that is kept for a failure.
 
-    Raise nothing for errors inside. When interrupted, end everything first.
+    ``note`` gets a line for the user where something may be left on a server. Raise nothing for errors inside.
+    When interrupted, end everything first.
     """
     from ipclab.host.interruptions import ending_blocked, sigint_blocked
 
     with scratch() as folder, (Path(folder) / "output").open("w+b") as output:
         report = Path(folder) / "report"
-        command = [sys.executable, str(path), _INSIDE, folder, "live" if live else "quiet"]
+        command = [sys.executable, str(path), _INSIDE, folder, _LIVE if live else _QUIET]
         # What multiprocessing puts into the folder for temporary files is deleted with this one, too.
         environ = {**(os.environ if environ is None else environ), "TMPDIR": folder}
         process = None
@@ -73,15 +82,15 @@ def measure(
                     # The system does not reuse a session's number as long as any process is in it.
                     session.end(process.pid)
                     process.wait()
-                    _clean(path, Path(folder), environ)
+                    _clean(path, Path(folder), environ, note)
         if report.exists():
             return msgspec.json.decode(report.read_bytes(), type=Measured)
         output.seek(0)
         return Measured(failure=_failure(process.returncode, output.read().decode(errors="replace"), limit_s))
 
 
-def _clean(path: Path, folder: Path, environ: Mapping[str, str]) -> None:
-    """Delete what an experiment that has ended left on servers; report a failure on stderr."""
+def _clean(path: Path, folder: Path, environ: Mapping[str, str], note: Note) -> None:
+    """Delete what an experiment that has ended left on servers; note a failure."""
     from ipclab.host.interruptions import sigint_blocked
 
     if not (folder / _TO_CLEAN).exists():
@@ -99,12 +108,7 @@ def _clean(path: Path, folder: Path, environ: Mapping[str, str]) -> None:
         process.wait(_CLEAN_S)
     session.end(process.pid)
     if process.wait():
-        names = f"{namespace(folder)}:…"
-        # The reader may have gone; the run continues all the same.
-        with contextlib.suppress(OSError):
-            sys.stderr.write(
-                f"ipclab: {path.stem} may have left keys or queues on a server: delete {names}\n"
-            )
+        note(f"{path.stem} may have left keys or queues on a server: delete {namespace(folder)}:…")
 
 
 def _tell_stack(process: subprocess.Popen[bytes]) -> None:
@@ -120,28 +124,27 @@ def _failure(code: int, output: str, limit_s: float) -> str:
     return f"{what}\n{tail}".strip()
 
 
-def main(claim: Claim[Any]) -> NoReturn:
-    """Run a claim as a program of its own: its timeline as it happens, the evidence, the verdict.
+def serve(claim: Claim[Any], arguments: Sequence[str], note: Note) -> None:
+    """Carry out what ``measure()`` has asked of the file of a claim, and do not return then.
 
-    The options are those of ``ipclab claims``.
+    ``arguments`` are those of the program. Return where they are not from ``measure()``: a user runs the file.
+    ``note`` gets a line for the user where something may be left on a server.
     """
-    if sys.argv[1:2] == [_INSIDE]:
-        _inside(claim, Path(sys.argv[2]), live=sys.argv[3] == "live")
-    if sys.argv[1:2] == [_CLEAN]:
-        assert claim.clean is not None
-        claim.clean(Bench(Path(sys.argv[2])))
-        sys.exit()
-    from ipclab.cli import main as command_line
-
-    command_line(["claims", Path(sys.argv[0]).stem, "--live", *sys.argv[1:]])
+    match [*arguments]:
+        case [word, folder, shown] if word == _INSIDE:
+            _inside(claim, Path(folder), live=shown == _LIVE, note=note)
+        case [word, folder] if word == _CLEAN:
+            assert claim.clean is not None
+            claim.clean(Bench(Path(folder)))
+            sys.exit()
 
 
-def _inside(claim: Claim[Any], folder: Path, *, live: bool) -> NoReturn:
+def _inside(claim: Claim[Any], folder: Path, *, live: bool, note: Note) -> NoReturn:
     """Run the experiment in its process. Leave by ``os._exit``, so that nothing that hangs can keep it."""
     from ipclab.host.interruptions import die_with_parent
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTERM, partial(_end_all, folder))
+    signal.signal(signal.SIGTERM, partial(_end_all, folder, note))
     faulthandler.register(signal.SIGUSR1)
     # A Python handler does not end a process that is about to block, and Pool.terminate() would wait.
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
@@ -165,8 +168,8 @@ def _inside(claim: Claim[Any], folder: Path, *, live: bool) -> NoReturn:
     os._exit(0)
 
 
-def _end_all(folder: Path, _signal: int, _frame: FrameType | None) -> NoReturn:
+def _end_all(folder: Path, note: Note, _signal: int, _frame: FrameType | None) -> NoReturn:
     session.end(os.getpid())
-    _clean(Path(sys.argv[0]), folder, os.environ)
+    _clean(Path(sys.argv[0]), folder, os.environ, note)
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)

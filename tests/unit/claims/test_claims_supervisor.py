@@ -15,15 +15,15 @@ from typing import NamedTuple
 
 import pytest
 
-from ipclab.claims import session
+from ipclab.claims import session, supervisor
 from ipclab.claims.outcome import Measured
-from ipclab.claims.supervisor import measure
 from tests.support.processes import is_running, wait_until_gone
 
 CLAIM = '''
 import os, signal, subprocess, sys, time
 import msgspec, psutil
-from ipclab.claims import Bench, Claim, NotRunError, Row, Source, Text, holds, main
+from ipclab.claims import Bench, Claim, NotRunError, Row, Source, Text, holds
+from ipclab.program import main_of_claim
 
 class Evidence(msgspec.Struct, frozen=True):
     value: int
@@ -74,7 +74,7 @@ CLAIM = Claim(
     clean={clean},
 )
 if __name__ == "__main__":
-    main(CLAIM)
+    main_of_claim(CLAIM)
 '''
 Write = Callable[..., Path]
 
@@ -122,6 +122,11 @@ def timed_out(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     folder.mkdir()
     measured = measure(write_claim(where, folder, "time.sleep(600)", "clean"), limit_s=5)
     return Ended(measured, folder, {pid for pid in pids(folder) if is_running(pid)})
+
+
+def measure(path: Path, limit_s: float = supervisor.LIMIT_S) -> Measured:
+    """What comes of a claim that leaves nothing to note."""
+    return supervisor.measure(path, note=pytest.fail, limit_s=limit_s)
 
 
 def pids(folder: Path) -> set[int]:
@@ -204,12 +209,13 @@ def test_each_experiment_has_names_of_its_own_on_servers(write: Write, folder: P
     assert first.startswith("ipclab:claim-")
 
 
-def test_what_could_not_be_cleaned_is_named(
+def test_what_could_not_be_cleaned_is_noted_and_not_printed(
     write: Write, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert measure(write("pass", clean="fail")).evidence == {"value": 7}
-    line = f"ipclab: made_up may have left keys or queues on a server: delete {named(folder)}:…\n"
-    assert capfd.readouterr().err == line
+    notes: list[str] = []
+    assert supervisor.measure(write("pass", clean="fail"), note=notes.append).evidence == {"value": 7}
+    assert notes == [f"made_up may have left keys or queues on a server: delete {named(folder)}:…"]
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -218,7 +224,8 @@ def test_nothing_is_left_when_the_one_who_asked_is_ended(
 ) -> None:
     path = write("time.sleep(600)", clean="clean")
     code = (
-        f"import pathlib; from ipclab.claims.supervisor import measure; measure(pathlib.Path({str(path)!r}))"
+        "import pathlib; from ipclab.claims.supervisor import measure; "
+        f"measure(pathlib.Path({str(path)!r}), note=print)"
     )
     if sign == signal.SIGTERM:
         code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)); " + code
