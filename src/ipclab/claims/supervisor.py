@@ -51,8 +51,8 @@ def measure(
 ) -> Measured:
     """Run the experiment in this file. ``live`` shows what it prints; otherwise that is kept for a failure.
 
-    ``note`` gets a line for the user where something may be left on a server. Raise nothing for errors inside.
-    When interrupted, end everything first.
+    ``note`` gets a line for the user where something may be left on a server. Raise nothing for errors
+    inside. When interrupted, end everything first.
     """
     from ipclab.host.interruptions import ending_blocked, sigint_blocked
 
@@ -127,8 +127,8 @@ def _failure(code: int, output: str, limit_s: float) -> str:
 def serve(claim: Claim[Any], arguments: Sequence[str], note: Note) -> None:
     """Carry out what ``measure()`` has asked of the file of a claim, and do not return then.
 
-    ``arguments`` are those of the program. Return where they are not from ``measure()``: a user runs the file.
-    ``note`` gets a line for the user where something may be left on a server.
+    ``arguments`` are those of the program. Return where they are not from ``measure()``: then a user runs
+    the file. ``note`` gets a line for the user where something may be left on a server.
     """
     match [*arguments]:
         case [word, folder, shown] if word == _INSIDE:

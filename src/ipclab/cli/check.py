@@ -11,6 +11,7 @@ from ipclab.cli.options import SECONDS, writable, write
 from ipclab.cli.streams import put
 from ipclab.exit_codes import ExitCode
 from ipclab.host.text import escaped
+from ipclab.report.formats import JSON, TABLE
 
 if TYPE_CHECKING:
     from ipclab.checks import Verdict
@@ -49,7 +50,11 @@ Exit codes: 0 valid; 1 invalid, with a counterexample; 2 the file is malformed; 
     "--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write an HTML page to this file."
 )
 @click.option(
-    "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="Output format."
+    "--format",
+    "format_",
+    type=click.Choice([TABLE.name, JSON.name]),
+    default=TABLE.name,
+    help="Output format.",
 )
 def check(
     file: Path, model: str | None, guarantee: str | None, budget: float, html: Path | None, format_: str
@@ -62,7 +67,7 @@ def check(
     with writable(html):
         history = read(file, chosen)
         verdict = verify(history, chosen, guarantee=cast("Guarantee | None", guarantee), budget_s=budget)
-    put(_as_json(verdict) if format_ == "json" else escaped(_as_text(history, verdict), lines=True))
+    put(_as_json(verdict) if format_ == JSON.name else escaped(_as_text(history, verdict), lines=True))
     if html is not None:
         from ipclab.checks.page import draw_page
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ import click
 
 from ipclab.cli.options import provider_options, writable, write
 from ipclab.cli.streams import out, put, say, tell
+from ipclab.report.formats import JSON, MARKDOWN, TABLE, Format
+from ipclab.report.look import WIDTH
 
 if TYPE_CHECKING:
     from ipclab.claims.base import Claim
@@ -20,8 +22,44 @@ if TYPE_CHECKING:
     from ipclab.claims.outcome import Conditions, Outcome, Run
     from ipclab.claims.words import Language
 
-PLAIN_WIDTH = 120
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _table(run: Run, language: Language, output: Path | None) -> str:
+    from ipclab.claims.table import make_table
+    from ipclab.report.terminal import wants_colour
+
+    on_terminal = output is None and out().isatty()
+    width = max(shutil.get_terminal_size().columns, 80) if on_terminal else WIDTH
+    return make_table(run, language, width=width, colour=on_terminal and wants_colour(out()))
+
+
+def _json(run: Run, _language: Language, _output: Path | None) -> str:
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(run)).decode()
+
+
+def _evidence(run: Run, _language: Language, _output: Path | None) -> str:
+    from ipclab.claims import keep
+
+    return keep.text(run)
+
+
+def _markdown(run: Run, language: Language, _output: Path | None) -> str:
+    from ipclab.claims.table import make_markdown
+
+    return make_markdown(run, language)
+
+
+EVIDENCE = Format("evidence", utf_8=True)
+FORMATS: Mapping[Format, Callable[[Run, Language, Path | None], str]] = {
+    TABLE: _table,
+    JSON: _json,
+    EVIDENCE: _evidence,
+    MARKDOWN: _markdown,
+}
+"""The formats of a run of claims: those of a result that make sense for it, and its measurements alone."""
 
 
 _CLAIMS_HELP = """Test the claims NAME… (names or numbers; default: all) by experiment and print one table.
@@ -43,8 +81,8 @@ ipclab claims --from 3.12.json --from 3.13.json --docs docs
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["table", "json", "evidence", "md"]),
-    default="table",
+    type=click.Choice([format_.name for format_ in FORMATS]),
+    default=TABLE.name,
     show_default=True,
     help="Output format; evidence is JSON with the measurements only, for --from.",
 )
@@ -95,12 +133,12 @@ def claims(
 
         for name, text in make_pages(runs, chosen).items():
             write(docs / name, text)
-    text = "\n\n".join(_rendered(run, format_, language, to_file=output is not None) for run in runs)
+    chosen_format = next(known for known in FORMATS if known.name == format_)
+    text = "\n\n".join(FORMATS[chosen_format](run, language, output) for run in runs)
     if output is not None:
         write(output, f"{text}\n")
-    elif not (live and format_ == "table" and not kept):
-        # JSON is always UTF-8, because its readers expect nothing else.
-        put(text.encode() if format_ in ("json", "evidence") else text)
+    elif not (live and chosen_format == TABLE and not kept):
+        put(text.encode() if chosen_format.utf_8 else text)
     outcomes = [outcome for run in runs for outcome in run.outcomes]
     for outcome in outcomes:
         if outcome.differs or outcome.state == "failed":
@@ -115,24 +153,6 @@ def _run(
 
     with _observer(len(chosen), live, language) as observer:
         return gather.run(chosen, provider=provider, install=install, live=live, observer=observer)
-
-
-def _rendered(run: Run, format_: str, language: Language, *, to_file: bool) -> str:
-    import msgspec
-
-    from ipclab.claims import keep
-    from ipclab.claims.table import make_markdown, make_table
-    from ipclab.report.terminal import wants_colour
-
-    if format_ == "json":
-        return msgspec.json.format(msgspec.json.encode(run)).decode()
-    if format_ == "evidence":
-        return keep.text(run)
-    if format_ == "md":
-        return make_markdown(run, language)
-    on_terminal = not to_file and out().isatty()
-    width = max(shutil.get_terminal_size().columns, 80) if on_terminal else PLAIN_WIDTH
-    return make_table(run, language, width=width, colour=on_terminal and wants_colour(out()))
 
 
 def _only(run: Run, names: Collection[str]) -> Run:

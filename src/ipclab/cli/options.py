@@ -13,7 +13,7 @@ import click
 
 from ipclab.cli.streams import out, put
 from ipclab.faults.spec import ACTIONS, TARGETS
-from ipclab.report.formats import FORMATS, UTF_8, formatted
+from ipclab.report.formats import FORMATS, formatted, named
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant
@@ -180,7 +180,7 @@ RESULTS = click.option(
 
 def emit(result: Result, format_: str, output: Path | None) -> None:
     """Write a result in one of ``FORMATS``, to stdout or into a file. Raise ResultsError."""
-    emit_text(lambda look: formatted(result, format_, look), output, utf_8=format_ in UTF_8)
+    emit_text(lambda look: formatted(result, format_, look), output, utf_8=named(format_).utf_8)
 
 
 def emit_text(render: Callable[[Look], str], output: Path | None, *, utf_8: bool) -> None:
