@@ -1,4 +1,7 @@
-"""The exit codes of the program ``ipclab``. Imports nothing slow, since the program begins with it."""
+"""Exit codes of the program ``ipclab`` and of its child processes.
+
+Imports nothing slow, since the program begins with it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes. A program ended by another signal than Ctrl-C exits with 128 + its number."""
+    """The exit codes. A program ended by another signal than Ctrl-C exits with ``BY_SIGNAL`` + its number."""
 
     SUCCESS = 0
     BROKEN = 1
@@ -16,3 +19,15 @@ class ExitCode(IntEnum):
     """A verdict is unknown; also something that cannot be measured here."""
     NO_BROKER = 4
     INTERRUPTED = 130
+
+
+BY_SIGNAL = 128
+"""Added to the number of the signal that ended a program, as shells do."""
+
+
+class ChildExit(IntEnum):
+    """What the exit code of a process that the lab started says to the lab."""
+
+    DONE = 0
+    GAVE_UP = 1
+    """It raised, or its parent has gone; also how Python ends where it cannot import the main module."""

@@ -27,6 +27,7 @@ from ipclab.claims import session
 from ipclab.claims.base import Claim, NotRunError
 from ipclab.claims.bench import Bench, namespace, scratch
 from ipclab.claims.outcome import Measured
+from ipclab.exit_codes import ChildExit
 
 Note = Callable[[str], object]
 """Shows one line to the user; the line has neither prefix nor line end."""
@@ -136,7 +137,7 @@ def serve(claim: Claim[Any], arguments: Sequence[str], note: Note) -> None:
         case [word, folder] if word == _CLEAN:
             assert claim.clean is not None
             claim.clean(Bench(Path(folder)))
-            sys.exit()
+            sys.exit(ChildExit.DONE)
 
 
 def _inside(claim: Claim[Any], folder: Path, *, live: bool, note: Note) -> NoReturn:
@@ -165,11 +166,11 @@ def _inside(claim: Claim[Any], folder: Path, *, live: bool, note: Note) -> NoRet
     measured = Measured(timeline=bench.timeline.events(), seconds=seconds, **found)
     (folder / "report.part").write_bytes(msgspec.json.encode(measured))
     (folder / "report.part").rename(folder / "report")
-    os._exit(0)
+    os._exit(ChildExit.DONE)
 
 
 def _end_all(folder: Path, note: Note, _signal: int, _frame: FrameType | None) -> NoReturn:
     session.end(os.getpid())
     _clean(Path(sys.argv[0]), folder, os.environ, note)
     shutil.rmtree(folder, ignore_errors=True)
-    os._exit(1)
+    os._exit(ChildExit.GAVE_UP)

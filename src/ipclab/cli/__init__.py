@@ -19,7 +19,7 @@ import click
 from ipclab import __version__
 from ipclab.cli.endings import Endings, end_what_is_left
 from ipclab.cli.streams import data_apart, prepare, say, tell
-from ipclab.exit_codes import ExitCode
+from ipclab.exit_codes import BY_SIGNAL, ExitCode
 from ipclab.host.interruptions import EndedBySignal
 from ipclab.host.text import clean
 
@@ -53,8 +53,8 @@ SUMMARIES = {
     "claims": "Test the claims of study notes about processes and threads by experiment.",
     "doctor": "Show what this machine has, what it lacks, and whether its clock is reliable.",
 }
-_BY_SIGNAL = 128
-"""Added to the number of the signal that ended a program, as shells do."""
+_NOBODY_READS = 1
+"""The code with which Click ends a program whose stdout has no reader any more."""
 
 
 class _LazyGroup(click.Group):
@@ -148,14 +148,15 @@ def _run(arguments: list[str], debug: bool) -> int:
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
     except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if not stop.code:
+            return ExitCode.SUCCESS
         # Click ends with 1 when nobody reads its help, which is no error. Commands return their code.
-        return 0 if code == 1 else code
+        return stop.code if isinstance(stop.code, int) and stop.code != _NOBODY_READS else ExitCode.SUCCESS
     except (Exception, KeyboardInterrupt, EndedBySignal) as error:  # noqa: BLE001 - any error becomes one line
         if debug:
             tell(clean(traceback.format_exc(), lines=True))
         return _explain(error)
-    return int(code or 0)
+    return int(code or ExitCode.SUCCESS)
 
 
 def _explain(error: BaseException) -> int:
@@ -164,7 +165,7 @@ def _explain(error: BaseException) -> int:
 
     if isinstance(error, EndedBySignal):
         say(f"stopped by a signal; {_what_was_ended()}")
-        return _BY_SIGNAL + error.number
+        return BY_SIGNAL + error.number
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         say(f"interrupted; {_what_was_ended()}")
         return ExitCode.INTERRUPTED

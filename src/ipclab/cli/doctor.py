@@ -8,6 +8,7 @@ import click
 
 from ipclab.cli.streams import put
 from ipclab.cli.tables import draw_table
+from ipclab.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from ipclab.host.start_methods import StartMethod
@@ -38,7 +39,7 @@ def _examine() -> int:
 
     if lacks := needs.lacks():
         put(draw_table(["", "here"], [["ipclab", __version__], *[["runs", f"no: {lack}"] for lack in lacks]]))
-        return 3
+        return ExitCode.UNKNOWN
     method = startmethod.default()
     found = environment.describe(method, clock.self_test(method))
     test = found.clock
@@ -57,7 +58,7 @@ def _examine() -> int:
     ]
     rows += [[f"backend {b.name}", f"broken: {b.target} {b.reason}"] for b in broken_plugins()]
     put(draw_table(["", "here"], rows))
-    return 0
+    return ExitCode.SUCCESS
 
 
 def _usable(method: StartMethod) -> str:

@@ -9,6 +9,7 @@ import click
 from ipclab.cli.options import provider_options
 from ipclab.cli.streams import put, say
 from ipclab.cli.tables import draw_table
+from ipclab.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from ipclab.brokers import Status
@@ -41,7 +42,7 @@ def up(kinds: tuple[Any, ...], provider: Any, install: bool | None) -> int:
     put(_status_table(brokers.status()))
     if fleet.missing:
         raise BrokerUnavailableError("; ".join(fleet.missing.values()))
-    return 0
+    return ExitCode.SUCCESS
 
 
 _DOWN_HELP = """Stop the brokers that 'ipclab up' started and the compose project, and delete their data."""

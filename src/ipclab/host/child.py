@@ -28,6 +28,7 @@ from typing import IO, Any
 
 import msgspec
 
+from ipclab.exit_codes import ChildExit
 from ipclab.host.interruptions import ENDING, die_with_parent
 from ipclab.host.link import Link
 from ipclab.host.start_methods import StartMethod
@@ -118,9 +119,9 @@ def run(link: Link, manner: Manner, function: Callable[..., Any], args: tuple[An
             # The process ends like a program that calls sys.exit(): it delivers what is buffered first.
             raise
         # A feeder thread or a client that is stuck must not keep a child that has given up.
-        _exit_now(1)
+        _exit_now(ChildExit.GAVE_UP)
     if manner.leaves_at_once:
-        _exit_now(0)
+        _exit_now(ChildExit.DONE)
 
 
 def reset_signals() -> None:
@@ -150,7 +151,7 @@ def end_with_parent() -> None:
         die_with_parent(signal.SIGKILL)
         if os.getppid() == parent.pid:
             if not parent.is_alive():
-                _exit_now(1)
+                _exit_now(ChildExit.GAVE_UP)
             return
     threading.Thread(
         target=leave_with, args=(parent.sentinel,), name="ends with the lab", daemon=True
@@ -160,7 +161,7 @@ def end_with_parent() -> None:
 def leave_with(sentinel: int) -> None:
     """End the calling process when the process of this sentinel ends; runs in a thread of the lab."""
     wait([sentinel])
-    _exit_now(1)
+    _exit_now(ChildExit.GAVE_UP)
 
 
 def end_with_starter(start_method: StartMethod = "fork") -> None:
@@ -174,7 +175,7 @@ def end_with_starter(start_method: StartMethod = "fork") -> None:
     # The parent may have ended before. The system reports that, unless a fork server is the system's parent.
     gone = not parent.is_alive() if start_method == "forkserver" else os.getppid() != parent.pid
     if gone:
-        _exit_now(1)
+        _exit_now(ChildExit.GAVE_UP)
 
 
 def forget_forkserver() -> None:
@@ -201,5 +202,5 @@ def _answer_with_stacks(manner: Manner) -> None:
     faulthandler.register(LOOK_SIGNAL, looked, all_threads=False)
 
 
-def _exit_now(code: int) -> None:
+def _exit_now(code: ChildExit) -> None:
     os._exit(code)

@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from ipclab.exit_codes import ChildExit
 from ipclab.host import hang
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.supervisor import in_words
@@ -106,4 +107,4 @@ def _rehearse(action: Callable[[], object], writing: int) -> None:
             end_descendants(os.getpid())
         with contextlib.suppress(BaseException):
             os.write(writing, said)
-        os._exit(0)
+        os._exit(ChildExit.DONE)

@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from ipclab.errors import ChannelError
+from ipclab.exit_codes import ChildExit
 from ipclab.host import stacks, stillness
 from ipclab.host.child import END_SIGNAL, LOOK_SIGNAL, Began, Failed, Manner, Returned, run
 from ipclab.host.interruptions import ending_blocked, starting
@@ -76,19 +77,19 @@ class Child:
         """Return in one line what was wrong with its end; empty while it runs or after a normal end."""
         if self.failed is not None:
             return self.failed.reason
-        if not self.ended or (self.returned is not None and self.exit_code == 0):
+        if not self.ended or (self.returned is not None and self.exit_code == ChildExit.DONE):
             return ""
         return self.how_it_ended()
 
     def how_it_ended(self) -> str:
         """Return how it ended, such as ``was killed by SIGKILL``, with a hint where there is one."""
         said = in_words(self.exit_code)
-        if not self.began and self.manner.start_method != "fork" and self.exit_code == 1:
+        if not self.began and self.manner.start_method != "fork" and self.exit_code == ChildExit.GAVE_UP:
             return (
                 f"{said} before it began: with {self.manner.start_method} the main module is imported "
                 f"again, so guard what it runs by: if __name__ == '__main__'"
             )
-        return f"{said} in the middle" if self.exit_code == 0 else said
+        return f"{said} in the middle" if self.exit_code == ChildExit.DONE else said
 
     def tell(self, message: object) -> bool:
         """Send a message; return False where the process is gone."""

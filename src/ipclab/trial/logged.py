@@ -24,6 +24,7 @@ from typing import Any, Generic, TypeVar
 from ipclab.backends import checked
 from ipclab.backends.base import Consumer, Producer
 from ipclab.errors import ContractError
+from ipclab.exit_codes import BY_SIGNAL
 from ipclab.history.log import ProcessLog
 from ipclab.host.link import Link
 from ipclab.host.stacks import Mark
@@ -90,7 +91,7 @@ def _close_on_sigterm(line: _ReconnectingEnd[Any]) -> Iterator[None]:
     """
 
     def leave(_number: int, _frame: object) -> None:
-        raise SystemExit(128 + signal.SIGTERM)
+        raise SystemExit(BY_SIGNAL + signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, leave)
     try:

@@ -22,6 +22,7 @@ from queue import Queue
 from typing import Any
 
 from ipclab.backends.base import Channel, Consumer, Guarantees, Producer, Site
+from ipclab.exit_codes import ChildExit
 from ipclab.host.interruptions import die_with_parent, sigint_blocked
 
 FIRST_WAIT_S = 0.000_05
@@ -42,7 +43,7 @@ def _end_with_parent() -> None:
 
     def wait_and_leave() -> None:
         parent.join()
-        os._exit(0)
+        os._exit(ChildExit.DONE)
 
     threading.Thread(target=wait_and_leave, daemon=True).start()
 
