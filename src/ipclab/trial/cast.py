@@ -16,9 +16,8 @@ import msgspec
 from ipclab.backends.base import Channel
 from ipclab.errors import ChannelError, UsageError
 from ipclab.history.format import Line
-from ipclab.host import stillness
+from ipclab.host import hang, stillness
 from ipclab.host.interruptions import ending_blocked
-from ipclab.host.stillness import Look
 from ipclab.host.told import reraise_own_end
 from ipclab.trial.assignment import Assignment, history_path
 from ipclab.trial.drain import PATIENCE
@@ -32,10 +31,6 @@ POLL_S = 0.005
 STOP_ROUND_S = 0.3
 FIRST_WITHIN_S = 20.0
 """For the first connections, before any fault, and for a new process to begin."""
-LOOK_S = 0.5
-"""How long a late worker is observed, to tell whether it is slow or hangs."""
-SLOW_AT_MOST_S = 40.0
-"""How long a slow process may take beyond its time limit."""
 
 
 class _Tail:
@@ -170,24 +165,19 @@ class Cast:
             self.crew.listen(min(left_s, POLL_S)) if self._any_alive() else time.sleep(min(left_s, POLL_S))
 
     def outlast(self, until: Callable[[], bool], within_s: float) -> bool:
-        """Wait like ``wait()``, but return False only where all workers stand still: nothing more can happen.
+        """Wait like ``wait()``, but return False only where all hang (``host.hang``) or are slow for too long.
 
-        While any worker logs something, runs, or waits for a processor, the time does not count, up to
-        ``SLOW_AT_MOST_S``.
+        Each line in a log is progress. All of it takes ``within_s`` and ``hang.SLOW_AT_MOST_S`` at most.
         """
-        deadline = time.monotonic() + within_s + SLOW_AT_MOST_S
-        if self.wait(until, within_s):
-            return True
-        while time.monotonic() < deadline:
-            entered, before = self._entered, self._look_at_all()
-            if self.wait(until, LOOK_S):
-                return True
-            if self._entered == entered and not self._look_at_all().slow_since(before):
-                return False
-        return False
-
-    def _look_at_all(self) -> Look:
-        return Look.at([*(m.pid for m in self.crew.workers if not m.ended), *self._servers()])
+        waited = hang.outlast(
+            self.wait,
+            until,
+            within_s=within_s,
+            progress=lambda: self._entered,
+            pids=lambda: [*(m.pid for m in self.crew.workers if not m.ended), *self._servers()],
+            at_most_s=within_s + hang.SLOW_AT_MOST_S,
+        )
+        return waited == "came"
 
     def pass_time(self, seconds: float) -> None:
         """Read messages and logs for this long."""

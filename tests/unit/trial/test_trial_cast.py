@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from ipclab.backends.registry import Variant
-from ipclab.host import stillness
-from ipclab.trial import cast as casts
+from ipclab.host import hang, stillness
 from ipclab.trial.cast import Cast, _Tail
 from ipclab.trial.processes import Worker
 from ipclab.trial.spec import TrialSpec
@@ -123,7 +122,7 @@ def test_a_worker_that_is_slow_is_waited_for_and_one_that_hangs_is_not(make: Mak
     cast.burst([producer], 1, 64)
     before = time.monotonic()
     assert not cast.outlast(lambda: cast.done([producer]), SOON_S)
-    assert time.monotonic() - before >= SOON_S + casts.LOOK_S
+    assert time.monotonic() - before >= SOON_S + hang.LOOK_S
 
 
 def test_nobody_is_called_still_while_others_get_on(make: Make) -> None:
@@ -138,7 +137,7 @@ def test_nobody_is_called_still_while_others_get_on(make: Make) -> None:
 
 
 def test_patience_with_the_slow_ends(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(casts, "SLOW_AT_MOST_S", 0.3)
+    monkeypatch.setattr(hang, "SLOW_AT_MOST_S", 0.3)
     cast = make(troubled("send is slow"))
     producer = cast.start("producer", 0)
     assert cast.ready([producer], WITHIN_S)
