@@ -99,6 +99,6 @@ def all_that_comes(consumer: Remote, last: bytes) -> list[bytes]:
         return [message for batch in consumer.items for message in batch]
 
     ends.listen([consumer], lambda: last in received(), ends.DEADLINE_S)
-    while consumer.connection.poll(QUIET_S):
-        consumer.listen()
+    while consumer.listen(QUIET_S):
+        pass
     return received()

@@ -102,7 +102,7 @@ def test_the_owner_of_a_counter_ends_when_it_is_told_to(bench: Bench, owned_coun
 
     owner.result()
     owner.leave()
-    assert owner.process.exitcode == 0
+    assert owner.exit_code == 0
 
 
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])

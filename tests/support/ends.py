@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import shutil
+import tempfile
 import time
-import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection, wait
+from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 from typing import Any
 
 from ipclab.backends.base import Channel, Consumer, Counter, CounterClient, Producer
-from ipclab.host.start_methods import StartMethod, context
+from ipclab.host import hang, supervisor
+from ipclab.host.child import Manner
+from ipclab.host.link import Link
+from ipclab.host.start_methods import StartMethod
 
 DEADLINE_S = 30.0
 GATE_WITHIN_S = 20.0
@@ -20,54 +25,85 @@ STOP = b"-- end of test --"
 
 
 class RemoteError(Exception):
-    """What was raised in the process, as ``Type: message``; its traceback is in the notes."""
+    """What was raised in the process, as ``Type: message``, or how it died; a traceback is in the notes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something that a call has yielded."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call, or the making of the object, has come to."""
+
+    value: Any = None
 
 
 class Remote:
-    """An object in another process. Calls of the functions below are sent to it and answered in turn."""
+    """An object in a child of the lab's supervisor. Calls are sent to it and answered in turn.
+
+    ``kill()`` at the end, also after ``leave()``.
+    """
 
     def __init__(self, start_method: StartMethod, role: Callable[..., Any], *arguments: object) -> None:
-        here = context(start_method)
-        self.connection, theirs = here.Pipe()
-        self.process = here.Process(target=_serve, args=(theirs, role, *arguments), daemon=True)
-        self.process.start()
-        theirs.close()
+        self._folder = Path(tempfile.mkdtemp(prefix="ipclab-ends-"))
+        name = getattr(role, "__name__", "end")
+        manner = Manner(name=name, folder=self._folder, start_method=start_method)
+        self.child = supervisor.start(start_method, manner, _serve, (role, *arguments))
         self.items: list[Any] = []
         """What calls that yield have yielded so far, as far as it was listened to."""
-        self._answers: list[tuple[str, Any, str]] = []
+        self._answers: deque[Answer] = deque()
+
+    @property
+    def exit_code(self) -> int | None:
+        """As of ``multiprocessing.Process.exitcode``."""
+        return self.child.exit_code
 
     def begin(self, call: Callable[..., object], *arguments: object) -> None:
         """Start ``call(object, *arguments)`` over there; an iterator that it returns is run to its end."""
-        self.connection.send((call, arguments))
+        self.child.tell((call, arguments))
 
-    def listen(self) -> None:
-        """Take in all that has been said, without waiting."""
-        while not self._answers and self.connection.poll():
-            kind, value, notes = self.connection.recv()
-            if kind == "item":
-                self.items.append(value)
+    def listen(self, within_s: float = 0.0) -> bool:
+        """Take in what is said, waiting for the first of it; return whether anything was."""
+        supervisor.listen([self.child], within_s)
+        return self.take_in()
+
+    def take_in(self) -> bool:
+        """Take over what the supervisor has heard; return whether that was anything."""
+        said = bool(self.child.inbox)
+        while self.child.inbox:
+            message = self.child.inbox.popleft()
+            if isinstance(message, Item):
+                self.items.append(message.value)
             else:
-                self._answers.append((kind, value, notes))
+                self._answers.append(message)
+        return said
 
     @property
     def is_done(self) -> bool:
-        """Return whether there is a result to fetch."""
+        """Return whether there is a result to fetch, or never will be one."""
         self.listen()
-        return bool(self._answers)
+        return bool(self._answers) or self.child.failed is not None or self.child.ended
 
     def result(self, timeout_s: float = DEADLINE_S) -> Any:
-        """Return the result of the current call, or of making the object. Raise RemoteError."""
-        deadline = time.monotonic() + timeout_s
-        while not self.is_done:
-            left_s = deadline - time.monotonic()
-            if left_s <= 0 or not self.connection.poll(left_s):
-                raise TimeoutError(f"no answer from {self.process.name} within {timeout_s:g} s")
-        kind, value, notes = self._answers.pop()
-        if kind == "error":
-            raised = RemoteError(value)
-            raised.add_note(notes)
-            raise raised
-        return value
+        """Return the result of the current call, or of making the object.
+
+        Raise RemoteError where the process has given up or died, and TimeoutError where it hangs, as
+        ``host.hang`` defines it.
+        """
+        waited = hang.outlast(
+            self._wait, lambda: self.is_done, within_s=timeout_s, pids=lambda: [self.child.pid]
+        )
+        if self._answers:
+            return self._answers.popleft().value
+        if waited != "came":
+            raise TimeoutError(f"no answer from {self.child.name} within {timeout_s:g} s: it is {waited}")
+        raised = RemoteError(self.child.fault or f"{self.child.name} {self.child.how_it_ended()}")
+        raised.add_note(self.child.failed.detail if self.child.failed else "")
+        raise raised
 
     def call(self, call: Callable[..., object], *arguments: object) -> Any:
         """Begin, and wait for the result."""
@@ -75,34 +111,34 @@ class Remote:
         return self.result()
 
     def kill(self) -> None:
-        """Kill the process (SIGKILL), and reap it."""
-        self.process.kill()
-        self.process.join()
+        """Kill the process where it runs (SIGKILL), and reap it."""
+        self.child.end()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def leave(self) -> None:
-        """Let the process end by itself, and reap it."""
-        self.connection.send(None)
-        self.process.join(DEADLINE_S)
-        assert self.process.exitcode == 0, f"{self.process.name} ended with {self.process.exitcode}"
+        """Let the process end by itself."""
+        self.child.tell(None)
+        assert self.child.wait_for_end(DEADLINE_S), f"{self.child.name} does not end"
+        assert self.exit_code == 0, f"{self.child.name} {self.child.how_it_ended()}"
+
+    def _wait(self, until: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not until() and (left_s := deadline - time.monotonic()) > 0:
+            self.listen(left_s)
+        return until()
 
 
-def _serve(parent: Connection, role: Callable[..., Any], *arguments: object) -> None:
-    try:
-        target = role(*arguments)
-        parent.send(("done", None, ""))
-        while (order := parent.recv()) is not None:
-            call, details = order
-            value = call(target, *details)
-            if isinstance(value, Iterator):
-                for item in value:
-                    parent.send(("item", item, ""))
-                value = None
-            parent.send(("done", value, ""))
-    except EOFError:
-        os._exit(1)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the test is told
-        parent.send(("error", f"{type(error).__name__}: {error}", traceback.format_exc()))
-        os._exit(1)
+def _serve(parent: Link, role: Callable[..., Any], *arguments: object) -> None:
+    target = role(*arguments)
+    parent.send(Answer())
+    while (order := parent.recv()) is not None:
+        call, details = order
+        value = call(target, *details)
+        if isinstance(value, Iterator):
+            for item in value:
+                parent.send(Item(item))
+            value = None
+        parent.send(Answer(value))
 
 
 def producer(channel: Channel, index: int) -> Producer:
@@ -240,13 +276,11 @@ def exchange(
 
 
 def listen(ends: Sequence[Remote], until: Callable[[], bool], within_s: float) -> None:
-    """Take in what these say until a condition holds, one of them fails, or the time is over."""
+    """Take in what these say until a condition holds, none of them says more, or the time is over."""
     deadline = time.monotonic() + within_s
     while not until() and (left_s := deadline - time.monotonic()) > 0:
-        for end in ends:
-            end.listen()
-        going = [end.connection for end in ends if not end.is_done]
+        going = [end for end in ends if not end.is_done]
         if not going:
             return
         if not until():
-            wait(going, left_s)
+            supervisor.listen([end.child for end in going], left_s)

@@ -165,7 +165,7 @@ class Cast:
             self.crew.listen(min(left_s, POLL_S)) if self._any_alive() else time.sleep(min(left_s, POLL_S))
 
     def outlast(self, until: Callable[[], bool], within_s: float) -> bool:
-        """Wait like ``wait()``, but return False only where all hang (``host.hang``) or are slow for too long.
+        """Wait like ``wait()``, but return False only where all hang (``host.hang``) or are slow too long.
 
         Each line in a log is progress. All of it takes ``within_s`` and ``hang.SLOW_AT_MOST_S`` at most.
         """
