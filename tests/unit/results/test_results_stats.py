@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ipclab.results import stats
 from ipclab.results.stats import compare, median, ranks, resolvable, separable, spread, wilson
 
 positive = st.floats(min_value=1, max_value=1e7, allow_nan=False)
@@ -140,6 +141,27 @@ def test_ranks_do_not_depend_on_the_order_of_the_samples(group, rng: random.Rand
 def test_a_rank_counts_the_samples_that_were_shown_to_be_faster(group):
     for mine, rank in zip(group, ranks(group), strict=True):
         assert place(rank) - 1 == sum(compare(other, mine).outcome == "faster" for other in group)
+
+
+close = st.sampled_from([0.0, 1.0, 1.04, 1.05, 1.1, 1.2, 2.0, 2.1, 3.0])
+tied = st.lists(st.lists(close, max_size=7), min_size=1, max_size=12)
+long = st.lists(st.lists(close, min_size=49, max_size=53) | st.lists(close, max_size=2), max_size=4)
+
+
+@settings(deadline=None, max_examples=200)
+@given(samples | tied | long)
+def test_ranks_are_those_of_a_comparison_of_each_with_each(group):
+    def slower(a: list[float], b: list[float]) -> bool:
+        return compare(a, b).outcome == "slower"
+
+    places = [1 + sum(slower(mine, other) for other in group) for mine in group]
+    assert ranks(group) == [f"{p}=" if places.count(p) > 1 else str(p) for p in places]
+
+
+def test_samples_whose_ranges_do_not_overlap_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats, "compare", lambda a, b: pytest.fail(f"{a} is compared with {b}"))
+    group = [[1.2**i * (1 + repeat / 100) for repeat in range(5)] for i in range(100)]
+    assert ranks(group) == [str(100 - i) for i in range(100)]
 
 
 @settings(deadline=None, max_examples=50)
