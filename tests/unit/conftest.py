@@ -1,4 +1,4 @@
-"""One profile for all property tests: a slow machine is no failure. And fixtures for tests of the proxy."""
+"""One profile for all property tests: a slow machine is no failure. And fixtures that several rooms share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from hypothesis import settings
 
 from ipclab.faults.proxy.handle import Proxy
 from tests.support.proxies import PATIENCE_S, Connect, echo_server
+from tests.support.records import Make
 
 settings.register_profile("ipclab", deadline=None, max_examples=50)
 settings.load_profile("ipclab")
+
+
+@pytest.fixture
+def make() -> Make:
+    """Makes records of trials, and results of them."""
+    return Make()
 
 
 @pytest.fixture(scope="module")

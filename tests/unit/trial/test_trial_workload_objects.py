@@ -19,7 +19,7 @@ from ipclab.trial import workloads
 from ipclab.trial.check import check
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.workload import Option, Workload
-from tests.unit.results.conftest import Make
+from tests.support.records import Make
 
 NAMES = [workload.name for workload in workloads.ALL]
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pytest
 
 from ipclab.backends.registry import Variant
 from ipclab.checks.counter import settle
@@ -236,8 +235,3 @@ class Make:
             "trials": list(trials),
         }
         return Result(**(default | fields))
-
-
-@pytest.fixture
-def make() -> Make:
-    return Make()
