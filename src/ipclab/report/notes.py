@@ -13,9 +13,12 @@ from ipclab.results.rows.row import Row
 from ipclab.results.stats import EXACT_UP_TO, separable
 from ipclab.trial import workloads
 from ipclab.trial.limit import BEHIND_SHARE
+from ipclab.trial.record import TrialRecord
 
 LARGE_BYTES = 16 * 1024
 """From this size on, what the lab's own loops take is stated beside the CPU of the workers."""
+_EFFECTS_SHOWN = 4
+"""How many side effects of a backend a note has; all are in the stored result."""
 _LIMITS = ("maxmemory", "maxmemory-policy", "maxbytes")
 
 
@@ -29,6 +32,7 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
         *_skipped(rows),
         *_lost(result),
         *_dropped(result),
+        *_side_effects(result),
         *_unaccounted(rows),
         *_beyond(rows),
         *_columns(rows, cells),
@@ -199,6 +203,21 @@ def _dropped(result: Result) -> Iterator[str]:
             f"dropped: the {kind} server itself dropped items while trials ran ({told}), as its settings "
             f"require when it is full{': ' if why else ''}{', '.join(why)}; a loss in such a trial does not "
             f"count against the backend"
+        )
+
+
+def _side_effects(result: Result) -> Iterator[str]:
+    """Yield a note for each backend that changed the process of its trials, or left something there."""
+    by_backend: dict[str, list[TrialRecord]] = {}
+    for trial in result.trials:
+        if trial.side_effects:
+            by_backend.setdefault(str(trial.spec.backend), []).append(trial)
+    for backend, trials in by_backend.items():
+        lines = list(dict.fromkeys(line for trial in trials for line in trial.side_effects))
+        more = f"; and {len(lines) - _EFFECTS_SHOWN} more" if len(lines) > _EFFECTS_SHOWN else ""
+        yield (
+            f"side effects: {backend} {'; '.join(lines[:_EFFECTS_SHOWN])}{more} (in "
+            f"{units.of(len(trials), 'trial')}); all of it ended with its trial and reached no other"
         )
 
 
