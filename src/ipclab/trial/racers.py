@@ -13,7 +13,7 @@ from ipclab.backends import checked
 from ipclab.backends.base import Counter, SharedState
 from ipclab.errors import ChannelError
 from ipclab.history.log import FaultLog
-from ipclab.host import supervisor
+from ipclab.host import hang, supervisor
 from ipclab.host.child import Manner
 from ipclab.host.clock import now_ns
 from ipclab.host.interruptions import ending_blocked
@@ -178,14 +178,21 @@ class Racers:
             self.do(self._all[-1], "stop")
         for one in self._all:
             one.child.tell(None)
-        until_s = time.monotonic() + self._patience_s
-        while left := [one for one in self._all if not one.child.ended]:
+
+        def closed() -> bool:
             self._complain()
-            if (left_s := until_s - time.monotonic()) <= 0:
-                place = self._place(left[0])
-                raise ChannelError(f"{left[0].name} did not close within {self._patience_s:g} s{place}")
-            supervisor.listen([one.child for one in left], left_s)
-        self._complain()
+            return all(one.child.ended for one in self._all)
+
+        def listen(until: Callable[[], bool], seconds: float) -> bool:
+            until_s = time.monotonic() + seconds
+            while not until() and (left_s := until_s - time.monotonic()) > 0:
+                supervisor.listen([one.child for one in self._all], left_s)
+            return until()
+
+        if not self._outlast(listen, closed, self._patience_s):
+            late = next(one for one in self._all if not one.child.ended)
+            place = self._place(late)
+            raise ChannelError(f"{late.name} did not close within {self._patience_s:g} s{place}")
 
     def _complain(self) -> None:
         """Raise ChannelError for a racer that has ended with an error."""
@@ -199,11 +206,28 @@ class Racers:
 
     def _all_settled(self, racers: Sequence[Racer], lasting_s: float = 0.0) -> None:
         """Wait for all of them at once. Raise ChannelError where one gave up or does not return."""
-        hear_all(racers, lasting_s + self._patience_s)
-        for one in racers:
-            if one.state == "busy":
-                place = self._place(one)
-                raise ChannelError(f"{one.name} did not return within {self._patience_s:g} s{place}")
+
+        def settled() -> bool:
+            return not [one for one in racers if one.look()]
+
+        def listen(until: Callable[[], bool], seconds: float) -> bool:
+            hear_all(racers, seconds)
+            return until()
+
+        if not self._outlast(listen, settled, lasting_s + self._patience_s):
+            late = next(one for one in racers if one.state == "busy")
+            place = self._place(late)
+            raise ChannelError(f"{late.name} did not return within {self._patience_s:g} s{place}")
+
+    def _outlast(
+        self,
+        listen: Callable[[Callable[[], bool], float], bool],
+        until: Callable[[], bool],
+        within_s: float,
+    ) -> bool:
+        """Wait until a condition holds; return False only where the racers hang (see ``host.hang``)."""
+        pids = [one.child.pid for one in self._all]
+        return hang.outlast(listen, until, within_s=within_s, pids=lambda: pids) == "came"
 
     def _place(self, one: Racer) -> str:
         """End a racer that hangs, and return where it stood, such as ``: it hung in Lock.acquire``."""

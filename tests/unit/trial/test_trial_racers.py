@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from ipclab.errors import ChannelError
-from ipclab.host import supervisor
+from ipclab.host import hang, supervisor
 from ipclab.host.child import Manner
 from ipclab.trial.racer import Ready
 from ipclab.trial.racers import Racer, Racers
 
 PATIENCE_S = 15.0
+SHORT_S = 0.5
 
 
 def wait_for_ever(link: Any) -> None:
@@ -35,8 +36,20 @@ def fail_at_once(_link: Any) -> None:
     raise ChannelError("the second one failed")
 
 
-def racers_of(folder: Path, *roles: Callable[[Any], None]) -> Racers:
-    racers = Racers(SimpleNamespace(), folder, patience_s=PATIENCE_S)  # type: ignore[arg-type]
+def work_before(message: object) -> Callable[[Any], None]:
+    def role(link: Any) -> None:
+        until_s = time.monotonic() + 3 * SHORT_S
+        while time.monotonic() < until_s:
+            pass
+        if message is not None:
+            link.send(message)
+            link.recv()
+
+    return role
+
+
+def racers_of(folder: Path, *roles: Callable[[Any], None], patience_s: float = PATIENCE_S) -> Racers:
+    racers = Racers(SimpleNamespace(), folder, patience_s=patience_s)  # type: ignore[arg-type]
     for index, role in enumerate(roles):
         name = f"process {index}"
         manner = Manner(name=f"process-{index}", folder=folder)
@@ -58,3 +71,33 @@ def test_the_racer_that_fails_while_all_leave_is_named(tmp_path: Path) -> None:
         pytest.raises(ChannelError, match="process 1: the second one failed"),
     ):
         racers.leave()
+
+
+@pytest.mark.usefixtures("looks_briefly")
+def test_a_racer_that_is_at_work_is_slow_and_does_not_hang(tmp_path: Path) -> None:
+    ready = Ready(holdable=False, out_of_reach=False)
+    with racers_of(tmp_path, work_before(ready), patience_s=SHORT_S) as racers:
+        racers._all_settled(racers._all)
+        assert [one.state for one in racers._all] == ["done"]
+
+
+@pytest.mark.usefixtures("looks_briefly")
+def test_a_racer_that_closes_slowly_is_waited_for(tmp_path: Path) -> None:
+    with racers_of(tmp_path, work_before(None), patience_s=SHORT_S) as racers:
+        racers.leave()
+        assert all(one.child.ended for one in racers._all)
+
+
+@pytest.mark.usefixtures("looks_briefly")
+def test_a_racer_that_stands_still_is_told_where(tmp_path: Path) -> None:
+    with racers_of(tmp_path, wait_for_ever) as racers:
+        racers._all_settled(racers._all)
+        racers._all[0].begin("read")
+        racers._patience_s = SHORT_S
+        with pytest.raises(ChannelError, match=r"process 0 did not return within 0\.5 s: it hung in "):
+            racers._all_settled(racers._all)
+
+
+@pytest.fixture
+def looks_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hang, "LOOK_S", 0.2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from ipclab.backends import checked
@@ -15,7 +14,7 @@ from ipclab.host.resources import own_peak_rss_bytes
 from ipclab.trial import analysis, roles
 from ipclab.trial.analysis import Window
 from ipclab.trial.assignment import Assignment, sends_path
-from ipclab.trial.measurement import Findings, Measurement, dismiss, wait_for
+from ipclab.trial.measurement import Findings, Measurement, dismiss, outlast
 from ipclab.trial.orders import Done, Stop
 from ipclab.trial.processes import Crew
 from ipclab.trial.rawlog import RawLog
@@ -87,16 +86,11 @@ class Increments(Measurement):
     def wind_up(self, crew: Crew) -> None:
         adders = crew.by_role("adder")
         adders[0].tell(Stop(1))
-        deadline = time.monotonic() + self.spec.grace_s
-        while (
-            len(adders[0].reports) < 2 and not crew.failures and (left_s := deadline - time.monotonic()) > 0
-        ):
-            crew.listen(left_s)
-        if len(adders[0].reports) < 2 and not crew.failures:
+        if not outlast(self, crew, lambda: len(adders[0].reports) > 1, self.spec.grace_s):
             self.hang = f"adder-0 could not read the final value within {self.spec.grace_s:g} s"
             return
         owners = crew.by_role("owner")
-        if wait_for(crew, owners, self.spec.grace_s) and not crew.failures:
+        if not outlast(self, crew, lambda: all(w.settled for w in owners), self.spec.grace_s):
             self.hang = f"owner-0 did not end {self.spec.grace_s:g} s after being told to"
             return
         dismiss(crew, self)

@@ -16,7 +16,7 @@ from ipclab.host.resources import own_peak_rss_bytes
 from ipclab.trial import analysis, roles
 from ipclab.trial.analysis import Window
 from ipclab.trial.assignment import Assignment, returns_path, sends_path
-from ipclab.trial.measurement import Findings, Measurement, dismiss, wait_for
+from ipclab.trial.measurement import Findings, Measurement, dismiss, outlast
 from ipclab.trial.message import tail, trial_mark
 from ipclab.trial.orders import Done, Stop
 from ipclab.trial.processes import Crew
@@ -107,7 +107,7 @@ class PingPong(Measurement):
     def wind_up(self, crew: Crew) -> None:
         (pinger,), echoers = crew.by_role("pinger"), crew.by_role("echoer")
         pinger.tell(Stop(1))
-        if wait_for(crew, echoers, self.spec.grace_s) and not crew.failures:
+        if not outlast(self, crew, lambda: all(w.settled for w in echoers), self.spec.grace_s):
             self.hang = f"echoer-0 did not end {self.spec.grace_s:g} s after being told to"
             return
         dismiss(crew, self)
