@@ -14,6 +14,7 @@ import msgspec
 
 from ipclab.claims.base import SECTIONS, Claim, Source
 from ipclab.claims.outcome import Measured, Outcome, Run, settle
+from ipclab.claims.table import markdown_row
 from ipclab.claims.text import Text
 from ipclab.claims.words import Language, conditions_line, say, state_line
 from ipclab.errors import UsageError
@@ -122,12 +123,15 @@ def _page(
 def _overview(
     columns: Mapping[str, Mapping[str, Outcome]], claims: Mapping[str, Claim[Any]], language: Language
 ) -> str:
-    lines = [_line(["#", say(_CLAIM, language), say(_VERDICT, language)]), _line(["--:", "---", "---"])]
+    lines = [
+        markdown_row(["#", say(_CLAIM, language), say(_VERDICT, language)]),
+        markdown_row(["--:", "---", "---"]),
+    ]
     for name, claim in claims.items():
         of_versions = {label: outcomes[name] for label, outcomes in columns.items()}
         verdict = "<br>".join(_verdicts(of_versions, language))
         link = f"[{say(claim.statement, language)}](#{_anchor(_heading(claim, language))})"
-        lines.append(_line([str(claim.number), link, verdict]))
+        lines.append(markdown_row([str(claim.number), link, verdict]))
     return "\n".join(lines)
 
 
@@ -170,8 +174,8 @@ def _evidence(outcomes: Mapping[str, Outcome], language: Language) -> str:
     whats = list(dict.fromkeys(what for column in cells.values() for what in column))
     if all(column == next(iter(cells.values())) for column in cells.values()):
         cells = {", ".join(cells): next(iter(cells.values()))}
-    lines = [_line([say(_EVIDENCE, language), *cells]), _line(["---"] * (len(cells) + 1))]
-    lines += [_line([what, *(column.get(what, "–") for column in cells.values())]) for what in whats]
+    lines = [markdown_row([say(_EVIDENCE, language), *cells]), markdown_row(["---"] * (len(cells) + 1))]
+    lines += [markdown_row([what, *(column.get(what, "–") for column in cells.values())]) for what in whats]
     return "\n".join(lines)
 
 
@@ -179,7 +183,3 @@ def _link(source: Source) -> str:
     if source.where.startswith("https://"):
         return f"[{source.title}]({source.where})"
     return f"[{source.title}, `{source.where}`]({_CPYTHON}{source.where})"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

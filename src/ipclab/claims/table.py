@@ -45,8 +45,8 @@ def make_table(run: Run, language: Language, *, width: int, colour: bool) -> str
 def make_markdown(run: Run, language: Language) -> str:
     """Return the same table as Markdown."""
     header = [say(title, language) for title in HEADER]
-    lines = [_markdown_row(header), _markdown_row(["--:", *["---"] * (len(header) - 1)])]
-    lines += [_markdown_row(_cells(outcome, language, mark="**", newline="<br>")) for outcome in run.outcomes]
+    lines = [markdown_row(header), markdown_row(["--:", *["---"] * (len(header) - 1)])]
+    lines += [markdown_row(_cells(outcome, language, mark="**", newline="<br>")) for outcome in run.outcomes]
     return "\n".join([*lines, "", conditions_line(run.conditions, language)])
 
 
@@ -70,5 +70,6 @@ def _cells(outcome: Outcome, language: Language, mark: str = "", newline: str = 
     ]
 
 
-def _markdown_row(cells: Sequence[str]) -> str:
+def markdown_row(cells: Sequence[str]) -> str:
+    """Return a row of a table in Markdown."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -41,12 +41,12 @@ def queued_s(pid: int) -> float | None:
     return sum(int(stat.split()[1]) for stat in stats) / 1e9
 
 
-def descendants(pid: int) -> frozenset[int]:
-    """Return the pids of all descendants of this process. Takes milliseconds."""
+def descendants(pid: int) -> list[psutil.Process]:
+    """Return all descendants of this process, ended or not. Takes milliseconds."""
     try:
-        return frozenset(child.pid for child in psutil.Process(pid).children(recursive=True))
+        return list(psutil.Process(pid).children(recursive=True))
     except psutil.Error:
-        return frozenset()
+        return []
 
 
 def rss_bytes(pid: int) -> int | None:

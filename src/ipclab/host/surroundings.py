@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from ipclab.host.resources import descendants
+
 _GONE_WITHIN_S = 10.0
 _MOST_SHOWN = 80
 _SET_CHILD_SUBREAPER = 36
@@ -79,17 +81,13 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def descendants(pid: int) -> list[psutil.Process]:
+def running_descendants(pid: int) -> list[psutil.Process]:
     """Return the running descendants of this process, without zombies and helpers of multiprocessing."""
     helpers = {
         multiprocessing.forkserver._forkserver._forkserver_pid,  # type: ignore[attr-defined]
         multiprocessing.resource_tracker._resource_tracker._pid,  # type: ignore[attr-defined]
     }
-    try:
-        found = psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        return []
-    return [p for p in found if p.pid not in helpers and _runs(p) and not _is_helper(p)]
+    return [p for p in descendants(pid) if p.pid not in helpers and _runs(p) and not _is_helper(p)]
 
 
 def end_descendants(pid: int) -> list[str]:
@@ -99,7 +97,7 @@ def end_descendants(pid: int) -> list[str]:
     """
     named: dict[int, str] = {}
     deadline = time.monotonic() + _GONE_WITHIN_S
-    while (left := descendants(pid)) and time.monotonic() < deadline:
+    while (left := running_descendants(pid)) and time.monotonic() < deadline:
         for process in left:
             with contextlib.suppress(psutil.Error):
                 named.setdefault(process.pid, describe(process))

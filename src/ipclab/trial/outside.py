@@ -20,7 +20,7 @@ from ipclab.host.child import Manner
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.stacks import NO_STACK
 from ipclab.host.supervisor import Child
-from ipclab.host.surroundings import descendants, end_descendants
+from ipclab.host.surroundings import end_descendants, running_descendants
 from ipclab.host.text import line_of
 from ipclab.trial import borrowed, inside, workloads
 from ipclab.trial.inside import Job, Play, portable
@@ -168,7 +168,7 @@ class _Trial:
 
     def _pids(self) -> list[int]:
         """Return the pids of all processes that may work for the trial, as far as they can be read."""
-        found = [self._child.pid, *(process.pid for process in descendants(self._child.pid))]
+        found = [self._child.pid, *(process.pid for process in running_descendants(self._child.pid))]
         broker = self._job.broker
         kind, _, number = broker.where.partition(" ") if broker else ("", "", "")
         return [*found, int(number)] if kind == "pid" else found

@@ -131,6 +131,11 @@ def _set_up(trial: _Trial, measurement: Measurement) -> Iterator[None]:
                 trial.failed = trial.failed or f"tearing down {trial.spec.backend}: {line_of(error)}"
 
 
+def _below() -> frozenset[int]:
+    """Return the pids of all processes below the calling one."""
+    return frozenset(process.pid for process in descendants(os.getpid()))
+
+
 class _Trial:
     """The state of one trial while it runs, and its results so far."""
 
@@ -144,7 +149,7 @@ class _Trial:
         self.window: Window | None = None
         self.samples: list[Sample] = []
         self.losses = serving.Losses(broker)
-        self.before = descendants(os.getpid())
+        self.before = _below()
         """Processes from before the trial, such as private servers: none is a helper of the backend."""
 
     def play(self, measurement: Measurement, crew: Crew) -> None:
@@ -171,7 +176,7 @@ class _Trial:
 
     def _measure(self, measurement: Measurement, crew: Crew) -> None:
         workers, named = {w.name: w.pid for w in crew.workers}, measurement.server_pids()
-        others = descendants(os.getpid()) - self.before - {*workers.values(), *named}
+        others = _below() - self.before - {*workers.values(), *named}
         meter = Meter(workers, named, self.broker, others)
         start_ns = now_ns() + int(LEAD_S * 1e9)
         window_ns = start_ns + int(self.spec.warmup_s * 1e9)

@@ -14,7 +14,6 @@ from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures import TimeoutError as LateError
 from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.process import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from ipclab.host.child import end_with_starter, stack_path
 from ipclab.host.start_methods import context
 from ipclab.trial.client.bench import PROGRAM, Bench
 from ipclab.trial.client.child import PATIENCE_S, hung, say
-from ipclab.trial.client.moments import errors_to, gone, sleeps, stops, unread
+from ipclab.trial.client.moments import errors_to, gone, leave_with_parent, sleeps, stops, unread
 from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.stack import place
 from ipclab.trial.client.words import came_of
@@ -220,18 +219,6 @@ def _cancelled(bench: Bench, *, right: bool) -> Seen:
     return Seen(finding=finding, counts={"hung": len(stuck)}, hung=stuck)
 
 
-def _end_with_program() -> None:
-    """End this worker when the program is gone, however it ended."""
-    program = parent_process()
-    assert program is not None
-
-    def leave() -> None:
-        program.join()
-        os._exit(1)
-
-    threading.Thread(target=leave, daemon=True).start()
-
-
 def _equip_watched(stack: Path, alive: Connection, right: bool) -> None:
     """Set up a worker that ends with the lab in any case, and writes its stack when the lab asks."""
 
@@ -243,7 +230,7 @@ def _equip_watched(stack: Path, alive: Connection, right: bool) -> None:
     # The file stays open as long as the worker lives.
     faulthandler.register(signal.SIGUSR1, stack.open("w"), all_threads=False, chain=True)
     if right:
-        _end_with_program()
+        leave_with_parent()
 
 
 def _have_a_worker(

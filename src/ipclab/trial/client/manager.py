@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.managers import BaseManager
-from multiprocessing.process import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,11 @@ from ipclab.history.log import ProcessLog
 from ipclab.host.child import end_with_starter
 from ipclab.host.interruptions import sigint_blocked
 from ipclab.host.start_methods import StartMethod
+from ipclab.host.text import line_of
 from ipclab.trial.client.bench import OTHER, PROGRAM, Bench
 from ipclab.trial.client.child import PATIENCE_S, say
-from ipclab.trial.client.moments import gone
+from ipclab.trial.client.moments import gone, leave_with_parent
 from ipclab.trial.client.scenario import Seen, pair
-from ipclab.trial.client.words import one_line
 
 
 def _write_late(parent: Connection, start_method: StartMethod, log: Path, shared: Any) -> None:
@@ -35,7 +33,7 @@ def _write_late(parent: Connection, start_method: StartMethod, log: Path, shared
             shared["key"] = 1
         except (OSError, EOFError) as error:
             history.fail()
-            say(parent, one_line(error))
+            say(parent, line_of(error))
         else:
             history.ok()
             say(parent, "")
@@ -121,18 +119,6 @@ class Tallies(BaseManager):
 Tallies.register("tally", Tally)
 
 
-def _end_with_lab() -> None:
-    """End the server when the lab is gone."""
-    lab = parent_process()
-    assert lab is not None
-
-    def leave() -> None:
-        lab.join()
-        os._exit(1)
-
-    threading.Thread(target=leave, daemon=True).start()
-
-
 def _add(parent: Connection, log: Path, process: int, tally: Any, stop: bool) -> None:
     with ProcessLog(log, process) as history:
         history.invoke("add", 1)
@@ -143,7 +129,7 @@ def _add(parent: Connection, log: Path, process: int, tally: Any, stop: bool) ->
 def _call_not_whole(bench: Bench, *, right: bool) -> Seen:
     server = Tallies(ctx=bench.site.context)
     with sigint_blocked():
-        server.start(_end_with_lab)
+        server.start(leave_with_parent)
         bench.at_end(server.shutdown)
     tally: Any = server.tally(right)  # type: ignore[attr-defined]
     first = bench.start("program", _add, bench.log(PROGRAM), PROGRAM, tally, True)
@@ -171,7 +157,7 @@ def _iterate(parent: Connection, log: Path, shared: Any, right: bool) -> str:
                 history.ok(shared[key])
         except AttributeError as error:
             history.fail()
-            return one_line(error)
+            return line_of(error)
     return ""
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from ipclab.backends.memcached.client import connect, make
 from ipclab.history.log import ProcessLog
+from ipclab.host.text import line_of
 from ipclab.trial.client.bench import OTHER, PROGRAM, Bench
 from ipclab.trial.client.child import PATIENCE_S, say
 from ipclab.trial.client.scenario import Seen, pair
-from ipclab.trial.client.words import one_line, times
+from ipclab.trial.client.words import times
 
 BIG_BYTES = 2 * 1024 * 1024
 """Twice the largest value of a server with its defaults."""
@@ -37,7 +38,7 @@ def _ask(history: ProcessLog, call: Callable[[], object]) -> str:
         answer = call()
     except MemcacheServerError as error:
         history.fail()
-        return f"raised {one_line(error)}"
+        return f"raised {line_of(error)}"
     if answer:
         history.ok()
     else:
@@ -104,7 +105,7 @@ def _get(parent: Connection, log: Path, url: str, key: str, right: bool) -> str:
             answer = client.get(key)
         except OSError as error:
             history.info()
-            return f"raised {one_line(error)}"
+            return f"raised {line_of(error)}"
         history.ok(None if answer is None else answer.decode())
         return f"returned {answer!r}"
 

@@ -7,7 +7,9 @@ import contextlib
 import fcntl
 import os
 import termios
+import threading
 from multiprocessing.connection import Connection
+from multiprocessing.process import parent_process
 from pathlib import Path
 
 import psutil
@@ -33,6 +35,18 @@ def unread(reading: Connection) -> int:
     count = array.array("i", [0])
     fcntl.ioctl(reading.fileno(), termios.FIONREAD, count)
     return count[0]
+
+
+def leave_with_parent() -> None:
+    """End the calling process, from now on, when its parent has ended in whatever way; takes a thread."""
+    parent = parent_process()
+    assert parent is not None
+
+    def leave() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()
 
 
 def errors_to(path: Path) -> None:

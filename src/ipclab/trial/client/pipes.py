@@ -6,11 +6,8 @@ scheduler may also stop it at any time, and another process gets its turn.
 
 from __future__ import annotations
 
-import array
 import contextlib
-import fcntl
 import select
-import termios
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,6 +16,7 @@ from typing import Any
 from ipclab.history.log import ProcessLog
 from ipclab.trial.client.bench import OTHER, PROGRAM, THIRD, Bench
 from ipclab.trial.client.child import Child, hung, say
+from ipclab.trial.client.moments import unread
 from ipclab.trial.client.scenario import Seen, pair
 from ipclab.trial.client.words import came_of
 
@@ -48,16 +46,10 @@ class _Pipe:
         self._bench.until(lambda: not select.select([], [writing], [], 0)[1], "the pipe to be full")
 
     def wait_until_empty(self) -> None:
-        self._bench.until(lambda: not _unread(self._ends[0]), "the pipe to be empty")
+        self._bench.until(lambda: not unread(self._ends[0]), "the pipe to be empty")
 
     def _start(self, name: str, function: Any, process: int, *args: Any) -> Child:
         return self._bench.start(name, function, self._bench.log(process), process, *args)
-
-
-def _unread(reading: Connection) -> int:
-    count = array.array("i", [0])
-    fcntl.ioctl(reading.fileno(), termios.FIONREAD, count)
-    return count[0]
 
 
 def _body(number: int, size_bytes: int = LARGE_BYTES) -> bytes:

@@ -17,11 +17,12 @@ from typing import Any, NoReturn
 from ipclab.history.log import ProcessLog
 from ipclab.host.child import end_with_starter
 from ipclab.host.start_methods import context
+from ipclab.host.text import line_of
 from ipclab.trial.client.bench import OTHER, PROGRAM, Bench
 from ipclab.trial.client.child import PATIENCE_S, hung, say
 from ipclab.trial.client.moments import gone
 from ipclab.trial.client.scenario import Seen, pair
-from ipclab.trial.client.words import came_of, one_line
+from ipclab.trial.client.words import came_of
 
 AHEAD = 100
 """The number of items for imap()."""
@@ -58,7 +59,7 @@ def _raise_fit() -> NoReturn:
     try:
         _raise_unfit()
     except Unfit as error:
-        raise RuntimeError(one_line(error)) from None
+        raise RuntimeError(line_of(error)) from None
 
 
 def _fail_once(parent: Connection, log: Path, right: bool) -> str:
@@ -76,7 +77,7 @@ def _fail_once(parent: Connection, log: Path, right: bool) -> str:
             try:
                 first.get()
             except RuntimeError as error:
-                told = one_line(error)
+                told = line_of(error)
         else:
             ended.wait(PATIENCE_S)
         history.invoke("send", 2)
@@ -127,7 +128,7 @@ def _exit_once(parent: Connection, log: Path, right: bool) -> str:
         try:
             lost.get()
         except RuntimeError as error:
-            return one_line(error)
+            return line_of(error)
     return "nothing"
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from ipclab.backends.redis.client import connect
 from ipclab.history.log import ProcessLog
+from ipclab.host.text import line_of
 from ipclab.trial.client.bench import PROGRAM, Bench
 from ipclab.trial.client.child import PATIENCE_S, say
 from ipclab.trial.client.redis_parts import delete, read_counter
 from ipclab.trial.client.scenario import Seen, pair
-from ipclab.trial.client.words import one_line
 
 
 def _count_beside(parent: Connection, log: Path, url: str, list_key: str, key: str, right: bool) -> str:
@@ -34,7 +34,7 @@ def _count_beside(parent: Connection, log: Path, url: str, list_key: str, key: s
             client.incr(key)
         except redis.ConnectionError as error:
             history.fail()
-            return f"raised {one_line(error)}"
+            return f"raised {line_of(error)}"
         history.ok()
     return "returned"
 

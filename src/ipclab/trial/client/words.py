@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ipclab.host.text import line_of
-
 
 def times(count: int) -> str:
     """Return a count as words: ``twice``, ``3 times``."""
@@ -15,11 +13,6 @@ def times(count: int) -> str:
 def count(number: int, one: str, more: str) -> str:
     """Return a number with its noun: ``1 copy``, ``2 copies``."""
     return f"{number} {one if number == 1 else more}"
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's type and message: ``ConnectionError: Connection closed by server.``"""
-    return line_of(error)
 
 
 def came_of(hung: Mapping[str, str], name: str) -> str:
