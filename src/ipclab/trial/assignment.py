@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, Protocol, TypeVar
 
 from ipclab.backends.base import Channel, Counter
 from ipclab.host.link import Link
@@ -15,33 +15,44 @@ from ipclab.trial.spec import TrialSpec
 Role = Literal["producer", "consumer", "pinger", "echoer", "adder", "owner", "stopper"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """Everything that a worker is given. ``play`` is the function that it runs, a function of a module;
-    ``role`` is its role.
+class Part(Protocol):
+    """What only the workers of one workload are given: a class in the file of that workload."""
 
-    ``back`` is the channel of the echoes in a ping-pong trial.
-    """
+    @property
+    def backend(self) -> Channel | Counter:
+        """Return the backend that the worker connects to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfChannel:
+    """The part of a worker that has one end of one channel."""
+
+    channel: Channel
+
+    @property
+    def backend(self) -> Channel:
+        """Return the channel."""
+        return self.channel
+
+
+P = TypeVar("P", bound=Part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment(Generic[P]):
+    """Everything that a worker is given. ``play`` is the function that it runs, a function of a module."""
 
     role: Role
-    play: Callable[[Assignment, Link], None]
+    play: Callable[[Assignment[P], Link], None]
     index: int
     spec: TrialSpec
     logs: Path
-    channel: Channel | None = None
-    back: Channel | None = None
-    counter: Counter | None = None
-    due_ns: tuple[int, ...] = ()
-    copies: int = 1
-    place: int | None = None
-    """The worker's place among the channel's producers or consumers, where it is not its index."""
-    patience_s: float = 0.0
-    """Of a logged worker: the seconds for which it tries to reconnect."""
+    part: P
 
     @property
     def content(self) -> str:
         """Return the seed text of this trial's message bodies."""
-        return content(self.spec, self.channel.site.namespace if self.channel else "")
+        return content(self.spec, self.part.backend.site.namespace)
 
     @property
     def name(self) -> str:

@@ -21,7 +21,7 @@ from ipclab.host.interruptions import ending_blocked
 from ipclab.host.told import reraise_own_end
 from ipclab.trial.assignment import Assignment, history_path
 from ipclab.trial.drain import PATIENCE
-from ipclab.trial.logged import ROLES
+from ipclab.trial.logged import ROLES, OfCast
 from ipclab.trial.orders import Burst, Quit, Stop
 from ipclab.trial.phases import watched
 from ipclab.trial.processes import Crew, Worker
@@ -112,9 +112,11 @@ class Cast:
                 index=index,
                 spec=self.spec,
                 logs=self.logs,
-                channel=channel or self.channel,
-                place=place,
-                patience_s=self.spec.grace_s,
+                part=OfCast(
+                    channel=channel or self.channel,
+                    place=index if place is None else place,
+                    patience_s=self.spec.grace_s,
+                ),
             )
         )
         self._tails[member.name] = _Tail(history_path(self.logs, member.name))

@@ -18,6 +18,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any, Generic, TypeVar
 
@@ -28,7 +29,7 @@ from ipclab.exit_codes import BY_SIGNAL
 from ipclab.history.log import ProcessLog
 from ipclab.host.link import Link
 from ipclab.host.stacks import Mark
-from ipclab.trial.assignment import Assignment, history_path
+from ipclab.trial.assignment import Assignment, OfChannel, history_path
 from ipclab.trial.gate import Gate
 from ipclab.trial.message import HEADER_BYTES, STOP, stamp, tail
 from ipclab.trial.orders import Burst, Done, Quit, Ready, Stop
@@ -102,12 +103,22 @@ def _close_on_sigterm(line: _ReconnectingEnd[Any]) -> Iterator[None]:
         raise
 
 
-def _produce(mine: Assignment, parent: Link) -> None:
-    channel = mine.channel
-    assert channel is not None
-    place = mine.index if mine.place is None else mine.place
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfCast(OfChannel):
+    """The part of a logged worker.
+
+    ``place`` is its place among the channel's producers or consumers; ``patience_s`` the seconds for which it
+    tries to reconnect.
+    """
+
+    place: int
+    patience_s: float
+
+
+def _produce(mine: Assignment[OfCast], parent: Link) -> None:
+    channel, place = mine.part.channel, mine.part.place
     channel.keep_end("producer")
-    line = _ReconnectingEnd[Producer](lambda: checked.producer(channel, place), mine.patience_s)
+    line = _ReconnectingEnd[Producer](lambda: checked.producer(channel, place), mine.part.patience_s)
     send, flush = line.end.sender(), line.end.flush
     sequences = count()
     with ProcessLog(history_path(mine.logs, mine.name), mine.name) as log, _close_on_sigterm(line):
@@ -148,12 +159,10 @@ def _send_stops_to(order: Stop, producer: Producer) -> None:
         producer.flush()
 
 
-def _consume(mine: Assignment, parent: Link) -> None:
-    channel = mine.channel
-    assert channel is not None
-    place = mine.index if mine.place is None else mine.place
+def _consume(mine: Assignment[OfCast], parent: Link) -> None:
+    channel, place = mine.part.channel, mine.part.place
     channel.keep_end("consumer")
-    line = _ReconnectingEnd[Consumer](lambda: checked.consumer(channel, place), mine.patience_s)
+    line = _ReconnectingEnd[Consumer](lambda: checked.consumer(channel, place), mine.part.patience_s)
     owes = channel.guarantees.delivery == "at-least-once"
     gate = Gate(parent)
     receive = _receive_any(line.end)
@@ -246,15 +255,12 @@ def value(body: bytes) -> Any:
     return CORRUPTED if crc != own or kind else producer * SEQUENCES + sequence
 
 
-def _send_stops(mine: Assignment, parent: Link) -> None:
+def _send_stops(mine: Assignment[OfCast], parent: Link) -> None:
     """Send stop messages once: after a clean close all is handed over, and a closed queue takes no more."""
-    channel = mine.channel
-    assert channel is not None
-    place = mine.index if mine.place is None else mine.place
     parent.send(Ready())
     order = parent.recv()
     assert isinstance(order, Stop)
-    producer = checked.producer(channel, place)
+    producer = checked.producer(mine.part.channel, mine.part.place)
     for _ in range(order.count):
         producer.send(STOP)
     producer.flush()
@@ -262,7 +268,7 @@ def _send_stops(mine: Assignment, parent: Link) -> None:
     parent.send(Done(count=order.count))
 
 
-ROLES: dict[str, Callable[[Assignment, Link], None]] = {
+ROLES: dict[str, Callable[[Assignment[OfCast], Link], None]] = {
     "producer": _produce,
     "consumer": _consume,
     "stopper": _send_stops,

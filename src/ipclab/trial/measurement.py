@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ipclab.backends.base import Guarantees, OptionValue, Site
 from ipclab.checks.counter import CounterVerdict
@@ -77,7 +77,7 @@ class Measurement(abc.ABC):
         """Return what the backend declares, for the record."""
 
     @abc.abstractmethod
-    def assignments(self) -> list[Assignment]:
+    def assignments(self) -> list[Assignment[Any]]:
         """Return one assignment for each worker; their log files exist when it returns."""
 
     @abc.abstractmethod

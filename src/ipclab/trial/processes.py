@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from ipclab.backends import checked
 from ipclab.host import supervisor
@@ -26,7 +27,7 @@ class Worker:
     a crash during close is a crash. ``ended`` is True once its process is known to be gone.
     """
 
-    def __init__(self, assignment: Assignment, child: Child) -> None:
+    def __init__(self, assignment: Assignment[Any], child: Child) -> None:
         self.name = assignment.name
         self.role: str = assignment.role
         self.logs: Path = assignment.logs
@@ -113,10 +114,10 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         self.end()
 
-    def start(self, assignment: Assignment) -> Worker:
+    def start(self, assignment: Assignment[Any]) -> Worker:
         """Start the worker for this assignment. Raise ChannelError where it cannot be started."""
         manner = Manner(name=assignment.name, folder=assignment.logs, start_method=self._start_method)
-        with checked.sending(assignment.channel or assignment.counter, self._start_method):
+        with checked.sending(assignment.part.backend, self._start_method):
             supervisor.start(
                 self._start_method,
                 manner,

@@ -7,6 +7,7 @@ Ctrl-C, writes its stack on demand, and reports how it ended) is in ``host.child
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 from ipclab.backends import checked
 from ipclab.backends.base import Producer
@@ -17,6 +18,7 @@ from ipclab.host.resources import own_peak_rss_bytes
 from ipclab.trial import roles
 from ipclab.trial.assignment import (
     Assignment,
+    OfChannel,
     Role,
     content,
     history_path,
@@ -35,6 +37,7 @@ __all__ = [
     "Burst",
     "Done",
     "Go",
+    "OfChannel",
     "Quit",
     "Ready",
     "Role",
@@ -49,7 +52,7 @@ __all__ = [
 ]
 
 
-def main(parent: Link, assignment: Assignment) -> None:
+def main(parent: Link, assignment: Assignment[Any]) -> None:
     """Play the role of this assignment; the main function of every worker process."""
     # The worker's garbage collector need not visit objects inherited by fork.
     gc.freeze()
@@ -83,21 +86,11 @@ def stop_on_demand(producer: Producer, parent: Link) -> None:
     producer.close()
 
 
-def send_stops(mine: Assignment, parent: Link) -> None:
-    """Play the role of a producer that sends stop messages only."""
-    assert mine.channel is not None
-    producer = checked.producer(mine.channel, mine.index)
-    parent.send(Ready())
-    stop_on_demand(producer, parent)
-
-
-def consume(mine: Assignment, parent: Link) -> None:
+def consume(mine: Assignment[OfChannel], parent: Link) -> None:
     """Play the role of a consumer: receive until a stop message comes."""
-    spec, channel = mine.spec, mine.channel
-    assert channel is not None
     receipts = RawLog(receipts_path(mine.logs, mine.name))
-    consumer = checked.consumer(channel, mine.index)
-    own_tails = tails(spec, mine.content)
+    consumer = checked.consumer(mine.part.channel, mine.index)
+    own_tails = tails(mine.spec, mine.content)
     await_go(parent)
     roles.consume(consumer, own_tails, receipts)
     parent.send(Done(count=receipts.progress[0], peak_rss_bytes=own_peak_rss_bytes()))

@@ -22,7 +22,7 @@ from ipclab.trial import rawlog
 from ipclab.trial.message import stamp, tail
 from ipclab.trial.processes import Crew
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.worker import Assignment, Go, consume, receipts_path, sends_path
+from ipclab.trial.worker import Assignment, Go, OfChannel, consume, receipts_path, sends_path
 
 DEADLINE_S = 20
 METHODS: tuple[StartMethod, ...] = ("fork", "spawn", "forkserver")
@@ -38,7 +38,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
     return True
 
 
-def receives(channel: Channel, consumer: Assignment) -> bool:
+def receives(channel: Channel, consumer: Assignment[OfChannel]) -> bool:
     """Whether this consumer logs a message that it is sent."""
     body = stamp(0, 0, 1, tail(consumer.spec.seed, 0, consumer.spec.size_bytes))
     channel.producer(0).send(body)
@@ -53,16 +53,15 @@ def gone(pid: int) -> bool:
         return True
 
 
-def a_consumer(folder: Path, method: StartMethod) -> tuple[Channel, Assignment]:
+def a_consumer(folder: Path, method: StartMethod) -> tuple[Channel, Assignment[OfChannel]]:
     """A consumer of a pipe into which nobody writes, so that it blocks once it was told to go."""
     spec = TrialSpec(workload="stream", backend=Variant("pipe"), start_method=method)
     channel = channel_class(spec.backend)(Site(namespace="ipclab:test", start_method=method))
     channel.setup()
     rawlog.create(receipts_path(folder, "consumer-0"), rawlog.RECEIPT_BYTES, 100)
     rawlog.create(sends_path(folder, "producer-0"), 8, 100)
-    return channel, Assignment(
-        role="consumer", play=consume, index=0, spec=spec, logs=folder, channel=channel
-    )
+    part = OfChannel(channel=channel)
+    return channel, Assignment(role="consumer", play=consume, index=0, spec=spec, logs=folder, part=part)
 
 
 def heard(crew: Crew, condition: Callable[[], bool]) -> bool:
@@ -103,8 +102,9 @@ def test_a_worker_whose_backend_fails_says_so_in_one_line(tmp_path: Path) -> Non
     never_set_up = channel_class(spec.backend)(Site(namespace="ipclab:test"))
     rawlog.create(receipts_path(tmp_path, "consumer-0"), rawlog.RECEIPT_BYTES, 10)
     with Crew("fork") as crew:
+        part = OfChannel(channel=never_set_up)
         member = crew.start(
-            Assignment(role="consumer", play=consume, index=0, spec=spec, logs=tmp_path, channel=never_set_up)
+            Assignment(role="consumer", play=consume, index=0, spec=spec, logs=tmp_path, part=part)
         )
         assert heard(crew, lambda: bool(member.failure))
     assert member.failure == "consumer-0: AssertionError: setup() comes first"

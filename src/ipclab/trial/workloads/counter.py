@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ipclab.backends import checked
 from ipclab.backends.base import Counter, Site
@@ -23,11 +25,23 @@ from ipclab.trial.worker import await_go, require_log_capacity
 from ipclab.trial.workload import PRODUCERS, TIMES, Workload, used_as
 
 
-def add(mine: Assignment, parent: Link) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfCounter:
+    """The part of a worker that increments a counter or owns it."""
+
+    counter: Counter
+
+    @property
+    def backend(self) -> Counter:
+        """Return the counter."""
+        return self.counter
+
+
+def add(mine: Assignment[OfCounter], parent: Link) -> None:
     """Play the role of a process that increments the counter; the first one reads the final value."""
-    assert mine.counter is not None
+    counter = mine.part.counter
     sends = RawLog(sends_path(mine.logs, mine.name))
-    client = checked.counter_client(mine.counter, mine.counter.client(mine.index))
+    client = checked.counter_client(counter, counter.client(mine.index))
     go = await_go(parent)
     count = roles.add(client, sends, end_ns=go.end_ns)
     require_log_capacity(sends, go)
@@ -39,11 +53,10 @@ def add(mine: Assignment, parent: Link) -> None:
     client.close()
 
 
-def own(mine: Assignment, parent: Link) -> None:
+def own(mine: Assignment[OfCounter], parent: Link) -> None:
     """Play the role of the process that owns the counter, where the discipline has one."""
-    assert mine.counter is not None
     await_go(parent)
-    mine.counter.serve()
+    mine.part.counter.serve()
     parent.send(Done(count=0, peak_rss_bytes=own_peak_rss_bytes()))
 
 
@@ -70,16 +83,13 @@ class Increments(Measurement):
     def declared(self) -> dict[str, str | int | bool | list[str] | None]:
         return {"discipline": self.counter.discipline, "safe": self.counter.safe, "reach": self.counter.reach}
 
-    def assignments(self) -> list[Assignment]:
-        spec, made = self.spec, []
+    def assignments(self) -> list[Assignment[Any]]:
+        spec, part = self.spec, OfCounter(counter=self.counter)
+        made: list[Assignment[Any]] = []
         if self.counter.has_owner:
-            made.append(
-                Assignment(role="owner", play=own, index=0, spec=spec, logs=self.logs, counter=self.counter)
-            )
+            made.append(Assignment(role="owner", play=own, index=0, spec=spec, logs=self.logs, part=part))
         for i in range(spec.producers):
-            made.append(
-                Assignment(role="adder", play=add, index=i, spec=spec, logs=self.logs, counter=self.counter)
-            )
+            made.append(Assignment(role="adder", play=add, index=i, spec=spec, logs=self.logs, part=part))
             self.create_logs(made[-1].name, stamps=("sends",))
         return made
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from ipclab.backends.registry import channel_class
 from ipclab.host.link import Link
 from ipclab.trial import analysis
 from ipclab.trial.analysis import Window
-from ipclab.trial.assignment import Assignment, content, tails
+from ipclab.trial.assignment import Assignment, OfChannel, content, tails
 from ipclab.trial.drain import Arrivals, Progress, drain
 from ipclab.trial.measurement import Findings, Measurement, dismiss, names, outlast, wait_for
 from ipclab.trial.message import STOP, Originals, trial_mark
@@ -34,7 +36,7 @@ class Messages(Measurement):
     """``produce`` is the role of each producer; ``due_ns`` has its send times, where it has a schedule."""
 
     leaders = ("producer",)
-    produce: Callable[[Assignment, Link], None]
+    produce: Callable[[Assignment[Any], Link], None]
 
     def __init__(self, spec: TrialSpec, site: Site, logs: Path) -> None:
         super().__init__(spec, site, logs)
@@ -74,14 +76,22 @@ class Messages(Measurement):
     def declared(self) -> dict[str, str | int | bool | list[str] | None]:
         return self.guarantees.described()
 
-    def assignments(self) -> list[Assignment]:
+    @abc.abstractmethod
+    def part(self, producer: int) -> OfChannel:
+        """Return what this producer is given besides."""
+
+    def assignments(self) -> list[Assignment[Any]]:
         spec = self.spec
-        copies = spec.consumers if self.guarantees.fan_out else 1
-        made = []
+        made: list[Assignment[Any]] = []
         for i in range(spec.consumers):
             made.append(
                 Assignment(
-                    role="consumer", play=consume, index=i, spec=spec, logs=self.logs, channel=self.channel
+                    role="consumer",
+                    play=consume,
+                    index=i,
+                    spec=spec,
+                    logs=self.logs,
+                    part=OfChannel(channel=self.channel),
                 )
             )
             self.create_logs(made[-1].name, receipts=True)
@@ -93,9 +103,7 @@ class Messages(Measurement):
                     index=i,
                     spec=spec,
                     logs=self.logs,
-                    channel=self.channel,
-                    due_ns=tuple(self.due_ns.get(i, ())),
-                    copies=copies,
+                    part=self.part(i),
                 )
             )
             self.create_logs(made[-1].name, stamps=("sends", "returns") if self.due_ns else ("sends",))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ipclab.backends import checked
 from ipclab.errors import UsageError
 from ipclab.host.link import Link
 from ipclab.host.resources import own_peak_rss_bytes
 from ipclab.trial import roles
-from ipclab.trial.assignment import Assignment, returns_path, sends_path
+from ipclab.trial.assignment import Assignment, OfChannel, returns_path, sends_path
 from ipclab.trial.message import tail, trial_mark
 from ipclab.trial.orders import Done
 from ipclab.trial.rawlog import RawLog
@@ -17,13 +19,18 @@ from ipclab.trial.workload import MESSAGES, SHAPE, TIMES, Workload, used_as
 from ipclab.trial.workloads.measured import Messages
 
 
-def pace(mine: Assignment, parent: Link) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacing(OfChannel):
+    """``due_ns`` has the scheduled time of each message, after the start."""
+
+    due_ns: tuple[int, ...]
+
+
+def pace(mine: Assignment[Pacing], parent: Link) -> None:
     """Play the role of a producer that sends at its scheduled times."""
-    spec, channel = mine.spec, mine.channel
-    assert channel is not None
-    body_tail = tail(mine.content, mine.index, spec.size_bytes)
+    body_tail = tail(mine.content, mine.index, mine.spec.size_bytes)
     sends = RawLog(sends_path(mine.logs, mine.name))
-    producer = checked.producer(channel, mine.index)
+    producer = checked.producer(mine.part.channel, mine.index)
     returns = RawLog(returns_path(mine.logs, mine.name))
     go = await_go(parent)
     count = roles.pace(
@@ -32,12 +39,12 @@ def pace(mine: Assignment, parent: Link) -> None:
         body_tail,
         sends,
         returns,
-        list(mine.due_ns),
+        list(mine.part.due_ns),
         trial=trial_mark(mine.content),
         start_ns=go.start_ns,
         end_ns=go.end_ns,
     )
-    done = Done(count=count, skipped=len(mine.due_ns) - count, peak_rss_bytes=own_peak_rss_bytes())
+    done = Done(count=count, skipped=len(mine.part.due_ns) - count, peak_rss_bytes=own_peak_rss_bytes())
     parent.send(done)
     stop_on_demand(producer, parent)
 
@@ -49,6 +56,9 @@ def _check(spec: TrialSpec) -> None:
 
 class _Paced(Messages):
     produce = staticmethod(pace)
+
+    def part(self, producer: int) -> Pacing:
+        return Pacing(channel=self.channel, due_ns=tuple(self.due_ns.get(producer, ())))
 
 
 PACED = Workload(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ipclab.backends import checked
 from ipclab.backends.base import Channel, Guarantees, Site
@@ -26,14 +27,25 @@ from ipclab.trial.worker import await_go, require_log_capacity, stop_on_demand
 from ipclab.trial.workload import MESSAGES, SHAPE, TIMES, Workload, used_as
 
 
-def ping(mine: Assignment, parent: Link) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToAndFro:
+    """The messages go ``there``, their echoes come ``back``."""
+
+    there: Channel
+    back: Channel
+
+    @property
+    def backend(self) -> Channel:
+        """Return the channel of the messages."""
+        return self.there
+
+
+def ping(mine: Assignment[ToAndFro], parent: Link) -> None:
     """Play the role of the process that sends a message and waits for its echo."""
-    assert mine.channel is not None
-    assert mine.back is not None
     sends = RawLog(sends_path(mine.logs, mine.name))
     returns = RawLog(returns_path(mine.logs, mine.name))
-    producer = checked.producer(mine.channel, 0)
-    consumer = checked.consumer(mine.back, 0)
+    producer = checked.producer(mine.part.there, 0)
+    consumer = checked.consumer(mine.part.back, 0)
     go = await_go(parent)
     body_tail = tail(mine.content, 0, mine.spec.size_bytes)
     mark = trial_mark(mine.content)
@@ -44,12 +56,10 @@ def ping(mine: Assignment, parent: Link) -> None:
     consumer.close()
 
 
-def echo(mine: Assignment, parent: Link) -> None:
+def echo(mine: Assignment[ToAndFro], parent: Link) -> None:
     """Play the role of the process that sends every message back."""
-    assert mine.channel is not None
-    assert mine.back is not None
-    consumer = checked.consumer(mine.channel, 0)
-    producer = checked.producer(mine.back, 0)
+    consumer = checked.consumer(mine.part.there, 0)
+    producer = checked.producer(mine.part.back, 0)
     await_go(parent)
     roles.echo(consumer, producer)
     parent.send(Done(count=0, peak_rss_bytes=own_peak_rss_bytes()))
@@ -93,14 +103,11 @@ class PingPong(Measurement):
     def declared(self) -> dict[str, str | int | bool | list[str] | None]:
         return self.guarantees.described()
 
-    def assignments(self) -> list[Assignment]:
+    def assignments(self) -> list[Assignment[Any]]:
         there, back = self.channels
-        echoer = Assignment(
-            role="echoer", play=echo, index=0, spec=self.spec, logs=self.logs, channel=there, back=back
-        )
-        pinger = Assignment(
-            role="pinger", play=ping, index=0, spec=self.spec, logs=self.logs, channel=there, back=back
-        )
+        part = ToAndFro(there=there, back=back)
+        echoer = Assignment(role="echoer", play=echo, index=0, spec=self.spec, logs=self.logs, part=part)
+        pinger = Assignment(role="pinger", play=ping, index=0, spec=self.spec, logs=self.logs, part=part)
         self.create_logs(pinger.name, stamps=("sends", "returns"))
         return [echoer, pinger]
 

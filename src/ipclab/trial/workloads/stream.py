@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ipclab.backends import checked
 from ipclab.host.link import Link
 from ipclab.host.resources import own_peak_rss_bytes
 from ipclab.trial import roles
-from ipclab.trial.assignment import Assignment, receipts_path, sends_path
+from ipclab.trial.assignment import Assignment, OfChannel, receipts_path, sends_path
 from ipclab.trial.backlog import Backlog
 from ipclab.trial.message import tail, trial_mark
 from ipclab.trial.orders import Done
@@ -16,18 +18,24 @@ from ipclab.trial.workload import MESSAGES, SHAPE, TIMES, Workload, used_as
 from ipclab.trial.workloads.measured import Messages
 
 
-def saturate(mine: Assignment, parent: Link) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saturating(OfChannel):
+    """``copies`` is how many consumers get each message."""
+
+    copies: int
+
+
+def saturate(mine: Assignment[Saturating], parent: Link) -> None:
     """Play the role of a producer that sends as fast as it can."""
-    spec, channel = mine.spec, mine.channel
-    assert channel is not None
+    spec = mine.spec
     body_tail = tail(mine.content, mine.index, spec.size_bytes)
     sends = RawLog(sends_path(mine.logs, mine.name))
-    producer = checked.producer(channel, mine.index)
+    producer = checked.producer(mine.part.channel, mine.index)
     backlog = Backlog(
         sent=[RawLog(sends_path(mine.logs, f"producer-{i}"), watch=True) for i in range(spec.producers)],
         received=[ReceiptWatch(receipts_path(mine.logs, f"consumer-{i}")) for i in range(spec.consumers)],
         most=spec.backlog,
-        copies=mine.copies,
+        copies=mine.part.copies,
     )
     go = await_go(parent)
     count, stalled_ns = roles.saturate(
@@ -54,6 +62,10 @@ def saturate(mine: Assignment, parent: Link) -> None:
 
 class _Stream(Messages):
     produce = staticmethod(saturate)
+
+    def part(self, producer: int) -> Saturating:
+        copies = self.spec.consumers if self.guarantees.fan_out else 1
+        return Saturating(channel=self.channel, copies=copies)
 
 
 STREAM = Workload(
