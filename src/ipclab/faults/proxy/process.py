@@ -13,12 +13,12 @@ import asyncio
 import contextlib
 import functools
 import os
-import signal
 import socket
 from multiprocessing.connection import Connection
 
 from ipclab.faults.proxy.link import BUFFER_BYTES, Link
 from ipclab.faults.proxy.rules import Direction, Drop, Mode, Rules, Trap
+from ipclab.host.child import reset_signals
 
 _BACKLOG = 128
 Address = tuple[object, ...]
@@ -26,11 +26,7 @@ Address = tuple[object, ...]
 
 def main(host: str, port: int, lab_pid: int, lab: Connection) -> None:
     """Run the proxy's process. End when the lab closes its end of the pipe, or is gone."""
-    for key in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(key, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    reset_signals()
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses: list[tuple[int, Address]] = [(family, address) for family, _, _, _, address in found]
