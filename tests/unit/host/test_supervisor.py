@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import ipclab
 from ipclab.errors import ChannelError
 from ipclab.host import supervisor
 from ipclab.host.child import Manner
@@ -201,3 +203,22 @@ def test_a_program_that_is_not_guarded_is_told_so_and_starts_nothing_twice(tmp_p
     assert "guard what it runs by: if __name__ == '__main__'" in done.stdout
     assert "Traceback" not in done.stderr
     assert done.stderr.count("ipclab: the program starts ipclab while it is imported") == 1
+
+
+OWN_WAY = ("host/supervisor.py", "host/clock.py", "faults/proxy/handle.py")
+"""The supervisor; the self-test of the clock, whose child only answers; the proxy, which is a server."""
+SCENARIOS = "trial/client/"
+"""Programs of a user, which start processes as a user does."""
+
+
+def test_no_other_module_starts_a_child_by_itself() -> None:
+    package = Path(ipclab.__file__).parent
+    found = set()
+    for path in package.rglob("*.py"):
+        name = str(path.relative_to(package))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and any(keyword.arg == "target" for keyword in node.keywords):
+                called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if called == "Process" and not name.startswith(SCENARIOS):
+                    found.add(name)
+    assert found == set(OWN_WAY)
