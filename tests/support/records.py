@@ -45,7 +45,7 @@ class Make:
     durable = DURABLE
 
     def spec(self, workload: str, backend: str, **fields: Any) -> TrialSpec:
-        return TrialSpec(workload=workload, backend=Variant.parse(backend), **fields)  # type: ignore[arg-type]
+        return TrialSpec(workload=workload, backend=Variant.parse(backend), **fields)
 
     def ledger(self, **counts: Any) -> Ledger:
         names = ("attempted", "confirmed", "owed", "received", "lost", "recovered", "duplicated")
