@@ -59,7 +59,7 @@ class Remote:
 
     @property
     def exit_code(self) -> int | None:
-        """As of ``multiprocessing.Process.exitcode``."""
+        """Return the exit code as ``multiprocessing.Process.exitcode`` does."""
         return self.child.exit_code
 
     def begin(self, call: Callable[..., object], *arguments: object) -> None:

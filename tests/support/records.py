@@ -56,7 +56,7 @@ class Make:
         )
 
     def bad_ledger(self) -> Ledger:
-        """One that lost a message which it should not have."""
+        """Return a ledger that lost a message which it should not have."""
         return self.ledger(
             attempted=9, confirmed=9, owed=9, received=8, lost=1, broken=["lost 1 confirmed messages"]
         )
