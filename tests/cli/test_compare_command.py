@@ -11,7 +11,7 @@ import pytest
 
 from ipclab.results.result import Result
 from tests.support.program import Ipclab
-from tests.unit.results.conftest import Make
+from tests.support.records import Make
 
 MAKE = Make()
 LEVELS = (1000.0, 1010.0, 990.0, 1005.0, 995.0, 1002.0, 998.0, 1012.0)

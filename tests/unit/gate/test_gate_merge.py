@@ -9,7 +9,7 @@ import pytest
 from ipclab.compare.digest import digest
 from ipclab.gate import interleaved, repeats
 from ipclab.gate.merge import merged
-from tests.unit.results.conftest import Make
+from tests.support.records import Make
 
 MAKE = Make()
 
