@@ -1,4 +1,4 @@
-"""A pytest plug-in: the fixture ``ipclab``, which runs an experiment and asserts what came of it.
+"""A pytest plug-in: the fixture ``ipclab``, which runs an experiment and checks its result.
 
 ::
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ipclab.results.result import Result
 
 LEAST_REPEATS = 6
-"""A limit needs so many; what a run is given that does not say how many."""
+"""The repeats that a limit needs; the default of a run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def ipclab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
-    """Run experiments of ipclab and assert what came of them."""
+    """Run experiments of ipclab and check their results."""
     return Lab(tmp_path / "ipclab", strict=bool(request.config.getoption("ipclab_strict", default=False)))
 
 
@@ -72,7 +72,7 @@ class Lab:
 
 
 class Ran:
-    """What came of a run. Each assertion returns the same object, so that they can follow one another."""
+    """The result of a run. Each assertion returns the same object, so that they can be chained."""
 
     def __init__(self, result: Result, *, strict: bool) -> None:
         from ipclab.compare.digest import digest

@@ -15,7 +15,7 @@ from ipclab.trial.record import BrokerFacts
 
 
 def environment(**fields: Any) -> Environment:
-    """A machine."""
+    """Return a machine."""
     default: dict[str, Any] = {
         "ipclab": "0.1.0",
         "python": "3.13.1",
@@ -33,7 +33,7 @@ def environment(**fields: Any) -> Environment:
 
 
 def key(backend: str = "pipe", **fields: Any) -> RowKey:
-    """What was set for a row."""
+    """Return the key of a row."""
     default: dict[str, Any] = {
         "kind": "channel",
         "shape": "1→1",
@@ -54,7 +54,7 @@ def row(
     of: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> RowDigest:
-    """A row that kept what it declares; ``of`` are fields of its key."""
+    """Return a row that kept what it declares; ``of`` are fields of its key."""
     default: dict[str, Any] = {
         "verdict": "kept",
         "guarantee_class": "At most once",
@@ -66,7 +66,7 @@ def row(
 
 
 def cell(verdict: Any, *, trials: int = 5, kept: int = 0, **fields: Any) -> CellDigest:
-    """A cell of the safety tables."""
+    """Return a cell of the safety tables."""
     where = CellKey("crash", "queue", "kill", "consumer", "idle", "")
     return CellDigest(
         **({"key": where, "verdict": verdict, "trials": trials, "kept": kept, "refused": 0} | fields)
@@ -74,7 +74,7 @@ def cell(verdict: Any, *, trials: int = 5, kept: int = 0, **fields: Any) -> Cell
 
 
 def run(*rows: RowDigest, **fields: Any) -> Digest:
-    """A run on a quiet machine."""
+    """Return a run on a quiet machine."""
     default: dict[str, Any] = {
         "experiment": "throughput",
         "began_utc": "2026-01-02T03:04:05+00:00",
@@ -91,6 +91,6 @@ def run(*rows: RowDigest, **fields: Any) -> Digest:
 
 
 def sample(seed: int, deviation: float, many: int = 10, level: float = 100.0) -> list[float]:
-    """Repeats whose logarithms have this standard deviation."""
+    """Return repeats whose logarithms have this standard deviation."""
     chance = random.Random(seed)
     return [level * float(np.exp(chance.gauss(0.0, deviation))) for _ in range(many)]

@@ -21,20 +21,20 @@ _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 
 
 def action() -> dict[str, Any]:
-    """The action of this repository."""
+    """Return the action of this repository."""
     found = yaml.safe_load(ACTION.read_text())
     assert isinstance(found, dict)
     return found
 
 
 def workflows() -> dict[str, dict[str, Any]]:
-    """The workflows of docs/ci.md by their names."""
+    """Return the workflows of docs/ci.md by their names."""
     found = [yaml.safe_load(block) for block in blocks(PAGE.read_text(), "yaml")]
     return {workflow["name"]: workflow for workflow in found}
 
 
 def steps(workflow: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The steps of a workflow with one job."""
+    """Return the steps of a workflow with one job."""
     (job,) = workflow["jobs"].values()
     return list(job["steps"])
 
@@ -52,7 +52,7 @@ class Runner:
         self.values |= {"runner.temp": str(self.folder), "github.action_path": str(CHECKOUT)}
 
     def filled(self, text: str) -> str:
-        """The text with every expression replaced by its value; one that is unknown is empty."""
+        """Return the text with every expression replaced by its value; an unknown one is empty."""
         return _EXPRESSION.sub(lambda found: self.values.get(found[1], ""), text)
 
     def run(self, step: Mapping[str, Any], **more: str) -> subprocess.CompletedProcess[str]:
@@ -77,6 +77,6 @@ class Runner:
 
 
 def inputs(given: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """The values of the action's inputs, with its defaults."""
+    """Return the values of the action's inputs, with its defaults."""
     known = {name: str(of.get("default", "")) for name, of in action()["inputs"].items()}
     return {f"inputs.{name}": str(value) for name, value in (known | dict(given or {})).items()}

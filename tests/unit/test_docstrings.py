@@ -30,7 +30,7 @@ Unpack Update Use Validate Verify Wait Walk Warn Watch Weigh Work Wrap Write Yie
 """
 VERBS = frozenset(WORDS.split())
 """The verbs that docstrings may start with, in the imperative. Another plain verb is welcome: add it here."""
-VERB_AND_NOUN = frozenset({"check", "drain", "install", "run", "search", "shrink"})
+VERB_AND_NOUN = frozenset({"check", "digest", "drain", "install", "keep", "run", "search", "shrink"})
 """Functions with the name of their module, which is a verb; commands of ``cli`` have their own names."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -23,7 +23,7 @@ Exit codes: 0 nothing is worse; 1 something is worse; 2 the runs cannot be compa
 @output_in(FORMATS)
 @RESULTS
 def compare(old: str, new: str, format_: str, output: Path | None, results: Path) -> int:
-    """Carry out ``ipclab compare``; its help is ``_COMPARE_HELP``."""
+    """Run ``ipclab compare``; its help is ``_COMPARE_HELP``."""
     from ipclab.compare.comparison import compare as compared
     from ipclab.compare.digest import digest
     from ipclab.results.store import Store

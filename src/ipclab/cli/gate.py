@@ -110,7 +110,7 @@ def gate(
     allow_undecided: bool,
     **asked: Any,
 ) -> int:
-    """Carry out ``ipclab gate``; its help is ``_GATE_HELP``."""
+    """Run ``ipclab gate``; its help is ``_GATE_HELP``."""
     from ipclab.errors import UsageError
 
     if sum(way is not None for way in (against, baseline, aa)) > 1:

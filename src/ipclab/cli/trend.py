@@ -21,10 +21,10 @@ With --format csv: a line a run, in the form that Apache Otava reads to find cha
 @output_in(FORMATS)
 @RESULTS
 def trend(experiment: str, format_: str, output: Path | None, results: Path) -> None:
-    """Carry out ``ipclab trend``; its help is ``_TREND_HELP``."""
+    """Run ``ipclab trend``; its help is ``_TREND_HELP``."""
     from ipclab.cli.streams import say
     from ipclab.compare.digest import digest
-    from ipclab.compare.trend import trend as followed
+    from ipclab.compare.trend import follow
     from ipclab.errors import ResultsError
     from ipclab.results.store import Store
 
@@ -38,5 +38,5 @@ def trend(experiment: str, format_: str, output: Path | None, results: Path) -> 
             say(f"left out: {error}")
     if not runs:
         raise ResultsError(f"there are no results of {experiment} in {results} that can be read")
-    found = followed(experiment, runs)
+    found = follow(experiment, runs)
     emit_text(lambda look: formatted(found, format_, look), output, utf_8=False)

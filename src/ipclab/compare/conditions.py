@@ -11,7 +11,7 @@ from ipclab.errors import UsageError
 from ipclab.results import units
 
 _ROW_FIELDS = ("shape", "size_bytes", "window", "rate_per_s", "arrivals", "start_method", "load")
-"""Fields of a row's key that a user sets for a whole run, beside the backend."""
+"""Fields of a row's key that a user sets for a whole run, in addition to the backend."""
 _WORDS = {
     "size_bytes": "message size",
     "rate_per_s": "offered rate",
@@ -31,7 +31,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def text(self) -> str:
-        """``redis 7.0.15 → 7.2.1``."""
+        """Return the difference as text, such as ``redis 7.0.15 → 7.2.1``."""
         at = f" of {self.where}" if self.where else ""
         return f"{self.what}{at}: {self.old or 'none'} → {self.new or 'none'}"
 
@@ -125,7 +125,7 @@ def _durations(old: RowDigest, new: RowDigest) -> Iterator[Difference]:
 
 
 def _settings(before: Iterable[RowKey], after: Iterable[RowKey]) -> Iterator[Difference]:
-    """Yield what was set otherwise for each backend that both runs have and of which no row is the same."""
+    """Yield the settings that differ for each backend that both runs have, but without a row in common."""
     old, new = _by_backend(before), _by_backend(after)
     for backend in old:
         if backend not in new or set(old[backend]) & set(new[backend]):

@@ -1,4 +1,4 @@
-"""What of a run a comparison needs: its conditions, and for each row the values of each repeat. Slim.
+"""The part of a run that a comparison needs: its conditions, and each row's values by repeat.
 
 A digest is some kilobytes where a result is megabytes, so baselines keep digests.
 """
@@ -30,7 +30,7 @@ _MOST_REASONS = 3
 
 
 class RowKey(NamedTuple):
-    """What was set for a row: rows with the same key are the same row of two runs."""
+    """The settings of a row: rows of two runs with the same key are compared."""
 
     kind: Face
     backend: str
@@ -44,7 +44,7 @@ class RowKey(NamedTuple):
 
     @property
     def text(self) -> str:
-        """``pipe 1→1``, with what else was set: ``redis-list 1→1 1 KiB, window 100, 500 /s``."""
+        """Return the key as text: ``pipe 1→1``, or ``redis-list 1→1 1 KiB, window 100, 500 /s``."""
         parts = [f"{self.backend} {self.shape}"]
         if self.size_bytes is not None:
             parts[0] += f" {units.size(self.size_bytes)}"
@@ -58,7 +58,7 @@ class RowKey(NamedTuple):
 
 
 class CellKey(NamedTuple):
-    """What was set for a cell of the safety tables."""
+    """The settings of a cell of the safety tables."""
 
     workload: str
     row: str
@@ -69,7 +69,7 @@ class CellKey(NamedTuple):
 
     @property
     def text(self) -> str:
-        """``queue · kill consumer idle``."""
+        """Return the key as text, such as ``queue · kill consumer idle``."""
         fault = " ".join(word for word in (self.action, self.target, self.moment) if word)
         return f"{self.row} · {fault or self.scenario or self.workload}"
 
@@ -117,7 +117,7 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def digest(result: Result) -> Digest:
-    """Return what of a result a comparison needs. Raise ResultsError for an unreadable histogram."""
+    """Return the digest of a result. Raise ResultsError for an unreadable histogram."""
     rows = build.rows(result.trials)
     members = build.trials_of(rows, result.trials)
     return Digest(

@@ -16,7 +16,7 @@ _ENOUGH = 3
 
 
 class GuaranteeChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What became of what a row or a cell guarantees. ``old`` is None where it was not measured before."""
+    """How a row or a cell kept its guarantees. ``old`` is None where it was not measured before."""
 
     word: Word
     old: str | None
@@ -25,7 +25,7 @@ class GuaranteeChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 def of_row(old: RowDigest | None, new: RowDigest) -> GuaranteeChange:
-    """Return what became of a row's verdict. A row without an old one is judged by its declaration."""
+    """Return the change of a row's verdict. A row without an old one is judged by its declaration."""
     return GuaranteeChange(
         word=_row_word(old.verdict, new) if old else _new_row_word(new.verdict),
         old=old.verdict if old else None,
@@ -35,7 +35,7 @@ def of_row(old: RowDigest | None, new: RowDigest) -> GuaranteeChange:
 
 
 def of_cell(old: CellDigest | None, new: CellDigest) -> GuaranteeChange:
-    """Return what became of a cell of the safety tables."""
+    """Return the change of a cell of the safety tables."""
     return GuaranteeChange(
         word=_cell_word(old, new),
         old=old.verdict if old else None,

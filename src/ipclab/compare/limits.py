@@ -91,7 +91,7 @@ def parse(text: str) -> Limit:
 
 
 def judge(limits: Sequence[Limit], rows: Sequence[RowDigest]) -> list[LimitJudgement]:
-    """Return what became of each limit on each row that it applies to and that has such a thing."""
+    """Return the judgement of each limit on each row to which it applies and that has such a figure."""
     found: list[LimitJudgement] = []
     for limit in limits:
         meant = [row for row in rows if limit.applies_to(row.key.backend)]

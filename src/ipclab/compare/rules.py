@@ -34,7 +34,7 @@ ALWAYS_GATED: frozenset[Metric] = frozenset(("cpu",))
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What became of one metric of one row.
+    """The judgement of one metric of one row.
 
     ``old``, ``new``  the medians of the repeats.
     ``change``        its estimate as a share of the old value, ``low`` to ``high`` the 95 % interval;
@@ -68,7 +68,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """One metric of two rows. ``shift`` is None where nothing may be said, and ``why`` says why."""
+    """One metric of two rows. ``shift`` is None where no claim is possible, and ``why`` says why."""
 
     key: RowKey
     metric: Metric

@@ -70,7 +70,7 @@ def mann_whitney_p(a: Sequence[float], b: Sequence[float]) -> float:
     """
     n, m = len(a), len(b)
     if max(n, m) > EXACT_UP_TO:
-        # Imported here as it takes a second, which most comparisons need not wait for.
+        # Imported here because it takes a second, for which most comparisons need not wait.
         from scipy.stats import mannwhitneyu
 
         return float(mannwhitneyu(a, b, alternative="two-sided", method="asymptotic").pvalue)

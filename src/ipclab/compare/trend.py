@@ -16,7 +16,7 @@ from ipclab.results.verdict import Word
 class Point:
     """One run of the series: its name, its beginning in UTC, and what changed since the run before.
 
-    ``incomparable`` are changes that part the series: another machine, shape, size or duration.
+    ``incomparable`` are changes that divide the series: another machine, shape, size or duration.
     """
 
     run: str
@@ -29,7 +29,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The medians of one metric of one row, one a run; None where a run does not have it."""
+    """The medians of one metric of one row, one per run; None where a run does not have it."""
 
     key: RowKey
     metric: Metric
@@ -46,7 +46,7 @@ class Trend:
     verdicts: dict[RowKey, tuple[Word | None, ...]]
 
 
-def trend(experiment: str, runs: Sequence[tuple[str, Digest]]) -> Trend:
+def follow(experiment: str, runs: Sequence[tuple[str, Digest]]) -> Trend:
     """Return the trend of some runs, each with its name, the oldest first."""
     digests = [run for _, run in runs]
     keys = list(dict.fromkeys(row.key for run in digests for row in run.rows))

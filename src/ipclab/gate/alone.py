@@ -16,7 +16,7 @@ from ipclab.results.result import Result
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What was run: the result, and the folders of the runs that it is made of."""
+    """The outcome of a side: the result, and the folders of the runs that it is made of."""
 
     result: Result
     folders: tuple[Path, ...]
@@ -25,8 +25,8 @@ class Ran:
 def run(experiment: Experiment, request: Request, **settings: Any) -> Ran:
     """Run an experiment with as many repeats as a gate needs, unless the request says how many.
 
-    ``settings`` are those of ``lab.run``, which says what is raised; BrokerUnavailableError too where a
-    server went away.
+    ``settings`` are those of ``lab.run``. Raise what it raises, and BrokerUnavailableError where a
+    server stopped answering.
     """
     chosen = replace(request, repeats=request.repeats or repeats.FIRST, every_repeat=True)
     parts = [_finished(lab.run(experiment, chosen, **settings))]

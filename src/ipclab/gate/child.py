@@ -16,7 +16,7 @@ from ipclab.results.store import Store
 
 _ENDS_WITHIN_S = 30.0
 _FINE = (ExitCode.SUCCESS, ExitCode.BROKEN, ExitCode.UNKNOWN)
-"""What a run may end with: a broken guarantee is a result."""
+"""The exit codes of a run that has a result: a broken guarantee is a result."""
 
 
 class RunFailedError(IpclabError):
@@ -32,7 +32,7 @@ def run(
 ) -> Result:
     """Run an experiment with these options of ``ipclab run``, and return its result.
 
-    The result is stored below ``folder``, which is made. Nothing of the folder in which this process works is
+    The result is stored below ``folder``, which is made. No module of the current working folder is
     imported. Raise RunFailedError where there is no result, ResultsError where it cannot be read. An
     exception that comes meanwhile ends the run and goes on.
     """
@@ -49,7 +49,7 @@ def run(
 
 
 def _carried_out(command: Sequence[str], environ: Mapping[str, str], log: Path) -> int:
-    """Run a program to its end, and end it with this one; its words go to the log."""
+    """Run a program to its end, and end it with this one; its output goes to the log."""
     with log.open("wb") as words:
         child = subprocess.Popen(
             command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=words

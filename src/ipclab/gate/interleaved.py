@@ -1,7 +1,7 @@
 """Two sides in one session, in turns A B B A, on the same servers: the strong form of a comparison.
 
 Each turn is one repeat of the whole experiment by ``python -m ipclab run`` of that side. A drift of the
-machine hits both sides alike, so it does not pass for a change of the code.
+machine affects both sides equally, so it does not look like a change of the code.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def run(
 ) -> Pair:
     """Run both sides, old and new, in turns, and return their results.
 
-    ``options`` are those of ``ipclab run`` for each turn, without repeats and seed. Raise UsageError and its
-    kin before anything is started, BrokerUnavailableError where no server can be had, RunFailedError where a
-    turn has no result.
+    ``options`` are those of ``ipclab run`` for each turn, without repeats and seed. Raise UsageError or a
+    subclass before anything is started, BrokerUnavailableError where no server is available, RunFailedError
+    where a turn has no result.
     """
     plan = experiment.plan(replace(request, repeats=1))
     wanted = sorted({kind for spec in plan.trials if (kind := lab.broker_of(spec))})
     if any(lab.is_hard_on_its_broker(spec) for spec in plan.trials):
-        # These trials kill or set their server, so each turn has one of its own.
+        # These trials kill their server or change its settings, so each turn has one of its own.
         wanted = []
     with (
         brokers.acquire(wanted, provider=provider, install=install, on_event=on_event) as fleet,
@@ -99,7 +99,7 @@ class _Session:
         self._parts: tuple[list[Result], list[Result]] = ([], [])
 
     def play(self, first: int, many: int, seed: int) -> None:
-        """Run so many repeats of both sides, the first being number ``first``."""
+        """Run ``many`` repeats of both sides, the first being number ``first``."""
         for number, side in turns(first, many):
             if side == number % 2:
                 self._on_event(f"repeat {number + 1}, {many + first} in all, of both sides in turns")

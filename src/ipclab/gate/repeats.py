@@ -16,8 +16,8 @@ MORE = 10
 def wants_more(results: Iterable[Result]) -> bool:
     """Return whether the CPU time of a row varies so much that more repeats are needed.
 
-    The spread alone decides, never the difference between two sides: to go on until something is shown would
-    show something in the end. Raise ResultsError for an unreadable histogram.
+    Only the spread decides, never the difference between two sides: a gate that repeated until it found a
+    difference would always find one. Raise ResultsError for an unreadable histogram.
     """
     rows = [row for result in results for row in digest(result).rows]
     spreads = [

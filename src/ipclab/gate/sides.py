@@ -38,7 +38,7 @@ def this() -> Interpreter:
 
 @contextlib.contextmanager
 def other(name: str, on_event: OnEvent) -> Iterator[Interpreter]:
-    """Give the interpreter that ``name`` means: a program, the folder of a virtual environment, or a git
+    """Yield the interpreter that ``name`` means: a program, the folder of a virtual environment, or a git
     revision of the repository in the current folder, which is built into a temporary virtual environment.
 
     Raise UsageError where it is none of these, cannot be built, or has no ipclab.
@@ -96,8 +96,8 @@ def _commit(revision: str) -> tuple[str, Path]:
 
 
 def _share_packages(venv: Path) -> None:
-    """Let the new environment see the packages of this one, behind its own: both sides then differ in nothing
-    but what the revision brings."""
+    """Let the new environment see the packages of this one, after its own: both sides then differ only in
+    what the revision brings."""
     (site,) = venv.glob("lib/python*/site-packages")
     places = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
     lines = "".join(f"import site; site.addsitedir({place!r})\n" for place in places)

@@ -11,7 +11,7 @@ import pytest
 
 from ipclab.compare.comparison import Comparison, compare
 from ipclab.compare.limits import parse
-from ipclab.compare.trend import trend
+from ipclab.compare.trend import follow
 from ipclab.errors import UnknownNameError
 from ipclab.report.comparison import formats
 from ipclab.report.look import Look
@@ -108,7 +108,7 @@ def test_a_trend_marks_what_changed_between_runs() -> None:
         ),
         ("c", run(row("pipe", {"cpu": sample(3, 0.02)}, verdict="hung"), environment=environment(cores=4))),
     ]
-    text = trend_formats.formatted(trend("throughput", runs), "table", Look(160))
+    text = trend_formats.formatted(follow("throughput", runs), "table", Look(160))
     assert "▁█▁" in text or "▁█" in text
     assert "Python: CPython 3.13.1 → CPython 3.14.0" in text
     assert "cores: 2 → 4 (not comparable with the runs before)" in text
@@ -120,7 +120,7 @@ def test_a_trend_as_csv_has_a_time_and_a_column_a_row_and_metric() -> None:
         ("a", run(row("pipe", {"cpu": [2.0], "goodput": [5.0]}))),
         ("b", run(row("pipe", {"cpu": [3.0]}), row("queue", {"p99": [7e6]}))),
     ]
-    text = trend_formats.formatted(trend("throughput", runs), "csv")
+    text = trend_formats.formatted(follow("throughput", runs), "csv")
     first, second = csv.DictReader(io.StringIO(text))
     assert first["time"] == "2026-01-02T03:04:05+00:00"
     assert (first["run"], second["run"]) == ("a", "b")
