@@ -75,7 +75,7 @@ SCENARIOS = pair(
     model="register",
     asked="set() of a multiprocessing.Event, after one of two processes that waited for it was killed",
     says="nothing: it waits for ever, and so does the other process",
-    has="an event that waits for the dead to wake up",
+    has="an event that waits for the killed process to wake up",
     default="event.wait(), event.set()",
     right="Pipe(duplex=False): reading.poll(None), writing.send_bytes(b'set')",
 )

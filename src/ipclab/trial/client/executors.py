@@ -289,7 +289,7 @@ SCENARIOS = (
         _tasks_per_child,
         asked=f"{LIFE_TASKS + 1} tasks at once of one worker, which is to be replaced after {LIFE_TASKS}",
         says="nothing: result() of the third one waits for ever",
-        has="no worker: an idle one was counted that had ended",
+        has="no worker: one that had ended counts as idle",
         default=f"ProcessPoolExecutor(1, max_tasks_per_child={LIFE_TASKS})",
         right=f"ProcessPoolExecutor(1), a new one after {LIFE_TASKS} tasks",
     ),

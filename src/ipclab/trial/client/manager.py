@@ -183,7 +183,7 @@ SCENARIOS = (
         "manager-ends-with-main",
         _main_ends,
         model="register",
-        asked="a write to a Manager's dict, by a process whose starter has come to its end",
+        asked="a write to a Manager's dict, by a process whose parent has ended",
         says="FileNotFoundError, or ConnectionRefusedError",
         has="no server: the main process ends it before it waits for its processes",
         default="process.start(), and the end of the program",

@@ -125,7 +125,7 @@ def _silence(bench: Bench, *, right: bool) -> Seen:
         else:
             words = str(program.result())
     _look(bench, key)
-    return Seen(finding=f"one get() over a line that carries nothing any more {words}", hung=hung)
+    return Seen(finding=f"one get() over a line that no longer carries data {words}", hung=hung)
 
 
 def _look(bench: Bench, key: str) -> str | None:
@@ -174,9 +174,9 @@ SCENARIOS = (
         "silent-server",
         _silence,
         needs="proxy",
-        asked="get() over a line that carries nothing any more",
+        asked="get() over a line that no longer carries data",
         says="nothing: it waits for ever",
-        has="not been asked",
+        has="received no request",
         right=f"connect_timeout={TIMEOUT_S:g}, timeout={TIMEOUT_S:g}",
     ),
 )

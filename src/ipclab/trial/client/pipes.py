@@ -139,7 +139,7 @@ SCENARIOS = (
         _two_readers,
         asked="two processes receive from one end of a Pipe, each a message of 1 MiB",
         says="nothing: both wait for ever",
-        has="two parts of one message, each taken for something else",
+        has="two parts of one message, each read as another message",
         default="reading.recv_bytes()",
         right="a lock of that end, reading.recv_bytes()",
     ),

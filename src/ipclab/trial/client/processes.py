@@ -139,7 +139,7 @@ SCENARIOS = (
         guarantee="at-least-once",
         asked="join() of a JoinableQueue, one consumer of which is killed before task_done()",
         says="nothing: it waits for ever",
-        has="a count that nobody takes back for the dead",
+        has="a count that nobody lowers for the killed consumer",
         default="get(), task_done()",
         right="get(), tell which item, task_done(); for one that died: put(item), task_done()",
     ),

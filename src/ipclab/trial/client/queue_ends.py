@@ -235,7 +235,7 @@ SCENARIOS = (
         backend="queue",
         asked=f"{DROPPED} items are put(), and the process ends in good order after cancel_join_thread()",
         says="nothing",
-        has="what the thread had got to",
+        has="only the items that the thread had sent",
         default="queue.cancel_join_thread()",
         right="no cancel_join_thread(): the process ends when somebody has received the items",
     ),

@@ -134,7 +134,7 @@ SCENARIOS = (
         "unconfirmed",
         _unconfirmed,
         needs="proxy",
-        asked=f"{PUBLISHES} publishes over a connection that carries nothing any more",
+        asked=f"{PUBLISHES} publishes over a connection that no longer carries data",
         says="all returned without an error",
         has="nothing",
         default="basic_publish(exchange, key, body)",

@@ -175,7 +175,7 @@ SCENARIOS = (
         model="counter",
         asked="one incr(), whose answer is lost",
         says="2, as if nothing had happened",
-        has="2: it was carried out twice",
+        has="2: it was executed twice",
     ),
     *_retry(
         "retry-push",
@@ -193,7 +193,7 @@ SCENARIOS = (
         backend="redis",
         model="register",
         asked="one set(nx=True) for a free lock, whose answer is lost",
-        says="None: somebody else has it",
+        says="None: another program has it",
         has="the lock, with this program's token",
     ),
     *pair(
@@ -206,7 +206,7 @@ SCENARIOS = (
         guarantee="exactly-once",
         asked="one blpop() of two messages, whose answer is lost",
         says="the second message",
-        has="neither: the first was popped for an answer that nobody read",
+        has="neither: the first was popped, and its answer was lost",
         default=DEFAULT,
         right=f"{NO_RETRY}, blmove() to a list of the program's own",
     ),

@@ -66,7 +66,7 @@ SCENARIOS = pair(
     model="counter",
     asked="one incr(), while the server is paused for longer than the client waits",
     says="2, as if nothing had happened",
-    has="2: it was carried out again when the server went on",
+    has="2: it was executed again when the server was resumed",
     default=f"{DEFAULT[:-1]}, socket_timeout={TIMEOUT_S:g})",
     right=NO_RETRY,
     needs="pause",

@@ -69,7 +69,7 @@ SCENARIOS = pair(
     model="counter",
     asked="an incr() while another thread waits for a message, of a client with max_connections=1",
     says="ConnectionError, or MaxConnectionsError",
-    has="been asked nothing",
+    has="received no request",
     default="redis.Redis(max_connections=1)",
     right="redis.BlockingConnectionPool(max_connections=1, timeout=…)",
 )
