@@ -197,7 +197,7 @@ WRONG = {
     "generator": "receive() returned generator",
     "text": "receive() returned str",
     "no-consumer": "consumer(0) returned None, which is no Consumer",
-    "pids": "server_pids() is a tuple of process ids",
+    "pids": "server_pids() must be a tuple of process ids",
     "exit": "it called sys.exit(0)",
     "exit-teardown": "it called sys.exit(0)",
     "exit-send": "it called sys.exit(0)",

@@ -149,7 +149,7 @@ def test_no_order_is_forced_among_the_messages_of_one_producer() -> None:
 
 
 def test_a_discipline_that_no_face_has_is_an_error_that_names_what_there_is() -> None:
-    with pytest.raises(UsageError, match="redis: discipline is one of get-set, multi"):
+    with pytest.raises(UsageError, match="redis: discipline must be one of get-set, multi"):
         experiment.load("race").plan(request("redis:discipline=brave"))
 
 

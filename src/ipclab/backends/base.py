@@ -78,13 +78,13 @@ class Guarantees:
         for field in ("may_lose", "may_corrupt"):
             causes = getattr(self, field)
             if not isinstance(causes, frozenset | set):
-                raise ValueError(f"{field} is a frozenset of causes, not {causes!r}")
+                raise ValueError(f"{field} must be a frozenset of causes, not {causes!r}")
             for cause in causes:
                 _one_of(field, cause, get_args(LossCause))
             object.__setattr__(self, field, frozenset(causes))
         largest = self.max_message_bytes
         if largest is not None and (type(largest) is not int or largest < 1):
-            raise ValueError(f"max_message_bytes is None or a whole number above 0, not {largest!r}")
+            raise ValueError(f"max_message_bytes must be None or a whole number above 0, not {largest!r}")
 
     def described(self) -> dict[str, str | int | bool | list[str] | None]:
         """Return all fields as values that can be stored."""
@@ -107,7 +107,7 @@ _DECLARATIONS: Mapping[str, tuple[object, ...]] = {
 def _one_of(field: str, value: object, allowed: tuple[object, ...]) -> None:
     """Raise ValueError unless the value is one of these, with the same type."""
     if not any(type(value) is type(one) and value == one for one in allowed):
-        raise ValueError(f"{field} is one of {', '.join(map(str, allowed))}, not {value!r}")
+        raise ValueError(f"{field} must be one of {', '.join(map(str, allowed))}, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +124,16 @@ class Option:
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and self.name.isidentifier()):
-            raise ValueError(f"the name of an option is an identifier, not {self.name!r}")
+            raise ValueError(f"the name of an option must be an identifier, not {self.name!r}")
         if not (isinstance(self.choices, tuple) and all(type(choice) is str for choice in self.choices)):
-            raise ValueError(f"choices of the option {self.name} is a tuple of strings, not {self.choices!r}")
+            raise ValueError(
+                f"choices of option {self.name} must be a tuple of strings, not {self.choices!r}"
+            )
         if self.choices:
             _one_of(f"default of the option {self.name}", self.default, self.choices)
         elif type(self.default) is not int or self.default < 1:
             raise ValueError(
-                f"default of the option {self.name} is a whole number above 0, not {self.default!r}"
+                f"default of the option {self.name} must be a whole number above 0, not {self.default!r}"
             )
 
 

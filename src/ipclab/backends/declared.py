@@ -57,30 +57,30 @@ def check_class(kind: type[Channel] | type[SharedState]) -> None:
 def _wrong_in_class(kind: type[Channel] | type[SharedState]) -> Iterator[str]:
     name = getattr(kind, "name", None)
     if type(name) is not str or not _NAME.fullmatch(name):
-        yield f"its name is letters, digits and . _ -, not {described(name)}"
+        yield f"its name must be letters, digits and . _ -, not {described(name)}"
     if missing := sorted(getattr(kind, "__abstractmethods__", ())):
         yield f"{name} does not implement {', '.join(missing)}"
     if inspect.isabstract(kind) or not issubclass(kind, FACES):
         yield f"{name} is no Channel, Counter, Register or Mutex"
     if type(getattr(kind, "summary", None)) is not str:
-        yield f"{name}: summary is one line of text"
+        yield f"{name}: summary must be one line of text"
     if kind.broker is not None and not (type(kind.broker) is str and _NAME.fullmatch(kind.broker)):
-        yield f"{name}: broker is None or the name of a kind of server, not {described(kind.broker)}"
+        yield f"{name}: broker must be None or the name of a kind of server, not {described(kind.broker)}"
     yield from _wrong_options(kind)
     if issubclass(kind, Channel):
         for field in ("max_producers", "max_consumers"):
             most = getattr(kind, field)
             if most is not None and (type(most) is not int or most < 1):
-                yield f"{name}: {field} is None or a whole number above 0, not {described(most)}"
+                yield f"{name}: {field} must be None or a whole number above 0, not {described(most)}"
     for field in ("has_server", "windowed", "has_owner"):
         if type(getattr(kind, field, False)) is not bool:
-            yield f"{name}: {field} is True or False, not {described(getattr(kind, field))}"
+            yield f"{name}: {field} must be True or False, not {described(getattr(kind, field))}"
 
 
 def _wrong_options(kind: type[Channel] | type[SharedState]) -> Iterator[str]:
     options = kind.options
     if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
-        yield f"{kind.name}: options is a tuple of Option objects, not {described(options)}"
+        yield f"{kind.name}: options must be a tuple of Option objects, not {described(options)}"
         return
     names = [option.name for option in options]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -109,23 +109,24 @@ def _wrong_in_instance(made: Channel | SharedState) -> Iterator[str]:
 def _wrong_in_channel(channel: Channel) -> Iterator[str]:
     guarantees = channel.guarantees
     if type(guarantees) is not Guarantees:
-        yield f"{channel.name}: guarantees is a Guarantees object, not {described(guarantees)}"
+        yield f"{channel.name}: guarantees must be a Guarantees object, not {described(guarantees)}"
     for field in ("settles_after_s", "redelivers_after_s"):
         seconds = getattr(channel, field)
         if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
-            yield f"{channel.name}: {field} is a number of seconds, not {described(seconds)}"
+            yield f"{channel.name}: {field} must be a number of seconds, not {described(seconds)}"
     held = channel.most_in_flight
     if held is not None and (type(held) is not int or held < 1):
-        yield f"{channel.name}: most_in_flight is None or a whole number above 0, not {described(held)}"
+        yield f"{channel.name}: most_in_flight must be None or a whole number above 0, not {described(held)}"
 
 
 def _wrong_in_shared(shared: SharedState) -> Iterator[str]:
     if shared.reach not in get_args(Reach):
-        yield f"{shared.name}: reach is one of {', '.join(get_args(Reach))}, not {described(shared.reach)}"
+        allowed = ", ".join(get_args(Reach))
+        yield f"{shared.name}: reach must be one of {allowed}, not {described(shared.reach)}"
     for field in ("safe", "compares", "expires", "fenced"):
         value = getattr(shared, field, False)
         if type(value) is not bool:
-            yield f"{shared.name}: {field} is True or False, not {described(value)}"
+            yield f"{shared.name}: {field} must be True or False, not {described(value)}"
 
 
 def server_pids(backend: Channel | SharedState) -> tuple[int, ...]:
@@ -133,6 +134,6 @@ def server_pids(backend: Channel | SharedState) -> tuple[int, ...]:
     found = backend.server_pids()
     if not isinstance(found, tuple | list) or any(type(pid) is not int or pid < 1 for pid in found):
         raise ContractError(
-            f"{backend.name}: server_pids() is a tuple of process ids, but it returned {described(found)}"
+            f"{backend.name}: server_pids() must be a tuple of process ids, but returned {described(found)}"
         )
     return tuple(found)

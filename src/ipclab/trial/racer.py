@@ -67,7 +67,7 @@ class Done(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Racing:
-    """Everything that a racer is given. ``holding``: hold each operation at its first such moment."""
+    """Everything that a racer is given. ``holding``: hold each operation where others can intervene."""
 
     index: int
     shared: SharedState

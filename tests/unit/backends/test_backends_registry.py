@@ -69,13 +69,13 @@ def test_an_unknown_option_gets_the_nearest_names() -> None:
 
 
 def test_a_value_outside_the_choices_is_refused_with_the_choices() -> None:
-    with pytest.raises(UsageError, match=r"ack is one of .*auto.*, not 'sometimes'"):
+    with pytest.raises(UsageError, match=r"ack must be one of .*auto.*, not 'sometimes'"):
         channel_class(Variant("rabbitmq", {"ack": "sometimes"}))
 
 
 @pytest.mark.parametrize("value", [0, -1, "many"])
 def test_a_number_that_is_none_above_zero_is_refused(value: str | int) -> None:
-    with pytest.raises(UsageError, match="prefetch is a whole number above 0"):
+    with pytest.raises(UsageError, match="prefetch must be a whole number above 0"):
         channel_class(Variant("rabbitmq", {"prefetch": value}))
 
 
@@ -228,30 +228,30 @@ class Other(SimpleQueueChannel):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("guarantees = replace(GOOD, order='total')", "order is one of per-producer, none, not 'total'"),
-        ("guarantees = replace(GOOD, delivery='exactly-once')", "delivery is one of"),
-        ("guarantees = replace(GOOD, may_lose={'overlaod'})", "may_lose is one of"),
-        ("guarantees = replace(GOOD, may_lose='overload')", "may_lose is a frozenset"),
-        ("guarantees = replace(GOOD, max_message_bytes=0)", "max_message_bytes is None or"),
-        ("guarantees = replace(GOOD, max_message_bytes=1e6)", "max_message_bytes is None or"),
-        ("guarantees = replace(GOOD, polling=1)", "polling is one of False, True"),
-        ("guarantees = {'delivery': 'at-most-once'}", "guarantees is a Guarantees object"),
+        ("guarantees = replace(GOOD, order='total')", "order must be one of per-producer, none, not 'total'"),
+        ("guarantees = replace(GOOD, delivery='exactly-once')", "delivery must be one of"),
+        ("guarantees = replace(GOOD, may_lose={'overlaod'})", "may_lose must be one of"),
+        ("guarantees = replace(GOOD, may_lose='overload')", "may_lose must be a frozenset"),
+        ("guarantees = replace(GOOD, max_message_bytes=0)", "max_message_bytes must be None or"),
+        ("guarantees = replace(GOOD, max_message_bytes=1e6)", "max_message_bytes must be None or"),
+        ("guarantees = replace(GOOD, polling=1)", "polling must be one of False, True"),
+        ("guarantees = {'delivery': 'at-most-once'}", "guarantees must be a Guarantees object"),
         ("guarantees = property(lambda self: 1 / 0)", "its declaration raises ZeroDivisionError"),
-        ("name = 'a:b'", "its name is letters"),
-        ("name = 5", "its name is letters"),
-        ("name = 'a\\x1b[31mb'", "its name is letters"),
-        ("broker = 5", "broker is None or the name of a kind"),
-        ("max_producers = 0", "max_producers is None or"),
-        ("max_consumers = True", "max_consumers is None or"),
-        ("windowed = 'yes'", "windowed is True or False"),
-        ("summary = None", "summary is one line"),
-        ("options = [Option('a', 1, 'x')]", "options is a tuple of Option"),
+        ("name = 'a:b'", "its name must be letters"),
+        ("name = 5", "its name must be letters"),
+        ("name = 'a\\x1b[31mb'", "its name must be letters"),
+        ("broker = 5", "broker must be None or the name of a kind"),
+        ("max_producers = 0", "max_producers must be None or"),
+        ("max_consumers = True", "max_consumers must be None or"),
+        ("windowed = 'yes'", "windowed must be True or False"),
+        ("summary = None", "summary must be one line"),
+        ("options = [Option('a', 1, 'x')]", "options must be a tuple of Option"),
         ("options = (Option('a', 1, 'x'), Option('a', 2, 'x'))", "two options are called a"),
         ("options = (Option('a,b', 1, 'x'),)", "the name of an option"),
-        ("options = (Option('a', 'no', 'x', ('yes',)),)", "default of the option a is one of yes"),
-        ("options = (Option('a', True, 'x'),)", "default of the option a is a whole number"),
-        ("most_in_flight = 0", "most_in_flight is None or"),
-        ("redelivers_after_s = float('nan')", "redelivers_after_s is a number of seconds"),
+        ("options = (Option('a', 'no', 'x', ('yes',)),)", "default of the option a must be one of yes"),
+        ("options = (Option('a', True, 'x'),)", "default of the option a must be a whole number"),
+        ("most_in_flight = 0", "most_in_flight must be None or"),
+        ("redelivers_after_s = float('nan')", "redelivers_after_s must be a number of seconds"),
         ("def __init__(self, site, **options): raise SystemExit(3)", "it called sys.exit(3)"),
     ],
 )

@@ -26,7 +26,7 @@ _FROM_INFO = {
 }
 """Settings that INFO shows to a user who may not use CONFIG, as at a managed server."""
 LOSSES = ("evicted_keys",)
-"""Without keys that expire: no message of the lab has a time to live."""
+"""Expired keys do not count, because no message of the lab has a time to live."""
 
 
 def describe(url: str) -> ServerState:
