@@ -160,7 +160,7 @@ def test_an_output_that_cannot_be_written_is_found_out_before_the_first_trial(
 
 @pytest.mark.parametrize("name", ["latest", "latency", "latency/20200101T000000Z"])
 def test_without_results_there_is_nothing_to_show(refused: Refused, name: str) -> None:
-    assert "there are no results in results yet: ipclab run makes some" in refused("show", name)
+    assert "there are no results in results yet: make some with 'ipclab run'" in refused("show", name)
 
 
 def test_a_damaged_result_is_named_in_one_line(refused: Refused, tmp_path: Path) -> None:

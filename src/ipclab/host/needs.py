@@ -35,9 +35,7 @@ def lacks() -> list[str]:
 def _no_proc() -> str:
     if sys.platform != "linux" or _OWN_STAT.exists():
         return ""
-    return (
-        "this machine shows no /proc, by which processes are identified: mount it (mount -t proc proc /proc)"
-    )
+    return "this machine has no /proc, which identifies processes: mount it (mount -t proc proc /proc)"
 
 
 def _no_temporary_files() -> str:
@@ -45,9 +43,7 @@ def _no_temporary_files() -> str:
         with tempfile.TemporaryFile() as file:
             file.write(b"\0")
     except OSError as error:
-        return (
-            f"no temporary file can be written ({error.strerror}): set TMPDIR to a folder that can be written"
-        )
+        return f"no temporary file can be written ({error.strerror}): set TMPDIR to a writable folder"
     return ""
 
 
@@ -58,5 +54,5 @@ def _no_semaphores() -> str:
         multiprocessing.get_context(method).Lock()
     except (ImportError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
-        return f"this machine gives no semaphores ({reason}): make /dev/shm a folder that can be written"
+        return f"this machine has no semaphores ({reason}): make /dev/shm a writable folder"
     return ""

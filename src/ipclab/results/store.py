@@ -121,11 +121,9 @@ class Store:
         if path.is_file() or (path / RESULT).is_file():
             return path if path.is_file() else path / RESULT
         if begun:
-            raise ResultsError(
-                f"{len(begun)} runs begin with {name!r}, {_some(begun)}: give more of the name"
-            )
+            raise ResultsError(f"{len(begun)} runs begin with {name!r}, {_some(begun)}: give a longer name")
         if not runs:
-            raise ResultsError(f"there are no results in {self.root} yet: ipclab run makes some")
+            raise ResultsError(f"there are no results in {self.root} yet: make some with 'ipclab run'")
         raise UnknownNameError("run", name, [LATEST, *runs[-_OFFERED:]])
 
     def load(self, name: str) -> Result:
@@ -143,7 +141,7 @@ class Store:
             if (folder / RESULT).is_file():
                 return folder.resolve() / RESULT
         if not runs:
-            raise ResultsError(f"there are no results in {self.root} yet: ipclab run makes some")
+            raise ResultsError(f"there are no results in {self.root} yet: make some with 'ipclab run'")
         return self.root / max(runs, key=lambda run: _age(run.partition("/")[2])) / RESULT
 
     def _check_latest(self) -> None:
@@ -154,7 +152,7 @@ class Store:
         pointer = self.root / LATEST
         if pointer.is_dir() and not pointer.is_symlink():
             raise ResultsError(
-                f"{pointer} is a folder, and stands where each run leaves a link to itself: "
+                f"{pointer} is a folder, but each run puts a link to itself there: "
                 f"rename it, or remove it if it is a copy"
             )
 
@@ -242,7 +240,7 @@ def _cause(error: OSError) -> str:
     if error.errno == errno.EROFS:
         return "it is on a read-only file system; choose another folder"
     if error.errno == errno.EFBIG:
-        return "it would be larger than a file may be here; raise the limit: ulimit -f unlimited"
+        return "the file would exceed the size limit; raise the limit: ulimit -f unlimited"
     if error.errno == errno.ENOSPC:
         return "no space is left on the device"
     return (error.strerror or str(error)).lower()
