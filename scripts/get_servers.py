@@ -1,30 +1,41 @@
-"""Gets the servers that the tests need, where that may be done; else says how to get them.
+"""Gets the servers and the browser that the tests need, where that may be done; else says how to get them.
 
-Run before pytest, as `make test` does. Always ends well: a server that cannot be had skips the tests that
-need it, with the reason, and with CI=true fails them.
+Run before pytest, as `make test` does. Always ends well: what cannot be had skips the tests
+that need it, with the reason, and with CI=true fails them.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 from ipclab.brokers import install, kinds, url
 from ipclab.errors import BrokerUnavailableError
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""Any of these programs will do."""
+BROWSER_PACKAGE = "chromium"
+
 
 def main() -> None:
     """Install what is missing, as root on Debian's family; without that, name the command."""
     missing = [kind for kind in kinds.BUILT_IN if not kinds.get(kind).find_program() and not url.find(kind)]
-    if not missing:
+    wanted = install.packages(missing)
+    if not any(map(shutil.which, BROWSERS)):
+        wanted.append(BROWSER_PACKAGE)
+    if not wanted:
         return
     if not install.is_possible(asked=None):
-        say(f"not installed: {', '.join(missing)}; get them by: {install.command(missing)}")
+        say(f"not installed: {', '.join(wanted)}; get them by: sudo apt-get install {' '.join(wanted)}")
         return
-    say(f"installing {', '.join(install.packages(missing))}")
-    try:
-        install.install(missing)
-    except BrokerUnavailableError as error:
-        say(str(error))
+    # Apart, so that a system without one of them gets the others.
+    for packages in (wanted[: len(wanted) - 1], wanted[-1:]) if BROWSER_PACKAGE in wanted else (wanted,):
+        if packages:
+            say(f"installing {', '.join(packages)}")
+            try:
+                install.install_packages(packages)
+            except BrokerUnavailableError as error:
+                say(str(error))
 
 
 def say(line: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, get_args
@@ -251,7 +251,10 @@ class Experiment:
                 raise refusal
         measured = {spec.backend.name for spec in trials}
         if idle := [str(variant) for variant in request.backends if variant.name not in measured]:
-            raise UsageError(f"the experiment {self.name} has nothing to measure on {', '.join(idle)}")
+            said = f"the experiment {self.name} has nothing to measure on {', '.join(idle)}"
+            if akin := self._akin(request, idle):
+                said += f"; it measures {', '.join(akin)}: name one of these"
+            raise UsageError(said)
         if not trials:
             raise UsageError(f"the experiment {self.name} has no trials with these options")
         self._check_uses(request, trials, refused)
@@ -259,6 +262,13 @@ class Experiment:
         if not request.backends:
             left_out |= {(plugin.name, plugin.sentence): None for plugin in broken_plugins()}
         return Plan(trials, list(left_out))
+
+    def _akin(self, request: Request, idle: Iterable[str]) -> list[str]:
+        """Return the backends that this experiment measures and whose names begin like one of these."""
+        begins = {name.partition(":")[0].partition("-")[0] for name in idle}
+        specs = self.trials(replace(request, backends=()), 0)
+        measured = dict.fromkeys(spec.backend.name for spec in specs)
+        return [name for name in measured if name.partition("-")[0] in begins]
 
     def _check_uses(self, request: Request, trials: list[TrialSpec], refused: list[_Refused]) -> None:
         """Raise UsageError, or a subclass, for an option that none of these trials uses."""

@@ -165,6 +165,10 @@ class _Run:
             with ending_blocked():
                 self._clean()
                 self._stored.save(self._so_far())
+                many = len(self._trials)
+                self._observer.note(
+                    f"partial: {many} finished trial{'s' * (many != 1)} kept in {self._stored.folder}"
+                )
             raise
         self._clean()
         self._result = msgspec.structs.replace(self._so_far(), complete=not self._lost, ended_utc=_now())

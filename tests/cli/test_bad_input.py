@@ -59,6 +59,12 @@ def test_an_unknown_name_gets_the_nearest_ones_or_all(refused: Refused, argument
         ("round_trip --backend queue --producers 2", "a ping-pong is between two processes"),
         ("throughput --backend queue --window 10", "queue has no window"),
         ("race --backend simple-queue", "the experiment race has nothing to measure on simple-queue"),
+        (
+            "throughput --backend redis",
+            "it measures redis-pubsub, redis-list, redis-list-reliable, redis-stream",
+        ),
+        ("race --backend redis-list", "has nothing to measure on redis-list; it measures redis: name one"),
+        ("throughput --backend queue --size 64 --size 1KiB", "--size is given twice with different values"),
         ("latency --backend value", "the experiment latency has nothing to measure on value"),
         ("throughput --backend queue --producers 256", "a trial has at most 255 producers"),
         ("throughput --backend queue --consumers 100000", "a trial has at most 255 consumers"),

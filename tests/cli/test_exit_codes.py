@@ -139,7 +139,10 @@ def test_130_an_interruption_keeps_finished_trials_and_ends_every_process(
     kept = store.load("latest")
     assert not kept.complete
     assert len(kept.trials) > 1
-    assert (store.find("latest").parent / "PARTIAL").exists()
+    folder = store.find("latest").parent
+    assert (folder / "PARTIAL").exists()
+    (said,) = [line for line in err.splitlines() if "partial: " in line]
+    assert said.endswith(f" finished trials kept in {folder.relative_to(here)}")
     assert ipclab("show", "latest").code == 0
 
 

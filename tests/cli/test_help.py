@@ -40,7 +40,7 @@ def test_the_summaries_of_the_overview_are_those_of_the_commands() -> None:
 def test_the_formats_are_those_of_the_results() -> None:
     (format_,) = [option for option in run.params if option.name == "format_"]
     assert isinstance(format_.type, click.Choice)
-    assert list(format_.type.choices) == ["table", "json", "csv", "md"]
+    assert list(format_.type.choices) == ["table", "json", "csv", "md", "html"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("--debug",)])

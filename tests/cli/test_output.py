@@ -34,11 +34,12 @@ def test_a_run_prints_its_table_and_says_on_stderr_where_it_is_kept(ipclab: Ipcl
         assert name in ended.out
     assert max(map(len, ended.out.splitlines())) <= 120
     assert "\x1b" not in ended.out + ended.err
-    first, last = ended.err.splitlines()
+    first, last, page = ended.err.splitlines()
     assert re.fullmatch(r"ipclab: 5 trials, about \d+ s", first)
     kept = here / last.removeprefix("ipclab: kept in ")
-    assert {path.name for path in kept.iterdir()} == {"result.json", "table.md"}
+    assert {path.name for path in kept.iterdir()} == {"report.html", "result.json", "table.md"}
     assert (here / "results" / "latest").resolve() == kept
+    assert here / page.removeprefix("ipclab: open it in a browser: ") == kept / "report.html"
 
 
 def test_what_was_printed_can_be_shown_again_in_every_format(ipclab: Ipclab) -> None:

@@ -36,7 +36,7 @@ def test_the_file_that_the_readme_asks_for_is_there(reader: Reader) -> None:
 
 def test_a_run_leaves_the_files_that_the_readme_names(reader: Reader) -> None:
     latest = reader.folder / "results" / "latest"
-    assert {path.name for path in latest.iterdir()} == {"result.json", "table.md"}
+    assert {path.name for path in latest.iterdir()} == {"report.html", "result.json", "table.md"}
     assert latest.resolve().parent.parent == (reader.folder / "results").resolve()
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import select
+import struct
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -101,3 +104,58 @@ def test_an_error_on_a_terminal_leaves_no_bar_behind(here: Path, environ: dict[s
     ended = on_terminal("err", here, environ, "run", "latencey")
     assert ended.code == 2
     assert ended.err.count("\n") == 1
+
+
+def test_without_arguments_a_terminal_gets_three_lines_on_what_to_do_next(
+    here: Path, environ: dict[str, str]
+) -> None:
+    ended = on_terminal("out", here, environ)
+    assert (ended.code, ended.err) == (0, "")
+    lines = ended.out.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("ipclab ") for line in lines)
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+def test_data_in_a_pipe_has_the_width_that_columns_says(
+    here: Path, environ: dict[str, str], columns: str
+) -> None:
+    for arguments in (("backends",), ("list",), ONE_TRIAL):
+        ended = subprocess.run(
+            [PROGRAM, *arguments],
+            cwd=here,
+            env={**environ, "COLUMNS": columns},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+        )
+        assert ended.returncode == 0
+        assert max(map(len, ended.stdout.splitlines())) <= int(columns)
+
+
+def test_data_in_a_pipe_has_the_width_of_the_terminal_that_it_is_read_on(
+    here: Path, environ: dict[str, str]
+) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 72, 0, 0))
+    ended = subprocess.run(
+        [PROGRAM, "backends"], cwd=here, env=environ, stdout=subprocess.PIPE, stderr=theirs, timeout=TIMEOUT_S
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert 60 < max(map(len, ended.stdout.decode().splitlines())) <= 72
+
+
+def test_no_word_of_the_backends_is_broken_at_80_columns(here: Path, environ: dict[str, str]) -> None:
+    def pieces(columns: int) -> set[str]:
+        ended = subprocess.run(
+            [PROGRAM, "backends"],
+            cwd=here,
+            env={**environ, "COLUMNS": str(columns)},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+        )
+        return {piece for word in ended.stdout.split() for piece in re.split(r"(?<=[-=])", word)} - {""}
+
+    assert pieces(80) == pieces(400)

@@ -80,7 +80,11 @@ def install(names: Sequence[BrokerKind]) -> None:
 
     Raise BrokerUnavailableError where apt-get fails.
     """
-    wanted = packages(names)
+    install_packages(packages(names))
+
+
+def install_packages(wanted: Sequence[str]) -> None:
+    """Install these Debian packages, without starting services. As ``install()``."""
     sudo = [] if os.geteuid() == 0 else ["sudo", *([] if sys.stdin.isatty() else ["-n"]), "--"]
     argv = [*sudo, "sh", "-c", SCRIPT, "ipclab-install", *wanted]
     try:

@@ -1,7 +1,7 @@
 """A verdict as one page: the decision, and the operations around the counterexample as inline SVG.
 
 The file refers to nothing outside of itself. It has one lane per process; the horizontal axis is the order of
-events.
+events, with their times above it. The page opens on the clash, by the focus and without a script.
 """
 
 from __future__ import annotations
@@ -19,13 +19,23 @@ _BAR = 26
 _STEP = 22
 _LETTER = 7
 _MARGIN = 150
+_AXIS = 26
+_LABEL = 84
+"""The room of the label of a time."""
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color: #1b1f24; background: #fff }
-h1 { font-size: 1.4rem } .valid { color: #116329 } .invalid { color: #a40e26 } .unknown { color: #7d4e00 }
-.scroll { overflow-x: auto; border: 1px solid #d0d7de }
-svg text { font: 12px ui-monospace, monospace; fill: #1b1f24 }
-.lane { stroke: #d8dee4 } .op { fill: #eaeef2; stroke: #8c959f } .clash { fill: #ffd7d5; stroke: #a40e26 }
-.open { stroke-dasharray: 4 3 } .fault { fill: #fff1c2; stroke: #7d4e00 }
+:root { color-scheme: light dark; --ink: #1b1f24; --ground: #fff; --edge: #d0d7de; --good: #1a5c2e;
+ --bad: #a40e26; --doubt: #7d4e00; --op: #eaeef2; --clash: #ffd7d5; --fault: #fff1c2; --soft: #57606a }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --ground: #0f1419; --edge: #313b48;
+ --good: #a8dcb5; --bad: #ff8a80; --doubt: #f0cf7a; --op: #242d38; --clash: #5a2024; --fault: #4a3c12;
+ --soft: #9aa5b1 } }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color: var(--ink); background: var(--ground) }
+h1 { font-size: 1.4rem } .valid { color: var(--good) } .invalid { color: var(--bad) }
+.unknown { color: var(--doubt) } .scroll { overflow-x: auto; border: 1px solid var(--edge) }
+svg text { font: 12px ui-monospace, monospace; fill: var(--ink) } svg text.time { fill: var(--soft) }
+.lane, .moment { stroke: var(--edge) } .op { fill: var(--op); stroke: var(--soft) }
+.clash { fill: var(--clash); stroke: var(--bad) } .open { stroke-dasharray: 4 3 }
+.fault { fill: var(--fault); stroke: var(--doubt) }
+:focus { outline: 3px solid var(--bad); outline-offset: 2px }
 table { border-collapse: collapse } td, th { padding: .2rem .8rem .2rem 0; text-align: left }
 """
 
@@ -34,8 +44,10 @@ def draw_page(history: History, verdict: Verdict) -> str:
     """Return the page, as HTML."""
     clash = verdict.counterexample.operations if verdict.counterexample is not None else ()
     around, faults = _around(history, clash)
-    title = f"{verdict.verdict}: {history.header.title or history.header.backend or verdict.model}"
+    names = (history.header.title, history.header.backend)
+    title = f"{verdict.verdict}: {' · '.join(dict.fromkeys(filter(None, names))) or verdict.model}"
     facts = [
+        *([("backend", history.header.backend)] if history.header.backend else []),
         ("model", f"{verdict.model}, decided by {' and '.join(verdict.methods)}"),
         ("operations", f"{verdict.operations} on {verdict.keys} key{'s' * (verdict.keys != 1)}"),
         ("faults", str(verdict.faults)),
@@ -79,11 +91,13 @@ def _svg(
     right = max(place.values(), default=0)
     lanes: list[Name] = sorted({op.process for op in operations}, key=lambda p: (isinstance(p, str), p))
     rows = {process: i for i, process in enumerate(lanes)}
-    width, height = right + 60, _LANE * (len(lanes) + bool(faults)) + 10
+    width, height = right + 100, _AXIS + _LANE * (len(lanes) + bool(faults)) + 10
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img"'
-        f' aria-label="operations, one lane a process">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="group"'
+        f' aria-label="operations, one lane a process">',
+        *_axis(place, height),
     ]
+    focus = min(clash, key=lambda op: op.start_ns, default=None)
     for process, row in rows.items():
         parts.append(_lane(row, history.name(process), width))
     for op in operations:
@@ -92,7 +106,7 @@ def _svg(
         stop = right + 40 if is_open or op.end_ns is None else place[op.end_ns, 1]
         kind = f"{'clash' if op in clash else 'op'}{' open' if is_open else ''}"
         tip = f"{history.name(op.process)}: {words(op)}, {op.start_ns} – {op.end_ns or '…'} ns, {op.outcome}"
-        parts.append(_bar(rows[op.process], left, stop, kind, words(op), tip))
+        parts.append(_bar(rows[op.process], left, stop, kind, words(op), tip, focus=op == focus))
     if faults:
         parts.append(_lane(len(lanes), FAULT, width))
         for fault in faults:
@@ -124,16 +138,30 @@ def _places(operations: Sequence[Operation], faults: Sequence[Fault]) -> dict[tu
     return place
 
 
+def _axis(place: dict[tuple[int, int], int], height: int) -> list[str]:
+    """Return the times of events above them, since the first one; none over another."""
+    zero = min((at_ns for at_ns, _ in place), default=0)
+    parts, free_from = [], 0
+    for (at_ns, _), x in sorted(place.items(), key=lambda item: item[1]):
+        if x >= free_from:
+            parts.append(f'<line class="moment" x1="{x}" y1="{_AXIS - 6}" x2="{x}" y2="{height}"/>')
+            parts.append(f'<text class="time" x="{x}" y="14">{(at_ns - zero) / 1e6:.3f} ms</text>')
+            free_from = x + _LABEL
+    return parts
+
+
 def _lane(row: int, name: str, width: int) -> str:
-    y = row * _LANE + _LANE // 2 + 5
+    y = _AXIS + row * _LANE + _LANE // 2 + 5
     line = f'<line class="lane" x1="{_MARGIN - 10}" y1="{y}" x2="{width}" y2="{y}"/>'
     return f'<text x="8" y="{y + 4}">{_e(name[:18])}</text>{line}'
 
 
-def _bar(row: int, left: int, stop: int, kind: str, text: str, tip: str) -> str:
-    top = row * _LANE + (_LANE - _BAR) // 2 + 5
+def _bar(row: int, left: int, stop: int, kind: str, text: str, tip: str, *, focus: bool = False) -> str:
+    """Return an operation or a fault; the page scrolls to the one that has the ``focus``."""
+    begin = '<g tabindex="0" autofocus="">' if focus else "<g>"
+    top = _AXIS + row * _LANE + (_LANE - _BAR) // 2 + 5
     return (
-        f'<g><title>{_e(tip)}</title><rect class="{kind}" x="{left}" y="{top}" rx="3"'
+        f'{begin}<title>{_e(tip)}</title><rect class="{kind}" x="{left}" y="{top}" rx="3"'
         f' width="{stop - left}" height="{_BAR}"/><text x="{left + 6}" y="{top + 17}">{_e(text)}</text></g>'
     )
 

@@ -18,7 +18,7 @@ import click
 
 from ipclab import __version__
 from ipclab.cli.endings import Endings, end_what_is_left
-from ipclab.cli.streams import data_apart, prepare, say, tell
+from ipclab.cli.streams import data_apart, prepare, put, say, tell
 from ipclab.exit_codes import BY_SIGNAL, ExitCode
 from ipclab.host.interruptions import EndedBySignal
 from ipclab.host.text import clean
@@ -30,6 +30,7 @@ COMMANDS = {
     "status": "ipclab.cli.servers:status",
     "list": "ipclab.cli.lists:list_experiments",
     "show": "ipclab.cli.lists:show",
+    "report": "ipclab.cli.report:report",
     "backends": "ipclab.cli.lists:backends",
     "check": "ipclab.cli.check:check",
     "compare": "ipclab.cli.compare:compare",
@@ -45,6 +46,7 @@ SUMMARIES = {
     "status": "Show the brokers that a run would use.",
     "list": "List the experiments and the stored results.",
     "show": "Print a stored result again.",
+    "report": "Write one page with pictures about stored results, to open in a browser.",
     "backends": "List the backends, their declarations, and whether this machine can use them.",
     "check": "Check a stored history, from ipclab or another program; runs no experiment.",
     "compare": "Compare two stored results: what is worse, better, the same or undecided.",
@@ -97,6 +99,11 @@ Start with 'ipclab run': it compares all backends that this machine can use.
 Exit codes: 0 success; 1 a declared guarantee was broken; 2 usage error; 3 a verdict is unknown;
 4 a broker cannot be reached; 130 interrupted.
 """
+
+
+_NEXT = """ipclab run      measures every way that this machine has to share state, and takes a few minutes
+ipclab report   writes a page with pictures about the stored results
+ipclab --help   lists all commands"""
 
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, help=_CLI_HELP)
@@ -193,8 +200,12 @@ def _what_was_ended() -> str:
 
 
 def _move_debug_first(arguments: list[str]) -> list[str]:
-    """Move ``--debug``, which may stand anywhere, to the front. No arguments at all mean ``--help``."""
+    """Move ``--debug``, which may stand anywhere, to the front. No arguments mean ``--help``, which is
+    short on a terminal."""
     others = [a for a in arguments if a != "--debug"]
+    if not others and sys.stdout.isatty():
+        put(_NEXT)
+        raise click.exceptions.Exit(0)
     return [*(["--debug"] if "--debug" in arguments else []), *(others or ["--help"])]
 
 

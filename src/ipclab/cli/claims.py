@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ipclab.cli.options import provider_options, writable, write
-from ipclab.cli.streams import out, put, say, tell
+from ipclab.cli.streams import out, put, say, tell, width
 from ipclab.report.formats import JSON, MARKDOWN, TABLE, Format
 from ipclab.report.look import WIDTH
 
@@ -30,8 +29,8 @@ def _table(run: Run, language: Language, output: Path | None) -> str:
     from ipclab.report.terminal import wants_colour
 
     on_terminal = output is None and out().isatty()
-    width = max(shutil.get_terminal_size().columns, 80) if on_terminal else WIDTH
-    return make_table(run, language, width=width, colour=on_terminal and wants_colour(out()))
+    columns = WIDTH if output is not None else max(width(WIDTH), 60)
+    return make_table(run, language, width=columns, colour=on_terminal and wants_colour(out()))
 
 
 def _json(run: Run, _language: Language, _output: Path | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ipclab.cli.completion import runs
 from ipclab.cli.options import RESULTS, emit, output_options
 from ipclab.cli.streams import put
 from ipclab.cli.tables import draw_table
@@ -36,14 +37,14 @@ _SHOW_HELP = """Print the stored result RUN: latest, EXPERIMENT/latest, EXPERIME
 
 
 @click.command(help=_SHOW_HELP)
-@click.argument("run", default="latest")
+@click.argument("run", default="latest", shell_complete=runs)
 @output_options
 @RESULTS
-def show(run: str, format_: str, output: Path | None, results: Path) -> None:
+def show(run: str, format_: str, output: Path | None, results: Path, *, notes: bool, brief: bool) -> None:
     """Run ``ipclab show``; its help is ``_SHOW_HELP``."""
     from ipclab.results.store import Store
 
-    emit(Store(results).load(run), format_, output)
+    emit(Store(results).load(run), format_, output, notes=notes, brief=brief)
 
 
 _BACKENDS_HELP = """List the backends, their declarations, and whether this machine can use them."""

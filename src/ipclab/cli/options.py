@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from ipclab.cli.streams import out, put
+from ipclab.cli import completion
+from ipclab.cli.streams import out, put, width
 from ipclab.faults.spec import ACTIONS, TARGETS
 from ipclab.report.formats import FORMATS, formatted, named
 
@@ -54,6 +56,11 @@ class _Variant(click.ParamType):  # type: ignore[type-arg]
         from ipclab.backends.registry import Variant
 
         return value if isinstance(value, Variant) else Variant.parse(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in completion.backends(incomplete)]
 
 
 SIZE = _Size()
@@ -142,7 +149,13 @@ def provider_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--format`` and ``-o`` for a result."""
+    """Add ``--format``, ``-o``, ``--brief`` and ``--no-notes`` for a result."""
+    command = click.option(
+        "--no-notes", "notes", flag_value=False, default=True, help="Leave the footnotes out of the table."
+    )(command)
+    command = click.option("--brief", is_flag=True, help="Print only the best rows, in about ten lines.")(
+        command
+    )
     return output_in(FORMATS)(command)
 
 
@@ -178,9 +191,18 @@ RESULTS = click.option(
 """The option that names the results folder."""
 
 
-def emit(result: Result, format_: str, output: Path | None) -> None:
-    """Write a result in one of ``FORMATS``, to stdout or into a file. Raise ResultsError."""
-    emit_text(lambda look: formatted(result, format_, look), output, utf_8=named(format_).utf_8)
+def emit(
+    result: Result, format_: str, output: Path | None, *, notes: bool = True, brief: bool = False
+) -> None:
+    """Write a result in one of ``FORMATS``, to stdout or into a file. Raise ResultsError.
+
+    Without ``notes``, or with ``brief``, a table is shorter; the other formats have everything.
+    """
+
+    def render(look: Look) -> str:
+        return formatted(result, format_, replace(look, notes=notes, brief=brief))
+
+    emit_text(render, output, utf_8=named(format_).utf_8)
 
 
 def emit_text(render: Callable[[Look], str], output: Path | None, *, utf_8: bool) -> None:
@@ -189,8 +211,8 @@ def emit_text(render: Callable[[Look], str], output: Path | None, *, utf_8: bool
     from ipclab.report.terminal import wants_colour
 
     on_terminal = output is None and out().isatty()
-    width = shutil.get_terminal_size().columns if on_terminal else WIDTH
-    text = render(Look(width, on_terminal and wants_colour(out())))
+    columns = width(WIDTH) if output is None else WIDTH
+    text = render(Look(columns, on_terminal and wants_colour(out())))
     if output is not None:
         write(output, text)
     else:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ipclab.cli.completion import experiments
 from ipclab.cli.options import (
     RESULTS,
     emit,
@@ -31,7 +32,7 @@ ipclab run crash --backend queue --fault kill --target consumer
 
 
 @click.command(help=_RUN_HELP)
-@click.argument("name", default="comparison")
+@click.argument("name", default="comparison", shell_complete=experiments)
 @trial_options
 @click.option(
     "--may-evict",
@@ -41,9 +42,12 @@ ipclab run crash --backend queue --fault kill --target consumer
 @provider_options
 @output_options
 @RESULTS
-def run(name: str, output: Path | None, format_: str, results: Path, **asked: Any) -> int:
+def run(
+    name: str, output: Path | None, format_: str, results: Path, *, notes: bool, brief: bool, **asked: Any
+) -> int:
     """Run ``ipclab run``; its help is ``_RUN_HELP``."""
     from ipclab import lab
+    from ipclab.cli.report import write_beside
     from ipclab.errors import BrokerUnavailableError
     from ipclab.experiment import Request, load
     from ipclab.results.store import Store
@@ -65,8 +69,10 @@ def run(name: str, output: Path | None, format_: str, results: Path, **asked: An
             may_evict=may_evict,
             options=options,
         )
-    emit(outcome.result, format_, output)
+    emit(outcome.result, format_, output, notes=notes, brief=brief)
     say(f"kept in {outcome.folder}")
+    if page := write_beside(outcome.result, outcome.folder):
+        say(f"open it in a browser: {page}")
     if outcome.lost_brokers:
         raise BrokerUnavailableError(
             "; ".join(outcome.lost_brokers.values()) + "; the finished trials are stored"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from typing import IO, Any, TextIO, cast
@@ -40,6 +41,23 @@ _apart: TextIO | None = None
 def out() -> TextIO:
     """Return the stream that ``put`` writes to, to find out whether it is a terminal and how wide it is."""
     return _apart or sys.stdout
+
+
+def width(default: int = 120) -> int:
+    """Return how many columns of text there are for data: what ``COLUMNS`` says, else the terminal's.
+
+    A pipe counts as the terminal that stderr is on, since what reads it, such as ``less``, shows it there. A
+    file, and a pipe without a terminal, have the default.
+    """
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told) > 0:
+        return int(told)
+    with contextlib.suppress(OSError, ValueError):
+        if out().isatty():
+            return os.get_terminal_size(out().fileno()).columns or default
+        if stat.S_ISFIFO(os.fstat(out().fileno()).st_mode) and sys.stderr.isatty():
+            return os.get_terminal_size(sys.stderr.fileno()).columns or default
+    return default
 
 
 @contextlib.contextmanager

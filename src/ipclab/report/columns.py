@@ -23,7 +23,8 @@ ONE_STEP = "one step"
 @dataclass(frozen=True, slots=True)
 class Column:
     """``header`` may have several lines; ``full`` is for a place with more room. ``key`` columns name the
-    row; ``flexible`` ones may wrap; ``optional`` ones may be left out where there is no room."""
+    row; ``flexible`` ones may wrap; ``optional`` ones may be left out where there is no room.
+    ``value`` is the figure in full precision, by which a reader may sort."""
 
     header: str
     cell: Callable[[Row], str]
@@ -32,6 +33,7 @@ class Column:
     flexible: bool = False
     optional: bool = False
     full: str = ""
+    value: Callable[[Row], float | None] | None = None
 
 
 def choose(rows: Sequence[Row]) -> list[Column]:
@@ -76,6 +78,33 @@ def _figure(pick: Callable[[Row], Figure | None]) -> Callable[[Row], str]:
         return f"{units.rate(figure.median, figure.spread)} {units.plus_minus(figure.spread)}".rstrip()
 
     return cell
+
+
+def _median(pick: Callable[[Row], Figure | None]) -> Callable[[Row], float | None]:
+    def value(row: Row) -> float | None:
+        figure = pick(row)
+        return None if figure is None else figure.median
+
+    return value
+
+
+def _ns(pick: Callable[[Row], Percentiles | None], name: str) -> Callable[[Row], float | None]:
+    def value(row: Row) -> float | None:
+        found = pick(row)
+        return None if found is None else getattr(found, f"{name}_ns")
+
+    return value
+
+
+def _figures(header: str, pick: Callable[[Row], Figure | None]) -> Column:
+    """Return the column of a figure with one value a repeat."""
+    return Column(header, _figure(pick), value=_median(pick))
+
+
+def _times(header: str, pick: Callable[[Row], Percentiles | None], name: str = "", full: str = "") -> Column:
+    """Return the column of a percentile, by default the one of its header."""
+    name = name or header
+    return Column(header, _time(pick, name), full=full, value=_ns(pick, name))
 
 
 def _time(pick: Callable[[Row], Percentiles | None], name: str) -> Callable[[Row], str]:
@@ -199,50 +228,71 @@ _NAMES = [
     ),
 ]
 _SHAPE = Column("n→m", lambda row: row.shape, right=False, full="shape")
-_SIZE = Column("size", lambda row: NOT_APPLICABLE if row.size_bytes is None else units.size(row.size_bytes))
-_WINDOW = Column("win", lambda row: NOT_APPLICABLE if row.window is None else str(row.window), full="window")
+_SIZE = Column(
+    "size",
+    lambda row: NOT_APPLICABLE if row.size_bytes is None else units.size(row.size_bytes),
+    value=lambda row: row.size_bytes,
+)
+_WINDOW = Column(
+    "win",
+    lambda row: NOT_APPLICABLE if row.window is None else str(row.window),
+    full="window",
+    value=lambda row: row.window,
+)
 _CONFIRM = Column("confirm", lambda row: row.confirm or NOT_APPLICABLE, right=False)
-_GOODPUT = Column("goodput", _figure(lambda row: row.goodput_per_s))
+_GOODPUT = _figures("goodput", lambda row: row.goodput_per_s)
 
 
 def _end_to_end(row: Row) -> Percentiles | None:
     return row.end_to_end
 
 
-_SHORT_LATENCY = [
-    Column("p50", _time(_end_to_end, "p50")),
-    Column("p99", _p99(_end_to_end)),
-    Column("p99.9", _time(_end_to_end, "p999")),
-]
+def _service(row: Row) -> Percentiles | None:
+    return row.service
+
+
+def _round_trip(row: Row) -> Percentiles | None:
+    return row.round_trip
+
+
+_P99 = Column("p99", _p99(_end_to_end), value=_ns(_end_to_end, "p99"))
+_SHORT_LATENCY = [_times("p50", _end_to_end), _P99, _times("p99.9", _end_to_end, "p999")]
 _LONG_LATENCY = [
     # Left out without room: several rates are in the titles of their groups, a single one in the heading.
     Column(
         "offered",
         lambda row: NOT_APPLICABLE if row.rate_per_s is None else units.given_rate(row.rate_per_s),
         optional=True,
+        value=lambda row: row.rate_per_s,
     ),
-    Column("p50", _time(_end_to_end, "p50")),
-    Column("p90", _time(_end_to_end, "p90")),
-    Column("p99", _p99(_end_to_end)),
-    Column("p99.9", _time(_end_to_end, "p999")),
-    Column("max", _time(_end_to_end, "max")),
-    Column("service\np50", _time(lambda row: row.service, "p50"), full="service p50"),
-    Column("\np99", _time(lambda row: row.service, "p99"), full="service p99"),
+    _times("p50", _end_to_end),
+    _times("p90", _end_to_end),
+    _P99,
+    _times("p99.9", _end_to_end, "p999"),
+    _times("max", _end_to_end),
+    _times("service\np50", _service, "p50", "service p50"),
+    _times("\np99", _service, "p99", "service p99"),
     Column("late/\nskipped", _sends, full="late/skipped"),
 ]
-_TRIP_P50 = Column(
-    "round\ntrip", _time(lambda row: row.round_trip, "p50"), optional=True, full="round trip p50"
-)
+_TRIP_P50 = replace(_times("round\ntrip", _round_trip, "p50", "round trip p50"), optional=True)
 _TRIPS = [
-    Column("round trips", _figure(lambda row: row.round_trips_per_s)),
-    Column("p50", _time(lambda row: row.round_trip, "p50")),
-    Column("p90", _time(lambda row: row.round_trip, "p90")),
-    Column("p99", _time(lambda row: row.round_trip, "p99")),
-    Column("p99.9", _time(lambda row: row.round_trip, "p999")),
+    _figures("round trips", lambda row: row.round_trips_per_s),
+    *(_times(name, _round_trip) for name in ("p50", "p90", "p99")),
+    _times("p99.9", _round_trip, "p999"),
 ]
+
+
+def _worker_cpu_us(row: Row) -> Figure | None:
+    return row.worker_cpu_us_per_message
+
+
+def _broker_cpu_us(row: Row) -> Figure | None:
+    return row.broker_cpu_us_per_message if row.has_broker else None
+
+
 _CPU = [
-    Column("CPU µs\nwork", _worker_cpu, full="CPU µs/message, workers"),
-    Column("/msg\nbroker", _broker_cpu, full="CPU µs/message, broker"),
+    Column("CPU µs\nwork", _worker_cpu, full="CPU µs/message, workers", value=_median(_worker_cpu_us)),
+    Column("/msg\nbroker", _broker_cpu, full="CPU µs/message, broker", value=_median(_broker_cpu_us)),
 ]
 _LEDGER = Column("lost/dup\nreo/corr", _ledger, full="lost/duplicated/reordered/corrupted")
 _LIMIT = Column("limit", _limit, right=False)
@@ -258,23 +308,35 @@ _DISCIPLINE = [
     ),
     Column("pro-\ncesses", lambda row: str(row.producers), full="processes"),
 ]
-_UPDATES = Column("updates", _figure(lambda row: row.updates_per_s))
-_PRICE = Column("price of\nsafety", _price, full="price of safety")
+_UPDATES = _figures("updates", lambda row: row.updates_per_s)
+_PRICE = Column("price of\nsafety", _price, full="price of safety", value=lambda row: row.safety_price)
+
+
+def _update(row: Row) -> Percentiles | None:
+    return row.update
+
+
 _UPDATE_TIMES = [
-    Column("p50", _time(lambda row: row.update, "p50")),
-    Column("p99", _time(lambda row: row.update, "p99")),
-    Column("p99.9", _time(lambda row: row.update, "p999"), optional=True),
+    _times("p50", _update),
+    _times("p99", _update),
+    replace(_times("p99.9", _update, "p999"), optional=True),
 ]
 _UPDATE_CPU = [
-    Column("CPU µs\nwork", _worker_cpu, full="CPU µs/update, workers"),
-    Column("/upd\nbroker", _broker_cpu, full="CPU µs/update, broker"),
+    Column("CPU µs\nwork", _worker_cpu, full="CPU µs/update, workers", value=_median(_worker_cpu_us)),
+    Column("/upd\nbroker", _broker_cpu, full="CPU µs/update, broker", value=_median(_broker_cpu_us)),
 ]
+
+
+def _share_lost(row: Row) -> float | None:
+    return None if row.updates is None else row.updates.lost_share
+
+
 _OBSERVED = Column("observed", _observed)
 _POSSIBLE = Column("possible", _possible_harm)
 _COUNTERS = [
     *_DISCIPLINE,
     _UPDATES,
-    Column("lost updates", _lost_updates),
+    Column("lost updates", _lost_updates, value=_share_lost),
     _PRICE,
     *_UPDATE_TIMES,
     *_UPDATE_CPU,
@@ -284,7 +346,7 @@ _COUNTERS = [
 _RACED_COUNTERS = [
     *_DISCIPLINE,
     _UPDATES,
-    Column("lost", _lost_share, full="lost updates"),
+    Column("lost", _lost_share, full="lost updates", value=_share_lost),
     _OBSERVED,
     _POSSIBLE,
     _PRICE,
@@ -295,7 +357,7 @@ _RACED_COUNTERS = [
 ]
 _RACES = [
     *_DISCIPLINE,
-    Column("operations", _figure(lambda row: row.operations_per_s)),
+    _figures("operations", lambda row: row.operations_per_s),
     Column("anomalies", _anomalies, right=False, flexible=True),
     _OBSERVED,
     _POSSIBLE,

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS, FaultSpec, Moment, Target
 from ipclab.report import advice
 from ipclab.report.evidence import Exhibits
-from ipclab.report.layout import Block, Head, Line, Section
+from ipclab.report.layout import Block, Brief, Head, Line, Section
 from ipclab.results import units
 from ipclab.results.reasons import NOT_TRIED, Reasons, WhyNot
 from ipclab.results.rows.classes import GuaranteeClass
 from ipclab.results.safety import suffered
-from ipclab.results.safety.cells import WORDS, Declarations, label, worst
+from ipclab.results.safety.cells import WORDS, Declarations, label, of_sighting, worst
 from ipclab.results.safety.suffered import Suffered
 from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
@@ -76,6 +76,7 @@ class _Matrix:
             title=title,
             heads=(names, *(Head(action, action, False, False, True, False) for action in actions)),
             blocks=tuple(block for block in blocks if block.lines),
+            target=target,
         )
 
     def _block(self, title: str, rows: Sequence[_Row], target: Target, actions: Sequence[str]) -> Block:
@@ -97,7 +98,17 @@ class _Matrix:
             verdict=WORDS[worst(cell.verdict for cell in found if cell is not None)] or "unknown",
             words=(None, *words),
             links=links,
+            briefs=(None, *(self._brief(cell) for cell in found)),
         )
+
+    def _brief(self, found: Suffered | None) -> Brief | None:
+        """Return the cell in few words: the first of its worst things; None where there was no trial."""
+        if found is None:
+            return None
+        numbers = dict.fromkeys(self._exhibits.number(piece) for piece in found.pieces)
+        of_it = [p for p in found.pieces if of_sighting(p.worst) == found.verdict] or found.pieces
+        text = of_it[0].worst.text if of_it else next(iter(found.refused), "")
+        return Brief(found.verdict, text, tuple(numbers))
 
     def _cell(self, row: _Row, fault: tuple[str, Target], links: dict[str, str]) -> str:
         found = row.get(fault)

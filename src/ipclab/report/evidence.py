@@ -24,14 +24,20 @@ class Exhibits:
     def mark(self, piece: Piece) -> tuple[str, dict[str, str]]:
         """Return the mark for a piece, and its link. The same trial has the same mark everywhere."""
         trial = min(piece.trials, key=_size)
+        mark = units.superscript(self.number(piece))
+        history = trial.safety.history if trial.safety is not None else ""
+        return mark, {mark: history} if history else {}
+
+    def number(self, piece: Piece) -> int:
+        """Return the number of the evidence for a piece. The same trial has the same number everywhere."""
+        trial = min(piece.trials, key=_size)
         place = next((i for i, known in enumerate(self._trials) if known is trial), len(self._trials))
         if place == len(self._trials):
             self._trials.append(trial)
             self._shows.append([])
-        self._shows[place].append(piece.worst.kind)
-        mark = units.superscript(self._taken + place + 1)
-        history = trial.safety.history if trial.safety is not None else ""
-        return mark, {mark: history} if history else {}
+        if piece.worst.kind not in self._shows[place]:
+            self._shows[place].append(piece.worst.kind)
+        return self._taken + place + 1
 
     def all(self) -> tuple[Evidence, ...]:
         """Return every trial that was marked.
@@ -58,6 +64,7 @@ class Exhibits:
             timeline=_timeline(trial) if mine else "",
             like=self._taken + likes[0] + 1 if likes and not mine and _timeline(trial) else None,
             broken=verdict(trial) == "broken",
+            stacks=trial.stuck,
         )
 
 

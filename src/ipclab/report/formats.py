@@ -37,6 +37,7 @@ _MODULES: Mapping[Format, str] = {
     JSON: "json",
     Format("csv"): "csv",
     MARKDOWN: "markdown",
+    Format("html", utf_8=True): "html",
 }
 FORMATS = tuple(format_.name for format_ in _MODULES)
 DEFAULT = FORMATS[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ipclab.faults.spec import Target
+from ipclab.results.safety.cells import CellVerdict
 from ipclab.results.verdict import Word
 
 EVIDENCE = (
@@ -26,17 +28,33 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Brief:
+    """A cell of the fault matrix in few words: the worst that was seen, and the numbers of its evidence.
+
+    ``text`` is the thing itself, such as ``lost 12 (0.4%)``; it is empty where nothing went wrong.
+    """
+
+    verdict: CellVerdict
+    text: str
+    evidence: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """The cells of a row; its verdict belongs to the last one, unless ``words`` has one for each of them.
 
     A line break within a cell separates lines of the cell. ``links`` maps the superscript marks in the cells
-    to files, relative to the folder of the run.
+    to files, relative to the folder of the run. ``values`` has the figure of each cell in full precision, for
+    sorting; None where a cell has none. ``briefs`` has the cells of the fault matrix in few words; None where
+    there was no trial.
     """
 
     cells: tuple[str, ...]
     verdict: Word
     words: tuple[Word | None, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+    values: tuple[float | None, ...] = ()
+    briefs: tuple[Brief | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +68,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Blocks with the same columns."""
+    """Blocks with the same columns. ``target`` is set for the fault matrix: what its faults strike."""
 
     title: str
     heads: tuple[Head, ...]
     blocks: tuple[Block, ...]
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +81,7 @@ class Evidence:
     """The evidence behind the mark ``number`` of the table: one trial of ``row`` with ``fault`` (or the
     scenario) showed ``finding``. ``timeline`` is its counterexample, monospaced; ``like`` is the number of
     another trial of the row whose timeline shows the same kind of sighting. ``history`` is empty where none
-    was kept."""
+    was kept. ``stacks`` has the stack of each process that hung, by its name."""
 
     number: int
     row: str
@@ -72,12 +91,14 @@ class Evidence:
     timeline: str
     like: int | None
     broken: bool
+    stacks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """``unavailable`` has pairs of a backend and a reason; ``problems`` the reasons of bad verdicts;
-    ``evidence`` the trials behind the marked cells."""
+    ``evidence`` the trials behind the marked cells; ``busy`` is a warning that figures are rough, empty where
+    they are not."""
 
     title: str
     heading: tuple[str, ...]
@@ -86,4 +107,5 @@ class Table:
     problems: tuple[str, ...]
     footnotes: tuple[str, ...]
     closing: str
+    busy: str = ""
     evidence: tuple[Evidence, ...] = ()

@@ -10,7 +10,10 @@ WIDTH = 120
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """``width`` in columns of text; ``colour``: whether the destination can show it."""
+    """``width`` in columns of text; ``colour``: whether the destination can show it; ``notes``: whether
+    footnotes are wanted; ``brief``: whether only the best rows are wanted."""
 
     width: int = WIDTH
     colour: bool = False
+    notes: bool = True
+    brief: bool = False

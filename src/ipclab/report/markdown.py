@@ -37,6 +37,7 @@ def draw(shown: Table) -> str:
     lines += [""] if shown.problems else []
     lines += [f"- {_escaped(note)}" for note in shown.footnotes]
     lines += ["", f"**{_escaped(shown.closing)}**"]
+    lines += ["", f"**{_escaped(shown.busy)}**"] if shown.busy else []
     return "\n".join(lines) + "\n"
 
 

@@ -10,7 +10,7 @@ from ipclab.report import columns, heading, notes
 from ipclab.report.columns import VERDICT
 from ipclab.report.layout import Block, Head, Line, Section, Table
 from ipclab.report.safety_table import safety_part
-from ipclab.results import units
+from ipclab.results import busy, units
 from ipclab.results.reasons import WhyNot
 from ipclab.results.result import Result
 from ipclab.results.rows import build, groups
@@ -38,12 +38,13 @@ def _why_not(spec: TrialSpec) -> str:
     return applicability.why_not(spec.fault, spec.backend)
 
 
-def make(result: Result, why_not: WhyNot = _why_not) -> Table:
+def make(result: Result, why_not: WhyNot = _why_not, rows: Sequence[Row] | None = None) -> Table:
     """Return the table of a result, finished or not. Raise ResultsError for an unreadable histogram.
 
-    ``why_not`` returns why a fault that a backend did not suffer does not apply to it.
+    ``why_not`` returns why a fault that a backend did not suffer does not apply to it. ``rows`` are those of
+    ``ranked_rows()``, where the caller has them already.
     """
-    found = ranked_rows(result)
+    found = ranked_rows(result) if rows is None else rows
     problems: list[str] = []
     sections = [
         _section(title, members, problems)
@@ -59,6 +60,7 @@ def make(result: Result, why_not: WhyNot = _why_not) -> Table:
         unavailable=tuple((gone.backend, gone.reason) for gone in result.unavailable),
         problems=tuple(problems),
         footnotes=(*notes.footnotes(result, found, _cells(sections)), *safety.footnotes),
+        busy=busy.warning(result),
         closing=" ".join(sentence for sentence in (judged, safety.closing) if sentence),
         evidence=safety.evidence,
     )
@@ -72,7 +74,8 @@ def _section(title: str, members: Sequence[Row], problems: list[str]) -> Section
         if row.reasons:
             problems.append(f"{row.backend} {row.shape}: {'; '.join(row.reasons)}")
             cells[shown.index(VERDICT)] += units.superscript(len(problems))
-        blocks.setdefault(row.group, []).append(Line(tuple(cells), row.verdict))
+        values = tuple(column.value(row) if column.value else None for column in shown)
+        blocks.setdefault(row.group, []).append(Line(tuple(cells), row.verdict, values=values))
     return Section(
         title=title,
         heads=tuple(

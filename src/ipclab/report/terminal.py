@@ -6,6 +6,7 @@ import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TextIO
 
 from rich.cells import cell_len
@@ -13,8 +14,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from ipclab.report import table
-from ipclab.report.layout import EVIDENCE, Evidence, Head, Line, Section, Table
+from ipclab.report import brief, table
+from ipclab.report.layout import EVIDENCE, Block, Evidence, Head, Line, Section, Table
 from ipclab.report.look import WIDTH, Look
 from ipclab.results.result import Result
 from ipclab.results.verdict import Word
@@ -36,7 +37,12 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> boo
 
 def render(result: Result, look: Look) -> str:
     """Return the table of a result. Raise ResultsError for an unreadable histogram."""
-    return text(table.make(result), width=look.width, colour=look.colour)
+    if look.brief:
+        return brief.render(result, look)
+    shown = table.make(result)
+    if not look.notes:
+        shown = replace(shown, footnotes=())
+    return text(shown, width=look.width, colour=look.colour)
 
 
 def text(shown: Table, *, width: int = WIDTH, colour: bool = False) -> str:
@@ -46,17 +52,7 @@ def text(shown: Table, *, width: int = WIDTH, colour: bool = False) -> str:
     which begins with the columns that name the row.
     """
     out = io.StringIO()
-    console = Console(
-        file=out,
-        width=max(width, 40),
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        no_color=not colour,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-    )
+    console = _console(out, width, colour=colour)
     console.print(Text(shown.title, style="bold"))
     for line in shown.heading:
         console.print(Text(line, style="dim"))
@@ -78,7 +74,41 @@ def text(shown: Table, *, width: int = WIDTH, colour: bool = False) -> str:
     for note in shown.footnotes:
         console.print(Text(note, style="dim"))
     console.print(Text(shown.closing, style="bold"))
+    if shown.busy:
+        console.print(Text(shown.busy, style="bold yellow"))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int, colour: bool = False) -> str:
+    """Return rows under their header in aligned columns, for a terminal of this width.
+
+    No cell is cut short and no word is broken that fits: where the columns do not fit side by side, they are
+    shown one part after the other, each beginning with the first column.
+    """
+    heads = tuple(Head(name, name, False, not place, bool(place), False) for place, name in enumerate(header))
+    lines = tuple(Line(tuple(row), "kept", (None,) * len(header)) for row in rows)
+    section = Section("", heads, (Block("", lines),))
+    out = io.StringIO()
+    console = _console(out, width, colour=colour)
+    for number, places in enumerate(_parts(section, console.width)):
+        if number:
+            console.print()
+        _section(console, section, places)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _console(out: TextIO, width: int, *, colour: bool) -> Console:
+    return Console(
+        file=out,
+        width=max(width, 40),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
 
 
 def _evidence(console: Console, evidence: Sequence[Evidence]) -> None:
@@ -106,7 +136,8 @@ def _section(console: Console, section: Section, places: Sequence[int]) -> None:
     for number, block in enumerate(section.blocks):
         if number:
             console.print()
-        console.print(Text(block.title, style="bold cyan"))
+        if block.title:
+            console.print(Text(block.title, style="bold cyan"))
         for line in block.lines:
             cells = [_cell(line, place, width) for place, width in zip(places, widths, strict=True)]
             console.print(_grid(heads, widths, cells))

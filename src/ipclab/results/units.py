@@ -41,6 +41,16 @@ def rate(per_s: float, spread: float | None = None) -> str:
     return _scaled(per_s, digits(spread), _MANY, "/s")
 
 
+def rate_tick(per_s: float) -> str:
+    """Return a power of ten as text, for an axis: ``1 k/s``."""
+    return _scaled(per_s, 1, _MANY, "/s")
+
+
+def duration_tick(ns: float) -> str:
+    """Return a power of ten as text, for an axis: ``10 µs``."""
+    return _scaled(ns, 1, _TIMES, "")
+
+
 def given_rate(per_s: float) -> str:
     """Return a requested rate as text, with all its digits: ``1 000 /s``, ``0.5 /s``."""
     return f"{count(int(per_s)) if per_s == int(per_s) else f'{per_s:g}'} /s"

@@ -85,6 +85,29 @@ def merge(distributions: Iterable[Distribution], *, never: int = 0) -> Distribut
     )
 
 
+def curve(
+    distributions: Iterable[Distribution], shares: Sequence[float], *, never: int = 0
+) -> list[tuple[float, int]]:
+    """Return pairs of a share of all samples and the latency in ns that it does not exceed.
+
+    ``shares`` ascend from 0 on. The pairs end before the first share that would be withheld as a percentile.
+    ``never`` as in ``merge()``. Empty where there are no samples.
+    """
+    parts = list(distributions)
+    merged, found = _merged(parts), []
+    if not merged.get_total_count():
+        return []
+    runs, longest_ns = [part.excursions for part in parts], max(part.max_ns for part in parts)
+    for share in shares:
+        value = _place(merged, share, never, SAMPLES_BEYOND)
+        if value is not None and share >= PERCENTILES["p99"]:
+            value = _with_excursions(min(value, longest_ns), runs)
+        if value is None:
+            break
+        found.append((share, min(value, longest_ns)))
+    return found
+
+
 def roughly(part: Distribution, fraction: float, *, never: int = 0) -> int | None:
     """Return a percentile of one repeat, to show how far the repeats lie apart.
 
@@ -118,7 +141,17 @@ def _place(histogram: HdrHistogram, fraction: float, never: int, beyond: int) ->
     place = math.ceil(fraction * (count + never) - 1e-6)
     if not _enough(count + never, fraction, beyond) or place > count:
         return None
-    return int(histogram.get_value_at_percentile(100 * place / count))
+    return _upper_end(histogram, place)
+
+
+def _upper_end(histogram: HdrHistogram, place: int) -> int:
+    """Return the upper end of the bucket of the sample at this place among all, from 1, in their order.
+
+    It is what ``get_value_at_percentile()`` returns, which looks at each bucket in Python.
+    """
+    counts: npt.NDArray[np.int64] = np.frombuffer(histogram.counts, np.int64)
+    bucket = int(np.searchsorted(np.cumsum(counts), max(place, 1)))
+    return int(histogram.get_highest_equivalent_value(histogram.get_value_from_index(bucket)))
 
 
 def _with_excursions(percentile_ns: int | None, runs: Sequence[list[tuple[int, int]] | None]) -> int | None:

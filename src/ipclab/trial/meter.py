@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ipclab.brokers.base import Broker, Usage
 from ipclab.host.clock import now_ns
-from ipclab.host.resources import cpu_s, queued_s, rss_bytes
+from ipclab.host.resources import cpu_s, machine_cpu_s, queued_s, rss_bytes
 
 MARGIN = 1.5
 """The additional time, roughly, that a reading of the broker takes while all processes work."""
@@ -23,7 +23,8 @@ class Sample:
     """The total use so far of all processes: CPU seconds, and seconds in the run queue.
 
     The workers were read at ``at_ns``, the broker and all helpers at ``broker_at_ns``. ``others`` are the
-    helper processes that the backend does not name, by pid.
+    helper processes that the backend does not name, by pid. ``machine_cpu_s`` is what everybody on the
+    machine has used, and ``own_cpu_s`` the process that reads this; both were read with the workers.
     """
 
     at_ns: int
@@ -32,6 +33,8 @@ class Sample:
     broker_at_ns: int
     broker: Usage | None
     others: Mapping[int, Usage]
+    machine_cpu_s: float | None = None
+    own_cpu_s: float = 0.0
 
     @property
     def broker_cpu_s(self) -> float | None:
@@ -77,6 +80,25 @@ def served(first: Sample, last: Sample, *, named: bool) -> Served:
     )
 
 
+def others_cores(first: Sample, last: Sample, broker_cores: float | None) -> float | None:
+    """Return how many processors were busy on average with what is not of the trial; None where not known.
+
+    ``broker_cores`` is what the broker and the helpers used; None where that is not known, 0 without any.
+    """
+    seconds = (last.at_ns - first.at_ns) / 1e9
+    used = [_more(first.workers_cpu_s[name], cpu) for name, cpu in last.workers_cpu_s.items()]
+    used.append(last.own_cpu_s - first.own_cpu_s)
+    machine = _more(first.machine_cpu_s, last.machine_cpu_s)
+    known = [cpu for cpu in used if cpu is not None]
+    if machine is None or broker_cores is None or len(known) < len(used) or not seconds:
+        return None
+    return max((machine - sum(known)) / seconds - broker_cores, 0.0)
+
+
+def _more(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
+
+
 class Meter:
     """Reads the CPU clocks of the workers, of the backend's helper processes and of the broker.
 
@@ -114,7 +136,8 @@ class Meter:
         at_ns = now_ns()
         workers = {name: cpu_s(pid) for name, pid in self._pids.items()}
         queued = {name: queued_s(pid) for name, pid in self._pids.items()}
-        return Sample(at_ns, workers, queued, broker_at_ns, broker, others)
+        machine, own = machine_cpu_s(), time.process_time()
+        return Sample(at_ns, workers, queued, broker_at_ns, broker, others, machine, own)
 
     def _read_broker(self) -> Usage | None:
         if self._broker is not None:

@@ -90,6 +90,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ``stalled_s`` is the total time that the producers waited for room in the backlog. ``beyond_backlog`` is
     the number of messages above its bound that may have been in flight: see ``ipclab.trial.backlog``.
     ``wanted_cores`` is the number of processes that had work to do: above ``cores``, they took turns.
+    ``others_cores`` is how many processors were busy on average with what is not of the trial; None where
+    unknown.
     """
 
     interval_s: float
@@ -103,6 +105,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     beyond_backlog: int = 0
     cores: int
     wanted_cores: int
+    others_cores: float | None = None
 
 
 class BrokerFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -33,7 +33,7 @@ from ipclab.trial.check import check
 from ipclab.trial.inside import Job
 from ipclab.trial.limit import behind_schedule, find_limit
 from ipclab.trial.measurement import Measurement, outlast
-from ipclab.trial.meter import Meter, Sample, served
+from ipclab.trial.meter import Meter, Sample, others_cores, served
 from ipclab.trial.orders import Done, Go
 from ipclab.trial.phases import found, watched
 from ipclab.trial.primitive import adapters, name_primitive
@@ -260,6 +260,7 @@ class _Trial:
         named = bool(self.broker or measurement.server_pids())
         found = served(first, last, named=named)
         in_time = self._read_in_time(last, broker_interval_s)
+        served_cores = _share(found.cpu_s if in_time else None, broker_interval_s)
         return Cost(
             interval_s=(last.at_ns - first.at_ns) / 1e9,
             workers=workers,
@@ -272,6 +273,7 @@ class _Trial:
             beyond_backlog=_beyond_backlog([w.done for w in crew.workers if w.done], ledger),
             cores=cores(),
             wanted_cores=measurement.cores_wanted + found.helpers + (1 if named else 0),
+            others_cores=others_cores(first, last, served_cores if named or found.helpers else 0.0),
         )
 
     def _read_in_time(self, last: Sample, broker_interval_s: float) -> bool:

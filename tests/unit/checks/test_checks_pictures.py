@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import random
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from typing import Any
 
+import msgspec
 import pytest
 
 from ipclab.checks import check
@@ -119,7 +122,7 @@ def test_a_page_refers_to_nothing_outside_of_itself() -> None:
 
 def test_a_page_has_a_lane_a_process_and_marks_what_clashes() -> None:
     text, found = read_page(STALE)
-    assert sum(tag == "line" for tag, _ in found.tags) == 3
+    assert sum(tag == "line" and a.get("class") == "lane" for tag, a in found.tags) == 3
     assert (found.bars("clash"), found.bars("op"), found.bars("fault")) == (3, 0, 2)
     assert "&lt;&amp;&gt;" in text
     assert "<&>" not in text
@@ -128,7 +131,31 @@ def test_a_page_has_a_lane_a_process_and_marks_what_clashes() -> None:
 def test_the_picture_of_a_page_is_well_formed() -> None:
     text, _ = read_page(STALE)
     picture = ET.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
-    assert picture.get("role") == "img"
+    assert picture.get("role") == "group"
+
+
+def test_a_page_opens_on_the_first_operation_that_clashes() -> None:
+    _, found = read_page(STALE)
+    first = [place for place, (_, attributes) in enumerate(found.tags) if "autofocus" in attributes]
+    assert len(first) == 1
+    bars = [(tag, a.get("class")) for tag, a in found.tags[first[0] : first[0] + 3]]
+    assert bars == [("g", None), ("title", None), ("rect", "clash")]
+
+
+def test_the_times_of_events_stand_above_them_and_not_over_one_another() -> None:
+    _, found = read_page(STALE)
+    places = [int(a["x"] or 0) for tag, a in found.tags if tag == "text" and a.get("class") == "time"]
+    assert places == sorted(places)
+    assert all(after - before >= 84 for before, after in itertools.pairwise(places))
+    text, _ = read_page(STALE)
+    assert ">0.000 ms</text>" in text
+
+
+def test_a_page_names_the_backend_beside_its_title() -> None:
+    header = msgspec.structs.replace(STALE.header, title="stale read", backend="redis-replica")
+    text = draw_page(dataclasses.replace(STALE, header=header), check(STALE))
+    assert '<h1 class="invalid">invalid: stale read · redis-replica</h1>' in text
+    assert "<th>backend</th><td>redis-replica</td>" in text
 
 
 def test_a_valid_history_is_drawn_too_up_to_a_limit() -> None:

@@ -10,7 +10,8 @@ import pytest
 from ipclab.brokers.base import Usage
 from ipclab.brokers.url import UrlBroker
 from ipclab.host.clock import now_ns
-from ipclab.trial.meter import Meter, Sample, served
+from ipclab.host.resources import machine_cpu_s
+from ipclab.trial.meter import Meter, Sample, others_cores, served
 
 ANSWER_S = 0.03
 
@@ -73,3 +74,38 @@ def test_helpers_that_nobody_named_add_to_the_broker_and_do_not_stand_in_for_it(
     assert served(first, both, named=True).queued_s == pytest.approx(0.75)
     unread = sample(2.0, None, {7: Usage(1.25, 5, 0.5)})
     assert served(first, unread, named=True).cpu_s is None
+
+
+def read_at(at_s: float, worker: float | None, machine: float | None, own: float = 0.0) -> Sample:
+    at_ns = int(at_s * 1e9)
+    return Sample(at_ns, {"producer-0": worker}, {}, at_ns, None, {}, machine, own)
+
+
+def test_what_nobody_of_the_trial_used_was_used_by_others() -> None:
+    first, last = read_at(1.0, 5.0, 100.0, own=1.0), read_at(3.0, 6.0, 104.0, own=1.2)
+    assert others_cores(first, last, 0.25) == pytest.approx((4.0 - 1.0 - 0.2) / 2 - 0.25)
+
+
+def test_clocks_that_do_not_agree_never_give_less_than_nothing() -> None:
+    assert others_cores(read_at(1.0, 5.0, 100.0), read_at(2.0, 6.0, 100.9), 0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("worker", "machine", "broker"), [(None, 101.0, 0.0), (6.0, None, 0.0), (6.0, 101.0, None)]
+)
+def test_where_a_part_is_not_known_the_rest_is_not_either(
+    worker: float | None, machine: float | None, broker: float | None
+) -> None:
+    assert others_cores(read_at(1.0, 5.0, 100.0), read_at(2.0, worker, machine), broker) is None
+
+
+def test_the_machine_has_used_more_after_somebody_has_worked() -> None:
+    before = machine_cpu_s()
+    began = time.process_time()
+    while time.process_time() - began < 0.2:
+        pass
+    after = machine_cpu_s()
+    assert before is not None
+    assert after is not None
+    # A hundredth of a second is the smallest step, on each processor.
+    assert after - before > 0.1

@@ -151,7 +151,7 @@ def verdict(trial: TrialRecord) -> CellVerdict:
     if refusal(trial):
         return "refused"
     return max(
-        (_verdict(seen) for seen in find_sightings(trial)), key=_FROM_GOOD_TO_BAD.index, default="kept"
+        (of_sighting(seen) for seen in find_sightings(trial)), key=_FROM_GOOD_TO_BAD.index, default="kept"
     )
 
 
@@ -176,7 +176,8 @@ def client_finding(trials: Iterable[TrialRecord]) -> str:
     return (Counter(found).most_common(1)[0][0] or "nothing was found") if found else ""
 
 
-def _verdict(seen: Sighting) -> CellVerdict:
+def of_sighting(seen: Sighting) -> CellVerdict:
+    """Return the verdict of a cell in which nothing worse than this was seen."""
     if seen.standing == "broken":
         return "broken"
     if seen.kind in ("hung", "failed"):

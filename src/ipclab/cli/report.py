@@ -1,0 +1,183 @@
+"""``ipclab report``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ipclab.cli.completion import runs
+from ipclab.cli.options import RESULTS, writable, write
+from ipclab.cli.streams import say
+
+if TYPE_CHECKING:
+    from ipclab.claims.outcome import Outcome
+    from ipclab.report.html.claims import ClaimCard
+    from ipclab.report.html.run import Run
+    from ipclab.results.result import Result
+    from ipclab.results.store import Store
+
+NAME = "report.html"
+_ORDER = ("comparison", "throughput", "latency", "round_trip", "race", "crash", "order", "client")
+"""In which experiments stand on a page for which nobody named runs; others follow."""
+
+_REPORT_HELP = """Write one page about the stored results RUN… that opens in a browser without a network.
+
+RUN is what 'ipclab show' takes, or a file of 'ipclab claims --format evidence -o FILE'. Without RUN: the
+newest result of each experiment.
+
+\b
+ipclab report
+ipclab report comparison race crash claims.json -o report.html --open
+ipclab report comparison --svg docs/images
+"""
+
+
+@click.command(help=_REPORT_HELP)
+@click.argument("wanted", nargs=-1, metavar="[RUN…]", shell_complete=runs)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path(NAME),
+    show_default=True,
+    help="Write the page to this file.",
+)
+@click.option(
+    "--svg",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Also write each picture into this folder, for light and for dark ground.",
+)
+@click.option("--open", "open_", is_flag=True, help="Open the page in the browser.")
+@RESULTS
+def report(wanted: tuple[str, ...], output: Path, svg: Path | None, open_: bool, results: Path) -> None:
+    """Carry out ``ipclab report``; its help is ``_REPORT_HELP``."""
+    from ipclab.report.html.page import make_page
+    from ipclab.results.store import Store
+
+    with writable(output):
+        runs, claims = _gather(wanted, Store(results))
+        write(output, make_page(runs, claims))
+    say(f"written: {output}")
+    if svg is not None:
+        say(f"{_write_pictures(runs, svg)} pictures are in {svg}")
+    if open_:
+        click.launch(str(output))
+
+
+def write_beside(result: Result, folder: Path) -> Path | None:
+    """Write the page of a run into its folder, and return its path. Says so and returns None where that
+    fails: the run itself is stored already."""
+    from ipclab.report.html.page import make_page
+    from ipclab.report.html.run import gather
+    from ipclab.results.store import write_atomically
+
+    try:
+        write_atomically(folder / NAME, make_page([gather(result, _shown(folder))]).encode())
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run is not spoilt by it
+        what = " ".join(str(error).split())
+        say(f"the page could not be written, all else is stored: {type(error).__name__}: {what}")
+        return None
+    return folder / NAME
+
+
+def _gather(wanted: Sequence[str], store: Store) -> tuple[list[Run], list[ClaimCard]]:
+    """Return the runs and the claims that these names mean. Raises what ``Store.find()`` raises."""
+    from ipclab.errors import ResultsError
+    from ipclab.report.html.run import gather
+    from ipclab.results.store import read
+
+    runs: list[Run] = []
+    claims: list[ClaimCard] = []
+    for name in wanted or _newest(store):
+        if Path(name).is_file() and (found := _claims(Path(name))):
+            claims += found
+            continue
+        path = store.find(name)
+        folder = _shown(path.parent) if path.name == "result.json" else ""
+        runs.append(gather(read(path), folder, len(runs) + 1))
+    if not runs and not claims:
+        raise ResultsError(f"there are no results in {store.root} yet: ipclab run makes some")
+    return runs, claims
+
+
+def _newest(store: Store) -> list[str]:
+    """Return the newest run of each experiment, in the order of the page."""
+    newest = {name.partition("/")[0]: name for name in store.runs()}
+    known = [name for name in _ORDER if name in newest]
+    return [newest[name] for name in (*known, *sorted(newest.keys() - set(known)))]
+
+
+def _shown(folder: Path) -> str:
+    """Return the folder as it is best named from here."""
+    try:
+        return str(folder.resolve().relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return str(folder)
+
+
+def _claims(path: Path) -> list[ClaimCard]:
+    """Return the cards of a kept run of claims; empty where the file is none."""
+    import msgspec
+
+    from ipclab.claims import keep
+    from ipclab.host.files import read_bytes
+
+    try:
+        known = msgspec.json.decode(read_bytes(path, keep.MOST_BYTES), type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, OSError):
+        return []
+    return [_card(outcome) for outcome in keep.read(path).outcomes] if "ipclab_claims" in known else []
+
+
+def _card(outcome: Outcome) -> ClaimCard:
+    from ipclab.claims.words import say as words
+    from ipclab.claims.words import state_line
+    from ipclab.report.html.claims import ClaimCard, Tone
+
+    tone: Tone
+    if outcome.verdict is None:
+        mark, tone = ("–", "doubt") if outcome.state == "not run" else ("!", "worst")
+    else:
+        marks: dict[str, tuple[str, Tone]] = {
+            "holds": ("✓", "good"),
+            "refuted": ("✕", "mild"),
+            "holds when": ("◇", "mild"),
+        }
+        mark, tone = marks[outcome.verdict.kind]
+        tone = "worst" if outcome.differs else tone
+    return ClaimCard(
+        number=outcome.number,
+        name=outcome.name,
+        statement=words(outcome.statement, "en"),
+        verdict=state_line(outcome, "en"),
+        mark=mark,
+        tone=tone,
+        evidence=tuple((words(row.what, "en"), words(row.value, "en")) for row in outcome.rows),
+        practice=words(outcome.practice, "en"),
+    )
+
+
+def _write_pictures(runs: Sequence[Run], folder: Path) -> int:
+    """Write each picture twice, for light and for dark ground; return how many files these are. Raises
+    ResultsError."""
+    from ipclab.errors import ResultsError
+    from ipclab.report.html import style
+    from ipclab.report.html.page import pictures
+
+    themes: tuple[style.Theme, ...] = ("light", "dark")
+    many = 0
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(f"cannot make the folder {folder}: {error.strerror}; name another one") from error
+    for run in runs:
+        for picture in pictures(run):
+            name = picture.name.replace(run.name, run.result.experiment, 1)
+            for theme in themes:
+                write(folder / f"{name}-{theme}.svg", f"{picture.alone(style.of_picture(theme))}\n")
+                many += 1
+    return many

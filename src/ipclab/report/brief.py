@@ -1,0 +1,87 @@
+"""A result in a few lines: the best rows of each class of guarantees, what was lost, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+from ipclab.report import family, heading, notes
+from ipclab.report.look import Look
+from ipclab.report.safety_table import closing
+from ipclab.report.table import ranked_rows
+from ipclab.results import busy, units
+from ipclab.results.result import Result
+from ipclab.results.rows.row import Row
+from ipclab.results.safety.cells import make_cells
+from ipclab.results.units import NOT_APPLICABLE, NOT_TOLD
+from ipclab.results.verdict import SOUND
+
+MOST_CLASSES = 7
+"""Of which the best row is shown, so that there are ten lines in all."""
+
+
+def render(result: Result, look: Look) -> str:
+    """Return about ten lines, none wider than ``look.width``. Raise ResultsError for an unreadable
+    histogram."""
+    rows = ranked_rows(result)
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row)
+    cells = make_cells(result.trials)
+    warning = busy.warning(result)
+    said = [notes.closing(rows, len(result.unavailable))] if rows or not cells else []
+    said += [closing(cells)] if cells else []
+    said += [warning] if warning else []
+    lines = [f"{result.experiment}: {result.question}"]
+    shown = list(groups.items())[:MOST_CLASSES]
+    lines += [_best(title, members) for title, members in shown]
+    if more := len(groups) - len(shown):
+        lines.append(f"… and {units.of(more, 'class', 'classes')} more")
+    if not result.complete:
+        lines.append(heading.lines(result)[-1])
+    return "".join(f"{_cut(line, look.width)}\n" for line in lines) + "".join(f"{line}\n" for line in said)
+
+
+def _best(title: str, rows: Sequence[Row]) -> str:
+    """Return the first of the rows that did what they declare, with those that share its rank."""
+    sound = [row for row in rows if row.verdict in SOUND and row.speed is not None]
+    if not sound:
+        worst = rows[0]
+        return f"{NOT_APPLICABLE} {worst.verdict}: {_name(worst)} · {title}"
+    first = sound[0]
+    tied = [row for row in sound[1:] if row.rank is not None and row.rank == first.rank]
+    names = ", ".join(_name(row) for row in (first, *tied))
+    said = f"{_figures(first)}, lost {_lost(first)}, {first.verdict}"
+    return f"{family.of(first.name).sign} {said}: {names} · {title}"
+
+
+def _name(row: Row) -> str:
+    batch = f" window {row.window}" if row.window and row.window > 1 else ""
+    return f"{row.name} {row.mode}".rstrip() + batch
+
+
+def _figures(row: Row) -> str:
+    rate = row.goodput_per_s or row.round_trips_per_s or row.shared_per_s
+    found = [units.rate(rate.median, rate.spread)] if rate else []
+    latency = row.end_to_end or row.round_trip
+    if latency is not None and latency.p50_ns is not None:
+        found.append(f"p50 {units.duration(latency.p50_ns)}")
+    return ", ".join(found)
+
+
+def _lost(row: Row) -> str:
+    if row.updates is not None:
+        return units.percent(row.updates.lost_share)
+    if row.messages is None:
+        return NOT_APPLICABLE
+    return NOT_TOLD if row.messages.unaccounted and not row.messages.lost else units.count(row.messages.lost)
+
+
+def _cut(line: str, width: int) -> str:
+    """Return the line, cut where it is too wide: a brief line is for one line of the terminal."""
+    if cell_len(line) <= width:
+        return line
+    while line and cell_len(line) > width - 1:
+        line = line[:-1]
+    return f"{line.rstrip()}…"
