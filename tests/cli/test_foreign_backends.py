@@ -50,8 +50,9 @@ class Odd(Consumer):
 class OddChannel(SimpleQueueChannel):
     name = "odd"
     summary = "answers what is not allowed"
-    options = (Option("answer", "empty", "what receive() returns", (*ANSWERS, "no-consumer", "pids", "exit",
-               "exit-teardown", "exit-send", "unpicklable", "child", "prints")),)
+    options = (Option("answer", "empty", "what receive() returns", (*ANSWERS, "no-consumer", "pids",
+               "first-pid", "own-pid", "exit", "exit-teardown", "exit-send", "unpicklable", "child",
+               "prints")),)
 
     @property
     def answer(self):
@@ -73,7 +74,8 @@ class OddChannel(SimpleQueueChannel):
             sys.exit(0)
 
     def server_pids(self):
-        return ("1",) if self.answer == "pids" else ()
+        wrong = {"pids": ("1",), "first-pid": (1,), "own-pid": (os.getpid(),)}
+        return wrong.get(self.answer, ())
 
     def producer(self, index):
         if self.answer == "child":
@@ -198,6 +200,8 @@ WRONG = {
     "text": "receive() returned str",
     "no-consumer": "consumer(0) returned None, which is no Consumer",
     "pids": "server_pids() must be a tuple of process ids",
+    "first-pid": "odd: server_pids() must name helper processes that setup() has started; it returned 1, ",
+    "own-pid": "odd: server_pids() must name helper processes that setup() has started; it returned ",
     "exit": "it called sys.exit(0)",
     "exit-teardown": "it called sys.exit(0)",
     "exit-send": "it called sys.exit(0)",

@@ -107,11 +107,14 @@ def test_a_crash_in_close_leaves_no_order_kept(monkeypatch: pytest.MonkeyPatch, 
     told(play_order("crashing", "stress", consumers=2, grace_s=1.0, drain_s=0.2), role, words)
 
 
-def test_an_error_of_a_call_after_a_fault_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("role", ["producer", "consumer"])
+def test_an_error_in_close_of_either_end_is_told_and_is_no_crash(
+    monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
     def refuse() -> None:
         raise OSError("the connection is closed")
 
-    monkeypatch.setattr(registry, "_channels", lambda: {"crashing": channel("producer", refuse)})
-    safety = safety_of(play("crashing", "pause producer, busy", grace_s=1.0, drain_s=0.2))
+    monkeypatch.setattr(registry, "_channels", lambda: {"crashing": channel(role, refuse)})
+    safety = safety_of(play("crashing", f"pause {role}, busy", grace_s=1.0, drain_s=0.2))
     assert (safety.verdict, safety.finding) == ("valid", "")
-    assert safety.gave_up == {"producer-1": "OSError: the connection is closed"}
+    assert safety.gave_up == {f"{role}-1": "OSError: the connection is closed"}

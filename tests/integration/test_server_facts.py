@@ -14,9 +14,11 @@ from ipclab.backends.memcached import client as memcached_client
 from ipclab.backends.redis import client as redis_client
 from ipclab.backends.registry import Variant, channel_class
 from ipclab.brokers import Broker, kinds
+from ipclab.brokers.kinds.rabbitmq import probe as rabbitmq_probe
 from ipclab.brokers.url import UrlBroker
 from ipclab.errors import BrokerUnavailableError, UsageError
 from ipclab.experiment import Request, load
+from ipclab.host.bounded_socket import Bounds
 from ipclab.report import markdown
 from ipclab.results.result import Result
 from ipclab.results.rows.classes import guarantee_class
@@ -186,6 +188,48 @@ def test_a_server_that_drops_items_meanwhile_excuses_a_loss_whatever_it_said_bef
     declared = serving.under(_declared("redis-stream"), broker, dropped=dropped)
     assert "overload" in declared.may_lose
     assert "overload" not in serving.under(_declared("redis-stream"), broker).may_lose
+
+
+def test_a_rabbitmq_that_stops_answering_while_it_is_asked_is_left_soon(
+    private_broker_of: BrokerOf,
+) -> None:
+    broker = private_broker_of("rabbitmq")
+
+    def ask_while_it_is_paused() -> None:
+        with rabbitmq_probe.connection(broker.url, 5.0, Bounds(1 << 20, within_s=0.5)) as connection:
+            broker.pause()
+            connection.channel()
+
+    try:
+        with pytest.raises(BrokerUnavailableError, match="does not answer: no whole answer within"):
+            ask_while_it_is_paused()
+    finally:
+        broker.resume()
+    assert kinds.get("rabbitmq").version(broker.url, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "most_lost"), [("volatile-lru", 0), ("allkeys-lru", 1000)], ids=["volatile", "allkeys"]
+)
+def test_evictions_by_a_policy_for_keys_with_a_time_to_live_excuse_no_loss(
+    folder: Path, policy: str, most_lost: int
+) -> None:
+    with own_servers.redis(folder, "--maxmemory-policy", policy) as port, ExitStack() as stack:
+        url = f"redis://127.0.0.1:{port}/0"
+        wait_until_it_answers("redis", url)
+        broker = UrlBroker("redis", url, "7", "REDIS_URL")
+        broker.settings = kinds.get("redis").describe(broker).settings
+        losses = serving.Losses(broker)
+        client = stack.enter_context(redis_client.connect(url))
+        for number in range(2000):
+            client.set(f"other:{number}", bytes(1000), ex=1000)
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"]) - 500_000)
+        client.set("other:last", bytes(1000))
+        drops = losses.drops(_declared("redis-stream"), under_way=1000)
+    assert drops is not None
+    assert drops.items > 0
+    assert drops.most_lost == most_lost * drops.items
+    assert drops.explain(1) == (most_lost > 0)
 
 
 def _declared(name: str) -> Guarantees:

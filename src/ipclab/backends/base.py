@@ -286,7 +286,7 @@ class Channel(abc.ABC):
         return ""
 
     def server_pids(self) -> tuple[int, ...]:
-        """Return the pids of helper processes that ``setup()`` started; their cost counts as the broker's."""
+        """Return helper processes that ``setup()`` started; no others. Their cost is the broker's."""
         return ()
 
     @property
@@ -379,7 +379,7 @@ class SharedState(abc.ABC):
         return ""
 
     def server_pids(self) -> tuple[int, ...]:
-        """Return the pids of helper processes that ``setup()`` started; their cost counts as the broker's."""
+        """Return helper processes that ``setup()`` started; no others. Their cost is the broker's."""
         return ()
 
 

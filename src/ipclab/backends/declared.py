@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import re
 from collections.abc import Iterator
 from typing import get_args
@@ -130,10 +131,22 @@ def _wrong_in_shared(shared: SharedState) -> Iterator[str]:
 
 
 def server_pids(backend: Channel | SharedState) -> tuple[int, ...]:
-    """Return ``backend.server_pids()``. Raise ContractError unless it is a sequence of process ids."""
+    """Return ``backend.server_pids()``, for the process in which ``backend.setup()`` has run.
+
+    Raises ContractError where that is no sequence of ids of processes that this one has started, itself or
+    through others: they are counted as the backend's own, and a fault kills them.
+    """
     found = backend.server_pids()
     if not isinstance(found, tuple | list) or any(type(pid) is not int or pid < 1 for pid in found):
         raise ContractError(
             f"{backend.name}: server_pids() must be a tuple of process ids, but returned {described(found)}"
+        )
+    # Here, since most uses of this module need no psutil.
+    from ipclab.host.resources import stranger
+
+    if (pid := stranger(found, os.getpid())) is not None:
+        raise ContractError(
+            f"{backend.name}: server_pids() must name helper processes that setup() has started; it returned "
+            f"{pid}, which is another process"
         )
     return tuple(found)

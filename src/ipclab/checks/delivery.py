@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipclab.checks.breach import Breach, BreachKind, kinds
+from ipclab.checks.drops import Drops
 
 Verdict = Literal["valid", "invalid", "unknown"]
 
@@ -181,9 +182,12 @@ class DeliveryCheck:
             mask[start : start + confirmed] = True
         return mask
 
-    def settle(self, *, may_lose: bool, may_duplicate: bool, ordered: bool) -> Ledger:
+    def settle(
+        self, *, may_lose: bool, may_duplicate: bool, ordered: bool, drops: Drops | None = None
+    ) -> Ledger:
         """Return the ledger so far, judged by whether the channel may lose, repeat or reorder messages.
 
+        With ``drops``, ``may_lose`` is False, and as many losses are excused as the drops explain.
         Order is promised only while nothing is redelivered. So where a channel may repeat, a late receipt of
         a message that came more than once is no breach; the ledger still counts it.
         """
@@ -207,8 +211,8 @@ class DeliveryCheck:
         def breach(kind: BreachKind, amount: int, text: str) -> None:
             broken.append(Breach(kind=kind, amount=amount, text=text))
 
-        if lost and not may_lose:
-            breach("lost", lost, f"lost {lost} confirmed messages")
+        if lost and not may_lose and not (drops is not None and drops.explain(lost)):
+            breach("lost", lost, f"lost {lost} confirmed messages{drops.in_words if drops else ''}")
         if duplicated and not may_duplicate:
             breach("duplicated", duplicated, f"delivered {duplicated} messages again")
         out_of_order = self._late_once() if may_duplicate else self._reordered

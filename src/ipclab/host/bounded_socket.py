@@ -7,8 +7,10 @@ memory.
 
 from __future__ import annotations
 
+import io
 import socket
 import time
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -16,11 +18,23 @@ class TooMuchError(ConnectionError):
     """More bytes came than any answer has."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one connection may take in, and how long it may last."""
+
+    most_bytes: int
+    within_s: float
+
+    def around(self, link: socket.socket) -> BoundedSocket:
+        """Return this connected socket within these bounds; the time begins now."""
+        return BoundedSocket(link, most_bytes=self.most_bytes, within_s=self.within_s)
+
+
 class BoundedSocket:
     """A connected socket, plain or TLS, that receives at most ``most_bytes`` within ``within_s``.
 
-    Everything else is done by the socket itself. ``recv()`` and ``recv_into()`` raise TooMuchError and
-    TimeoutError beyond these limits. Not thread-safe.
+    What receives and sends raises TooMuchError and TimeoutError beyond these limits. Everything else is done
+    by the socket itself. Not thread-safe.
     """
 
     def __init__(self, link: socket.socket, *, most_bytes: int, within_s: float) -> None:
@@ -46,6 +60,20 @@ class BoundedSocket:
         self._left_bytes -= many
         return many
 
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Send what can be sent, as ``socket.send()`` does."""
+        self._check()
+        return self._link.send(data, flags)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of it, as ``socket.sendall()`` does."""
+        self._check()
+        self._link.sendall(data, flags)
+
+    def makefile(self, mode: str = "rb", buffering: int = -1) -> io.BufferedReader:
+        """Return a file that reads what comes, within the same bounds; for ``http.client``."""
+        return io.BufferedReader(_Incoming(self))
+
     def _check(self) -> None:
         if self._left_bytes <= 0:
             raise TooMuchError("it sends more than any answer has")
@@ -55,3 +83,15 @@ class BoundedSocket:
         timeout_s = self._link.gettimeout()
         if timeout_s is None or timeout_s > left_s:
             self._link.settimeout(left_s)
+
+
+class _Incoming(io.RawIOBase):
+    def __init__(self, link: BoundedSocket) -> None:
+        super().__init__()
+        self._link = link
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._link.recv_into(buffer)

@@ -36,7 +36,7 @@ def outlast(
     within_s: float,
     progress: Callable[[], object] = lambda: None,
     pids: Callable[[], Iterable[int]] = lambda: (),
-    slow_at_most_s: float = SLOW_AT_MOST_S,
+    slow_at_most_s: float | None = None,
     at_most_s: float = float("inf"),
     look_s: float | None = None,
 ) -> Waited:
@@ -44,8 +44,9 @@ def outlast(
 
     ``wait(until, seconds)`` waits for the condition for at most this long and returns whether it holds. Each
     change of ``progress()`` restarts ``within_s``; ``at_most_s`` bounds all of it. A process of ``pids()``
-    that works without progress gets ``slow_at_most_s`` more.
+    that works without progress gets ``slow_at_most_s`` more, by default ``SLOW_AT_MOST_S``.
     """
+    slow_at_most_s = SLOW_AT_MOST_S if slow_at_most_s is None else slow_at_most_s
     look_s = LOOK_S if look_s is None else look_s
     began = moved = time.monotonic()
     seen = progress()
@@ -68,6 +69,14 @@ def outlast(
                 return "slow"
         if (found := progress()) != seen:
             seen, moved = found, time.monotonic()
+
+
+def at_work(pids: Iterable[int]) -> bool:
+    """Return whether any of these is at work, or waits for a processor. Takes ``LOOK_S``."""
+    watched = list(pids)
+    before = Look.at(watched)
+    time.sleep(LOOK_S)
+    return Look.at(watched).slow_since(before)
 
 
 def place_of_rest(

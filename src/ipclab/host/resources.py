@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -63,6 +64,23 @@ def descendants(pid: int) -> list[psutil.Process]:
         return list(psutil.Process(pid).children(recursive=True))
     except psutil.Error:
         return []
+
+
+def stranger(pids: Iterable[int], of: int) -> int | None:
+    """Return the first of these processes that runs and that ``of`` has not started; None where all were.
+
+    Started by it is also what was started by a process that it has started. One that is gone is no stranger.
+    """
+    for pid in pids:
+        try:
+            ancestors = [parent.pid for parent in psutil.Process(pid).parents()]
+        except psutil.NoSuchProcess:
+            continue
+        except psutil.Error:
+            return pid
+        if of not in ancestors:
+            return pid
+    return None
 
 
 def rss_bytes(pid: int) -> int | None:

@@ -37,8 +37,14 @@ class Look:
 
     def slow_since(self, before: Look) -> bool:
         """Return whether any of them ran, or wanted to run, for much of the time since that look."""
+        return bool(self.at_work_since(before))
+
+    def at_work_since(self, before: Look) -> frozenset[int]:
+        """Return those that ran, or wanted to run, for much of the time since that look."""
         enough_s = (self.at_s - before.at_s) * BUSY_SHARE
-        return any(used - before.used_s.get(pid, used) >= enough_s for pid, used in self.used_s.items())
+        return frozenset(
+            pid for pid, used in self.used_s.items() if used - before.used_s.get(pid, used) >= enough_s
+        )
 
 
 def _used_s(pid: int) -> float | None:

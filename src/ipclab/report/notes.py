@@ -192,17 +192,20 @@ def _lost(result: Result) -> Iterator[str]:
 def _dropped(result: Result) -> Iterator[str]:
     """Yield a note for each server that dropped items by its own settings; a longer run drops more."""
     by_kind: dict[str, Counter[str]] = {}
+    lost: Counter[str] = Counter()
     for trial in result.trials:
         if trial.broker is not None and trial.dropped:
             by_kind.setdefault(trial.broker.kind, Counter()).update(trial.dropped)
+            lost[trial.broker.kind] += trial.ledger.lost if trial.ledger else 0
+            lost[trial.broker.kind] += trial.safety.counts.get("lost", 0) if trial.safety else 0
     for kind, counted in by_kind.items():
         settings = next((broker.settings for broker in result.brokers if broker.kind == kind), {})
         why = [f"{name}={settings[name]}" for name in _LIMITS if name in settings]
         told = ", ".join(f"{name} {units.count(many)}" for name, many in sorted(counted.items()))
         yield (
             f"dropped: the {kind} server itself dropped items while trials ran ({told}), as its settings "
-            f"require when it is full{': ' if why else ''}{', '.join(why)}; a loss in such a trial does not "
-            f"count against the backend"
+            f"require when it is full{': ' if why else ''}{', '.join(why)}; these trials lost "
+            f"{units.of(lost[kind], 'message')}"
         )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ipclab.backends.base import Guarantees
 from ipclab.checks.delivery import DeliveryCheck, Ledger
+from ipclab.checks.drops import Drops
 from ipclab.trial import rawlog
 from ipclab.trial.distribution import summarize
 from ipclab.trial.message import Originals, trial_mark
@@ -60,6 +61,7 @@ def delivery(
     complete: bool,
     content: str,
     before_stop: Sequence[int] = (),
+    drops: Drops | None = None,
 ) -> Delivery:
     """Return the ledger, rate and latency of a stream or a paced trial; account for every message.
 
@@ -69,7 +71,8 @@ def delivery(
     missing messages prove nothing. ``before_stop`` is the number of receipts that each consumer had when all
     messages had arrived and the stop messages were sent; a damaged body after those is a damaged stop
     message and counts as no message. ``content`` is the seed text of the message bodies
-    (``ipclab.trial.assignment.content``).
+    (``ipclab.trial.assignment.content``). With ``drops``, overload excuses as many losses as they explain;
+    without, all where it is declared.
     """
     sends = [rawlog.read_stamps(sends_path(logs, f"producer-{i}")) for i in range(spec.producers)]
     returns = (
@@ -92,9 +95,10 @@ def delivery(
         check.add(consumer, header["producer"], header["sequence"], intact, early)
         intacts.append((intact, intact & ~early))
     ledger = check.settle(
-        may_lose=not complete or "overload" in guarantees.may_lose,
+        may_lose=not complete or (drops is None and "overload" in guarantees.may_lose),
         may_duplicate=guarantees.delivery == "at-least-once",
         ordered=guarantees.order == "per-producer",
+        drops=drops,
     )
     good = received = 0
     firsts = _FirstReceipts(sends, spec.consumers if guarantees.fan_out else 1) if returns else None

@@ -18,6 +18,7 @@ from ipclab.errors import ChannelError, UsageError
 from ipclab.history.format import Line
 from ipclab.host import hang, stillness
 from ipclab.host.interruptions import ending_blocked
+from ipclab.host.stillness import Look
 from ipclab.host.told import reraise_own_end
 from ipclab.trial.assignment import Assignment, history_path
 from ipclab.trial.drain import PATIENCE
@@ -64,7 +65,8 @@ class Cast:
     ``sent_ns`` has the time at which the send of each confirmed message began. ``received_ns`` has the time
     at which each message first arrived, for each consumer that should receive it: one entry ``""`` for all,
     or with fan-out one by name. ``unsettled_ns`` has, for each consumer, the receipt times of the messages
-    that it has not begun to acknowledge.
+    that it has not begun to acknowledge. ``slow`` names the workers that the last ``outlast()`` gave up
+    although they ran: they do not hang.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Cast:
         self._expected: dict[str, int] = {}
         self._asking: set[str] = set()
         self._entered = 0
+        self.slow: frozenset[str] = frozenset()
 
     def __enter__(self) -> Self:
         return self
@@ -170,16 +173,29 @@ class Cast:
         """Wait like ``wait()``, but return False only where all hang (``host.hang``) or are slow too long.
 
         Each line in a log is progress. All of it takes ``within_s`` and ``hang.SLOW_AT_MOST_S`` at most.
+        ``slow`` names the workers that still run then, or have to wait for a server that does.
         """
         waited = hang.outlast(
             self.wait,
             until,
             within_s=within_s,
             progress=lambda: self._entered,
-            pids=lambda: [*(m.pid for m in self.crew.workers if not m.ended), *self._servers()],
+            pids=self._pids,
             at_most_s=within_s + hang.SLOW_AT_MOST_S,
         )
+        self.slow = self._at_work() if waited == "slow" else frozenset()
         return waited == "came"
+
+    def _pids(self) -> list[int]:
+        return [*(m.pid for m in self.crew.workers if not m.ended), *self._servers()]
+
+    def _at_work(self) -> frozenset[str]:
+        """Return the workers that run, or have to wait for a server that does. Takes ``hang.LOOK_S``."""
+        before = Look.at(self._pids())
+        self.pass_time(hang.LOOK_S)
+        at_work = Look.at(self._pids()).at_work_since(before)
+        serving = bool(at_work & frozenset(self._servers()))
+        return frozenset(m.name for m in self.crew.workers if serving or m.pid in at_work)
 
     def pass_time(self, seconds: float) -> None:
         """Read messages and logs for this long."""

@@ -18,8 +18,8 @@ def cleaned(record: TrialRecord) -> TrialRecord:
         reason=clean(record.reason),
         stuck=_each(record.stuck, lines=True),
         broker=None if record.broker is None else cleaned_broker(record.broker),
-        side_effects=[clean(line) for line in record.side_effects],
         safety=None if record.safety is None else _safety(record.safety),
+        side_effects=[clean(line) for line in record.side_effects],
     )
 
 

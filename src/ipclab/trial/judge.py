@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
 from ipclab.backends.base import Guarantees
 from ipclab.checks.breach import Breach, BreachKind
 from ipclab.checks.delivery import Verdict as Word
+from ipclab.checks.drops import Drops
 from ipclab.checks.timeline import draw
 from ipclab.checks.verdict import Verdict
 from ipclab.checks.verify import check
@@ -15,6 +16,7 @@ from ipclab.history.columns import History
 from ipclab.history.format import VERSION, Header, Model
 from ipclab.history.reader import read
 from ipclab.history.store import merge
+from ipclab.trial.primitive import Place, name_primitive
 from ipclab.trial.safety import Stage
 
 
@@ -50,11 +52,13 @@ def promise(
     fault: bool,
     undelivered: bool = False,
     at_most: int | None = None,
+    drops: Drops | None = None,
 ) -> list[Breach]:
     """Return the breaches of the declared guarantees. ``fault`` says whether there was a fault, and ``cause``
     is the loss cause that it counts as. ``undelivered`` says that no consumer was left, so that messages
     which did not arrive are not known to be lost. ``at_most`` is the number of messages that the cause can
-    cost if it damages none, None for no bound."""
+    cost if it damages none, None for no bound. With ``drops``, overload excuses only as many losses as the
+    server's own drops explain."""
     broken: list[Breach] = []
 
     def breach(kind: BreachKind, amount: int, text: str) -> None:
@@ -65,7 +69,11 @@ def promise(
     received = counts.get("unacknowledged", 0)
     never_finished = f", {received} of them received but never acknowledged" if received else ""
     if lost and not undelivered:
-        if cause not in guarantees.may_lose:
+        if cause == "overload" and drops is not None:
+            if not drops.explain(lost):
+                text = f"lost {lost} confirmed {_messages(lost)}{never_finished}{drops.in_words}"
+                breach("lost", lost, text)
+        elif cause not in guarantees.may_lose:
             breach("lost", lost, f"lost {lost} confirmed {_messages(lost)}{never_finished}")
         elif at_most is not None and lost > at_most and not torn:
             text = (
@@ -108,6 +116,15 @@ def strict(history: History, model: Model, budget_s: float) -> Verdict:
     if model == "delivery":
         return check(history, model, guarantee="exactly-once", ordered=True, excuses=False, budget_s=budget_s)
     return check(history, model, budget_s=budget_s)
+
+
+def too_slow(stacks: Mapping[str, str], slow: Set[str], own: Sequence[Place]) -> dict[str, str]:
+    """Return by process, of those that were ``slow``, what they were at when their time was up."""
+    return {
+        name: f"Slow: it was still at work, in {name_primitive(stack, own)}, when its time was up"
+        for name, stack in stacks.items()
+        if name in slow
+    }
 
 
 def word(broken: list[Breach], *, known: bool) -> Word:

@@ -195,8 +195,7 @@ def _consume(mine: Assignment[OfCast], parent: Link) -> None:
                 receive = _receive_any(line.end)
             unsettled = False
     parent.send(Done(count=0))
-    with contextlib.suppress(Exception):
-        line.end.close()
+    line.end.close()
 
 
 def _receive_any(consumer: Consumer) -> Callable[[], Sequence[bytes]]:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from ipclab.backends.base import Guarantees, OptionValue, Site
 from ipclab.checks.counter import CounterVerdict
 from ipclab.checks.delivery import Ledger
+from ipclab.checks.drops import Drops
 from ipclab.host import hang
 from ipclab.trial import rawlog
 from ipclab.trial.analysis import Window
@@ -40,7 +41,11 @@ class Findings:
 
 
 class Measurement(abc.ABC):
-    """One measured trial. ``hang`` says in one line what did not end in time; empty while all goes well."""
+    """One measured trial. ``hang`` says in one line what did not end in time; empty while all goes well.
+
+    ``slow`` says that it still ran when its time was over, so that it did not hang. ``drops`` is what the
+    server dropped meanwhile, where that bounds a loss by overload; it is set before ``findings()``.
+    """
 
     leaders: ClassVar[tuple[str, ...]]
     """The roles whose reports end the sending."""
@@ -53,12 +58,18 @@ class Measurement(abc.ABC):
         self.site = site
         self.logs = logs
         self.hang = ""
+        self.slow = False
+        self.drops: Drops | None = None
 
     def hold_to(self, change: Callable[[Guarantees], Guarantees]) -> None:  # noqa: B027 - see below
         """Judge the backend by ``change(guarantees)``, as its server's settings require.
 
         Called before ``assignments()``, and again before ``findings()``. Shared state declares no loss.
         """
+
+    def own_guarantees(self) -> Guarantees | None:
+        """Return what the channel declares by itself, whatever its server is set to; None for no channel."""
+        return None
 
     @abc.abstractmethod
     def setup(self) -> None:
@@ -111,11 +122,18 @@ def wait_for(crew: Crew, workers: Sequence[Worker], timeout_s: float) -> list[Wo
     return open_
 
 
-def outlast(measurement: Measurement, crew: Crew, until: Callable[[], bool], within_s: float) -> bool:
-    """Wait until a condition holds; return False only where the awaited workers hang.
+def outlast(
+    measurement: Measurement,
+    crew: Crew,
+    until: Callable[[], bool],
+    within_s: float,
+    *,
+    at_most_s: float = float("inf"),
+) -> bool:
+    """Wait until a condition holds; return False where the awaited workers hang, or are far too slow.
 
     The wait also ends with the first failure of a worker. While a log grows, or a worker or a helper process
-    runs, they are slow and do not hang: see ``host.hang``.
+    runs, they are slow and do not hang: see ``host.hang``. ``measurement.slow`` tells which it was.
     """
 
     def over() -> bool:
@@ -136,7 +154,9 @@ def outlast(measurement: Measurement, crew: Crew, until: Callable[[], bool], wit
             within_s=within_s,
             progress=lambda: [watch.count() for watch in watches],
             pids=lambda: [*(w.pid for w in crew.workers if not w.ended), *measurement.server_pids()],
+            at_most_s=at_most_s,
         )
+    measurement.slow = waited == "slow"
     return waited == "came"
 
 

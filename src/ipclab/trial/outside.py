@@ -17,6 +17,7 @@ import msgspec
 from ipclab.backends.registry import backend_class
 from ipclab.host import hang, stillness, supervisor
 from ipclab.host.child import Manner
+from ipclab.host.hang import Waited
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.stacks import NO_STACK
 from ipclab.host.supervisor import Child
@@ -79,8 +80,8 @@ class _Trial:
             call = self._call
             if not call:
                 self._listen(_IDLE_S)
-            elif not self._returns(call):
-                return self._add_effects(self._hung(call, bare))
+            elif (waited := self._await(call)) != "came":
+                return self._add_effects(self._late(call, bare, slow=waited == "slow"))
         if self._refused is not None and (reason := self._files_exhausted(self._refused.error)):
             return self._add_effects(msgspec.structs.replace(bare, outcome="failed", reason=reason))
         if self._refused is not None:
@@ -113,29 +114,29 @@ class _Trial:
         self._end_processes()
         child.end()
 
-    def _returns(self, call: str) -> bool:
-        """Wait until the call is over or hangs; return False where it hangs."""
+    def _await(self, call: str) -> Waited:
+        """Wait until the call is over, hangs, or has run for far too long; return which it was."""
         patience_s = max(self._job.spec.grace_s, CALL_AT_LEAST_S)
-        waited = hang.outlast(
+        return hang.outlast(
             self._wait,
             lambda: self._child.ended or self._call != call,
             within_s=patience_s,
             pids=self._pids,
             slow_at_most_s=SLOW_CALLS_OF * patience_s,
         )
-        return waited == "came"
 
-    def _hung(self, call: str, bare: TrialRecord) -> TrialRecord:
+    def _late(self, call: str, bare: TrialRecord, *, slow: bool) -> TrialRecord:
         spec = self._job.spec
         stack = self._child.look()
         own = adapters(backend_class(workloads.face(spec), spec.backend))
         place = name_primitive(stack, own) if stack else NO_STACK
-        patience_s = max(spec.grace_s, CALL_AT_LEAST_S)
+        patience_s = max(spec.grace_s, CALL_AT_LEAST_S) * (1 + SLOW_CALLS_OF if slow else 1)
+        what = "it still ran, so it is slow and did not hang" if slow else f"it hung in {place}"
         self._effects += [f"was ended with its trial: {line}" for line in self._end_processes()]
         return msgspec.structs.replace(
             self._found or bare,
-            outcome="hung",
-            reason=f"{call} of {spec.backend} did not return within {patience_s:g} s: it hung in {place}",
+            outcome="failed" if slow else "hung",
+            reason=f"{call} of {spec.backend} did not return within {patience_s:g} s: {what}",
             stuck={**(self._found or bare).stuck, call: stack or NO_STACK},
         )
 

@@ -230,7 +230,10 @@ class Racers:
         return hang.outlast(listen, until, within_s=within_s, pids=lambda: pids) == "came"
 
     def _place(self, one: Racer) -> str:
-        """End a racer that hangs, and return where it stood, such as ``: it hung in Lock.acquire``."""
+        """End a late racer, and return where it hung, as ``: it hung in Lock.acquire``, or that it ran."""
+        if hang.at_work([one.child.pid]):
+            one.child.end_with_stack()
+            return ": it still ran, so it is slow and did not hang"
         return f": it hung in {name_primitive(one.child.end_with_stack(), adapters(type(self._shared)))}"
 
     def _start(self, name: str, role: Callable[..., None], what: object) -> Racer:

@@ -43,6 +43,7 @@ from ipclab.trial.spec import TrialSpec
 
 LEAD_S = 0.02
 """Time between the starting signal and the start, so that every worker is waiting by then."""
+_SLOW = "; it still ran when its time was over, so it is slow and did not hang"
 
 
 def run_trial(
@@ -145,6 +146,8 @@ class _Trial:
         self.began_utc = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.failed = ""
         self.hung = ""
+        self.slow = False
+        """Whether those that ``hung`` is about were still at work, so that they did not hang."""
         self.stuck: dict[str, str] = {}
         self.window: Window | None = None
         self.samples: list[Sample] = []
@@ -166,12 +169,13 @@ class _Trial:
             self.hung += "".join(
                 f"; {name}: {name_primitive(stack, own)}" for name, stack in self.stuck.items()
             )
+            self.hung += _SLOW if self.slow else ""
 
     def _connect(self, measurement: Measurement, crew: Crew) -> bool:
         within_s = self.spec.grace_s
         if not outlast(measurement, crew, lambda: all(w.ready for w in crew.workers), within_s):
             names = ", ".join(w.name for w in crew.workers if not w.ready)
-            self.hung = f"{names} did not connect within {within_s:g} s"
+            self.hung, self.slow = f"{names} did not connect within {within_s:g} s", measurement.slow
         return not self.hung and not crew.failures
 
     def _measure(self, measurement: Measurement, crew: Crew) -> None:
@@ -205,20 +209,25 @@ class _Trial:
                 self.hung = (
                     f"{names} did not return from the backend within {self.spec.grace_s:g} s after the end"
                 )
+                self.slow = measurement.slow
             return
         if not crew.failures:
             measurement.wind_up(crew)
-            self.hung = measurement.hang
+            self.hung, self.slow = measurement.hang, measurement.slow
 
     def record(self, measurement: Measurement, crew: Crew) -> TrialRecord:
         """Return the record; it reads the logs, so they must still exist."""
         dropped = self.losses.so_far()
-        measurement.hold_to(partial(serving.under, broker=self.broker, dropped=dropped))
+        if (own := measurement.own_guarantees()) is not None:
+            measurement.drops = self.losses.drops(own, under_way=self._most_under_way())
+        of_ours = dropped if measurement.drops is None or measurement.drops.most_lost != 0 else {}
+        measurement.hold_to(partial(serving.under, broker=self.broker, dropped=of_ours))
+        reason = self.failed or self.hung
         bare = TrialRecord(
             spec=self.spec,
             began_utc=self.began_utc,
-            outcome="failed" if self.failed else "hung" if self.hung else "finished",
-            reason=self.failed or self.hung,
+            outcome="finished" if not reason else "failed" if self.failed or self.slow else "hung",
+            reason=reason,
             stuck=self.stuck,
             options=dict(measurement.options),
             guarantees=measurement.declared(),
@@ -240,6 +249,12 @@ class _Trial:
             cost=cost,
             limit=self._limit(cost, findings.latency) if cost else "unknown",
         )
+
+    def _most_under_way(self) -> int | None:
+        """Return how many messages the trial has under way at once at most; None where it has no bound."""
+        if not workloads.of(self.spec).bounded:
+            return None
+        return self.spec.backlog + self.spec.producers * self.spec.window
 
     def _cost(self, measurement: Measurement, crew: Crew, ledger: Ledger | None) -> Cost | None:
         if len(self.samples) < 2:

@@ -34,6 +34,8 @@ class Stage:
     history: Path | None
     face: Face = "channel"
     """The face of the backend that the scene uses."""
+    losses: serving.Losses = field(default_factory=lambda: serving.Losses(None))
+    """What the broker drops by itself meanwhile."""
     found: Callable[[Played], object] = lambda _: None
     """Called with the scene's result before it tears down, so that a hang in that cannot lose the result."""
 
@@ -93,6 +95,7 @@ def run(
         folder=folder,
         broker=broker,
         history=history,
+        losses=losses,
         found=lambda played: phases.found(record(played)),
     )
     try:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ipclab.backends.base import Guarantees
 from ipclab.brokers import kinds
 from ipclab.brokers.base import Broker
+from ipclab.checks.drops import Drops
 from ipclab.errors import BrokerUnavailableError
 from ipclab.trial.record import BrokerFacts
 
@@ -34,7 +35,7 @@ def under(
     """Return what a backend declares on this broker with its settings.
 
     ``settings`` are those that the trial sets in addition to the broker's own. A broker that has ``dropped``
-    items by itself loses by overload, whatever it declares.
+    items of the lab by itself may lose by overload, whatever it declares.
     """
     if broker is None:
         return guarantees
@@ -51,9 +52,47 @@ class Losses:
 
     def so_far(self) -> dict[str, int]:
         """Return by counter how many items were dropped since; empty for none, or where it is unknown."""
+        return {name: many for name, many in self._grown().items() if many}
+
+    def drops(
+        self,
+        own: Guarantees,
+        *,
+        settings: Mapping[str, str] | None = None,
+        under_way: int | None = None,
+    ) -> Drops | None:
+        """Return what these drops can have cost, where they bound a loss by overload.
+
+        None where the declaration alone decides: the channel's ``own`` names overload as a loss cause, the
+        server does not count its drops, or it dropped nothing and its settings do not let it. ``settings``
+        are those of the trial. ``under_way`` is the most messages that the trial has under way; None for no
+        bound.
+        """
+        if self._broker is None or "overload" in own.may_lose:
+            return None
+        grown = self._grown()
+        if not grown:
+            return None
+        if not any(grown.values()) and "overload" not in under(own, self._broker, settings).may_lose:
+            return None
+        kind = kinds.get(self._broker.kind)
+        try:
+            most_lost = kind.most_lost(
+                self._broker.url,
+                grown,
+                settings={**self._broker.settings, **(settings or {})},
+                in_one_item=under_way,
+            )
+        except BrokerUnavailableError:
+            return None
+        return Drops(sum(grown.values()), most_lost)
+
+    def _grown(self) -> dict[str, int]:
+        """Return the growth of each counter; empty where it is unknown."""
         now = self._read()
-        grown = {name: now[name] - self._before.get(name, 0) for name in now if name in self._before}
-        return {name: many for name, many in grown.items() if many > 0}
+        grown = {name: now[name] - self._before[name] for name in now if name in self._before}
+        # A server that was started again counts from zero.
+        return {name: many for name, many in grown.items() if many >= 0}
 
     def _read(self) -> dict[str, int]:
         if self._broker is None:

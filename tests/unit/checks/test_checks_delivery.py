@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ipclab.checks.breach import texts
 from ipclab.checks.delivery import DeliveryCheck, Ledger, of_unfinished
+from ipclab.checks.drops import Drops
 
 ANOMALIES = ("lost", "duplicated", "unexpected", "corrupted", "reordered")
 
@@ -380,3 +381,24 @@ def test_a_breach_that_was_seen_before_a_trial_was_cut_short_stays() -> None:
     assert (cut_short.lost, cut_short.unaccounted, cut_short.verdict) == (0, 1, "invalid")
     assert texts(cut_short.broken) == ["delivered 1 messages again"]
     assert of_unfinished(proven) == proven
+
+
+@pytest.mark.parametrize(
+    ("drops", "words"),
+    [
+        (Drops(3, 3), None),
+        (Drops(1, None), None),
+        (Drops(2, 2), "lost 3 confirmed messages, the server evicted 2 items during the trial"),
+        (
+            Drops(9, 0),
+            "lost 3 confirmed messages, the server evicted 9 items during the trial, none of them of the lab",
+        ),
+    ],
+)
+def test_a_loss_is_excused_only_as_far_as_the_servers_drops_explain_it(
+    drops: Drops, words: str | None
+) -> None:
+    history = History([5], [5], 1, False, [Receipt(0, 0, 0), Receipt(0, 0, 4)])
+    ledger = check_of(history).settle(may_lose=False, may_duplicate=False, ordered=True, drops=drops)
+    assert ledger.lost == 3
+    assert texts(ledger.broken) == ([] if words is None else [words])

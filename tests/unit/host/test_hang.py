@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -66,3 +68,18 @@ def test_a_process_that_comes_back_between_two_looks_does_not_rest() -> None:
 
 def test_a_process_that_runs_at_every_look_does_neither() -> None:
     assert hang.place_of_rest(lambda: "", lambda _: False) is None
+
+
+def test_who_has_a_processor_is_at_work_and_who_sleeps_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hang, "LOOK_S", 0.2)
+    with (
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) as working,
+        subprocess.Popen(["sleep", "600"]) as asleep,
+    ):
+        try:
+            # Until the interpreter is there.
+            assert any(hang.at_work([working.pid, asleep.pid]) for _ in range(50))
+            assert not hang.at_work([asleep.pid])
+        finally:
+            working.kill()
+            asleep.kill()

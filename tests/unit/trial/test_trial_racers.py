@@ -101,3 +101,22 @@ def test_a_racer_that_stands_still_is_told_where(tmp_path: Path) -> None:
 @pytest.fixture
 def looks_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hang, "LOOK_S", 0.2)
+
+
+def spin(link: Any) -> None:
+    link.send(Ready(holdable=False, out_of_reach=False))
+    link.recv()
+    while True:
+        pass
+
+
+@pytest.mark.usefixtures("looks_briefly")
+def test_a_racer_that_never_ends_its_work_is_slow_and_did_not_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hang, "SLOW_AT_MOST_S", 0.5)
+    with racers_of(tmp_path, spin) as racers:
+        racers._all_settled(racers._all)
+        racers._patience_s = SHORT_S
+        with pytest.raises(ChannelError, match="it is slow and did not hang"):
+            racers.run(racers._all, 0, 1)

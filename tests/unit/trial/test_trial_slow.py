@@ -14,10 +14,13 @@ from ipclab.backends.local.counter import PipeOwnerCounter
 from ipclab.backends.local.queue import SimpleQueueChannel
 from ipclab.backends.registry import Variant
 from ipclab.host import hang
+from ipclab.results.verdict import of_trial
+from ipclab.trial import outside
 from ipclab.trial.message import STOP
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
+from tests.support.crashes import play, play_order, safety_of
 
 pytestmark = [pytest.mark.timeout(120, method="signal"), pytest.mark.usefixtures("nothing_left")]
 PAUSE_S = 0.1
@@ -192,3 +195,102 @@ def test_a_reader_and_an_owner_of_a_counter_that_are_at_work_are_waited_for(
 ) -> None:
     record = run(monkeypatch, counter, workload="counter", grace_s=PATIENCE_S)
     assert (record.outcome, record.reason) == ("finished", "")
+
+
+def spin() -> None:
+    """Work for ever, as one does that polls without a pause for what never comes."""
+    while True:
+        pass
+
+
+class SpinningProducer(Producer):
+    """Never comes back from its tenth message, and is at work all the time."""
+
+    def __init__(self, inner: Producer) -> None:
+        self._inner, self._count = inner, 0
+
+    def send(self, body: bytes) -> None:
+        self._count += 1
+        if self._count == 10:
+            spin()
+        self._inner.send(body)
+
+
+class SpinningConsumer(Consumer):
+    """Never comes back once it has its stop message, and is at work all the time."""
+
+    def __init__(self, inner: Consumer) -> None:
+        self._inner = inner
+
+    def receive(self) -> Sequence[bytes]:
+        bodies = self._inner.receive()
+        if STOP in bodies:
+            spin()
+        return bodies
+
+
+class SendSpins(SimpleQueueChannel):
+    name = "troubled"
+
+    def producer(self, index: int) -> Producer:
+        return SpinningProducer(super().producer(index))
+
+
+class ReceiveSpins(SimpleQueueChannel):
+    name = "troubled"
+
+    def consumer(self, index: int) -> Consumer:
+        made = super().consumer(index)
+        return SpinningConsumer(made) if index else made
+
+
+class SetupSpins(SimpleQueueChannel):
+    name = "troubled"
+
+    def setup(self) -> None:
+        super().setup()
+        spin()
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little patience with those who are at work and do not get on."""
+    monkeypatch.setattr(hang, "SLOW_AT_MOST_S", 0.5)
+    monkeypatch.setattr(hang, "LOOK_S", 0.2)
+    monkeypatch.setattr(outside, "CALL_AT_LEAST_S", 0.2)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(
+    ("channel", "settings", "where"),
+    [
+        (SendSpins, {}, "producer-0 did not return from the backend"),
+        (ReceiveSpins, {"consumers": 2}, "consumer-1 did not end"),
+        (SetupSpins, {}, "setup() of troubled did not return within"),
+    ],
+)
+def test_who_is_at_work_when_its_time_is_up_is_slow_and_not_hung(
+    monkeypatch: pytest.MonkeyPatch, channel: type[Any], settings: dict[str, Any], where: str
+) -> None:
+    record = run(monkeypatch, channel, grace_s=0.5, drain_s=0.2, **settings)
+    assert record.outcome == "failed"
+    assert where in record.reason
+    assert "slow and did not hang" in record.reason
+    assert "hung" not in record.reason
+    assert of_trial(record) == "failed"
+    assert record.stuck
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("scene", ["crash", "order"])
+def test_a_process_of_a_safety_trial_that_is_at_work_is_told_as_slow_and_hangs_nowhere(
+    monkeypatch: pytest.MonkeyPatch, scene: str
+) -> None:
+    monkeypatch.setattr(registry, "_channels", lambda: {"troubled": ReceiveSpins})
+    if scene == "crash":
+        record = play("troubled", "pause producer, busy", grace_s=2.0, drain_s=0.2)
+    else:
+        record = play_order("troubled", "stress", consumers=2, grace_s=2.0, drain_s=0.2)
+    safety = safety_of(record)
+    assert "consumer-1" not in safety.hung
+    assert safety.gave_up["consumer-1"].startswith("Slow: it was still at work, in ")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ipclab.backends.base import Producer
 from ipclab.backends.redis import url as urls
 from ipclab.errors import BrokerUnavailableError, UsageError
+from ipclab.host.bounded_socket import BoundedSocket, Bounds
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -41,11 +42,16 @@ def connect(url: str, *, reply_timeout_s: float | None = REPLY_TIMEOUT_S, name: 
             single_connection_client=True,
         )
     except redis.RedisError as error:
-        where = urlsplit(url)
-        raise BrokerUnavailableError(
-            f"no Redis connection to {where.hostname or where.path}:{where.port or 6379}: {error}"
-        ) from error
+        raise unavailable(url, error) from error
     return client
+
+
+def unavailable(url: str, error: BaseException) -> BrokerUnavailableError:
+    """Return the error for the user where the server at ``url`` failed with ``error``."""
+    where = urlsplit(url)
+    return BrokerUnavailableError(
+        f"no Redis to work with at {where.hostname or where.path}:{where.port or 6379}: {error}"
+    )
 
 
 def make(url: str, *, retries: bool, **settings: Any) -> Redis:
@@ -62,6 +68,18 @@ def make(url: str, *, retries: bool, **settings: Any) -> Redis:
         settings["retry"] = Retry(NoBackoff(), 0)
     # Not by ``from_url()``: in some versions it ignores the retries of the constructor.
     return redis.Redis(**urls.settings(url), **settings)
+
+
+def bound(client: Redis, bounds: Bounds) -> None:
+    """Limit what each connection that this client makes from now on reads, and how long it lasts."""
+    pool: Any = client.connection_pool
+    connection_class: Any = pool.connection_class
+
+    class _Bounded(connection_class):  # type: ignore[misc]
+        def _connect(self) -> BoundedSocket:
+            return bounds.around(super()._connect())
+
+    pool.connection_class = _Bounded
 
 
 def require_version(client: Redis, major: int, minor: int, what: str) -> None:

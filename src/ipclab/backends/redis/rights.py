@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ipclab.backends.redis.client import connect
+from ipclab.backends.redis.client import bound, make, unavailable
+from ipclab.host.bounded_socket import Bounds
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 Command = Sequence[str]
 
 
+ASKED = Bounds(most_bytes=1 << 20, within_s=10.0)
+"""What a server may send, and how long it may take, when it is asked what a user may do."""
 KEY = "ipclab:probe"
 LIST: tuple[Command, ...] = (("RPUSH", KEY, "b"), ("BLPOP", KEY, "1"), ("UNLINK", KEY))
 RELIABLE: tuple[Command, ...] = (
@@ -85,8 +88,16 @@ def lacking(url: str, what: str, commands: Iterable[Command]) -> str:
 
     Raise BrokerUnavailableError where the server cannot be reached.
     """
-    with connect(url) as client:
-        found = refusals(client, commands)
+    import redis
+
+    within_s = ASKED.within_s
+    client = make(url, retries=False, protocol=2, socket_timeout=within_s, socket_connect_timeout=within_s)
+    bound(client, ASKED)
+    try:
+        with client:
+            found = refusals(client, commands)
+    except (redis.RedisError, OSError) as error:
+        raise unavailable(url, error) from error
     names = [name for name, text in found.items() if text.startswith("NOPERM")]
     if not names:
         return ""

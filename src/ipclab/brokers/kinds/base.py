@@ -25,12 +25,14 @@ from ipclab.brokers import programs
 from ipclab.brokers.base import Broker, Usage, mask
 from ipclab.brokers.kinds.state import Room, ServerState
 from ipclab.errors import BrokerUnavailableError, UsageError
+from ipclab.host.bounded_socket import Bounds
 from ipclab.host.text import clean
 
 PROBE_TIMEOUT_S = 5.0
 PROBE_MOST_BYTES = 1 << 20
-"""The most bytes that a server may send in answer to a question for its version or usage; real ones send
-some kilobytes."""
+"""What a server that is asked what it is, has or uses may send; real ones send some kilobytes."""
+REMOVAL = Bounds(most_bytes=64 << 20, within_s=120.0)
+"""What a server may send, and how long it may take, while names of the lab are looked for and deleted."""
 
 
 class LoginRefusedError(BrokerUnavailableError):
@@ -221,6 +223,18 @@ class ServerKind(abc.ABC):
         Raise BrokerUnavailableError where it does not answer.
         """
         return {}
+
+    def most_lost(
+        self, url: str, dropped: Mapping[str, int], *, settings: Mapping[str, str], in_one_item: int | None
+    ) -> int | None:
+        """Return how many messages of the lab such drops can have cost at most; None for no bound.
+
+        ``dropped`` is by how much each counter of ``losses()`` has grown, ``settings`` what the server was
+        set to before, and ``in_one_item`` how many messages a trial has under way at most, which may all lie
+        in one item; None for no bound. By default each item is one message, and any item can be one of the
+        lab. Raises BrokerUnavailableError where the server is asked and does not answer.
+        """
+        return sum(dropped.values())
 
     def names(self, url: str) -> Set[str] | None:
         """Return the names of everything stored on the server at ``url``; None where it cannot list them.

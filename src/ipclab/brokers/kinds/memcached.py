@@ -17,6 +17,7 @@ from ipclab.brokers.base import Broker, Usage, mask
 from ipclab.brokers.kinds.base import (
     PROBE_MOST_BYTES,
     PROBE_TIMEOUT_S,
+    REMOVAL,
     ComposeService,
     Launch,
     LoginRefusedError,
@@ -28,11 +29,11 @@ from ipclab.brokers.kinds.base import (
 from ipclab.brokers.kinds.state import Room, ServerState
 from ipclab.errors import BrokerUnavailableError
 from ipclab.host import ports
-from ipclab.host.bounded_socket import BoundedSocket
+from ipclab.host.bounded_socket import Bounds
 from ipclab.host.interruptions import ending_blocked
 
-_KEYS = ("head", "tail", "counter", "register", "value", "lock", "lock:fence", "lock:guarded")
-"""The names of the lab's keys within a namespace, besides the numbered slots of a channel."""
+_KEYS = ("head", "tail", "counter", "register", "value", "state", "lock", "lock:fence", "lock:guarded")
+"""The names of the keys of the lab and its claims within a namespace, besides the slots of a channel."""
 _DELETED_AT_ONCE = 1000
 _LOSSES = ("evictions",)
 
@@ -60,7 +61,7 @@ class Memcached(ServerKind):
     has_memory_limit = True
 
     def version(self, url: str, timeout_s: float) -> str:
-        with _client(url, timeout_s, bounded=True) as client:
+        with _client(url, timeout_s) as client:
             answer: bytes = client.version()
             return answer.decode("ascii", "replace")
 
@@ -70,7 +71,7 @@ class Memcached(ServerKind):
         return Usage(float(found[b"rusage_user"]) + float(found[b"rusage_system"]), None)
 
     def remove(self, url: str, namespaces: Sequence[str]) -> int:
-        with _client(url, PROBE_TIMEOUT_S) as client:
+        with _client(url, PROBE_TIMEOUT_S, REMOVAL) as client:
             return sum(_remove(client, namespace) for namespace in namespaces)
 
     def plan(self, program: str, folder: Path) -> Plan:
@@ -140,7 +141,7 @@ class Memcached(ServerKind):
 
 def stats(url: str, timeout_s: float = PROBE_TIMEOUT_S) -> dict[bytes, Any]:
     """Return the general statistics of the server at ``url``; ``pid`` identifies it."""
-    with _client(url, timeout_s, bounded=True) as client:
+    with _client(url, timeout_s) as client:
         found: dict[bytes, Any] = client.stats()
         return found
 
@@ -159,13 +160,13 @@ def _remove(client: Any, namespace: str) -> int:
 
 
 @contextlib.contextmanager
-def _client(url: str, timeout_s: float, *, bounded: bool = False) -> Iterator[Any]:
-    """Yield a new client. A bounded one reads at most PROBE_MOST_BYTES, within ``timeout_s`` altogether."""
+def _client(url: str, timeout_s: float, bounds: Bounds | None = None) -> Iterator[Any]:
+    """Yield a new client. It reads at most PROBE_MOST_BYTES, within ``timeout_s`` altogether, unless
+    ``bounds`` say otherwise."""
     from pymemcache.exceptions import MemcacheError
 
     connected = clients.make(url, connect_timeout=timeout_s, timeout=timeout_s, default_noreply=False)
-    if bounded:
-        connected.bound = functools.partial(BoundedSocket, most_bytes=PROBE_MOST_BYTES, within_s=timeout_s)
+    connected.bound = (bounds or Bounds(PROBE_MOST_BYTES, timeout_s)).around
     try:
         yield connected
     except clients.LoginRefused as error:

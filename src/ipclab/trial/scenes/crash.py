@@ -17,11 +17,14 @@ import time
 from collections.abc import Iterator, Set
 from dataclasses import replace
 
+import msgspec
+
 from ipclab.backends.base import Channel, Guarantees, LossCause, Site
 from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import channel_class
 from ipclab.brokers import kinds
 from ipclab.brokers.settings import applied
+from ipclab.checks.drops import Drops
 from ipclab.errors import IpclabError
 from ipclab.faults.proxy.handle import Proxy, url_through
 from ipclab.faults.server import Server
@@ -134,6 +137,7 @@ class _Scene:
         self._proxy = proxy
         self._strike = strike
         self.stacks: dict[str, str] = {}
+        self._slow: frozenset[str] = frozenset()
 
     def play(self) -> Safety:
         """Run all acts, one after the other, and return the result.
@@ -227,6 +231,7 @@ class _Scene:
         else:
             cast.drain(self._quiet_s(), 3 * patience_s)
             stuck += cast.stop_by(idle, patience_s)
+        self._slow = cast.slow
         self.stacks = cast.stacks(stuck)
         cast.crew.end()
         cast.look()
@@ -250,6 +255,12 @@ class _Scene:
         loses = self._fault.target == "consumer" and self._fault.effect != "stops"
         return self._channel.most_in_flight if loses else None
 
+    def _drops(self) -> Drops | None:
+        """Return what the server dropped, where a loss is to be held to that: see ``Losses.drops``."""
+        if self._cause() != "overload":
+            return None
+        return self._stage.losses.drops(self._channel.guarantees, settings=self._spec.broker_settings)
+
     def _judge(self) -> Safety:
         guarantees, workers = self._guarantees, self._cast.crew.workers
         undelivered = self._may_be_undelivered()
@@ -263,9 +274,14 @@ class _Scene:
         )
         heard = [w.name for w in workers if w.name not in self._strike.left_out]
         logs = [history_path(self._stage.folder, name) for name in heard]
-        history = judge.keep(self._stage, head, [*logs, self._stage.folder / "faults.history"])
+        logs.append(self._stage.folder / "faults.history")
+        history = judge.keep(self._stage, head, logs)
         verdict = judge.strict(history, "delivery", self._spec.grace_s)
         counts = {**verdict.counts, "indefinite": verdict.counts["attempted"] - verdict.counts["confirmed"]}
+        drops = self._drops()
+        if drops is not None and drops.explain(counts["lost"]) != head.may_lose:
+            # The stored history excuses what the trial excuses, so that both are judged alike.
+            history = judge.keep(self._stage, msgspec.structs.replace(head, may_lose=not head.may_lose), logs)
         if undelivered:
             counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
         own = adapters(type(self._channel))
@@ -273,7 +289,7 @@ class _Scene:
         hung = {
             name: name_primitive(stack, own)
             for name, stack in self.stacks.items()
-            if not stands_in(stack, RECONNECTING)
+            if name not in self._slow and not stands_in(stack, RECONNECTING)
         }
         broken = judge.promise(
             counts,
@@ -282,6 +298,7 @@ class _Scene:
             fault=True,
             undelivered=undelivered,
             at_most=self._most_held(),
+            drops=drops,
         )
         missed = self._strike.missed
         # Whether they are lost for good cannot be known, and it would matter.
@@ -296,7 +313,8 @@ class _Scene:
             counts=counts,
             finding=finding,
             hung=hung,
-            gave_up=self._gave_up(self.stacks.keys() - hung.keys()),
+            gave_up=self._gave_up(self.stacks.keys() - hung.keys() - self._slow)
+            | judge.too_slow(self.stacks, self._slow, own),
             first_again_s=self._first_again_s(),
             counterexample=judge.counterexample(history, verdict),
             history=self._stage.history_name,

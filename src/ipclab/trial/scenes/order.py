@@ -61,9 +61,10 @@ def play(stage: Stage) -> Played:
         stuck += cast.dismiss([w for w in producers if cast.idle(w)], spec.grace_s)
         cast.drain(spec.drain_s + channel.redelivers_after_s, WAIT_S)
         stuck += cast.stop(consumers, spec.grace_s, place=spec.producers)
+        slow = cast.slow
         stacks = cast.stacks(stuck)
         cast.crew.end()
-        safety = _judge(stage, cast, stacks)
+        safety = _judge(stage, cast, stacks, slow)
         declared = serving.under(channel.guarantees, stage.broker).described()
         played = Played(safety=safety, stuck=stacks, options=dict(channel.chosen), declared=declared)
         stage.found(played)
@@ -80,17 +81,19 @@ def _take_turns(cast: Cast, producers: list[Worker]) -> None:
         cast.outlast(lambda: not cast.missing(), WAIT_S)
 
 
-def _judge(stage: Stage, cast: Cast, stacks: dict[str, str]) -> Safety:
+def _judge(stage: Stage, cast: Cast, stacks: dict[str, str], slow: frozenset[str]) -> Safety:
     guarantees = serving.under(cast.channel.guarantees, stage.broker)
     # Where nobody was left to receive, missing messages may still be in the channel.
     drained = not stacks and any(w.done for w in cast.crew.by_role("consumer"))
     head = judge.header(stage, guarantees, "delivery", drained=drained)
     history = judge.keep(stage, head, [history_path(stage.folder, w.name) for w in cast.crew.workers])
+    own = adapters(type(cast.channel))
     in_real_time = judge.strict(history, "queue", stage.spec.grace_s)
     counts = dict(judge.strict(history, "delivery", stage.spec.grace_s).counts)
     if not drained:
         counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
-    broken = judge.promise(counts, guarantees, "overload", fault=False, undelivered=not drained)
+    drops = stage.losses.drops(cast.channel.guarantees)
+    broken = judge.promise(counts, guarantees, "overload", fault=False, undelivered=not drained, drops=drops)
     overtaken = in_real_time.anomalies.get("reordered", 0)
     gave_up = {w.name: w.gave_up for w in cast.crew.workers if w.failure and w.name not in stacks}
     # No fault was asked for: a worker that gave up did not play the scenario, and unsent messages keep no
@@ -104,8 +107,8 @@ def _judge(stage: Stage, cast: Cast, stacks: dict[str, str]) -> Safety:
         counts=counts,
         shown=overtaken > 0,
         finding=_finding(counts, overtaken),
-        hung={name: name_primitive(stack, adapters(type(cast.channel))) for name, stack in stacks.items()},
-        gave_up=gave_up,
+        hung={name: name_primitive(stack, own) for name, stack in stacks.items() if name not in slow},
+        gave_up=gave_up | judge.too_slow(stacks, slow, own),
         counterexample=judge.counterexample(history, in_real_time),
         history=stage.history_name,
     )

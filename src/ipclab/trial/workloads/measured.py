@@ -13,6 +13,7 @@ import numpy as np
 from ipclab.backends.base import Channel, Guarantees, Site
 from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import channel_class
+from ipclab.host import hang
 from ipclab.host.link import Link
 from ipclab.trial import analysis
 from ipclab.trial.analysis import Window
@@ -63,6 +64,9 @@ class Messages(Measurement):
 
     def hold_to(self, change: Callable[[Guarantees], Guarantees]) -> None:
         self.guarantees = change(self.channel.guarantees)
+
+    def own_guarantees(self) -> Guarantees | None:
+        return self.channel.guarantees
 
     def setup(self) -> None:
         self.channel.setup()
@@ -155,8 +159,9 @@ class Messages(Measurement):
         stopper = crew.by_role("producer")[0]
         going, stops, progress = consumers, 0, Progress(arrivals)
         grace_s = self.spec.grace_s
+        floods = False
         while going and not crew.failures and progress.still_s(stops) < grace_s:
-            if progress.only_repeats(grace_s):
+            if floods := progress.only_repeats(grace_s):
                 break
             stopper.tell(Stop(len(going)))
             stops += len(going)
@@ -167,6 +172,10 @@ class Messages(Measurement):
                 outlast(self, crew, lambda: all(w.settled for w in consumers), grace_s)
                 going = [w for w in consumers if not w.settled]
                 break
+        if going and not floods:
+            # Whoever is at work is slow: it gets some more time, and is not said to hang.
+            outlast(self, crew, lambda: all(w.settled for w in going), 0.0, at_most_s=hang.SLOW_AT_MOST_S)
+            going = [w for w in consumers if not w.settled]
         if going and not crew.failures:
             self.hang = f"{names(going)} did not end {grace_s:g} s after being told to"
             if self._before_stop and sum(arrivals.by_consumer()) > sum(self._before_stop):
@@ -189,6 +198,7 @@ class Messages(Measurement):
             complete=complete,
             content=content(self.spec, self.site.namespace),
             before_stop=self._before_stop,
+            drops=self.drops,
         )
         return Findings(
             count=found.good, received=found.received_in_window, latency=found.latency, ledger=found.ledger

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import secrets
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import replace
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from ipclab.backends.base import Guarantees
 from ipclab.brokers.base import Broker
+from ipclab.brokers.kinds.base import PROBE_MOST_BYTES
 from ipclab.brokers.kinds.rabbitmq import probe
 from ipclab.brokers.kinds.state import ServerState
 from ipclab.errors import IpclabError
+from ipclab.host.bounded_socket import Bounds
 
 UNTOLD = "not told over AMQP"
 MANAGEMENT_PORT = 15672
-_MANAGEMENT_WITHIN_S = 2.0
+_MANAGEMENT = Bounds(most_bytes=PROBE_MOST_BYTES, within_s=2.0)
 _BLOCKED_WITHIN_S = 1.0
 _DROPPING = ("max-length", "max-length-bytes", "message-ttl", "expires", "overflow")
 """Keys of a policy by which the server drops confirmed messages, or whole queues."""
@@ -99,19 +103,23 @@ def _by_management(url: str) -> dict[str, str]:
         found["default_queue_type"] = _text(shown.get("default_queue_type", "classic"))
         limits = _get(parts, f"vhost-limits/{quote(vhost, safe='')}")
         found["limits"] = json.dumps([limit.get("value", {}) for limit in limits])
-    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+    except (OSError, HTTPException, ValueError, AttributeError, KeyError, TypeError):
         return found
     return found
 
 
 def _get(parts: Any, path: str) -> Any:
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    request = urllib.request.Request(f"http://{host}:{MANAGEMENT_PORT}/api/{path}")
     login = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"
-    request.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=_MANAGEMENT_WITHIN_S) as answer:
-        return json.loads(answer.read(1_000_000))
+    header = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
+    with contextlib.closing(HTTPConnection(parts.hostname, MANAGEMENT_PORT, _MANAGEMENT.within_s)) as link:
+        link.connect()
+        bounded: Any = _MANAGEMENT.around(link.sock)
+        link.sock = bounded
+        link.request("GET", f"/api/{path}", headers=header)
+        answer = link.getresponse()
+        if answer.status != HTTPStatus.OK:
+            raise OSError(f"the management API answers with {answer.status}")
+        return json.loads(answer.read())
 
 
 def _matching(policies: Any, key: str) -> str:

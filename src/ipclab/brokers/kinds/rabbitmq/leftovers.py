@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ipclab.brokers.base import mask
-from ipclab.brokers.kinds.base import one_line
-from ipclab.errors import BrokerUnavailableError
+from ipclab.brokers.kinds.base import PROBE_TIMEOUT_S, REMOVAL
+from ipclab.brokers.kinds.rabbitmq import probe
 
-QUEUES = ("messages", "token", "there:messages", "back:messages")
-"""The names of the lab's queues within a namespace. A client of RabbitMQ cannot list queues."""
+QUEUES = ("messages", "token", "there:messages", "back:messages", "state", "queue")
+"""The names of the queues of the lab and its claims within a namespace. No client can list queues."""
 _NOT_FOUND = 404
 
 
@@ -20,24 +19,17 @@ def remove(url: str, namespaces: Sequence[str]) -> int:
     """
     from pika import exceptions
 
-    from ipclab.backends.rabbitmq.connection import connect
-
     removed = 0
-    try:
-        with connect(url) as connection:
-            channel = connection.channel()
-            for queue in (f"{namespace}:{name}" for namespace in namespaces for name in QUEUES):
-                try:
-                    channel.queue_declare(queue, passive=True)
-                    channel.queue_delete(queue)
-                except exceptions.ChannelClosedByBroker as closed:
-                    if closed.reply_code != _NOT_FOUND:
-                        raise
-                    channel = connection.channel()
-                else:
-                    removed += 1
-    except (exceptions.AMQPError, OSError) as error:
-        raise BrokerUnavailableError(
-            f"RabbitMQ at {mask(url)} did not delete the queues: {one_line(error)}"
-        ) from None
+    with probe.connection(url, PROBE_TIMEOUT_S, REMOVAL) as connection:
+        channel = connection.channel()
+        for queue in (f"{namespace}:{name}" for namespace in namespaces for name in QUEUES):
+            try:
+                channel.queue_declare(queue, passive=True)
+                channel.queue_delete(queue)
+            except exceptions.ChannelClosedByBroker as closed:
+                if closed.reply_code != _NOT_FOUND:
+                    raise
+                channel = connection.channel()
+            else:
+                removed += 1
     return removed

@@ -85,6 +85,11 @@ class Redis(ServerKind):
     def losses(self, url: str) -> dict[str, int]:
         return facts.losses(url)
 
+    def most_lost(
+        self, url: str, dropped: Mapping[str, int], *, settings: Mapping[str, str], in_one_item: int | None
+    ) -> int | None:
+        return facts.most_lost(url, sum(dropped.values()), settings, in_one_item)
+
     def squeezed(self, broker: Broker) -> AbstractContextManager[Squeeze]:
         return pressure.squeezed(broker)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 from ipclab.brokers.kinds.redis import probe
@@ -27,6 +28,8 @@ _FROM_INFO = {
 """Settings that INFO shows to a user who may not use CONFIG, as at a managed server."""
 LOSSES = ("evicted_keys",)
 """Expired keys do not count, because no message of the lab has a time to live."""
+_ONLY_WITH_TTL = "volatile"
+"""The beginning of the policies that evict only keys with a time to live."""
 
 
 def describe(url: str) -> ServerState:
@@ -63,6 +66,23 @@ def losses(url: str) -> dict[str, int]:
     with probe.client(url) as client:
         info = _info(client)
     return {name: int(info[name]) for name in LOSSES if name in info}
+
+
+def most_lost(url: str, keys: int, settings: Mapping[str, str], in_one_item: int | None) -> int | None:
+    """Return how many messages of the lab so many evicted keys can have cost; None for no bound.
+
+    A policy for keys with a time to live evicts none of the lab's, which have none. It counts as in force
+    where it was set before and still is. Any other can evict the one key that holds all messages of a
+    channel.
+    """
+    if not keys:
+        return 0
+    if settings.get("maxmemory-policy", "").startswith(_ONLY_WITH_TTL):
+        with probe.client(url) as client:
+            now = str(_info(client).get("maxmemory_policy", ""))
+        if now.startswith(_ONLY_WITH_TTL):
+            return 0
+    return None if in_one_item is None else keys * in_one_item
 
 
 def _info(client: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
+from ipclab.brokers.kinds.base import REMOVAL
 from ipclab.brokers.kinds.redis import probe
 
 _AT_ONCE = 1000
@@ -18,7 +19,7 @@ def remove(url: str, namespaces: Sequence[str]) -> int:
     """
     begins = tuple(f"{namespace}:".encode() for namespace in namespaces)
     removed = 0
-    with probe.client(url) as client:
+    with probe.client(url, bounds=REMOVAL) as client:
         for run in {namespace.rpartition(":")[0] for namespace in namespaces}:
             found = client.scan_iter(match=f"{_escape_pattern(run)}:*", count=_AT_ONCE)
             for keys in _batches(key for key in found if key.startswith(begins)):

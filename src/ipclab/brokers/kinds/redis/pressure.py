@@ -17,11 +17,11 @@ ROOM_BYTES = 2**20
 @contextlib.contextmanager
 def squeezed(broker: Broker) -> Iterator[Squeeze]:
     """Set ``maxmemory`` a little above the used memory, keep the policy, and restore it afterwards."""
-    with probe.client(broker.url) as client:
+    with probe.client(broker.url, ours=True) as client:
         before = client.config_get("maxmemory")["maxmemory"]
         policy = client.config_get("maxmemory-policy")["maxmemory-policy"]
     try:
-        with probe.client(broker.url) as client:
+        with probe.client(broker.url, ours=True) as client:
             limit = int(client.info("memory")["used_memory"]) + ROOM_BYTES
             client.config_set("maxmemory", limit)
         yield Squeeze(
@@ -31,5 +31,5 @@ def squeezed(broker: Broker) -> Iterator[Squeeze]:
     finally:
         with ending_blocked():
             broker.revive()
-            with probe.client(broker.url) as client:
+            with probe.client(broker.url, ours=True) as client:
                 client.config_set("maxmemory", before)

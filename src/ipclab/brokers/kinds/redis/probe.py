@@ -6,28 +6,30 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from ipclab.backends.redis.client import make
+from ipclab.backends.redis.client import bound, make
 from ipclab.brokers.base import Usage, mask
 from ipclab.brokers.kinds.base import PROBE_MOST_BYTES, PROBE_TIMEOUT_S, LoginRefusedError, one_line
 from ipclab.errors import BrokerUnavailableError
-from ipclab.host.bounded_socket import BoundedSocket
+from ipclab.host.bounded_socket import Bounds
 
 
 @contextlib.contextmanager
-def client(url: str, timeout_s: float = PROBE_TIMEOUT_S, *, bounded: bool = False) -> Iterator[Any]:
+def client(
+    url: str, timeout_s: float = PROBE_TIMEOUT_S, *, bounds: Bounds | None = None, ours: bool = False
+) -> Iterator[Any]:
     """Yield a client that tries each command once.
 
     Errors of the client become BrokerUnavailableError, unless the caller catches them.
 
-    A bounded client reads at most PROBE_MOST_BYTES, within ``timeout_s`` altogether.
+    A connection reads at most PROBE_MOST_BYTES, within ``timeout_s`` altogether, unless ``bounds`` say
+    otherwise. On a server of the lab (``ours``), only each step has a time limit.
     """
     import redis
 
     # Like the workers: without HELLO, which some servers do not know and others echo with the password.
     client = make(url, retries=False, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
-    if bounded:
-        pool = client.connection_pool
-        pool.connection_class = _bounded(pool.connection_class, timeout_s)
+    if not ours:
+        bound(client, bounds or Bounds(PROBE_MOST_BYTES, timeout_s))
     where = f"Redis at {mask(url)}"
     try:
         yield client
@@ -54,16 +56,6 @@ def client(url: str, timeout_s: float = PROBE_TIMEOUT_S, *, bounded: bool = Fals
         client.close()
 
 
-def _bounded(connection_class: Any, within_s: float) -> Any:
-    """Return this class of connections with a bound on what each of them reads."""
-
-    class _Bounded(connection_class):  # type: ignore[misc]
-        def _connect(self) -> BoundedSocket:
-            return BoundedSocket(super()._connect(), most_bytes=PROBE_MOST_BYTES, within_s=within_s)
-
-    return _Bounded
-
-
 UNTOLD = "unknown version"
 """For a server that does not let this user read its version: workers do not read it either."""
 
@@ -72,7 +64,7 @@ def version(url: str, timeout_s: float) -> str:
     """Return the version of the server, once it has answered PING, which any user may send."""
     import redis
 
-    with client(url, timeout_s, bounded=True) as connected:
+    with client(url, timeout_s) as connected:
         with contextlib.suppress(redis.exceptions.NoPermissionError):
             connected.ping()
         try:
@@ -88,7 +80,7 @@ def version(url: str, timeout_s: float) -> str:
 
 def usage(url: str, timeout_s: float) -> Usage:
     """Return the CPU time and memory that the server itself reports."""
-    with client(url, timeout_s, bounded=True) as connected:
+    with client(url, timeout_s) as connected:
         cpu = connected.info("cpu")
         memory = connected.info("memory")
     cpu_s = float(cpu["used_cpu_sys"]) + float(cpu["used_cpu_user"])

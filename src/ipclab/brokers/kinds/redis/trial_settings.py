@@ -102,7 +102,7 @@ def under(guarantees: Guarantees, settings: Mapping[str, str]) -> Guarantees:
 
 
 def _read(broker: Broker) -> dict[str, str]:
-    with probe.client(broker.url) as client:
+    with probe.client(broker.url, ours=True) as client:
         found: dict[str, str] = {}
         for name in (*SETTINGS, "dir", "appenddirname", "appendfilename"):
             found |= client.config_get(name)
@@ -112,7 +112,7 @@ def _read(broker: Broker) -> dict[str, str]:
 def _set(broker: Broker, settings: Mapping[str, str]) -> None:
     import redis
 
-    with probe.client(broker.url) as client:
+    with probe.client(broker.url, ours=True) as client:
         for name, value in settings.items():
             try:
                 client.config_set(name, value)
