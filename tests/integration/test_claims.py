@@ -21,7 +21,7 @@ import pytest
 from ipclab.backends.rabbitmq import connection as rabbitmq_connection
 from ipclab.backends.redis import client as redis_client
 from ipclab.brokers import KINDS, install, kinds
-from ipclab.claims import catalogue
+from ipclab.claims import catalogue, session
 from ipclab.claims.keep import read
 from ipclab.claims.outcome import Run
 from tests.conftest import BrokerOf
@@ -204,6 +204,45 @@ def test_an_experiment_that_is_ended_in_its_middle_leaves_nothing_on_the_servers
         program.communicate(timeout=TIMEOUT_S)
         wait_for(lambda: not redis.keys(f"{namespace}:*"))
         wait_for(lambda: not any(has_queue(rabbitmq, queue) for queue in queues))
+
+
+def test_what_a_claim_left_that_was_killed_with_all_its_processes_is_removed_by_later_commands(
+    environ: dict[str, str], tmp_path: Path, broker_of: BrokerOf
+) -> None:
+    urls = {kind: broker_of(kind).url for kind in KINDS}
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environ |= {kinds.get(kind).variables[0]: url for kind, url in urls.items()} | {"TMPDIR": str(temporary)}
+    command = [PROGRAM, "claims", "brokers_as_middleware", "--provider", "url"]
+    with (
+        redis_client.connect(urls["redis"]) as redis,
+        rabbitmq_connection.connect(urls["rabbitmq"]) as rabbitmq,
+        subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=-1, stderr=-1) as program,
+    ):
+        before = set(redis.keys("ipclab:claim-*"))
+        wait_for(lambda: set(redis.keys("ipclab:claim-*")) - before)
+        namespace = (set(redis.keys("ipclab:claim-*")) - before).pop().decode().rpartition(":")[0]
+        queues = [f"{namespace}:state", f"{namespace}:queue"]
+        wait_for(lambda: all(has_queue(rabbitmq, queue) for queue in queues))
+        (experiment,) = psutil.Process(program.pid).children()
+        # Stopped, so that it cannot clean up after the experiment.
+        program.send_signal(signal.SIGSTOP)
+        session.end(experiment.pid)
+        program.kill()
+        program.communicate(timeout=TIMEOUT_S)
+        assert redis.keys(f"{namespace}:*")
+        assert list(temporary.glob("ipclab-claim-*"))
+
+        ended = call(environ, "brokers_as_middleware", "--provider", "url")
+        assert ended.code == 0, ended.err
+        for title in ("Redis", "RabbitMQ", "memcached"):
+            (line,) = [line for line in ended.err.splitlines() if f"on {title} at" in line]
+            assert "removed" in line
+            assert "left by the run of" in line
+        assert not redis.keys(f"{namespace}:*")
+        assert not any(has_queue(rabbitmq, queue) for queue in queues)
+    assert list(temporary.iterdir()) == []
+    assert list(Path(environ["IPCLAB_STATE_DIR"]).glob(".names-*")) == []
 
 
 def wait_for(condition: Callable[[], object]) -> None:

@@ -15,9 +15,11 @@ from ipclab.backends.base import BrokerKind, Site
 from ipclab.claims.child import PATIENCE_S, Child, ExperimentError
 from ipclab.claims.timeline import Timeline
 from ipclab.host import start_methods as startmethod
+from ipclab.host.folders import CLAIM_PREFIX
 from ipclab.host.start_methods import Context, StartMethod
 
-_PREFIX = "ipclab-claim-"
+EXPERIMENT = 0
+"""The number of an experiment in its run, of which it is the only one; a mark on a server takes it."""
 
 
 class Bench:
@@ -103,10 +105,10 @@ class Bench:
 
 
 def namespace(folder: Path) -> str:
-    """Return the namespace of the experiment with this folder, which is as unique: ``ipclab:claim-…``."""
-    return f"ipclab:claim-{folder.name.removeprefix(_PREFIX)}"
+    """Return the namespace of the experiment with this folder, which is as unique: ``ipclab:claim-…:0``."""
+    return f"{run_of(folder)}:{EXPERIMENT}"
 
 
-def scratch() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder for one experiment."""
-    return tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+def run_of(folder: Path) -> str:
+    """Return what a mark calls the run of the experiment with this folder: ``ipclab:claim-…``."""
+    return f"ipclab:claim-{folder.name.removeprefix(CLAIM_PREFIX)}"

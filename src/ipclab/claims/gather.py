@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ipclab.backends.base import BrokerKind
 from ipclab.claims import catalogue
 from ipclab.claims.base import Claim
+from ipclab.claims.bench import EXPERIMENT
 from ipclab.claims.outcome import Conditions, Outcome, Run, broker_missing, conditions, new_run, settle
 from ipclab.claims.supervisor import measure
 from ipclab.errors import BrokerUnavailableError
@@ -43,7 +45,9 @@ def run(
     and all processes, are ended also when the run is interrupted.
     """
     from ipclab.brokers.url import kept_from_children
+    from ipclab.host import folders
 
+    folders.sweep()
     began = datetime.datetime.now(datetime.UTC)
     outcomes: list[Outcome] = []
     with kept_from_children(), _Brokers(claims, provider, install, observer.note) as brokers:
@@ -55,7 +59,11 @@ def run(
                 outcome = broker_missing(name, claim, "; ".join(reasons))
             else:
                 measured = measure(
-                    catalogue.path(name), note=observer.note, environ=brokers.environ(claim), live=live
+                    catalogue.path(name),
+                    note=observer.note,
+                    environ=brokers.environ(claim),
+                    live=live,
+                    begins=partial(brokers.mark, claim),
                 )
                 outcome = settle(name, claim, measured)
             outcomes.append(outcome)
@@ -87,7 +95,7 @@ class _Brokers:
         if not self._needs:
             return self
         # The import takes half a second, for which a run without brokers need not wait.
-        from ipclab.brokers import acquire, kinds
+        from ipclab.brokers import acquire, kinds, marks
 
         needed = [kind for kind in kinds.names() if kind in self._needs]
         try:
@@ -102,7 +110,30 @@ class _Brokers:
         for kind, broker in self._fleet.brokers.items():
             self._urls[kind] = kinds.get(kind).variables[0], broker.url
             self.described[kind] = f"{broker.version} ({broker.provider})"
+            for removed in marks.sweep(kind, broker.url) if broker.outlives_run else ():
+                self._on_event(str(removed))
         return self
+
+    def mark(self, claim: Claim[Any], run: str) -> Callable[[], None]:
+        """Note on each server that outlives this run what an experiment may leave there.
+
+        Return what forgets that, for when nothing is left. Raises OSError.
+        """
+        if self._fleet is None:
+            return lambda: None
+        from ipclab.brokers import marks
+
+        began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        brokers = [self._fleet.brokers[kind] for kind in claim.needs if kind in self._fleet.brokers]
+        made = [marks.Marks(broker, run, began) for broker in brokers if broker.outlives_run]
+        for one in made:
+            one.begin(EXPERIMENT)
+
+        def forget() -> None:
+            for one in made:
+                one.cleaned(EXPERIMENT)
+
+        return forget
 
     def environ(self, claim: Claim[Any]) -> dict[str, str]:
         """Return the environment of the claim's experiment, with the URLs of the brokers that it needs."""

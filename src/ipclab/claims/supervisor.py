@@ -25,9 +25,10 @@ import msgspec
 
 from ipclab.claims import session
 from ipclab.claims.base import Claim, NotRunError
-from ipclab.claims.bench import Bench, namespace, scratch
+from ipclab.claims.bench import Bench, namespace, run_of
 from ipclab.claims.outcome import Measured
 from ipclab.exit_codes import ChildExit
+from ipclab.host.folders import claim_folder
 
 Note = Callable[[str], object]
 """Shows one line to the user; the line has neither prefix nor line end."""
@@ -49,19 +50,22 @@ def measure(
     environ: Mapping[str, str] | None = None,
     live: bool = False,
     limit_s: float = LIMIT_S,
+    begins: Callable[[str], Callable[[], object]] = lambda _: lambda: None,
 ) -> Measured:
     """Run the experiment in this file. ``live`` shows what it prints; otherwise that is kept for a failure.
 
-    ``note`` gets a line for the user where something may be left on a server. Raise nothing for errors
-    inside. When interrupted, end everything first.
+    ``note`` gets a line for the user where something may be left on a server. ``begins(run)`` is called
+    before it begins, with the prefix of the names that it makes on servers; what it returns is called once
+    all of them are deleted. Raise nothing for errors inside. When interrupted, end everything first.
     """
     from ipclab.host.interruptions import ending_blocked, sigint_blocked
 
-    with scratch() as folder, (Path(folder) / "output").open("w+b") as output:
-        report = Path(folder) / "report"
-        command = [sys.executable, str(path), _INSIDE, folder, _LIVE if live else _QUIET]
+    with claim_folder() as folder, (folder / "output").open("w+b") as output:
+        report = folder / "report"
+        command = [sys.executable, str(path), _INSIDE, str(folder), _LIVE if live else _QUIET]
         # What multiprocessing puts into the folder for temporary files is deleted with this one, too.
-        environ = {**(os.environ if environ is None else environ), "TMPDIR": folder}
+        environ = {**(os.environ if environ is None else environ), "TMPDIR": str(folder)}
+        is_clean = begins(run_of(folder))
         process = None
         try:
             with sigint_blocked():
@@ -83,19 +87,21 @@ def measure(
                     # The system does not reuse a session's number as long as any process is in it.
                     session.end(process.pid)
                     process.wait()
-                    _clean(path, Path(folder), environ, note)
+                    if _clean(path, folder, environ, note):
+                        is_clean()
         if report.exists():
             return msgspec.json.decode(report.read_bytes(), type=Measured)
         output.seek(0)
         return Measured(failure=_failure(process.returncode, output.read().decode(errors="replace"), limit_s))
 
 
-def _clean(path: Path, folder: Path, environ: Mapping[str, str], note: Note) -> None:
-    """Delete what an experiment that has ended left on servers; note a failure."""
+def _clean(path: Path, folder: Path, environ: Mapping[str, str], note: Note) -> bool:
+    """Delete what an experiment that has ended left on servers; note a failure, and return whether it
+    succeeded."""
     from ipclab.host.interruptions import sigint_blocked
 
     if not (folder / _TO_CLEAN).exists():
-        return
+        return True
     with sigint_blocked():
         process = subprocess.Popen(
             [sys.executable, str(path), _CLEAN, str(folder)],
@@ -108,8 +114,10 @@ def _clean(path: Path, folder: Path, environ: Mapping[str, str], note: Note) -> 
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_CLEAN_S)
     session.end(process.pid)
-    if process.wait():
+    failed = bool(process.wait())
+    if failed:
         note(f"{path.stem} may have left keys or queues on a server: delete {namespace(folder)}:…")
+    return not failed
 
 
 def _tell_stack(process: subprocess.Popen[bytes]) -> None:

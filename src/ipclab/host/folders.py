@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from ipclab.host.identity import ProcessId
 from ipclab.host.interruptions import ending_blocked
 
 _PREFIX = "ipclab-trial-"
+CLAIM_PREFIX = "ipclab-claim-"
+"""How the name of the folder of a claim's experiment begins."""
+_NAME = re.compile(rf"(?:{_PREFIX}|{CLAIM_PREFIX})(\d+)-\w+")
 _OWNER = ".owner"
 _UNBORN = ".ipclab-new-"
 _UNBORN_AT_MOST_S = 600.0
@@ -45,13 +48,22 @@ class _Owner(msgspec.Struct, frozen=True):
     semaphores: str = ""
 
 
-@contextmanager
-def trial_folder() -> Iterator[Path]:
+def trial_folder() -> AbstractContextManager[Path]:
     """Yield a new folder that only this user can read, deleted at the end. Its name has its owner's pid."""
+    return _folder(_PREFIX)
+
+
+def claim_folder() -> AbstractContextManager[Path]:
+    """Yield a new folder for one experiment of a claim, as ``trial_folder()`` does for a trial."""
+    return _folder(CLAIM_PREFIX)
+
+
+@contextmanager
+def _folder(prefix: str) -> Iterator[Path]:
     folder = None
     try:
         with ending_blocked():
-            folder = _make(Path(tempfile.gettempdir()))
+            folder = _make(Path(tempfile.gettempdir()), prefix)
         yield folder
     finally:
         # Deleting large logs takes time, and an interruption meanwhile would leave the rest of them.
@@ -73,7 +85,7 @@ def own_temporary_files() -> None:
         return
     with ending_blocked():
         token = secrets.token_hex(4)
-        folder = _make(_folder_for_sockets(), token, semaphores=f"ipclab-{token}")
+        folder = _make(_folder_for_sockets(), _PREFIX, token, semaphores=f"ipclab-{token}")
         settings["tempdir"] = str(folder)
         settings["semprefix"] = f"/ipclab-{token}"
         multiprocessing.util.Finalize(
@@ -87,19 +99,19 @@ def sweep() -> None:
     Folders of running labs stay. So do those of another PID namespace, whose labs are not visible.
     """
     for base in {Path(tempfile.gettempdir()), *map(Path, _SHORT_FOLDERS)}:
-        for folder in base.glob(f"{_PREFIX}*-*"):
-            if re.fullmatch(rf"{_PREFIX}\d+-\w+", folder.name) and _is_ours(folder) and _is_left(folder):
+        for folder in base.glob("ipclab-*-*"):
+            if _NAME.fullmatch(folder.name) and _is_ours(folder) and _is_left(folder):
                 _delete(folder)
         for folder in base.glob(f"{_UNBORN}*"):
             if _is_ours(folder) and time.time() - folder.stat().st_mtime > _UNBORN_AT_MOST_S:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make(base: Path, token: str = "", semaphores: str = "") -> Path:
+def _make(base: Path, prefix: str, token: str = "", semaphores: str = "") -> Path:
     new = Path(tempfile.mkdtemp(prefix=_UNBORN, dir=base))
     owner = _Owner(identity.this_process(), semaphores)
     (new / _OWNER).write_bytes(msgspec.json.encode(owner))
-    return new.rename(base / f"{_PREFIX}{os.getpid()}-{token or secrets.token_hex(4)}")
+    return new.rename(base / f"{prefix}{os.getpid()}-{token or secrets.token_hex(4)}")
 
 
 def _folder_for_sockets() -> Path:
@@ -129,9 +141,8 @@ def _is_left(folder: Path) -> bool:
         return not identity.is_foreign(owner.process) and not identity.exists(owner.process)
     # A folder of an earlier version has only its name and its time as evidence.
     with contextlib.suppress(OSError):
-        return not _may_have_made(
-            int(folder.name.removeprefix(_PREFIX).partition("-")[0]), folder.lstat().st_mtime
-        )
+        if found := _NAME.fullmatch(folder.name):
+            return not _may_have_made(int(found[1]), folder.lstat().st_mtime)
     return False
 
 

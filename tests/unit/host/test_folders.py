@@ -6,18 +6,35 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from ipclab.host.folders import sweep, trial_folder
+from ipclab.host.folders import claim_folder, sweep, trial_folder
 
 
 @pytest.fixture(autouse=True)
 def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
+
+
+@pytest.mark.parametrize("made", [trial_folder, claim_folder])
+def test_the_folder_of_a_process_that_was_killed_within_it_is_deleted_by_the_next_sweep(
+    tmp_path: Path, made: Callable[[], AbstractContextManager[Path]]
+) -> None:
+    pid = os.fork()
+    if not pid:
+        with made() as folder:
+            (folder / "output").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert len(list(tmp_path.iterdir())) == 1
+    sweep()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_folder_of_a_lab_that_is_gone_is_deleted(tmp_path: Path) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import html
-import json
 import unicodedata
-from collections.abc import Callable, Iterator
-from urllib.parse import quote, quote_plus
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import example, given
@@ -15,46 +12,15 @@ from hypothesis import strategies as st
 from ipclab.errors import ContractError
 from ipclab.host import text
 from ipclab.host.text import clean, escaped, keep_secret, line_of, masked, secrets_of, shown_url
+from tests.support.secrets import FORMS, QUOTE, SECRETS, readable
 
-SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=6)
 HOSTS = st.sampled_from(["localhost:6379", "10.0.0.7", "[::1]:5672", "broker.example:5671"])
-QUOTE: dict[str, Callable[[str], str]] = {
-    "raw": str,
-    "quoted": lambda s: quote(s, safe=""),
-    "quoted but for slashes": quote,
-    "lower case": lambda s: quote(s, safe="").lower() if s.islower() else quote(s, safe=""),
-    "plus": quote_plus,
-    "twice": lambda s: quote(quote(s, safe=""), safe=""),
-    "repr": repr,
-    "bytes": lambda s: repr(s.encode()),
-    "json": json.dumps,
-    "json of json": lambda s: json.dumps(json.dumps(s)),
-    "ascii": ascii,
-    "html": html.escape,
-}
-FORMS: dict[str, Callable[[str, str], str]] = {
-    "password": lambda secret, host: f"redis://:{quote(secret, safe='')}@{host}/0",
-    "user and password": lambda secret, host: f"amqp://guest:{quote(secret, safe='')}@{host}/%2F",
-    "user alone": lambda secret, host: f"redis://{quote(secret, safe='')}@{host}",
-    "password option": lambda secret, host: f"rediss://{host}/0?password={quote_plus(secret)}",
-    "key option": lambda secret, host: f"rediss://{host}/0?ssl_keyfile={quote_plus(secret)}&db=1",
-    "any option": lambda secret, host: f"memcached://{host}/?unheard_of={quote_plus(secret)}",
-    "ssl_options": lambda secret, host: (
-        f"amqps://{host}/%2F?ssl_options=" + quote_plus(repr({"keyfile": "/k.pem", "password": secret}))
-    ),
-    "bare": lambda secret, host: f"redis://:{secret}@{host}/0",
-}
 
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
     yield
     text._in_use.clear()
-
-
-def readable(secret: str, said: str) -> bool:
-    """Whether the secret can be read off a text, in any of the ways in which it may be quoted."""
-    return any(quoting(secret).strip("'\"b\\") in said for quoting in QUOTE.values())
 
 
 @given(
@@ -84,8 +50,8 @@ def test_no_secret_of_any_url_is_in_an_echo_of_it(
 def test_a_url_is_shown_without_any_secret(form: str, secret: str, host: str) -> None:
     shown = shown_url(FORMS[form](secret, host))
     assert not readable(secret, shown)
-    assert shown.partition("://")[0] in ("redis", "rediss", "amqp", "amqps", "memcached")
-    assert text.MASK in shown or host in shown
+    assert shown.partition("://")[0] in ("redis", "rediss", "unix", "amqp", "amqps", "memcached")
+    assert text.MASK in shown or host in shown or "/nonexistent/redis.sock" in shown
 
 
 @pytest.mark.parametrize(

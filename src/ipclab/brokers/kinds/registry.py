@@ -2,7 +2,8 @@
 
 A package adds a kind with one entry point in the group ``ipclab.brokers``: its name is the name of the kind,
 and it points to a subclass of ``ServerKind``. A kind is imported only when it is used. So listing the names
-is cheap, and a package that cannot be imported only harms those who use it.
+is cheap, and a package that cannot be imported only harms those who use it. The same is true of one that ends
+its process or hangs: a child process imports it first, as it does the backends of packages.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ import functools
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
+from functools import partial
 
 from ipclab.brokers.kinds.base import ServerKind
 from ipclab.errors import UnknownNameError, UsageError
+from ipclab.host import rehearsal
+from ipclab.host.text import line_of
+from ipclab.host.told import reraise_own_end
 
 ENTRY_POINT_GROUP = "ipclab.brokers"
+_MEND = "; repair or uninstall its package"
 
 _BUILT_IN: Mapping[str, str] = {
     "redis": "ipclab.brokers.kinds.redis:Redis",
@@ -63,7 +69,10 @@ def get(name: str) -> ServerKind:
     if len(points) > 1:
         where = " and ".join(point.value for point in points)
         raise UsageError(f"two packages have a kind of server called {name} ({where}); uninstall one")
-    return _load(name, points[0])
+    kind = _loaded(name, points[0])
+    if not isinstance(kind, ServerKind):
+        raise UsageError(kind)
+    return kind
 
 
 @functools.cache
@@ -74,16 +83,26 @@ def _entry_points() -> dict[str, tuple[importlib.metadata.EntryPoint, ...]]:
     return found
 
 
-def _load(name: str, point: importlib.metadata.EntryPoint) -> ServerKind:
+@functools.cache
+def _loaded(name: str, point: importlib.metadata.EntryPoint) -> ServerKind | str:
+    """Return the kind, or in one line why it cannot be used. Its code is run once in this process."""
     what = f"the kind of server {name} ({point.value})"
+    if end := rehearsal.fatal(partial(_made, point)):
+        return f"{what} cannot be imported and made: it {end}{_MEND}"
     try:
-        loaded = point.load()
-        kind = loaded() if isinstance(loaded, type) and issubclass(loaded, ServerKind) else None
-    except (Exception, SystemExit) as error:
-        cause = " ".join(str(error).split()) or type(error).__name__
-        raise UsageError(f"{what} cannot be imported: {cause}; repair or uninstall its package") from error
+        kind = _made(point)
+        called = kind.name if kind is not None else name
+    except BaseException as error:  # noqa: BLE001 - an import may raise anything, SystemExit too
+        reraise_own_end(error)
+        return f"{what} cannot be imported: {line_of(error)}{_MEND}"
     if kind is None:
-        raise UsageError(f"{what} is no ServerKind class")
-    if kind.name != name:
-        raise UsageError(f"{what} calls itself {kind.name}; its entry point must have the same name")
+        return f"{what} is no ServerKind class"
+    if called != name:
+        return f"{what} calls itself {called}; its entry point must have the same name"
     return kind
+
+
+def _made(point: importlib.metadata.EntryPoint) -> ServerKind | None:
+    """Import a kind and make it; None where it is no class of a kind."""
+    loaded = point.load()
+    return loaded() if isinstance(loaded, type) and issubclass(loaded, ServerKind) else None
