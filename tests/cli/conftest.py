@@ -15,6 +15,7 @@ import redis
 
 from ipclab.brokers import kinds
 from ipclab.cli import main
+from tests.support.own_servers import end_with_tests
 from tests.support.program import PASSWORD, PROGRAM, TIMEOUT_S, Ended, Ipclab, free_port
 from tests.support.servers import unavailable
 
@@ -66,6 +67,7 @@ def locked_redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]
         [str(program), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", PASSWORD],
         cwd=tmp_path_factory.mktemp("redis"),
         stdout=subprocess.DEVNULL,
+        preexec_fn=end_with_tests,
     ) as server:
         try:
             _await_redis(port)

@@ -220,7 +220,45 @@ def test_a_fifo_is_refused_at_once(ipclab: Ipclab, here: Path, command: tuple[st
     (here / "history.jsonl").write_text('{"ipclab_history": 1, "model": "register"}\n')
     ended = ipclab(*command)
     assert ended.code == 2
-    assert "FIFO" in ended.line or command[0] == "show"
+    assert "FIFO" in ended.line
+
+
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["nothing stored", "a run stored"])
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("show {}/loop", "too many levels of symbolic links"),
+        ("show {}/folder", "too many levels of symbolic links"),
+        ("show {}/fifo", "it is a FIFO"),
+        (f"show {LONG}", f"no run is called '{LONG}'"),
+        (f"show latest --results {LONG}", "ile name too long"),
+        (f"list --results {LONG}", "ile name too long"),
+        ("check {}/loop", "ymbolic links"),
+        (f"check {LONG}", "ile name too long"),
+        ("claims --from {}/loop", "ymbolic links"),
+        (f"claims --from {LONG}", "ile name too long"),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_told_in_one_line(
+    refused: Refused, tmp_path: Path, command: str, said: str, stored: bool
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "result.json").symlink_to("result.json")
+    a_fifo(tmp_path)
+    kept = tmp_path / "results" / "latency" / "20200101T000000Z"
+    kept.mkdir(parents=True)
+    if stored:
+        (kept / "result.json").write_text("{}")
+    elif said.startswith("no run is called"):
+        said = "there are no results in"
+    words = command.format(tmp_path).split()
+    if words[0] == "show" and "--results" not in words:
+        words += ["--results", str(tmp_path / "results")]
+    assert said in refused(*words)
 
 
 def test_a_packed_history_without_a_line_end_is_refused_within_bounds(ipclab: Ipclab, here: Path) -> None:

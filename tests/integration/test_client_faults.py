@@ -141,6 +141,35 @@ def test_a_message_that_is_acknowledged_too_late_comes_again(played: Played) -> 
     assert "ChannelWrongStateError" in safety.finding
 
 
+def test_a_message_whose_work_the_limit_allows_is_acknowledged_and_does_not_come_again(
+    played: Played,
+) -> None:
+    safety, _ = played("acknowledged-late-set-right")
+
+    assert safety.counts["again"] == 0
+    assert "its acknowledgement was taken" in safety.finding
+
+
+def test_a_program_that_missed_its_heartbeats_learns_so_by_a_publish_and_its_messages_are_not_there(
+    played: Played,
+) -> None:
+    safety, kept = played("heartbeat-missed")
+
+    assert safety.counts["found"] == 0
+    assert "StreamLostError" in safety.finding
+    sends = [op for op in map(read(kept).operation, range(len(read(kept)))) if op.f == "send"]
+    assert sends[-1].outcome == "info"
+
+
+def test_a_program_that_serves_its_connection_while_it_is_busy_publishes_all(played: Played) -> None:
+    safety, kept = played("heartbeat-missed-set-right")
+
+    assert safety.counts["found"] == 3
+    assert "3 of 3 publishes returned" in safety.finding
+    assert "raised" not in safety.finding
+    assert check(read(kept)).verdict == "valid"
+
+
 def test_a_call_without_a_time_out_is_told_by_its_name(played: Played) -> None:
     safety, _ = played("silent-server")
 

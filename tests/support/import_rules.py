@@ -20,7 +20,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "exit_codes": (),
     "host": (),
     "history": ("host.files",),
-    "checks": ("history",),
+    "checks": ("history", "host.text"),
     "backends": ("host",),
     "brokers": ("backends", "host"),
     "faults": ("backends", "brokers", "history", "host"),

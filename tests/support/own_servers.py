@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from ipclab.brokers import kinds
 from ipclab.host import ports
+from ipclab.host.interruptions import die_with_parent
 from tests.support.servers import require_server
 
 START_WITHIN_S = 30.0
@@ -52,10 +54,25 @@ def memcached(folder: Path, *settings: str) -> Iterator[int]:
         yield port
 
 
+def end_with_tests() -> None:
+    """Make the kernel kill the calling process when the process of the tests ends, however that does.
+
+    A worker of pytest-xdist that is killed ends no fixture.
+    """
+    die_with_parent(signal.SIGKILL)
+
+
 @contextmanager
 def _running(command: list[str], home: Path) -> Iterator[None]:
     with (home / "output").open("wb") as output:
-        server = subprocess.Popen(command, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        server = subprocess.Popen(
+            command,
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=end_with_tests,
+        )
     try:
         time.sleep(0.05)
         yield

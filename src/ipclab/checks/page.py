@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from ipclab.checks.verdict import Verdict, shown, words
 from ipclab.history.columns import Fault, History, Operation
 from ipclab.history.format import FAULT, Name
+from ipclab.host.text import escaped
 
 MOST_OPERATIONS = 400
 _LANE = 44
@@ -167,4 +168,5 @@ def _bar(row: int, left: int, stop: int, kind: str, text: str, tip: str, *, focu
 
 
 def _e(text: str) -> str:
-    return html.escape(text, quote=True)
+    """Return text of a history for HTML, without markup and without characters that steer a terminal."""
+    return html.escape(escaped(text), quote=True)

@@ -21,7 +21,7 @@ Exit code 3 where the clocks of two processes do not agree, or where no run is p
 
 
 @click.command(help=_DOCTOR_HELP)
-def doctor() -> int:
+def doctor() -> ExitCode:
     """Run ``ipclab doctor``; its help is ``_DOCTOR_HELP``."""
     from ipclab.brokers.url import kept_from_children
 
@@ -29,7 +29,7 @@ def doctor() -> int:
         return _examine()
 
 
-def _examine() -> int:
+def _examine() -> ExitCode:
     """Print what this machine has; return the exit code. The started processes need no URL of a server."""
     from ipclab import __version__, environment
     from ipclab.backends.registry import broken_plugins

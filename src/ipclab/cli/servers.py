@@ -33,7 +33,7 @@ _UP_HELP = """Start the brokers KINDS (default: all) and leave them running for 
 @click.command(help=_UP_HELP)
 @click.argument("kinds", nargs=-1, callback=_known)
 @provider_options
-def up(kinds: tuple[Any, ...], provider: Any, install: bool | None) -> int:
+def up(kinds: tuple[Any, ...], provider: Any, install: bool | None) -> ExitCode:
     """Run ``ipclab up``; its help is ``_UP_HELP``."""
     from ipclab import brokers
     from ipclab.errors import BrokerUnavailableError

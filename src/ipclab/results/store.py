@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -96,8 +97,10 @@ class Store:
         return run
 
     def runs(self) -> list[str]:
-        """Return ``<experiment>/<time>`` of every stored run, oldest first."""
-        found = [path.parent for path in self.root.glob(f"*/*/{RESULT}") if path.parent.parent.name != LATEST]
+        """Return ``<experiment>/<time>`` of every stored run, oldest first. Raise ResultsError."""
+        with _reported(self.root, action="read"):
+            paths = list(self.root.glob(f"*/*/{RESULT}"))
+        found = [path.parent for path in paths if path.parent.parent.name != LATEST]
         return [f"{path.parent.name}/{path.name}" for path in sorted(found, key=lambda path: _age(path.name))]
 
     def find(self, name: str) -> Path:
@@ -117,9 +120,8 @@ class Store:
         begun = [run for run in runs if run.startswith(name) or run.partition("/")[2].startswith(name)]
         if len(begun) == 1:
             return self.root / begun[0] / RESULT
-        path = Path(name)
-        if path.is_file() or (path / RESULT).is_file():
-            return path if path.is_file() else path / RESULT
+        if (path := _file_at(Path(name))) is not None:
+            return path
         if begun:
             raise ResultsError(f"{len(begun)} runs begin with {name!r}, {_some(begun)}: give a longer name")
         if not runs:
@@ -175,12 +177,12 @@ def read(path: Path) -> Result:
     Raise ResultsError, in one line, where the file cannot be read, is no result, or is of an unknown version
     of the schema.
     """
-    with _reported(path, "read"):
+    with _reported(path, "the result", "read"):
         data = read_bytes(path, MOST_BYTES)
     result = parse(data, str(path))
     if path.name != RESULT:
         return result
-    with _reported(path, "read"):
+    with _reported(path, "the result", "read"):
         return journal.with_journal(result, path.parent)
 
 
@@ -213,6 +215,24 @@ def _new_folder(parent: Path, name: str) -> Path:
             return folder
 
 
+def _file_at(path: Path) -> Path | None:
+    """Return the result file that this path means: itself, or the one in this folder; None for nothing.
+
+    What is there and is no regular file is returned too: who reads it tells what it is. Raises ResultsError
+    where it cannot be told what is there, as in a loop of links.
+    """
+    with _reported(path, "the result", "read"):
+        try:
+            mode = path.stat().st_mode
+            return _file_at(path / RESULT) if stat.S_ISDIR(mode) and path.name != RESULT else path
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+            raise
+
+
 def _age(folder_name: str) -> tuple[str, int]:
     """Return a sort key; the second run within a second is called ``<time>-2``."""
     moment, _, number = folder_name.partition("-")
@@ -224,11 +244,10 @@ def _some(runs: list[str]) -> str:
 
 
 @contextmanager
-def _reported(path: Path, action: str = "written") -> Iterator[None]:
+def _reported(path: Path, what: str = "the results folder", action: str = "written") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = "the result" if action == "read" else "the results folder"
         raise ResultsError(f"{what} {path} cannot be {action}: {_cause(error)}") from error
 
 
@@ -243,4 +262,5 @@ def _cause(error: OSError) -> str:
         return "the file would exceed the size limit; raise the limit: ulimit -f unlimited"
     if error.errno == errno.ENOSPC:
         return "no space is left on the device"
-    return (error.strerror or str(error)).lower()
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
+import unicodedata
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from typing import Any
@@ -167,3 +168,21 @@ def test_a_valid_history_is_drawn_too_up_to_a_limit() -> None:
 
 def test_an_empty_history_makes_a_page() -> None:
     assert "<svg" in draw_page(History.of([], "register"), check(History.of([], "register")))
+
+
+def test_no_text_of_a_history_is_markup_or_steers_a_terminal_in_the_page() -> None:
+    nasty = "<script>alert(1)</script>\x1b[2J\x07\x9b31m\u202e"
+    history = History.of(
+        [
+            op(1, "write", nasty, 0, 10),
+            op(2, "write", "new", 20, 30),
+            op(nasty, "read", nasty, 40, 50),
+        ],
+        faults=[Fault(f="pause", value=nasty, start_ns=12, end_ns=14)],
+        header=Header(ipclab_history=1, model="register", title=nasty, backend=nasty, names={"1": nasty}),
+    )
+    text, _ = read_page(history)
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert r"\x1b[2J\x07\x9b31m\u202e" in text
+    assert not [c for c in text if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")]
