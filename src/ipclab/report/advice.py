@@ -216,7 +216,7 @@ _RULES = (
     ),
     _Rule(
         lambda cell: bool(cell.saw("ended")),
-        "Processes ended with {what} ({rows}): catch this error, and start the process again.",
+        "Processes ended with {what} ({rows}): handle this error by a new channel or a new process.",
         what="ended",
     ),
 )

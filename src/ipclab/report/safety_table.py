@@ -58,7 +58,7 @@ def closing(found: Sequence[Cell]) -> str:
         f"{other} showed another effect that is declared" if other else "",
         f"{many['broken']} BROKE a declared guarantee" if many["broken"] else "",
         f"{many['hung']} hung" if many["hung"] else "",
-        f"{many['stopped']} carried no more messages after the fault" if many["stopped"] else "",
+        f"{many['stopped']} stopped after the fault" if many["stopped"] else "",
         f"{many['failed']} failed" if many["failed"] else "",
         f"{many['unknown']} cannot be judged" if many["unknown"] else "",
         f"{many['refused']} {'was' if many['refused'] == 1 else 'were'} not carried out"

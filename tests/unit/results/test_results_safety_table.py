@@ -267,7 +267,7 @@ def test_the_closing_sentence_counts_each_cell_once(run):
     assert table.make(run, why_not).closing == (
         "Safety: 29 cells (one fault at one moment, or one scenario): 16 kept everything; 2 lost messages, "
         "as declared; 5 showed another effect that is declared; 1 BROKE a declared guarantee; 1 hung; "
-        "1 carried no more messages after the fault; 3 were not carried out."
+        "1 stopped after the fault; 3 were not carried out."
     )
 
 
