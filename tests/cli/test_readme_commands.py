@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 import click
 import pytest
@@ -35,6 +37,10 @@ CALLS = [
 ]
 EXAMPLES = {"sqlite", "tiny-queue"}
 """The backends of docs/writing-a-backend.md, which are not installed here."""
+
+
+OTHER_PROGRAMS = {"--detach", "--wait", "--volumes", "--strict", "--auth-file"}
+"""Options of docker compose, mypy and memcached."""
 
 
 def command(name: str) -> click.Command:
@@ -70,6 +76,23 @@ def test_every_option_is_in_the_readme(name: str) -> None:
         for flag in (*parameter.opts, *parameter.secondary_opts):
             if flag.startswith("-"):
                 assert re.search(rf"`{re.escape(flag)}[` ]", ENGLISH), flag
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_that_a_document_names_exists(page: Path) -> None:
+    parameters = [*cli.params, *(p for name in COMMANDS for p in command(name).params)]
+    known = {flag for p in parameters for flag in (*p.opts, *p.secondary_opts)}
+    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", page.read_text()))
+    assert named <= known | OTHER_PROGRAMS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_name_and_program_of_the_project_that_a_document_gives_exists(page: Path) -> None:
+    text = page.read_text()
+    for path in re.findall(r"\b(?:benchmarks|experiments|tests|src)/[\w./-]+\.py\b", text):
+        assert (CHECKOUT / path).is_file(), path
+    for name in re.findall(r"`(ipclab(?:\.\w+)+)`", text):
+        assert pkgutil.resolve_name(name) is not None
 
 
 def test_the_exit_codes_are_those_of_the_help() -> None:
