@@ -39,8 +39,13 @@ EXAMPLES = {"sqlite", "tiny-queue"}
 """The backends of docs/writing-a-backend.md, which are not installed here."""
 
 
-OTHER_PROGRAMS = {"--detach", "--wait", "--volumes", "--strict", "--auth-file"}
-"""Options of docker compose, mypy and memcached."""
+OTHER_PROGRAMS = {
+    *("--detach", "--wait", "--volumes"),  # docker compose
+    *("--strict", "--quiet"),  # mypy, pip
+    "--auth-file",  # memcached
+    "--ipclab-strict",  # pytest with the plug-in
+}
+"""Options that the documents name and that are not of ipclab's command."""
 
 
 def command(name: str) -> click.Command:
