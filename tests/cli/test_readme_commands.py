@@ -96,6 +96,8 @@ def test_every_name_and_program_of_the_project_that_a_document_gives_exists(page
     text = page.read_text()
     for path in re.findall(r"\b(?:benchmarks|experiments|tests|src)/[\w./-]+\.py\b", text):
         assert (CHECKOUT / path).is_file(), path
+    if page.name == "CHANGELOG.md":
+        return  # it names what was removed, too
     for name in re.findall(r"`(ipclab(?:\.\w+)+)`", text):
         assert pkgutil.resolve_name(name) is not None
 
