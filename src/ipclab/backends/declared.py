@@ -10,7 +10,7 @@ import inspect
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import get_args
 
 from ipclab.backends.base import Channel, Counter, Guarantees, Option, Reach, SharedState, Site
@@ -63,8 +63,9 @@ def _wrong_in_class(kind: type[Channel] | type[SharedState]) -> Iterator[str]:
         yield f"{name} does not implement {', '.join(missing)}"
     if inspect.isabstract(kind) or not issubclass(kind, FACES):
         yield f"{name} is no Channel, Counter, Register or Mutex"
-    if type(getattr(kind, "summary", None)) is not str:
-        yield f"{name}: summary must be one line of text"
+    summary = getattr(kind, "summary", None)
+    if type(summary) is not str or not summary.isprintable():
+        yield f"{name}: summary must be one line of text, not {described(summary)}"
     if kind.broker is not None and not (type(kind.broker) is str and _NAME.fullmatch(kind.broker)):
         yield f"{name}: broker must be None or the name of a kind of server, not {described(kind.broker)}"
     yield from _wrong_options(kind)
@@ -73,7 +74,12 @@ def _wrong_in_class(kind: type[Channel] | type[SharedState]) -> Iterator[str]:
             most = getattr(kind, field)
             if most is not None and (type(most) is not int or most < 1):
                 yield f"{name}: {field} must be None or a whole number above 0, not {described(most)}"
-    for field in ("has_server", "windowed", "has_owner"):
+        reasons = kind.impossible_moments
+        if not isinstance(reasons, Mapping) or any(
+            type(text) is not str for pair in reasons.items() for text in pair
+        ):
+            yield f"{name}: impossible_moments must be a dict of texts, not {described(reasons)}"
+    for field in ("has_server", "windowed", "has_owner", "replaceable"):
         if type(getattr(kind, field, False)) is not bool:
             yield f"{name}: {field} must be True or False, not {described(getattr(kind, field))}"
 

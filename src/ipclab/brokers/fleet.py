@@ -20,7 +20,7 @@ from ipclab.brokers import compose, engine, keeper, kinds, native, processes, se
 from ipclab.brokers import install as packages
 from ipclab.brokers.base import Broker, ProviderName
 from ipclab.brokers.leases import Lease
-from ipclab.errors import BrokerUnavailableError
+from ipclab.errors import BrokerUnavailableError, UsageError
 from ipclab.host.interruptions import ending_blocked
 
 Provider = ProviderName | Mapping[BrokerKind, ProviderName] | None
@@ -193,7 +193,12 @@ class _Search:
         self._reasons: dict[BrokerKind, list[str]] = {}
 
     def gather(self, names: Sequence[BrokerKind]) -> None:
-        wanted = [kind for kind in kinds.names() if kind in names]
+        for kind in names:
+            try:
+                kinds.get(kind)
+            except UsageError as error:
+                self._fleet.missing[kind] = str(error)
+        wanted = [kind for kind in kinds.names() if kind in names and kind not in self._fleet.missing]
         self._reasons = {kind: [] for kind in wanted}
         self._from_urls(self._still_wanted(wanted, "url"))
         in_compose = self._with_service(wanted)

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from ipclab.host.resources import descendants
 _GONE_WITHIN_S = 10.0
 _MOST_SHOWN = 80
 _SET_CHILD_SUBREAPER = 36
+_CLOCKS = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,22 @@ class Surroundings:
                 kind = "thread" if thread.daemon else "non-daemon thread"
                 lines.append(f"left a {kind} running in its process: {thread.name}")
         return lines
+
+
+def clocks() -> dict[str, Callable[..., Any]]:
+    """Return the functions of the module ``time`` that the lab measures and waits with, by name."""
+    return {name: getattr(time, name) for name in _CLOCKS}
+
+
+def restore_clocks(before: Mapping[str, Callable[..., Any]]) -> list[str]:
+    """Undo each replacement of a clock since ``before``, and describe it in a line.
+
+    With a foreign clock in its place, a trial would measure nothing real, and could wait for ever.
+    """
+    replaced = [name for name, clock in before.items() if getattr(time, name) is not clock]
+    for name in replaced:
+        setattr(time, name, before[name])
+    return [f"replaced time.{name} in its process; the lab undid that" for name in replaced]
 
 
 def adopt_orphans() -> None:

@@ -25,6 +25,8 @@ _LONG_CHARACTERS = 12
 _BEGINNING_CHARACTERS = 8
 _SHORT_CHARACTERS = 3
 """A shorter secret is masked only where it stands alone, because it occurs in every text."""
+_MOST_CHARACTERS = 500
+"""Characters of the text of an error that are shown and stored."""
 _WORDS = frozenset(
     ("", "true", "false", "yes", "no", "on", "off", "none", "null", "required", "optional", "default")
 )
@@ -179,7 +181,7 @@ def clean(text: str, *, lines: bool = False) -> str:
 
 
 def line_of(error: BaseException) -> str:
-    """Return an error in one clean line: its type and its text. Never raise.
+    """Return an error in one clean line: its type and its text, of which a long one is cut. Never raise.
 
     The lab's own errors are sentences, so their type is left out.
     """
@@ -188,10 +190,16 @@ def line_of(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - it is a foreign __str__
         text = ""
     if isinstance(error, SystemExit):
-        return clean(f"SystemExit: it called sys.exit({text})")
+        return _cut(clean(f"SystemExit: it called sys.exit({text})"))
     if isinstance(error, IpclabError) and text:
         return clean(text)
-    return clean(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    return _cut(clean(f"{type(error).__name__}: {text}" if text else type(error).__name__))
+
+
+def _cut(text: str) -> str:
+    # Only now: a secret that is cut in the middle could not be masked.
+    over = len(text) - _MOST_CHARACTERS
+    return text if over <= 0 else f"{text[:_MOST_CHARACTERS]}… ({over} more characters)"
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:

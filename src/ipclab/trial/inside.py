@@ -66,7 +66,7 @@ def run(link: Link, job: Job, play: Play) -> None:
     except Exception as error:  # noqa: BLE001 - the lab raises it
         link.send(Refused(portable(error), traceback.format_exc()))
     gc.collect()
-    lines = Surroundings.now().changes(before)
+    lines = [*Surroundings.now().changes(before), *phases.effects()]
     lines += [f"left a process running, which was ended: {line}" for line in end_descendants(os.getpid())]
     link.send(Effects(lines))
     # As at the end of a program: end semaphores and managers that nobody has closed. Wait for no thread.

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ipclab.errors import ChannelError
+from ipclab.host import surroundings
 from ipclab.host.text import line_of
 from ipclab.trial.record import TrialRecord
 
@@ -67,6 +68,8 @@ class Effects(msgspec.Struct, frozen=True):
     lines: list[str]
 
 
+_effects: list[str] = []
+"""What the lab undid after a call of the backend, in the process of a trial, one line each."""
 _tell: list[Callable[[object], object]] = []
 """The function that tells the lab, in the process of a trial; empty in any other process."""
 
@@ -74,6 +77,12 @@ _tell: list[Callable[[object], object]] = []
 def tell_to(tell: Callable[[object], object]) -> None:
     """Make this process tell the lab from now on."""
     _tell[:] = [tell]
+    _effects.clear()
+
+
+def effects() -> list[str]:
+    """Return what the lab undid in this process after a call of the backend, one line each."""
+    return list(dict.fromkeys(_effects))
 
 
 def found(record: TrialRecord) -> None:
@@ -90,10 +99,12 @@ def watched(call: str) -> Iterator[None]:
     """
     for tell in _tell:
         tell(Entered(call))
+    clocks = surroundings.clocks()
     try:
         yield
     except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
         raise ChannelError(f"{call} raised {line_of(error)}") from error
     finally:
+        _effects.extend(surroundings.restore_clocks(clocks))
         for tell in _tell:
             tell(Left(call))

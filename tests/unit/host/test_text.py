@@ -127,3 +127,13 @@ def test_an_error_is_one_line() -> None:
     assert line_of(SystemExit(0)) == "SystemExit: it called sys.exit(0)"
     assert line_of(KeyError()) == "KeyError"
     assert line_of(Nasty()) == "Nasty"
+
+
+def test_a_long_error_is_cut_after_its_secrets_are_masked() -> None:
+    keep_secret("redis://:hunter2hunter2@localhost")
+    text = "x" * 490 + "hunter2hunter2" + "y" * 100_000
+    line = line_of(ValueError(text))
+    assert len(line) < 600
+    assert "hunter2" not in line
+    assert line.endswith(" more characters)")
+    assert line_of(ValueError("x" * 100)) == "ValueError: " + "x" * 100

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,23 @@ def test_what_a_backend_does_to_its_process_ends_with_the_trial_and_is_named(
     if len(before.affinity) > 1:
         assert "changed the CPU affinity of its process" in effects
     assert not [p for p in psutil.process_iter(["cmdline"]) if MARK in (p.info["cmdline"] or ())]
+
+
+def stop_the_clocks() -> None:
+    time.monotonic = lambda: 0.0
+    time.perf_counter_ns = lambda: 5
+    time.sleep = lambda _: None
+
+
+@pytest.mark.parametrize("workload", ["stream", "order"])
+def test_a_backend_that_replaces_the_clocks_is_measured_by_the_real_ones(
+    hostile: Callable[..., None], workload: str
+) -> None:
+    hostile(in_setup=stop_the_clocks)
+    record = run(workload)
+    assert record.outcome == "finished"
+    for name in ("monotonic", "perf_counter_ns", "sleep"):
+        assert f"replaced time.{name} in its process; the lab undid that" in record.side_effects
 
 
 def test_a_clean_backend_has_no_side_effects() -> None:

@@ -1,0 +1,19 @@
+"""Kinds of servers that a run wants and nobody has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ipclab.brokers import acquire
+
+
+def test_a_kind_that_no_package_brings_is_missing_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPCLAB_STATE_DIR", str(tmp_path))
+    with acquire(["nosuch"]) as fleet:
+        assert not fleet.brokers
+        assert "nosuch" in fleet.missing["nosuch"]
+        assert "redis" in fleet.missing["nosuch"], "the known ones are listed"
