@@ -23,8 +23,9 @@ test: $(VENV)/.test  ## the whole suite, on real servers
 	@$(BIN)/python scripts/get_servers.py
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
+UNIT := not server and not slow
 unit: $(VENV)/.test  ## what to run before each commit: the modules, one by one
-	$(BIN)/python -m pytest tests/unit -m "not server and not slow" $(PARALLEL) $(PYTEST)
+	$(BIN)/python -m pytest tests/unit -m "$(UNIT)" $(PARALLEL) $(PYTEST)
 
 local: $(VENV)/.test  ## the part of the suite that needs no server: the modules and the commands
 	$(BIN)/python -m pytest tests/unit tests/cli -m "not server" $(PARALLEL) $(PYTEST)
