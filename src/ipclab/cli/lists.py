@@ -26,8 +26,8 @@ def list_experiments(results: Path) -> None:
     from ipclab.experiment import load, names
     from ipclab.results.store import Store
 
-    put(draw_table(["experiment", "question"], [[name, load(name).question] for name in names()]))
     kept = Store(results).runs()
+    put(draw_table(["experiment", "question"], [[name, load(name).question] for name in names()]))
     if kept:
         put()
         put(draw_table(["results, oldest first"], [[name] for name in kept]))

@@ -248,17 +248,17 @@ def _reported(path: Path, what: str = "the results folder", action: str = "writt
     try:
         yield
     except OSError as error:
-        raise ResultsError(f"{what} {path} cannot be {action}: {_cause(error)}") from error
+        raise ResultsError(f"{what} {path} cannot be {action}: {_cause(error, action)}") from error
 
 
-def _cause(error: OSError) -> str:
+def _cause(error: OSError, action: str) -> str:
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return f"{error.filename} is not a folder; choose another one"
     if error.errno in (errno.EACCES, errno.EPERM):
         return "no permission; choose another folder"
     if error.errno == errno.EROFS:
         return "it is on a read-only file system; choose another folder"
-    if error.errno == errno.EFBIG:
+    if error.errno == errno.EFBIG and action == "written":
         return "the file would exceed the size limit; raise the limit: ulimit -f unlimited"
     if error.errno == errno.ENOSPC:
         return "no space is left on the device"

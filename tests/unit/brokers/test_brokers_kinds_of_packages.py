@@ -72,7 +72,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         ("import ctypes; ctypes.string_at(0)", "cannot be imported and made: it was killed by SIGSEGV"),
         ("raise KeyboardInterrupt", "cannot be imported and made: it raises KeyboardInterrupt"),
         (ENDS_WHEN_MADE, "cannot be imported and made: it ended with exit code 0"),
-        (HANGS, "cannot be imported and made: it does not come back"),
+        (HANGS, "cannot be imported and made: it does not return"),
         ("import sys; sys.exit(0)", "cannot be imported: SystemExit: it called sys.exit(0)"),
         ("raise BaseException('two\\nlines')", "cannot be imported: BaseException: two lines"),
         ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
