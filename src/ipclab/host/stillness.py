@@ -24,16 +24,21 @@ STOPPED = "Tt"
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What some processes had used by a moment: processor time, and time in the run queue."""
+    """What some processes had used by a moment: processor time, and time in the run queue.
+
+    ``runnable`` are those that had a processor, or waited for one, at that moment: the system counts the time
+    in the queue only when it is over, which on a busy machine may be after the next look.
+    """
 
     at_s: float
     used_s: Mapping[int, float]
+    runnable: frozenset[int] = frozenset()
 
     @classmethod
     def at(cls, pids: Iterable[int]) -> Look:
         """Take a look at the processes; leave out those that are gone."""
         found = {pid: used for pid in pids if (used := _used_s(pid)) is not None}
-        return cls(time.monotonic(), found)
+        return cls(time.monotonic(), found, frozenset(filter(_is_runnable, found)))
 
     def slow_since(self, before: Look) -> bool:
         """Return whether any of them ran, or wanted to run, for much of the time since that look."""
@@ -42,7 +47,7 @@ class Look:
     def at_work_since(self, before: Look) -> frozenset[int]:
         """Return those that ran, or wanted to run, for much of the time since that look."""
         enough_s = (self.at_s - before.at_s) * BUSY_SHARE
-        return frozenset(
+        return self.runnable & before.runnable | frozenset(
             pid for pid, used in self.used_s.items() if used - before.used_s.get(pid, used) >= enough_s
         )
 
@@ -50,6 +55,15 @@ class Look:
 def _used_s(pid: int) -> float | None:
     used = None if gone(pid) else cpu_s(pid)
     return None if used is None else used + (queued_s(pid) or 0.0)
+
+
+def _is_runnable(pid: int) -> bool:
+    """Return whether any thread of the process has a processor or waits for one."""
+    try:
+        stats = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return False
+    return any(stat.rpartition(")")[2].split()[0] == "R" for stat in stats)
 
 
 def state(pid: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
@@ -114,3 +115,19 @@ def test_nobody_that_does_not_exist_is_stopped_and_all_such_are_gone() -> None:
     assert not stillness.all_stopped([child.pid])
     assert not stillness.stopped(child.pid)
     assert stillness.all_gone([child.pid])
+
+
+def test_who_waits_for_a_processor_at_both_looks_is_at_work_though_the_system_has_counted_nothing() -> None:
+    before = Look(at_s=0.0, used_s={1: 5.0, 2: 5.0, 3: 5.0}, runnable=frozenset({1, 2}))
+    after = Look(at_s=0.5, used_s={1: 5.0, 2: 5.0, 3: 5.0}, runnable=frozenset({1, 3}))
+    assert after.at_work_since(before) == {1}
+
+
+def test_a_process_that_works_is_runnable_and_one_that_sleeps_is_not() -> None:
+    assert os.getpid() in Look.at([os.getpid()]).runnable
+    with subprocess.Popen(["sleep", "600"]) as asleep:
+        try:
+            # It needs a processor until it has begun to sleep.
+            assert any(asleep.pid not in Look.at([asleep.pid]).runnable for _ in range(1000))
+        finally:
+            asleep.kill()
