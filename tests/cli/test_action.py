@@ -16,7 +16,7 @@ from ipclab.cli.gate import gate
 from tests.support.documents import code, tables
 from tests.support.workflows import ACTION, PAGE, Runner, action, inputs, steps, workflows
 
-SHORT = ("--size", "64", "--producers", "1", "--consumers", "1", "--duration", "0.05", "--warmup", "0")
+SHORT = ("--size", "64", "--producers", "1", "--consumers", "1", "--duration", "0.3", "--warmup", "0.05")
 
 
 def checked(schema: str, file: Path) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.program import Ipclab
 
-ONE = ("throughput", "-b", "pipe", "--size", "64", "--duration", "0.05", "--warmup", "0", "--repeats", "1")
+ONE = ("throughput", "-b", "pipe", "--size", "64", "--duration", "0.2", "--warmup", "0.05", "--repeats", "1")
 LOSSY = ("throughput", "-b", "lossy", "--producers", "1", "--consumers", "1", *ONE[3:])
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.documents import CHECKOUT
 
-RUN = 'ipclab.run("throughput", backend="{}", producers=1, consumers=1, size=64, duration=0.05, warmup=0{})'
+RUN = 'ipclab.run("throughput", backend="{}", producers=1, consumers=1, size=64, duration=0.4, warmup=0.1{})'
 
 
 def outcome(

@@ -208,10 +208,11 @@ def _notes(old: Digest | None, new: Digest, *, floored: bool) -> list[Note]:
             found.append("busy old")
         if not old.complete:
             found.append("partial old")
-        if not floored and (old.ended_utc <= new.began_utc or new.ended_utc <= old.began_utc):
-            found.append("sequential")
     if conditions.busy(new):
         found.append("busy new")
     if not new.complete:
         found.append("partial new")
+    apart = old is not None and (old.ended_utc <= new.began_utc or new.ended_utc <= old.began_utc)
+    if apart and not floored:
+        found.append("sequential")
     return found

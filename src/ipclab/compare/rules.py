@@ -17,13 +17,24 @@ from ipclab.compare.digest import HIGHER_IS_BETTER, METRICS, Metric, RowDigest, 
 from ipclab.compare.statistics import ALPHA, Shift, holm, log_deviation, log_shift, visible
 
 Word = Literal["worse", "better", "same", "undecided"]
-Why = Literal["", "too few repeats", "not measured", "not comparable", "wide", "between", "not significant"]
+Why = Literal[
+    "",
+    "too few repeats",
+    "not measured",
+    "not comparable",
+    "not gated",
+    "wide",
+    "between",
+    "not significant",
+]
 """Why a metric is undecided; empty where it is not.
 
 ``too few repeats`` for any claim; ``not measured`` on one side; ``not comparable``: the CPU time of other
-processes is counted; ``wide``: the interval is too wide to say same; ``between``: a change is shown that is
-too small for a claim and too large to pass as the same; ``not significant``: the estimate is large enough for
-a claim, and chance may explain it."""
+processes is counted; ``not gated``: it was not tested, as it varies too much or nothing may fail; ``wide``:
+the interval is too wide to say same; ``between``: a change is shown that is too small for a claim and too
+large to pass as the same; ``not significant``: the estimate is large enough for a claim, and chance may
+explain it.
+"""
 
 LEAST_REPEATS = 6
 LEAST_CHANGE = math.log(1.05)
@@ -183,6 +194,8 @@ def _word(pair: _Pair, p_holm: float | None) -> tuple[Word, Why]:
     within = max(SAME_WITHIN, pair.floor or 0.0)
     if -within <= shift.low and shift.high <= within:
         return "same", ""
+    if p_holm is None:
+        return "undecided", "not gated"
     if significant:
         return "undecided", "between"
     return "undecided", "not significant" if large else "wide"

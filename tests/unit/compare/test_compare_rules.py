@@ -89,7 +89,7 @@ def test_what_varies_by_10_percent_gates_nothing_unless_it_is_cpu_time() -> None
 def test_what_gates_nothing_is_never_called_worse_or_better() -> None:
     wide = [100.0, 160, 60, 130, 75, 90, 145, 110, 55, 170]
     one = judged("goodput", wide, times(0.1, wide))
-    assert (one.word, one.gated, one.p_holm) == ("undecided", False, None)
+    assert (one.word, one.why, one.gated, one.p_holm) == ("undecided", "not gated", False, None)
 
 
 def test_a_metric_of_one_side_only_is_undecided() -> None:

@@ -8,7 +8,7 @@ from ipclab.compare.comparison import Comparison
 from ipclab.report.comparison.words import Line, closing, heading, lines
 from ipclab.report.look import Look
 
-_MARKS = "\\|*_<>#+`~[]"
+_MARKS = "\\|*_<>#`~[]"
 _HEADS = ("", "row", "metric", "old", "new", "change", "95 % interval", "would have seen", "evidence")
 
 

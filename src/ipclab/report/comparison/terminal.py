@@ -32,7 +32,8 @@ def render(comparison: Comparison, look: Look) -> str:
         emoji=False,
         legacy_windows=False,
     )
-    console.print(Text(f"{comparison.experiment}: old against new", style="bold"))
+    against = "old against new" if comparison.old else "one run, by its declarations and limits"
+    console.print(Text(f"{comparison.experiment}: {against}", style="bold"))
     for said in heading(comparison):
         console.print(Text(said, style="bold yellow" if said.startswith("WARNING") else "dim"))
     everything = lines(comparison)

@@ -127,8 +127,6 @@ def evidence_of(one: Judgement) -> str:
         parts.append(said)
     if one.word in ("worse", "better") and one.p_holm is not None:
         parts.append(f"p = {units.number(max(one.p_holm, 1e-4), 2)} after Holm")
-    if not one.gated and one.deviation is not None:
-        parts.append(f"shown only: repeats vary by {units.percent(one.deviation)}")
     return "; ".join(parts)
 
 
@@ -185,6 +183,9 @@ def _why(why: Why, one: Judgement) -> str:
             return f"not measured in the {'old' if one.old is None else 'new'} run"
         case "not comparable":
             return "the broker's CPU time is known in one of the runs only"
+        case "not gated":
+            varies = f": the repeats vary by {units.percent(one.deviation)}" if one.deviation else ""
+            return f"shown only{varies}"
         case "wide":
             widest = units.percent(max(math.expm1(SAME_WITHIN), one.floor or 0.0))
             return f"the interval is too wide to say same: it must lie within ±{widest}"
