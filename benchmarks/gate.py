@@ -114,6 +114,8 @@ def _gate(
     command += ["--duration", duration, "--warmup", "0.1", "--against", other, "--report", str(report)]
     command += ["--results", str(results)]
     ended = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=False)
+    if ended.returncode not in (0, 1, 3):
+        sys.exit(f"a gate ended with {ended.returncode}, which is no verdict")
     if show or ended.returncode == 1:
         print(ended.stdout, flush=True)
     found: dict[str, Any] = json.loads((report / "comparison.json").read_text())

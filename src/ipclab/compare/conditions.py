@@ -9,6 +9,7 @@ import msgspec
 from ipclab.compare.digest import Digest, RowDigest, RowKey
 from ipclab.errors import UsageError
 from ipclab.results import units
+from ipclab.results.busy import BUSY_SHARE
 
 _ROW_FIELDS = ("shape", "size_bytes", "window", "rate_per_s", "arrivals", "start_method", "load")
 """Fields of a row's key that a user sets for a whole run, in addition to the backend."""
@@ -17,8 +18,9 @@ _WORDS = {
     "rate_per_s": "offered rate",
     "start_method": "start method",
 }
-_BUSY_SHARE = 0.5
-"""Load at the start of a run, as a share of the cores, from which the machine is called busy."""
+_BUSY_LOAD = 0.5
+"""Load at the start of a run, as a share of the cores, from which a machine is called busy of which no more
+is known."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,8 +104,10 @@ def allowed(old: Digest, new: Digest) -> list[Difference]:
 
 
 def busy(run: Digest) -> bool:
-    """Return whether other programs used much of the machine when this run began."""
-    return run.environment.load_1min >= _BUSY_SHARE * run.environment.cores
+    """Return whether other programs used much of the machine during this run, or when it began."""
+    if run.others_cores is not None:
+        return run.others_cores >= BUSY_SHARE * run.environment.cores
+    return run.environment.load_1min >= _BUSY_LOAD * run.environment.cores
 
 
 def _differing(

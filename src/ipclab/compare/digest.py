@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from ipclab.backends.base import Face
-from ipclab.results import units
+from ipclab.results import busy, units
 from ipclab.results.result import Environment, Result, Unavailable
 from ipclab.results.rows import build
 from ipclab.results.rows.row import Figure, Percentiles, Row
@@ -102,7 +102,11 @@ class CellDigest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Digest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One run. ``brokers`` have no addresses: those are no condition that may be compared."""
+    """One run. ``brokers`` have no addresses: those are no condition that may be compared.
+
+    ``others_cores`` is how many processors other programs used in the median of the trials; None where not
+    known.
+    """
 
     experiment: str
     began_utc: str
@@ -114,6 +118,7 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rows: list[RowDigest]
     cells: list[CellDigest] = []
     unavailable: list[Unavailable] = []
+    others_cores: float | None = None
 
 
 def digest(result: Result) -> Digest:
@@ -131,6 +136,7 @@ def digest(result: Result) -> Digest:
         rows=[_row(row, trials) for row, trials in zip(rows, members, strict=True)],
         cells=[_cell(cell) for cell in make_cells(result.trials)],
         unavailable=result.unavailable,
+        others_cores=busy.others_cores(result),
     )
 
 

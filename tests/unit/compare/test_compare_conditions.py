@@ -83,6 +83,12 @@ def test_a_busy_machine_is_told() -> None:
     assert "busy old" not in found.notes
 
 
+def test_what_others_used_during_a_run_outweighs_the_load_at_its_beginning() -> None:
+    idle = run(row(), environment=environment(load_1min=9.0), others_cores=0.1)
+    assert not conditions.busy(idle)
+    assert conditions.busy(run(row(), others_cores=1.2))
+
+
 def test_runs_one_after_the_other_are_told() -> None:
     later = run(row(), began_utc="2026-01-03T00:00:00+00:00", ended_utc="2026-01-03T00:01:00+00:00")
     assert "sequential" in compare(run(row()), later).notes

@@ -49,7 +49,7 @@ def test_the_terminal_shows_the_worst_first_and_says_why(found: Comparison) -> N
     words = [line.split()[0] for line in lines if line.startswith(("worse ", "undecided ", "same "))]
     assert words == sorted(words, key=["worse", "undecided", "same"].index)
     text = "\n".join(lines)
-    assert "WARNING: the machine was busy when the new run began" in text
+    assert "WARNING: other programs used the machine during the new run" in text
     assert "Differs: Python: CPython 3.13.1 → CPython 3.14.0" in text
     assert "the new run does not have it" in text
     assert lines[-1].startswith("WORSE: 1 worse, 1 undecided")

@@ -45,7 +45,7 @@ def as_text(calibration: Calibration, look: Look) -> str:
     runs = units.of(calibration.runs, "run")
     console.print(Text(f"{calibration.experiment}: {runs} of the same version, each compared with the next"))
     if calibration.busy:
-        console.print(Text("WARNING: the machine was busy; figures vary more than they need to"))
+        console.print(Text("WARNING: other programs used the machine; figures vary more than they need to"))
     console.print()
     console.print(grid)
     console.print()

@@ -234,9 +234,9 @@ def _side(side: Side) -> str:
 def _note(note: Note) -> str:
     match note:
         case "busy old":
-            return "the machine was busy when the old run began; figures vary more than they need to"
+            return "other programs used the machine during the old run; figures vary more than they need to"
         case "busy new":
-            return "the machine was busy when the new run began; figures vary more than they need to"
+            return "other programs used the machine during the new run; figures vary more than they need to"
         case "partial old":
             return "the old run was interrupted"
         case "partial new":
