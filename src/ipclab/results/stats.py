@@ -106,11 +106,13 @@ def resolvable(a: Sequence[float], b: Sequence[float]) -> float | None:
     """Return the smallest difference between two samples like these that ``compare()`` would have claimed.
 
     It is a share: 0.12 where one with the spread of ``a`` must be 12 % faster than one with that of ``b``, or
-    the reverse, whichever is more. None where no difference would be enough, with too few repeats.
+    the reverse, whichever is more. None where no difference would be enough: with too few repeats, or one
+    that is 0, which no factor raises.
     """
     if not separable(len(a), len(b)) or not min(median(a), median(b)) > 0:
         return None
-    return max(_least(a, b), _least(b, a))
+    found = max(_least(a, b), _least(b, a))
+    return found if math.isfinite(found) else None
 
 
 def _least(a: Sequence[float], b: Sequence[float]) -> float:
