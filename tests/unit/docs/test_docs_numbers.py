@@ -26,6 +26,7 @@ BACKENDS = " ".join((CHECKOUT / "docs" / "backends.md").read_text().split())
         (strike.HELD, 3, SAFETY, "holds up to three messages"),
         (suffered.AGAIN_S, 1, SAFETY, "shown from 1 s on"),
         (outside.CALL_AT_LEAST_S, 5, WRITING, "never less than 5 s"),
+        (1 + outside.SLOW_CALLS_OF, 4, WRITING, "gets four times as long"),
         (
             TrialSpec(workload="stream", backend=Variant("pipe")).grace_s,
             20,
