@@ -102,6 +102,9 @@ def _footnotes(sections: Sequence[Section], evidence: Sequence[Evidence]) -> lis
         if "hung in" in has
         else "",
         "ends  a process ended with this error and could not connect again" if "ends: " in has else "",
+        "ends: Slow  a process still ran long after its time was over, and the lab ended it"
+        if "ends: Slow" in has
+        else "",
         "none came after it  no message that was sent after the fault was received"
         if "none came after it" in has
         else "",

@@ -443,3 +443,11 @@ def test_a_client_trial_that_was_refused_says_why(make):
     shown = table.make(make.result([client(refused="not ours", verdict="unknown")]))
     assert cell(shown, "Clients", "retries", "shown") == ("–(a)", None)
     assert "–(a)  not ours" in shown.footnotes
+
+
+def test_a_process_that_was_slow_is_no_hang_in_the_table_and_the_word_is_explained(make):
+    slow = {"consumer-1": "Slow: it was still at work, in poll, when its time was up"}
+    text = markdown.render(make.result([crash("queue", gave_up=slow)]))
+    assert "ends: Slow" in text
+    assert "a process still ran long after its time was over" in " ".join(text.split())
+    assert "hung in" not in text
