@@ -16,10 +16,11 @@ from ipclab.brokers import kinds
 from tests.support import browser
 from tests.support.browser import Page
 from tests.support.documents import CHECKOUT
-from tests.support.program import PROGRAM, TIMEOUT_S
+from tests.support.program import PROGRAM
 
-pytestmark = pytest.mark.timeout(600)
-SHORT = ("--repeats", "4", "--duration", "0.1", "--warmup", "0.05")
+pytestmark = pytest.mark.timeout(1200)
+PATIENCE_S = 500.0
+SHORT = ("--repeats", "1", "--duration", "0.1", "--warmup", "0.05")
 RUNS: tuple[tuple[str, ...], ...] = (
     ("comparison", "-b", "pipe", "-b", "queue", "-b", "manager-queue", "-b", "value", *SHORT),
     ("race", "-b", "value", "--repeats", "1", "--duration", "0.1", "--warmup", "0.05"),
@@ -51,7 +52,7 @@ class Told:
             env=self._environ,
             capture_output=True,
             text=True,
-            timeout=2 * TIMEOUT_S,
+            timeout=PATIENCE_S,
         )
         assert ended.returncode in (0, 3), ended.stderr
         return ended.stdout
@@ -64,7 +65,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 @pytest.fixture
-def make_page(told: Told, tmp_path: Path) -> Iterator[Page]:
+def page(told: Told, tmp_path: Path) -> Iterator[Page]:
     """A browser. At the end nothing was complained about, and nothing but the file was asked for."""
     with browser.browser(tmp_path) as found:
         yield found

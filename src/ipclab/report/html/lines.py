@@ -106,8 +106,8 @@ def _latencies(scale: Log) -> Callable[[Row, float], list[Markup]]:
             return [text(scale.first, y + 4, why, "missing")]
         first = scale(found.p50_ns)
         if found.p99_ns is None:
-            said = f"{units.duration(found.p50_ns)}, p99 withheld {units.WITHHELD}"
-            if first + width(said, _FONT) + 10 > scale.last + 76:
+            said = f"{units.duration(found.p50_ns)}, p99 {units.WITHHELD}"
+            if first + width(said, _FONT) + 10 > scale.last + 80:
                 return [draw_mark("ring", first, y), text(first - 9, y + 4, said, "missing", "end")]
             return [draw_mark("ring", first, y), text(first + 9, y + 4, said, "missing")]
         last = scale(found.p99_ns)

@@ -61,6 +61,8 @@ def make_page(runs: Sequence[Run], claims: Sequence[ClaimCard] = ()) -> str:
             warnings=summary.warnings(runs),
             parts=[_part(run) for run in runs],
             claims=claims,
+            withheld=units.WITHHELD,
+            not_applicable=units.NOT_APPLICABLE,
         )
     )
 
