@@ -11,7 +11,7 @@ from ipclab.cli.options import SECONDS, writable, write
 from ipclab.cli.streams import put
 from ipclab.exit_codes import ExitCode
 from ipclab.host.text import escaped
-from ipclab.report.formats import JSON, TABLE
+from ipclab.report.registry import JSON, TABLE
 
 if TYPE_CHECKING:
     from ipclab.checks import Verdict

@@ -12,8 +12,8 @@ import click
 
 from ipclab.cli.options import provider_options, writable, write
 from ipclab.cli.streams import out, put, say, tell, width
-from ipclab.report.formats import JSON, MARKDOWN, TABLE, Format
 from ipclab.report.look import WIDTH
+from ipclab.report.registry import JSON, MARKDOWN, TABLE, Format
 
 if TYPE_CHECKING:
     from ipclab.claims.base import Claim

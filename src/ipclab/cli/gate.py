@@ -21,7 +21,8 @@ from ipclab.cli.options import (
 from ipclab.cli.progress import Progress, progress
 from ipclab.cli.streams import say
 from ipclab.exit_codes import ExitCode
-from ipclab.report.comparison.formats import FORMATS, UTF_8, formatted
+from ipclab.report.comparison.formats import COMPARISON
+from ipclab.report.registry import JSON, TABLE
 
 if TYPE_CHECKING:
     from ipclab.compare.comparison import Comparison, Note
@@ -94,7 +95,7 @@ class _Asked:
 )
 @trial_options
 @provider_options
-@output_in(FORMATS)
+@output_in(COMPARISON.names)
 @RESULTS
 def gate(
     name: str,
@@ -127,7 +128,9 @@ def gate(
             found = _against(run, against, observer)
         else:
             found = _alone(run, baseline, update=update_baseline)
-    emit_text(lambda look: formatted(found, format_, look), output, utf_8=format_ in UTF_8)
+    emit_text(
+        lambda look: COMPARISON.formatted(found, format_, look), output, utf_8=COMPARISON.named(format_).utf_8
+    )
     if report is not None:
         _report(found, report)
     undecided = found.exit_code == ExitCode.UNKNOWN
@@ -142,9 +145,9 @@ def _report(found: Comparison, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResultsError(f"{folder} cannot be made: {error.strerror}; name another folder") from error
-    for format_ in FORMATS:
+    for format_ in COMPARISON.names:
         suffix = _SUFFIXES.get(format_, format_)
-        write(folder / f"comparison.{suffix}", formatted(found, format_))
+        write(folder / f"comparison.{suffix}", COMPARISON.formatted(found, format_))
 
 
 def _asked(
@@ -258,17 +261,18 @@ def _calibrate(asked: _Asked, many: int, format_: str, output: Path | None, fold
     from ipclab.errors import UsageError
     from ipclab.report.comparison import calibration
 
-    if format_ not in calibration.FORMATS:
-        raise UsageError(f"--aa prints {' or '.join(calibration.FORMATS)}: choose one of them with --format")
+    formats = TABLE.name, JSON.name
+    if format_ not in formats:
+        raise UsageError(f"--aa prints {' or '.join(formats)}: choose one of them with --format")
     runs = []
     for number in range(many):
         say(f"run {number + 1} of {many}")
         runs.append(digest(_run(asked).result))
     found = calibrate(runs)
     emit_text(
-        lambda look: calibration.as_json(found) if format_ == "json" else calibration.as_text(found, look),
+        lambda look: calibration.as_json(found) if format_ == JSON.name else calibration.as_text(found, look),
         output,
-        utf_8=format_ == "json",
+        utf_8=format_ == JSON.name,
     )
     if folder is not None:
         _update(folder, runs)

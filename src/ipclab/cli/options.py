@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 from ipclab.cli import completion
 from ipclab.cli.streams import out, put, width
 from ipclab.faults.spec import ACTIONS, TARGETS
-from ipclab.report.formats import FORMATS, formatted, named
+from ipclab.report.formats import RESULT
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant
@@ -156,7 +156,7 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option("--brief", is_flag=True, help="Print only the best rows, in about ten lines.")(
         command
     )
-    return output_in(FORMATS)(command)
+    return output_in(RESULT.names)(command)
 
 
 def output_in(formats: Sequence[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -194,15 +194,15 @@ RESULTS = click.option(
 def emit(
     result: Result, format_: str, output: Path | None, *, notes: bool = True, brief: bool = False
 ) -> None:
-    """Write a result in one of ``FORMATS``, to stdout or into a file. Raise ResultsError.
+    """Write a result in one of its formats, to stdout or into a file. Raise ResultsError.
 
     Without ``notes``, or with ``brief``, a table is shorter; the other formats have everything.
     """
 
     def render(look: Look) -> str:
-        return formatted(result, format_, replace(look, notes=notes, brief=brief))
+        return RESULT.formatted(result, format_, replace(look, notes=notes, brief=brief))
 
-    emit_text(render, output, utf_8=named(format_).utf_8)
+    emit_text(render, output, utf_8=RESULT.named(format_).utf_8)
 
 
 def emit_text(render: Callable[[Look], str], output: Path | None, *, utf_8: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ipclab.cli.options import RESULTS, emit_text, output_in
-from ipclab.report.trend.formats import FORMATS, formatted
+from ipclab.report.trend.formats import TREND
 
 _TREND_HELP = """Draw the stored runs of EXPERIMENT over time: each row's medians, and what changed between
 runs.
@@ -18,7 +18,7 @@ With --format csv: a line a run, in the form that Apache Otava reads to find cha
 
 @click.command(help=_TREND_HELP)
 @click.argument("experiment", default="comparison")
-@output_in(FORMATS)
+@output_in(TREND.names)
 @RESULTS
 def trend(experiment: str, format_: str, output: Path | None, results: Path) -> None:
     """Run ``ipclab trend``; its help is ``_TREND_HELP``."""
@@ -39,4 +39,4 @@ def trend(experiment: str, format_: str, output: Path | None, results: Path) -> 
     if not runs:
         raise ResultsError(f"there are no results of {experiment} in {results} that can be read")
     found = follow(experiment, runs)
-    emit_text(lambda look: formatted(found, format_, look), output, utf_8=False)
+    emit_text(lambda look: TREND.formatted(found, format_, look), output, utf_8=TREND.named(format_).utf_8)

@@ -13,9 +13,9 @@ from ipclab.compare.comparison import Comparison, compare
 from ipclab.compare.limits import parse
 from ipclab.compare.trend import follow
 from ipclab.errors import UnknownNameError
-from ipclab.report.comparison import formats
+from ipclab.report.comparison.formats import COMPARISON
 from ipclab.report.look import Look
-from ipclab.report.trend import formats as trend_formats
+from ipclab.report.trend.formats import TREND
 from tests.support.digests import environment, row, run, sample
 
 
@@ -31,9 +31,9 @@ def found() -> Comparison:
     return compare(old, new, fail_if=[parse("cpu > 1 s")])
 
 
-@pytest.mark.parametrize("format_", formats.FORMATS)
+@pytest.mark.parametrize("format_", COMPARISON.names)
 def test_every_format_names_what_is_worse(found: Comparison, format_: str) -> None:
-    text = formats.formatted(found, format_, Look(200))
+    text = COMPARISON.formatted(found, format_, Look(200))
     assert text.endswith("\n")
     assert "pipe" in text
     assert "worse" in text.lower()
@@ -41,11 +41,11 @@ def test_every_format_names_what_is_worse(found: Comparison, format_: str) -> No
 
 def test_an_unknown_format_is_answered_with_the_known_ones(found: Comparison) -> None:
     with pytest.raises(UnknownNameError):
-        formats.formatted(found, "pdf")
+        COMPARISON.formatted(found, "pdf")
 
 
 def test_the_terminal_shows_the_worst_first_and_says_why(found: Comparison) -> None:
-    lines = formats.formatted(found, "table", Look(200)).splitlines()
+    lines = COMPARISON.formatted(found, "table", Look(200)).splitlines()
     words = [line.split()[0] for line in lines if line.startswith(("worse ", "undecided ", "same "))]
     assert words == sorted(words, key=["worse", "undecided", "same"].index)
     text = "\n".join(lines)
@@ -56,7 +56,7 @@ def test_the_terminal_shows_the_worst_first_and_says_why(found: Comparison) -> N
 
 
 def test_markdown_folds_what_did_not_change_and_has_no_links(found: Comparison) -> None:
-    text = formats.formatted(found, "md")
+    text = COMPARISON.formatted(found, "md")
     before, _, folded = text.partition("<details>")
     assert "pipe 1→1 1 KiB" in before
     assert "queue" not in before
@@ -65,7 +65,7 @@ def test_markdown_folds_what_did_not_change_and_has_no_links(found: Comparison) 
 
 
 def test_json_has_a_version_and_full_precision(found: Comparison) -> None:
-    read = json.loads(formats.formatted(found, "json"))
+    read = json.loads(COMPARISON.formatted(found, "json"))
     assert (read["ipclab_comparison"], read["verdict"], read["exit_code"]) == (1, "worse", 1)
     (metric,) = read["rows"][0]["metrics"]
     assert metric["word"] == "worse"
@@ -73,7 +73,7 @@ def test_json_has_a_version_and_full_precision(found: Comparison) -> None:
 
 
 def test_csv_has_a_line_for_each_row_and_metric(found: Comparison) -> None:
-    lines = list(csv.DictReader(io.StringIO(formats.formatted(found, "csv"))))
+    lines = list(csv.DictReader(io.StringIO(COMPARISON.formatted(found, "csv"))))
     assert [(one["row"].split()[0], one["metric"], one["word"]) for one in lines[:4]] == [
         ("pipe", "verdict", "same"),
         ("pipe", "cpu", "worse"),
@@ -83,7 +83,7 @@ def test_csv_has_a_line_for_each_row_and_metric(found: Comparison) -> None:
 
 
 def test_junit_has_a_case_for_each_and_skips_what_is_undecided(found: Comparison) -> None:
-    suite = ElementTree.fromstring(formats.formatted(found, "junit").encode())[0]
+    suite = ElementTree.fromstring(COMPARISON.formatted(found, "junit").encode())[0]
     assert suite.attrib["failures"] == "1"
     assert suite.attrib["skipped"] == "1"
     failed = [case.attrib["name"] for case in suite if case.find("failure") is not None]
@@ -95,8 +95,8 @@ def test_junit_has_a_case_for_each_and_skips_what_is_undecided(found: Comparison
 def test_a_text_of_somebody_else_breaks_no_format() -> None:
     bad = row("pipe", {"cpu": sample(1, 0.02)}, verdict="broken", reasons=['<&"]]> | \x1b[31m # \x00'])
     found = compare(run(row("pipe", {"cpu": sample(1, 0.02)})), run(bad))
-    ElementTree.fromstring(formats.formatted(found, "junit").encode())
-    assert " <&" not in formats.formatted(found, "md")
+    ElementTree.fromstring(COMPARISON.formatted(found, "junit").encode())
+    assert " <&" not in COMPARISON.formatted(found, "md")
 
 
 def test_a_trend_marks_what_changed_between_runs() -> None:
@@ -108,7 +108,7 @@ def test_a_trend_marks_what_changed_between_runs() -> None:
         ),
         ("c", run(row("pipe", {"cpu": sample(3, 0.02)}, verdict="hung"), environment=environment(cores=4))),
     ]
-    text = trend_formats.formatted(follow("throughput", runs), "table", Look(160))
+    text = TREND.formatted(follow("throughput", runs), "table", Look(160))
     assert "▁█▁" in text or "▁█" in text
     assert "Python: CPython 3.13.1 → CPython 3.14.0" in text
     assert "cores: 2 → 4 (not comparable with the runs before)" in text
@@ -120,7 +120,7 @@ def test_a_trend_as_csv_has_a_time_and_a_column_a_row_and_metric() -> None:
         ("a", run(row("pipe", {"cpu": [2.0], "goodput": [5.0]}))),
         ("b", run(row("pipe", {"cpu": [3.0]}), row("queue", {"p99": [7e6]}))),
     ]
-    text = trend_formats.formatted(follow("throughput", runs), "csv")
+    text = TREND.formatted(follow("throughput", runs), "csv")
     first, second = csv.DictReader(io.StringIO(text))
     assert first["time"] == "2026-01-02T03:04:05+00:00"
     assert (first["run"], second["run"]) == ("a", "b")

@@ -14,7 +14,6 @@ from ipclab.report.comparison.words import NAMES
 from ipclab.report.look import Look
 from ipclab.results import units
 
-FORMATS = ("table", "json")
 _HEADS = ("row", "metric", "repeats", "spread", "A/A floor", "would see", "counts", "false claims")
 
 
