@@ -10,7 +10,7 @@ import ipclab
 
 PACKAGE = Path(ipclab.__file__).parent
 CHECKOUT = Path(__file__).parents[2]
-TREES = (PACKAGE, CHECKOUT / "experiments", CHECKOUT / "benchmarks", CHECKOUT / "tests" / "support")
+TREES = (PACKAGE, *(CHECKOUT / name for name in ("experiments", "benchmarks", "docs", "tests/support")))
 WORDS = """
 Accept Account Acknowledge Add Adjust Allow Append Apply Arrive Ask Assert Await Be Begin Block Bring Build
 Call Cancel Capture Carry Catch Change Check Choose Clean Clear Close Collect Compare Compute Connect
