@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "report.html"
 _ORDER = ("comparison", "throughput", "latency", "round_trip", "race", "crash", "order", "client")
-"""In which experiments stand on a page for which nobody named runs; others follow."""
+"""The order of the experiments on a page without named runs; others follow."""
 
 _REPORT_HELP = """Write one page about the stored results RUN… that opens in a browser without a network.
 
@@ -54,7 +54,7 @@ ipclab report comparison --svg docs/images
 @click.option("--open", "open_", is_flag=True, help="Open the page in the browser.")
 @RESULTS
 def report(wanted: tuple[str, ...], output: Path, svg: Path | None, open_: bool, results: Path) -> None:
-    """Carry out ``ipclab report``; its help is ``_REPORT_HELP``."""
+    """Run ``ipclab report``; its help is ``_REPORT_HELP``."""
     from ipclab.report.html.page import make_page
     from ipclab.results.store import Store
 
@@ -77,7 +77,7 @@ def write_beside(result: Result, folder: Path) -> Path | None:
 
     try:
         write_atomically(folder / NAME, make_page([gather(result, _shown(folder))]).encode())
-    except Exception as error:  # noqa: BLE001 - whatever it is, the run is not spoilt by it
+    except Exception as error:  # noqa: BLE001 - no error of the page may spoil the run
         what = " ".join(str(error).split())
         say(f"the page could not be written, all else is stored: {type(error).__name__}: {what}")
         return None

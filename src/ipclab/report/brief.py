@@ -18,7 +18,7 @@ from ipclab.results.units import NOT_APPLICABLE, NOT_TOLD
 from ipclab.results.verdict import SOUND
 
 MOST_CLASSES = 7
-"""Of which the best row is shown, so that there are ten lines in all."""
+"""The number of classes whose best row is shown, so that there are ten lines in all."""
 
 
 def render(result: Result, look: Look) -> str:

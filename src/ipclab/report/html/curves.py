@@ -1,4 +1,4 @@
-"""How long a message is under way: a curve of percentiles for each row, a panel for each family."""
+"""How long a message is in flight: a curve of percentiles for each row, a panel for each family."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LEAST_POINTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """``pictures`` are one a family; ``withheld`` says of rows without a curve, or with a short one, why."""
+    """``pictures`` has one per family; ``withheld`` says why a row has no curve, or a short one."""
 
     pictures: tuple[Picture, ...]
     withheld: tuple[str, ...]

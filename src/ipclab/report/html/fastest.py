@@ -1,4 +1,4 @@
-"""The fastest that promises as much as one needs: a card a class of guarantees, the strongest first."""
+"""The fastest rows of each guarantee class: one card per class, the strongest first."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _NAME_X, _NAME_ROOM = 62.0, 232.0
 _WIDE, _NARROW = 1180.0, 360.0
 _TOP = 52.0
 _BOLD = 0.9
-"""Of the room that a line has, what bold text may be wide by the estimate for plain text."""
+"""Share of a line's room that bold text may take, by the estimated width of plain text."""
 
 
 @dataclass(frozen=True, slots=True)

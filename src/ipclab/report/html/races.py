@@ -97,7 +97,7 @@ def _harm(kind: str) -> str:
 
 
 def _by_backend(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return the rows by backend and load, so that a cure stands beside what it cures."""
+    """Return the rows by backend and load, so that a safe discipline is beside the unsafe one."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(" · ".join(filter(None, (row.name, row.load))), []).append(row)

@@ -12,7 +12,7 @@ Theme = Literal["light", "dark"]
 TEMPLATES = Path(__file__).with_name("templates")
 GROUNDS: Mapping[Theme, str] = {"light": "#ffffff", "dark": "#0f1419"}
 PANELS: Mapping[Theme, str] = {"light": "#f9fafb", "dark": "#171d26"}
-"""What cards stand on."""
+"""The background of cards."""
 _REST: Mapping[Theme, Mapping[str, str]] = {
     "light": {
         "ink": "#1b1f24",

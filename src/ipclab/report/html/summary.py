@@ -1,4 +1,4 @@
-"""What stands at the top of the page: the question, the machine, and whether anything went wrong."""
+"""The top of the page: the question, the machine, and whether anything went wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ipclab.results.safety.cells import WORDS, make_cells
 from ipclab.results.verdict import Word
 
 _BUSY_LOAD = 0.5
-"""A processor, when a run begins, from which on its figures are called rough where nothing else is known."""
+"""Load per processor at the start, from which figures are called rough where nothing else is known."""
 Tone = Literal["good", "doubt", "worst", "none"]
 _DOUBTFUL: tuple[Word, ...] = ("hung", "failed", "unknown")
 
