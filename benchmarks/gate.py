@@ -69,7 +69,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--slower", type=float, default=20.0, help="percent of CPU time a message; 0 for none")
     asked.add_argument("--aa", type=int, default=10, help="gates of two equal sides")
-    asked.add_argument("--duration", default="0.3", help="seconds of each trial")
+    asked.add_argument("--duration", default="0.8", help="seconds of each trial")
     asked.add_argument("--results", type=Path, help="folder in which the results of the gates are kept")
     given = asked.parse_args()
     with tempfile.TemporaryDirectory(prefix="ipclab-gate-") as temporary:
