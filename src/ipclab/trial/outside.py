@@ -36,7 +36,7 @@ END_WITHIN_S = 5.0
 SLOW_END_AT_MOST_S = 15.0
 """Seconds that a trial which was told to end may work before it is killed."""
 SLOW_CALLS_OF = 3
-"""How many times its patience a call may take if it works all the time."""
+"""How many times its patience a call that still works gets after its patience is over."""
 _IDLE_S = 3600.0
 
 
