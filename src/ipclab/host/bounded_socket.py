@@ -72,7 +72,15 @@ class BoundedSocket:
 
     def makefile(self, mode: str = "rb", buffering: int = -1) -> io.BufferedReader:
         """Return a file that reads what comes, within the same bounds; for ``http.client``."""
-        return io.BufferedReader(_Incoming(self))
+        # The file of the socket itself: it keeps the connection open when ``http.client`` closes the socket
+        # before it reads an answer without a length.
+        return io.BufferedReader(_Incoming(self, self._link.makefile("rb", buffering=0)))
+
+    def _read_from(self, file: io.RawIOBase, buffer: Any) -> int:
+        self._check()
+        many: int = file.readinto(buffer) or 0
+        self._left_bytes -= many
+        return many
 
     def _check(self) -> None:
         if self._left_bytes <= 0:
@@ -86,12 +94,17 @@ class BoundedSocket:
 
 
 class _Incoming(io.RawIOBase):
-    def __init__(self, link: BoundedSocket) -> None:
+    def __init__(self, link: BoundedSocket, file: io.RawIOBase) -> None:
         super().__init__()
         self._link = link
+        self._file = file
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        return self._link.recv_into(buffer)
+        return self._link._read_from(self._file, buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -160,7 +160,7 @@ def contaminate() -> None:
     os.nice(3)
     os.chdir("/")
     os.umask(0o007)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, lambda *_: None)
     threading.Thread(target=hang, name="busybody").start()
     subprocess.Popen([sys.executable, "-c", MARK])
 
