@@ -17,7 +17,7 @@ from ipclab.brokers import KINDS
 from tests.support.documents import CHECKOUT
 
 ONCE = ("--repeats", "1")
-SHORT = (*ONCE, "--duration", "0.05", "--warmup", "0.02")
+SHORT = (*ONCE, "--duration", "0.1", "--warmup", "0.05")
 UNTIMED = ("crash", "order", "client")
 """Experiments that refuse a length, as they last as long as what they do."""
 BROKER_COMMANDS = ("up", "down", "status")
