@@ -62,7 +62,7 @@ def ipclab(installed: Mapping[str, str], *arguments: str | Path) -> subprocess.C
 
 
 def test_an_installed_backend_is_listed_with_what_it_declares(installed: Mapping[str, str]) -> None:
-    answer = ipclab(installed, "backends")
+    answer = ipclab({**installed, "COLUMNS": "200"}, "backends")
     assert answer.returncode == 0, answer.stderr
     (line,) = [line for line in answer.stdout.splitlines() if line.startswith("sqlite ")]
     assert line.split()[1:5] == ["at-most-once", "consumer", "per-producer", "disk"]
