@@ -196,7 +196,7 @@ def test_a_rabbitmq_that_stops_answering_while_it_is_asked_is_left_soon(
     broker = private_broker_of("rabbitmq")
 
     def ask_while_it_is_paused() -> None:
-        with rabbitmq_probe.connection(broker.url, 5.0, Bounds(1 << 20, within_s=0.5)) as connection:
+        with rabbitmq_probe.connection(broker.url, 5.0, Bounds(1 << 20, within_s=5.0)) as connection:
             broker.pause()
             connection.channel()
 
