@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -190,6 +191,8 @@ def test_a_server_that_drops_items_meanwhile_excuses_a_loss_whatever_it_said_bef
     assert "overload" not in serving.under(_declared("redis-stream"), broker).may_lose
 
 
+# pika leaves the socket of a connection that it could not close to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_rabbitmq_that_stops_answering_while_it_is_asked_is_left_soon(
     private_broker_of: BrokerOf,
 ) -> None:
@@ -198,13 +201,15 @@ def test_a_rabbitmq_that_stops_answering_while_it_is_asked_is_left_soon(
     def ask_while_it_is_paused() -> None:
         with rabbitmq_probe.connection(broker.url, 5.0, Bounds(1 << 20, within_s=5.0)) as connection:
             broker.pause()
-            connection.channel()
+            while True:  # what was on its way is answered, and then nothing
+                connection.channel()
 
     try:
         with pytest.raises(BrokerUnavailableError, match="does not answer: no whole answer within"):
             ask_while_it_is_paused()
     finally:
         broker.resume()
+    gc.collect()
     assert kinds.get("rabbitmq").version(broker.url, 5.0)
 
 
