@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from ipclab.backends import registry
-from ipclab.backends.base import Consumer, Producer
-from ipclab.backends.local.queue import QueueChannel, SimpleQueueChannel
+from ipclab.backends.base import Producer
+from ipclab.backends.local.queue import QueueChannel
 from ipclab.backends.registry import Variant
 from ipclab.brokers.base import Broker, Usage
 from ipclab.errors import UnknownNameError, UsageError
@@ -29,8 +29,8 @@ from ipclab.trial import inside, outside
 from ipclab.trial.borrowed import BorrowedBroker
 from ipclab.trial.phases import watched
 from ipclab.trial.record import TrialRecord
-from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
+from tests.support.hostile import run
 from tests.support.processes import crash, wait_until_gone
 
 pytestmark = [pytest.mark.timeout(120, method="signal"), pytest.mark.usefixtures("nothing_left")]
@@ -73,22 +73,6 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             monkeypatch.setattr(Hostile, name, staticmethod(call))
 
     return become
-
-
-def run(workload: Any = "stream", **settings: Any) -> TrialRecord:
-    spec = TrialSpec(
-        **{
-            "workload": workload,
-            "backend": Variant("hostile"),
-            "size_bytes": 64,
-            "warmup_s": 0.0,
-            "duration_s": 0.05,
-            "drain_s": 0.1,
-            "grace_s": 10.0,
-            **settings,
-        }
-    )
-    return run_trial(spec, namespace="ipclab:unit:0")
 
 
 def hang() -> None:
@@ -377,76 +361,3 @@ def test_a_manager_that_is_not_shut_down_does_not_outlive_the_trial(hostile: Cal
     kept: list[object] = []
     hostile(in_setup=lambda: kept.append(multiprocessing.get_context("fork").Manager()))
     assert run().outcome == "finished"
-
-
-class ClosingProducer(Producer):
-    def __init__(self, inner: Producer, ends: Callable[[], object]) -> None:
-        self._inner, self._ends = inner, ends
-
-    def send(self, body: bytes) -> None:
-        self._inner.send(body)
-
-    def close(self) -> None:
-        self._inner.close()
-        self._ends()
-
-
-class ClosingConsumer(Consumer):
-    def __init__(self, inner: Consumer, ends: Callable[[], object]) -> None:
-        self._inner, self._ends = inner, ends
-
-    def receive(self) -> Any:
-        return self._inner.receive()
-
-    def close(self) -> None:
-        self._inner.close()
-        self._ends()
-
-
-class CrashingChannel(SimpleQueueChannel):
-    """Ends its worker in ``close()`` of one end."""
-
-    name = "hostile"
-    ends: Callable[[], object]
-    end: str
-
-    def producer(self, index: int) -> Producer:
-        inner = super().producer(index)
-        return ClosingProducer(inner, type(self).ends) if type(self).end == "producer" else inner
-
-    def consumer(self, index: int) -> Consumer:
-        inner = super().consumer(index)
-        return ClosingConsumer(inner, type(self).ends) if type(self).end == "consumer" else inner
-
-
-def interrupt() -> None:
-    raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("workload", ["stream", "paced", "order"])
-@pytest.mark.parametrize("end", ["producer", "consumer"])
-@pytest.mark.parametrize(
-    ("ends", "says"),
-    [
-        (crash, "was killed by SIGSEGV"),
-        (lambda: os._exit(7), "ended with exit code 7"),
-        (lambda: os._exit(0), "ended with exit code 0 in the middle"),
-        (sys.exit, "SystemExit"),
-        (interrupt, "KeyboardInterrupt"),
-    ],
-)
-def test_a_crash_in_close_is_never_kept(
-    monkeypatch: pytest.MonkeyPatch, workload: str, end: str, ends: Callable[[], object], says: str
-) -> None:
-    monkeypatch.setattr(registry, "_channels", lambda: {"hostile": CrashingChannel})
-    monkeypatch.setattr(CrashingChannel, "ends", staticmethod(ends), raising=False)
-    monkeypatch.setattr(CrashingChannel, "end", end, raising=False)
-    record = run(workload, **({"rate_per_s": 100.0} if workload == "paced" else {}))
-    if workload == "order":
-        assert record.safety is not None
-        assert record.safety.verdict == "unknown"
-        assert says in record.safety.gave_up[f"{end}-0"]
-    else:
-        assert record.outcome == "failed"
-        assert record.reason.startswith(f"{end}-0")
-        assert says in record.reason
