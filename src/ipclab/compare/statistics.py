@@ -6,15 +6,15 @@ the shift excludes 0 where p < 0.05.
 
 from __future__ import annotations
 
-import functools
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-ALPHA = 0.05
-EXACT_UP_TO = 50
-"""Values on either side. Above it, the normal approximation is as good."""
+from ipclab.results.ranked import EXACT_UP_TO, cumulative, mann_whitney_p, smallest_p
+from ipclab.results.stats import SIGNIFICANT_P
+
+ALPHA = SIGNIFICANT_P
 POWER = 0.8
 """The share of runs in which a difference of the size "would have seen" is claimed."""
 _NORMAL = statistics.NormalDist()
@@ -61,27 +61,6 @@ def log_shift(old: Sequence[float], new: Sequence[float]) -> Shift:
         high=differences[-least] if least else math.inf,
         p=mann_whitney_p(old, new),
     )
-
-
-def mann_whitney_p(a: Sequence[float], b: Sequence[float]) -> float:
-    """Return the two-sided p-value of the Mann–Whitney test.
-
-    It is exact for up to ``EXACT_UP_TO`` values on either side. Ties make it larger, never smaller.
-    """
-    n, m = len(a), len(b)
-    if max(n, m) > EXACT_UP_TO:
-        # Imported here because it takes a second, for which most comparisons need not wait.
-        from scipy.stats import mannwhitneyu
-
-        return float(mannwhitneyu(a, b, alternative="two-sided", method="asymptotic").pvalue)
-    above = sum((x > y) + (x == y) / 2 for x in a for y in b)
-    tail = _cumulative(min(n, m), max(n, m))
-    return min(1.0, 2 * tail[math.ceil(min(above, n * m - above))])
-
-
-def smallest_p(n: int, m: int) -> float:
-    """Return the smallest p-value that n and m values can give."""
-    return min(1.0, 2 / math.comb(n + m, n))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -169,21 +148,4 @@ def _rank_of_bound(n: int, m: int) -> int:
     if max(n, m) > EXACT_UP_TO:
         half = _NORMAL.inv_cdf(1 - ALPHA / 2) * math.sqrt(n * m * (n + m + 1) / 12)
         return max(0, math.floor(n * m / 2 - half))
-    return sum(chance <= ALPHA / 2 for chance in _cumulative(min(n, m), max(n, m)))
-
-
-@functools.cache
-def _cumulative(n: int, m: int) -> tuple[float, ...]:
-    """Return P(U <= u) under the null hypothesis for u from 0 to n·m, the counts being exact integers."""
-    size = n * m
-    ways = [1] + [0] * size
-    for i in range(1, n + 1):
-        for u in range(size, m + i - 1, -1):
-            ways[u] -= ways[u - m - i]
-        for u in range(i, size + 1):
-            ways[u] += ways[u - i]
-    total, so_far, out = math.comb(n + m, n), 0, []
-    for count in ways:
-        so_far += count
-        out.append(so_far / total)
-    return tuple(out)
+    return sum(chance <= ALPHA / 2 for chance in cumulative(min(n, m), max(n, m)))

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from ipclab.report.columns import ONE_STEP, OVER_CORES, SHOWN_BY_LOAD
 from ipclab.results import again, units, withheld
+from ipclab.results.ranked import EXACT_UP_TO
 from ipclab.results.result import Result
 from ipclab.results.rows.build import unreceived
 from ipclab.results.rows.row import Row
-from ipclab.results.stats import EXACT_UP_TO, separable
+from ipclab.results.stats import separable
 from ipclab.trial import workloads
 from ipclab.trial.limit import BEHIND_SHARE
 from ipclab.trial.record import TrialRecord

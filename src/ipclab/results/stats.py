@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ipclab.results.ranked import mann_whitney_p, smallest_p
+
 SIGNIFICANT_P = 0.05
 LEAST_EFFECT = 0.05
 """A smaller difference is not claimed, whatever the test says."""
 
-EXACT_UP_TO = 50
-"""Repeats on either side. With more, the exact test takes minutes and the normal approximation is as good."""
 _HALVINGS = 8
 """Precision of the search for the smallest difference, which is shown with two digits."""
 _Z_95 = statistics.NormalDist().inv_cdf(0.975)
@@ -84,7 +84,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 
 def separable(n: int, m: int) -> bool:
     """Return whether the test can separate n from m repeats at all: 3 against 3 give p = 0.1 at best."""
-    return n > 0 and m > 0 and 2 / math.comb(n + m, n) < SIGNIFICANT_P
+    return n > 0 and m > 0 and smallest_p(n, m) < SIGNIFICANT_P
 
 
 def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
@@ -96,7 +96,7 @@ def compare(a: Sequence[float], b: Sequence[float]) -> Comparison:
     if not a or not b:
         return Comparison("not separated", None, None)
     effect = median(a) / median(b) - 1 if median(b) else None
-    p = _mann_whitney_p(a, b) if separable(len(a), len(b)) else None
+    p = mann_whitney_p(a, b) if separable(len(a), len(b)) else None
     if p is None or p >= SIGNIFICANT_P or not _differ(median(a), median(b)):
         return Comparison("not separated", p, effect)
     return Comparison("faster" if median(a) > median(b) else "slower", p, effect)
@@ -186,16 +186,8 @@ def _range_decides(n: int, m: int) -> bool:
 
     Ties within either make the p-value no larger.
     """
-    return _mann_whitney_p(range(n), range(n, n + m)) < SIGNIFICANT_P
+    return mann_whitney_p(range(n), range(n, n + m)) < SIGNIFICANT_P
 
 
 def _differ(one: float, other: float) -> bool:
     return max(one, other) >= (1 + LEAST_EFFECT) * min(one, other) and one != other
-
-
-def _mann_whitney_p(a: Sequence[float], b: Sequence[float]) -> float:
-    # Imported here because it takes a second, which a run that claims nothing need not wait for.
-    from scipy.stats import mannwhitneyu
-
-    method = "exact" if max(len(a), len(b)) <= EXACT_UP_TO else "asymptotic"
-    return float(mannwhitneyu(a, b, alternative="two-sided", method=method).pvalue)

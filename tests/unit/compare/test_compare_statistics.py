@@ -1,4 +1,4 @@
-"""The rank statistics are what textbooks and scipy say."""
+"""The shift of two samples and its interval are what textbooks say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import random
 
 import pytest
-from scipy.stats import mannwhitneyu
 
 from ipclab.compare import statistics as ranked
 
@@ -17,26 +16,6 @@ def samples(n: int, m: int) -> tuple[list[float], list[float]]:
     return [CHANCE.lognormvariate(0, 0.3) for _ in range(n)], [
         CHANCE.lognormvariate(0.2, 0.3) for _ in range(m)
     ]
-
-
-@pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 7), (6, 6), (10, 10), (10, 20), (20, 11), (50, 10)])
-def test_the_exact_test_gives_what_scipy_gives(n: int, m: int) -> None:
-    for _ in range(5):
-        a, b = samples(n, m)
-        expected = mannwhitneyu(a, b, alternative="two-sided", method="exact").pvalue
-        assert ranked.mann_whitney_p(a, b) == pytest.approx(float(expected), rel=1e-9)
-
-
-def test_many_values_are_tested_by_the_normal_approximation() -> None:
-    a, b = samples(60, 60)
-    expected = mannwhitneyu(a, b, alternative="two-sided", method="asymptotic").pvalue
-    assert ranked.mann_whitney_p(a, b) == pytest.approx(float(expected))
-
-
-def test_ties_make_no_claim_easier() -> None:
-    assert ranked.mann_whitney_p([1.0] * 10, [1.0] * 10) == 1.0
-    a, b = [1.0, 2, 3, 4, 5, 6], [6.0, 7, 8, 9, 10, 11]
-    assert ranked.mann_whitney_p(a, b) >= ranked.mann_whitney_p(a, [value + 0.5 for value in b])
 
 
 @pytest.mark.parametrize(("n", "m"), [(6, 6), (10, 10), (10, 20)])
