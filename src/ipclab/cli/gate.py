@@ -76,7 +76,7 @@ class _Asked:
 @click.option(
     "--aa",
     type=click.IntRange(min=2, max=_MOST_AA),
-    help="Run the same version so many times, and print the smallest difference that can be detected.",
+    help="Run the same version this many times, and print the smallest difference that can be detected.",
 )
 @click.option(
     "--fail-if",
