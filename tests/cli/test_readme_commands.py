@@ -1,4 +1,4 @@
-"""Every command that the documents give can be given; every command and option stands in the README."""
+"""Every command that the documents give can be given; every command and option stands in the guide."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ipclab.backends.registry import Variant, channel_names, counter_names
 from ipclab.cli import COMMANDS, cli
 from ipclab.exit_codes import ExitCode
 from tests.support.documents import (
+    BOTH,
     CHECKOUT,
     PAGES,
-    README,
-    README_ZH,
     code,
     commands,
+    guide,
     ipclab_calls,
     tables,
 )
 from tests.support.servers import unavailable
 
-ENGLISH = README.read_text()
+ENGLISH = guide()
 CALLS = [
     pytest.param(call, id=f"{page.name}: {' '.join(call)}")
     for page in PAGES
-    if page != README_ZH
+    if page not in [chinese for _, chinese in BOTH]
     for call in ipclab_calls(page.read_text())
 ]
 EXAMPLES = {"sqlite", "tiny-queue"}
@@ -70,13 +70,13 @@ def test_a_command_of_the_documents_can_be_given_like_that(call: list[str]) -> N
         assert variant.name in {*channel_names(), *counter_names(), *EXAMPLES, "NAME"}
 
 
-def test_every_command_is_in_the_readme() -> None:
+def test_every_command_is_in_the_guide() -> None:
     (found,) = [t for t in tables(ENGLISH) if t[0][0] == "command"]
     assert {code(row[0])[0] for row in found[1:]} == {f"ipclab {name}" for name in COMMANDS}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_is_in_the_readme(name: str) -> None:
+def test_every_option_is_in_the_guide(name: str) -> None:
     for parameter in command(name).params:
         for flag in (*parameter.opts, *parameter.secondary_opts):
             if flag.startswith("-"):
@@ -106,12 +106,12 @@ def test_the_exit_codes_are_those_of_the_help() -> None:
     help_text = " ".join((cli.help or "").split())
     listed = re.findall(r"(?:: |; )(\d+) ", help_text[help_text.index("Exit codes") :])
     assert listed == [str(int(code)) for code in ExitCode]
-    for page in (README, README_ZH):
-        found = next(t for t in tables(page.read_text()) if [row[0] for row in t[1:3]] == ["0", "1"])
+    for language in (0, 1):
+        found = next(t for t in tables(guide(language)) if [row[0] for row in t[1:3]] == ["0", "1"])
         assert [row[0] for row in found[1:]] == listed
 
 
-def test_the_programs_of_the_experiments_are_where_the_readme_says() -> None:
+def test_the_programs_of_the_experiments_are_where_the_guide_says() -> None:
     named = [shlex.split(line)[1] for line in commands(ENGLISH) if line.startswith("python ")]
     assert named
     for path in named:
@@ -119,7 +119,7 @@ def test_the_programs_of_the_experiments_are_where_the_readme_says() -> None:
 
 
 @pytest.mark.parametrize("line", [line for line in commands(ENGLISH) if line.startswith("make ")])
-def test_make_knows_what_the_readme_asks_of_it(line: str) -> None:
+def test_make_knows_what_the_guide_asks_of_it(line: str) -> None:
     if shutil.which("make") is None:
         unavailable("make is not installed: sudo apt-get install make")
     answer = subprocess.run(

@@ -1,4 +1,4 @@
-"""The README's commands that need no broker do what it says: they are run, shortened, in their order."""
+"""The commands of the guide that need no broker do what it says: they are run, shortened, in their order."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documents import README, commands
+from tests.support.documents import commands, guide
 from tests.support.readme import Reader, brokers_of
 
-LINES = [line for line in commands(README.read_text()) if line.startswith(("ipclab ", "python "))]
+LINES = [line for line in dict.fromkeys(commands(guide())) if line.startswith(("ipclab ", "python "))]
 
 
 @pytest.fixture(scope="module")
@@ -28,20 +28,20 @@ def test_a_command_that_needs_no_broker_succeeds(reader: Reader, line: str) -> N
     assert bool(answer.stdout) == (" -o " not in line and not line.startswith("ipclab report"))
 
 
-def test_the_file_that_the_readme_asks_for_is_there(reader: Reader) -> None:
+def test_the_file_that_the_guide_asks_for_is_there(reader: Reader) -> None:
     with (reader.folder / "pipe.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert (row["backend"], row["verdict"]) == ("pipe", "kept")
 
 
-def test_a_run_leaves_the_files_that_the_readme_names(reader: Reader) -> None:
+def test_a_run_leaves_the_files_that_the_guide_names(reader: Reader) -> None:
     latest = reader.folder / "results" / "latest"
     run = max((reader.folder / "results" / "comparison").iterdir())
     assert {path.name for path in run.iterdir()} == {"report.html", "result.json", "table.md"}
     assert latest.resolve().parent.parent == (reader.folder / "results").resolve()
 
 
-def test_the_folders_of_the_results_are_named_as_the_readme_says(reader: Reader) -> None:
+def test_the_folders_of_the_results_are_named_as_the_guide_says(reader: Reader) -> None:
     found = list(Path(reader.folder, "results").glob("*/*/result.json"))
     assert found
     for result in found:

@@ -1,4 +1,4 @@
-"""The README's commands that need brokers do what it says: they are run, shortened, in their order."""
+"""The commands of the guide that need brokers do what it says: they are run, shortened, in their order."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ipclab.brokers import KINDS, kinds
 from ipclab.brokers.install import command
 from ipclab.results.result import Result
 from tests.conftest import BrokerOf
-from tests.support.documents import README, commands
+from tests.support.documents import commands, guide
 from tests.support.readme import Reader, brokers_of
 from tests.support.servers import unavailable
 
 LINES = [
     line
-    for line in dict.fromkeys(commands(README.read_text()))
+    for line in dict.fromkeys(commands(guide()))
     if line.startswith(("ipclab ", "python ")) and brokers_of(line)
 ]
 PRIVATE = [line for line in LINES if line.split()[1] in ("up", "status", "down") or "native" in line]
@@ -41,7 +41,7 @@ def test_a_command_that_needs_brokers_succeeds(line: str, broker_of: BrokerOf, t
             assert f":{password}@" not in shown
 
 
-def test_private_servers_are_started_used_and_ended_as_the_readme_says(tmp_path: Path) -> None:
+def test_private_servers_are_started_used_and_ended_as_the_guide_says(tmp_path: Path) -> None:
     absent: list[BrokerKind] = [kind for kind in KINDS if kinds.get(kind).find_program() is None]
     if absent:
         unavailable(f"not installed: {', '.join(absent)}; get it by: {command(absent)}")

@@ -9,12 +9,25 @@ from pathlib import Path
 CHECKOUT = Path(__file__).parents[2]
 README = CHECKOUT / "README.md"
 README_ZH = CHECKOUT / "README.zh.md"
+BOTH = [
+    (README, README_ZH),
+    *(
+        (CHECKOUT / "docs" / f"{name}.md", CHECKOUT / "docs" / f"{name}.zh.md")
+        for name in ("index", "results", "usage", "servers", "overhead")
+    ),
+]
+"""The pages that say the same in English and in Chinese; those of the claims are made by the program."""
 DOCS = sorted((CHECKOUT / "docs").glob("*.md"))
 ARCHITECTURE = CHECKOUT / "ARCHITECTURE.md"
 PAGES = [README, README_ZH, ARCHITECTURE, CHECKOUT / "CONTRIBUTING.md", CHECKOUT / "CHANGELOG.md", *DOCS]
 
 _SLOT = re.compile(r"<!-- (\w+):begin -->\n(.*?)<!-- \1:end -->", re.DOTALL)
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def guide(language: int = 0) -> str:
+    """Return README and the pages that go on from it as one text, in English (0) or in Chinese (1)."""
+    return "\n\n".join(pair[language].read_text(encoding="utf-8") for pair in BOTH)
 
 
 def slots(text: str) -> dict[str, str]:

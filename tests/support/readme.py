@@ -1,4 +1,4 @@
-"""Typing the README's commands: as they stand there, but with short trials."""
+"""Typing the commands of README and guide: as they stand there, but with short trials."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Reader:
     variables: Mapping[str, str]
 
     def type(self, line: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the README, with short trials where it measures."""
+        """Run a command of the guide, with short trials where it measures."""
         words = shlex.split(line)
         measures = words[0] == "python" or words[1] in ("run", "gate")
         if words[0] == "python":

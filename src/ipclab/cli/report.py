@@ -63,7 +63,7 @@ def report(wanted: tuple[str, ...], output: Path, svg: Path | None, open_: bool,
         write(output, make_page(runs, claims))
     say(f"written: {output}")
     if svg is not None:
-        say(f"{_write_pictures(runs, svg)} pictures are in {svg}")
+        say(f"{write_pictures(runs, svg)} pictures are in {svg}")
     if open_:
         click.launch(str(output))
 
@@ -161,7 +161,7 @@ def _card(outcome: Outcome) -> ClaimCard:
     )
 
 
-def _write_pictures(runs: Sequence[Run], folder: Path) -> int:
+def write_pictures(runs: Sequence[Run], folder: Path) -> int:
     """Write each picture twice, for light and for dark ground; return how many files these are. Raises
     ResultsError."""
     from ipclab.errors import ResultsError
