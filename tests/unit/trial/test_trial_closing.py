@@ -15,7 +15,11 @@ from ipclab.backends.local.queue import SimpleQueueChannel
 from tests.support.hostile import run
 from tests.support.processes import crash
 
-pytestmark = [pytest.mark.timeout(120, method="signal"), pytest.mark.usefixtures("nothing_left")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(120, method="signal"),
+    pytest.mark.usefixtures("nothing_left"),
+]
 
 
 class ClosingProducer(Producer):

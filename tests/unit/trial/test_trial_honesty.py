@@ -21,6 +21,7 @@ from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
 from tests.support import dishonest
 
+pytestmark = pytest.mark.slow
 UNDER_WAY_S = 0.05
 
 
@@ -225,7 +226,6 @@ def test_messages_that_are_lost_do_not_keep_a_stream_from_going_on() -> None:
     assert of_trial(record) == "broken"
 
 
-@pytest.mark.slow
 def test_what_is_late_is_waited_for_as_long_as_something_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dishonest.PolledChannel, "every_s", 0.3)
     monkeypatch.setattr(dishonest.PolledChannel, "most", 1)

@@ -25,7 +25,11 @@ from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
 from tests.support.crashes import play, play_order, safety_of
 
-pytestmark = [pytest.mark.timeout(60, method="signal"), pytest.mark.usefixtures("nothing_left")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(60, method="signal"),
+    pytest.mark.usefixtures("nothing_left"),
+]
 
 EVERY = 10
 

@@ -22,7 +22,11 @@ from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
 from tests.support.crashes import play, play_order, safety_of
 
-pytestmark = [pytest.mark.timeout(120, method="signal"), pytest.mark.usefixtures("nothing_left")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(120, method="signal"),
+    pytest.mark.usefixtures("nothing_left"),
+]
 PAUSE_S = 0.1
 PATIENCE_S = 0.6
 
@@ -162,7 +166,6 @@ def run(monkeypatch: pytest.MonkeyPatch, backend: type[Any], **settings: Any) ->
     return run_trial(spec, namespace="ipclab:unit:0")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("producers", [1, 2])
 def test_a_producer_that_hands_over_when_it_closes_loses_nothing_and_does_not_hang(
     monkeypatch: pytest.MonkeyPatch, producers: int

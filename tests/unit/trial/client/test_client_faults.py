@@ -40,7 +40,7 @@ RAISES = {
 }
 """Scenarios in which a right use gets an error, and which."""
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_left")]
 
 
 @pytest.mark.parametrize("name", FEEDER)
@@ -92,14 +92,12 @@ def test_set_right_nothing_errs(name: str) -> None:
     assert "Error" not in safety.finding.partition(": ")[2] or name == "barrier-timeout"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 @pytest.mark.parametrize("name", ["registered-call", "manager-ends-with-main", "join-thread-cancelled"])
 def test_other_faults_do_not_depend_on_the_start_method_either(name: str, start_method: StartMethod) -> None:
     assert safety_of(play(name, start_method=start_method)).shown
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 def test_it_does_not_matter_how_processes_are_started(start_method: StartMethod) -> None:
     assert safety_of(play("unpicklable", start_method=start_method)).shown

@@ -70,7 +70,7 @@ MOMENT_S = 30.0
 LATE_S = 1.6
 """How late a process starts that would be taken for one that hangs."""
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_left")]
 
 
 Played = Callable[[str], tuple[TrialRecord, Path]]
@@ -115,7 +115,6 @@ def test_set_right_it_comes_back(name: str, played: Played) -> None:
     assert not record.stuck
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 @pytest.mark.parametrize(
     "name", ["join-undrained", "manager-lock-waiter-killed", "forked-lock", "pool-worker-killed"]
@@ -279,7 +278,6 @@ def test_the_start_of_a_process_is_no_time_in_which_it_hangs(bench: Bench) -> No
 # The end of all.
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize(
     ("name", "processes"),
