@@ -61,6 +61,16 @@ def play(fault: str, **settings: Any) -> TrialRecord:
     return run_trial(spec, namespace="ipclab:test")
 
 
+def play_until_it_occurs(fault: str, **settings: Any) -> TrialRecord:
+    """Play until a trial sent enough messages for the fault: a busy machine may leave its workers no time."""
+    enough = 2 * faulty.EVERY if fault in faulty.DELIVERY_FAULTS else faulty.AFTER
+    for _ in range(10):
+        record = play(fault, **settings)
+        if record.outcome != "finished" or (record.ledger and record.ledger.received > enough):
+            return record
+    raise AssertionError(f"in none of ten trials {enough} messages arrived")
+
+
 def test_without_a_fault_the_ledger_is_clean() -> None:
     record = play("none")
 
@@ -69,7 +79,7 @@ def test_without_a_fault_the_ledger_is_clean() -> None:
     assert (record.ledger.verdict, record.ledger.broken, record.ledger.examples) == ("valid", [], {})
 
 
-@pytest.mark.parametrize(("start_method", "window_s"), [("fork", 0.1), ("fork", 0.3), ("spawn", 0.3)])
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
 @pytest.mark.parametrize(
     ("fault", "anomaly", "says"),
     [
@@ -81,10 +91,8 @@ def test_without_a_fault_the_ledger_is_clean() -> None:
         ("phantom", "unexpected", "nobody sent"),
     ],
 )
-def test_a_seeded_fault_is_caught_by_name(
-    fault: str, anomaly: str, says: str, window_s: float, start_method: str
-) -> None:
-    record = play(fault, duration_s=window_s, start_method=start_method)
+def test_a_seeded_fault_is_caught_by_name(fault: str, anomaly: str, says: str, start_method: str) -> None:
+    record = play_until_it_occurs(fault, start_method=start_method)
 
     ledger = record.ledger
     assert record.outcome == "finished"
@@ -100,7 +108,7 @@ def test_a_seeded_fault_is_caught_by_name(
 
 
 def test_a_seeded_fault_is_caught_in_a_paced_trial_too() -> None:
-    record = play("drop", workload="paced", rate_per_s=500.0)
+    record = play_until_it_occurs("drop", workload="paced", rate_per_s=500.0)
 
     assert record.ledger is not None
     assert (record.ledger.verdict, record.ledger.lost > 0) == ("invalid", True)
@@ -108,7 +116,7 @@ def test_a_seeded_fault_is_caught_in_a_paced_trial_too() -> None:
 
 @pytest.mark.parametrize("role", ["producer", "consumer"])
 def test_a_worker_that_is_killed_fails_the_trial_and_what_was_logged_is_kept(role: str) -> None:
-    record = play(f"{role} dies")
+    record = play_until_it_occurs(f"{role} dies")
 
     assert (record.outcome, record.reason) == ("failed", f"{role}-0 was killed by SIGKILL")
     assert record.ledger is not None
@@ -128,7 +136,7 @@ def test_a_worker_that_is_killed_fails_the_trial_and_what_was_logged_is_kept(rol
     ],
 )
 def test_a_backend_that_raises_fails_the_trial_in_one_line(fault: str, reason: str) -> None:
-    record = play(fault)
+    record = play_until_it_occurs(fault)
 
     assert (record.outcome, record.reason) == ("failed", reason)
 
@@ -147,7 +155,9 @@ def test_a_backend_that_raises_fails_the_trial_in_one_line(fault: str, reason: s
 def test_a_worker_that_hangs_is_ended_by_the_watchdog_and_its_stack_names_the_place(
     fault: str, worker: str, says: str, start_method: str
 ) -> None:
-    record = play(fault, start_method=start_method, grace_s=6.0 if start_method == "spawn" else 2.0)
+    record = play_until_it_occurs(
+        fault, start_method=start_method, grace_s=6.0 if start_method == "spawn" else 2.0
+    )
 
     assert record.outcome == "hung"
     assert worker in record.reason

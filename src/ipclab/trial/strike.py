@@ -195,7 +195,8 @@ class Strike(Scene):
             still.enter_context(_stopped(consumer))
         self._at_rest = True
         if self._fault.moment == "busy":
-            return cast.wait(lambda: cast.missing() >= AT_REST, WAIT_S)
+            # Each consumer may have taken one message from the broker before it was stopped.
+            return cast.wait(lambda: cast.missing() >= AT_REST + len(consumers), WAIT_S)
         cast.burst(producers, AT_REST, cast.size(SMALL_BYTES))
         return cast.wait(lambda: cast.done(producers), WAIT_S)
 
