@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, get_args
 
 import msgspec
 
+from ipclab.backends import prefetch
 from ipclab.backends.base import Channel, Face, SharedState
 from ipclab.backends.registry import (
     Variant,
@@ -80,6 +81,8 @@ _OPTIONS: Mapping[Option, _Option] = {
     "rate_per_s": _Option("--rate", "sends nothing at a given rate", "latency"),
     "faults": _Option("--fault", "has no faults", "crash"),
     "targets": _Option("--target", "has no faults", "crash"),
+    "work": _Option("--work", "has no work to do", "latency"),
+    "work_fail_share": _Option("--work-fail", "has no work that could fail", "latency"),
 }
 """By their names in a request. The workloads say which of them use an option."""
 _SETTINGS: frozenset[Option] = frozenset(name for name in _OPTIONS if name in TrialSpec.__struct_fields__)
@@ -107,6 +110,9 @@ class Request:
     faults: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
     every_repeat: bool = False
+    work: str | None = None
+    work_fail_share: float | None = None
+    prefetch: int | None = None
 
     def channels(self) -> list[Variant]:
         """Return the channels to measure: those asked for, else the standard ones and all of other packages.
@@ -116,7 +122,18 @@ class Request:
         if self.backends:
             return [variant for variant in self._known() if "channel" in faces(variant)]
         others = [Variant(name) for name in backend_names("channel") if not is_own(name)]
-        return [Variant.parse(text) for text in STANDARD_CHANNELS] + others
+        standard = [Variant.parse(text) for text in STANDARD_CHANNELS] + others
+        return [prefetch.chosen(variant, self.prefetch) or variant for variant in standard]
+
+    def with_prefetch(self) -> Request:
+        """Return the request with ``prefetch`` as an option of each backend that was asked for by name.
+
+        Raise UsageError where one of these has no prefetch to choose.
+        """
+        if self.prefetch is None or not self.backends:
+            return self
+        backends = [prefetch.require(variant, self.prefetch) for variant in self._known()]
+        return replace(self, backends=tuple(backends), prefetch=None)
 
     def counters(self) -> list[Variant]:
         """Return the counters to measure, each under the discipline asked for or under all its disciplines.
@@ -230,6 +247,7 @@ class Experiment:
         trial is left, or where no trial uses an option that was given: it would be stored with the result as
         if in force.
         """
+        request = request.with_prefetch()
         trials: list[TrialSpec] = []
         refused: list[_Refused] = []
         for repeat in range(request.repeats or self.repeats):
@@ -272,6 +290,10 @@ class Experiment:
 
     def _check_uses(self, request: Request, trials: list[TrialSpec], refused: list[_Refused]) -> None:
         """Raise UsageError, or a subclass, for an option that none of these trials uses."""
+        if request.prefetch and not any(prefetch.OPTION in spec.backend.options for spec in trials):
+            raise UsageError(
+                f"with these options no backend of {self.name} has a prefetch: leave out --prefetch"
+            )
         for name, option in _OPTIONS.items():
             given = getattr(request, name) not in (None, ())
             if not given or any(name in workloads.of(spec).options for spec in trials):

@@ -98,6 +98,7 @@ def run(
     raises UsageError.
     """
     observer = observer or _Silent()
+    request = request.with_prefetch()
     plan = experiment.plan(request)
     needs.require()
     store.check()

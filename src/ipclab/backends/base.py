@@ -196,9 +196,11 @@ class Consumer(abc.ABC):
     """The receiving end of a channel, within one worker. Not thread-safe, not usable after a fork.
 
     ``acknowledges`` says whether ``ack()`` does anything; the worker skips the call where it does not.
+    ``rejects`` says whether ``reject()`` does; without it, a job whose handler raises is not done again.
     """
 
     acknowledges: ClassVar[bool] = False
+    rejects: ClassVar[bool] = False
 
     @abc.abstractmethod
     def receive(self) -> Sequence[bytes]:
@@ -215,6 +217,13 @@ class Consumer(abc.ABC):
 
     def ack(self) -> None:  # noqa: B027 - see ``acknowledges``
         """Acknowledge everything that ``receive()`` has returned so far."""
+
+    def reject(self) -> None:  # noqa: B027 - see ``rejects``
+        """Leave to the channel what ``receive()`` has returned and ``ack()`` has not acknowledged.
+
+        The channel delivers it again, to this consumer or another, perhaps only after
+        ``Channel.redelivers_after_s``. Called instead of ``ack()``, with a window of 1.
+        """
 
     def close(self) -> None:  # noqa: B027 - many channels have nothing to close
         """Release the connection; unacknowledged messages are returned, where the channel can do that."""

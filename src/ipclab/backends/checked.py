@@ -99,6 +99,8 @@ class _Consumer(Consumer):
         # It is a class variable of every backend's consumers; this class replaces all of them.
         self.acknowledges = inner.acknowledges  # type: ignore[misc]
         self.ack = inner.ack  # type: ignore[method-assign]
+        self.rejects = inner.rejects is True  # type: ignore[misc]
+        self.reject = inner.reject  # type: ignore[method-assign]
         self.close = inner.close  # type: ignore[method-assign]
         self._receive: Callable[[], Sequence[bytes]] = inner.receive
 

@@ -47,6 +47,35 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
         return size
 
 
+class _Work(click.ParamType):  # type: ignore[type-arg]
+    """The work of a job: 5ms, cpu:5ms, exp:5ms."""
+
+    name = "work"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from ipclab.errors import UsageError
+        from ipclab.trial.work import parse
+
+        try:
+            return str(parse(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Share(click.ParamType):  # type: ignore[type-arg]
+    """A share: 1% or 0.01."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", value.strip())
+        if match is None:
+            self.fail(f"{value!r} is not a share; write 1% or 0.01", param, ctx)
+        return float(match[1]) / (100 if match[2] else 1)
+
+
 class _Variant(click.ParamType):  # type: ignore[type-arg]
     """A backend's name, with options or without."""
 
@@ -64,6 +93,8 @@ class _Variant(click.ParamType):  # type: ignore[type-arg]
 
 
 SIZE = _Size()
+WORK = _Work()
+SHARE = _Share()
 VARIANT = _Variant()
 
 
@@ -92,6 +123,22 @@ _TRIAL_OPTIONS = (
     ),
     click.option("--repeats", type=REPEATS, help="Number of runs of each trial."),
     click.option("--window", type=COUNT, help="Number of messages between two confirmations."),
+    click.option(
+        "--work",
+        type=WORK,
+        metavar="[exp:][cpu:]TIME",
+        help="Work of a consumer on each message: 5ms (sleeps), cpu:5ms, exp:5ms.",
+    ),
+    click.option(
+        "--work-fail",
+        "work_fail_share",
+        type=SHARE,
+        metavar="SHARE",
+        help="Share of the work that fails: 1%.",
+    ),
+    click.option(
+        "--prefetch", type=COUNT, help="Number of messages that a consumer holds unacknowledged (rabbitmq)."
+    ),
     click.option(
         "--start-method",
         type=click.Choice(["fork", "spawn", "forkserver"]),

@@ -11,12 +11,16 @@ from ipclab.errors import UsageError
 from ipclab.results import units
 from ipclab.results.busy import BUSY_SHARE
 
-_ROW_FIELDS = ("shape", "size_bytes", "window", "rate_per_s", "arrivals", "start_method", "load")
+_ROW_FIELDS = (
+    *("shape", "size_bytes", "window", "rate_per_s", "arrivals", "start_method", "load"),
+    *("work", "work_fail_share"),
+)
 """Fields of a row's key that a user sets for a whole run, in addition to the backend."""
 _WORDS = {
     "size_bytes": "message size",
     "rate_per_s": "offered rate",
     "start_method": "start method",
+    "work_fail_share": "share of jobs that fail",
 }
 _BUSY_LOAD = 0.5
 """Load at the start of a run, as a share of the cores, from which a machine is called busy of which no more

@@ -41,6 +41,8 @@ class RowKey(NamedTuple):
     arrivals: str | None
     start_method: str
     load: str
+    work: str = ""
+    work_fail_share: float = 0.0
 
     @property
     def text(self) -> str:
@@ -54,6 +56,8 @@ class RowKey(NamedTuple):
             parts.append(units.given_rate(self.rate_per_s))
         if self.load:
             parts.append(self.load)
+        if self.work:
+            parts.append(f"work {self.work}")
         return ", ".join(parts)
 
 
@@ -163,6 +167,8 @@ def _row(row: Row, trials: Sequence[TrialRecord]) -> RowDigest:
             row.arrivals,
             row.start_method,
             row.load,
+            row.work,
+            row.work_fail_share,
         ),
         verdict=row.verdict,
         reasons=row.reasons[:_MOST_REASONS],

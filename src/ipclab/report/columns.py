@@ -61,6 +61,7 @@ def _measured(rows: Sequence[Row]) -> list[Column]:
         found += _SHORT_LATENCY if goodput else _LONG_LATENCY
     if trips:
         found += [_TRIP_P50] if goodput or paced else _TRIPS
+    found += _WORK if any(row.work for row in rows) else []
     return [*found, *_CPU] if goodput or trips else found
 
 
@@ -273,6 +274,25 @@ _LONG_LATENCY = [
     _times("service\np50", _service, "p50", "service p50"),
     _times("\np99", _service, "p99", "service p99"),
     Column("late/\nskipped", _sends, full="late/skipped"),
+]
+
+
+def _receipt(row: Row) -> Percentiles | None:
+    return row.to_receipt
+
+
+def _utilisation(row: Row) -> str:
+    return NOT_APPLICABLE if row.utilisation is None else units.percent(row.utilisation.median)
+
+
+def _failed(row: Row) -> str:
+    return NOT_APPLICABLE if row.jobs is None else f"{row.jobs.failed}/{row.jobs.unfinished}"
+
+
+_WORK = [
+    _times("to receipt\np99", _receipt, "p99", "to receipt p99"),
+    Column("in\nwork", _utilisation, full="in work", value=_median(lambda row: row.utilisation)),
+    Column("failed/\nundone", _failed, full="failed/undone"),
 ]
 _TRIP_P50 = replace(_times("round\ntrip", _round_trip, "p50", "round trip p50"), optional=True)
 _TRIPS = [

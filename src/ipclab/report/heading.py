@@ -51,6 +51,8 @@ def _conditions(specs: list[TrialSpec]) -> str:
             f"messages of {_each(units.size(int(size)) for size in _values(messages, 'size_bytes'))}"
         )
         parts.append(f"window {_each(str(window) for window in _values(messages, 'window'))}")
+    if worked := [spec for spec in messages if spec.work]:
+        parts.append(_work(worked))
     rates = [spec for spec in specs if spec.rate_per_s is not None]
     if rates:
         offered = _each(units.given_rate(rate) for rate in _values(rates, "rate_per_s"))
@@ -66,6 +68,14 @@ def _conditions(specs: list[TrialSpec]) -> str:
     repeats = len({spec.repeat for spec in specs})
     parts.append(f"{units.of(repeats, 'repeat')} of {windows} s after {warmups} s of warm-up")
     return f"Conditions: {', '.join(parts)}"
+
+
+def _work(specs: list[TrialSpec]) -> str:
+    """Return what the consumers do with each message: ``work of 5ms (sleep), of which 1% fails``."""
+    each = _each(dict.fromkeys(f"{s.work} ({'CPU' if 'cpu' in s.work else 'sleep'})" for s in specs))
+    shares = sorted({spec.work_fail_share for spec in specs if spec.work_fail_share})
+    fails = f", of which {_each(units.percent(share) for share in shares)} fails" if shares else ""
+    return f"work of {each} per message{fails}"
 
 
 def _watched(specs: list[TrialSpec]) -> str:

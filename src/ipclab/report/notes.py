@@ -132,17 +132,28 @@ def _figures(rows: Sequence[Row]) -> Iterator[str]:
     if any(row.speed and row.speed.spread is not None for row in rows):
         yield "±  half the range of the repeats, relative to their median"
     if any(row.end_to_end for row in rows):
+        until = "the end of the work on it" if any(row.work for row in rows) else "the receipt"
         yield (
-            "p50, p99 …  latency from the intended send time to the receipt, in an open loop; the samples of "
-            "all repeats together"
+            f"p50, p99 …  latency from the intended send time to {until}, in an open loop; the samples of "
+            f"all repeats together"
         )
     ranges = (row.end_to_end.p99_range_ns for row in rows if row.end_to_end and row.end_to_end.p99_ns)
     if any(units.durations(*ends) != units.duration(ends[1]) for ends in ranges if ends):
         yield "p99 as a range  the lowest and the highest p99 among the repeats"
     if any(row.service for row in rows) and not any(row.goodput_per_s for row in rows):
+        until = "the end of the work" if any(row.work for row in rows) else "the receipt"
         yield (
-            "service  latency from the actual send to the receipt; late: sends that began more than 1 ms "
+            f"service  latency from the actual send to {until}; late: sends that began more than 1 ms "
             "after the intended time"
+        )
+    if any(row.work for row in rows):
+        yield (
+            "to receipt  latency from the intended send time to the receipt, before the work; in work: the "
+            "share of the window that the consumers spent in work"
+        )
+        yield (
+            "failed/undone  how often the handler raised, and the messages that no handler has finished: a "
+            "channel that can take a message back delivers it again"
         )
     if any(row.round_trip or row.update for row in rows):
         yield "round trips and updates are measured in a closed loop: a slow one delays the next one"

@@ -85,6 +85,11 @@ def receipts_path(logs: Path, name: str) -> Path:
     return logs / f"{name}.receipts"
 
 
+def works_path(logs: Path, name: str) -> Path:
+    """Return the file in which a consumer that works logs when it was done with each receipt."""
+    return logs / f"{name}.works"
+
+
 def history_path(logs: Path, name: str) -> Path:
     """Return the file in which a logged worker logs its part of the history."""
     return logs / f"{name}.history"

@@ -6,6 +6,7 @@ import itertools
 import signal
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -65,7 +66,8 @@ class Cast:
     ``sent_ns`` has the time at which the send of each confirmed message began. ``received_ns`` has the time
     at which each message first arrived, for each consumer that should receive it: one entry ``""`` for all,
     or with fan-out one by name. ``unsettled_ns`` has, for each consumer, the receipt times of the messages
-    that it has not begun to acknowledge. ``slow`` names the workers that the last ``outlast()`` gave up
+    that it has not begun to acknowledge. ``finished`` counts for each message how often a consumer was done
+    with it, and so began to acknowledge it. ``slow`` names the workers that the last ``outlast()`` gave up
     although they ran: they do not hang.
     """
 
@@ -86,6 +88,7 @@ class Cast:
         self.sent_ns: dict[int, int] = {}
         self.received_ns: dict[str, dict[int, int]] = {} if self.fan_out else {"": {}}
         self.unsettled_ns: dict[str, dict[int, int]] = {}
+        self.finished: Counter[int] = Counter()
         self._owes = channel.guarantees.delivery == "at-least-once"
         self._redelivered: set[int] = set()
         self._given_up: set[int] = set()
@@ -241,6 +244,10 @@ class Cast:
         groups = [got for name, got in self.received_ns.items() if not name or name in alive]
         return sum(len(self.sent_ns.keys() - got.keys()) for got in groups)
 
+    def unfinished(self) -> int:
+        """Return how many confirmed messages no consumer was done with, where consumers log that."""
+        return sum(self.finished[value] < 1 for value in self.sent_ns)
+
     def receipts(self) -> int:
         """Return the number of messages received so far, counted once for every consumer that is due them."""
         return sum(len(got) for got in self.received_ns.values())
@@ -334,8 +341,10 @@ class Cast:
         received it; one that failed means that it will never arrive."""
         if line.type == "invoke":
             self._acknowledging[name] = self.unsettled_ns.pop(name, {})
+            self.finished.update(self._acknowledging[name].keys())
         elif line.type == "fail":
             self._given_up |= self._acknowledging[name].keys()
+            self.finished.subtract(self._acknowledging[name].keys())
 
     def _enter(self, name: str, line: Line) -> None:
         if line.f == "receive":

@@ -8,6 +8,7 @@ from ipclab.backends.base import Channel, Site
 from ipclab.backends.registry import channel_class, shared_class
 from ipclab.errors import MessageTooLargeError, UsageError
 from ipclab.trial import workloads
+from ipclab.trial.check_work import require_possible
 from ipclab.trial.message import MOST_PRODUCERS, SMALLEST_BYTES
 from ipclab.trial.spec import (
     LONGEST_S,
@@ -32,6 +33,7 @@ def check(spec: TrialSpec) -> None:
     _check_size(spec, channel)
     if spec.window > 1 and not channel.windowed:
         raise UsageError(f"{spec.backend} has no window: use --window 1")
+    require_possible(spec, channel)
 
 
 def _check_numbers(spec: TrialSpec) -> None:

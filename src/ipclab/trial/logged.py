@@ -33,6 +33,7 @@ from ipclab.trial.assignment import Assignment, OfChannel, history_path
 from ipclab.trial.gate import Gate
 from ipclab.trial.message import HEADER_BYTES, STOP, stamp, tail
 from ipclab.trial.orders import Burst, Done, Quit, Ready, Stop
+from ipclab.trial.work import handler_of
 
 SEQUENCES = 1_000_000
 """A message's value in the history is its producer's number times this, plus its sequence."""
@@ -163,7 +164,9 @@ def _consume(mine: Assignment[OfCast], parent: Link) -> None:
     channel, place = mine.part.channel, mine.part.place
     channel.keep_end("consumer")
     line = _ReconnectingEnd[Consumer](lambda: checked.consumer(channel, place), mine.part.patience_s)
-    owes = channel.guarantees.delivery == "at-least-once"
+    # A consumer that works notes when a message is done, also where its channel needs no acknowledgement.
+    owes = channel.guarantees.delivery == "at-least-once" or bool(mine.spec.work)
+    handle = handler_of(mine.spec, mine.index) if mine.spec.work else None
     gate = Gate(parent)
     receive = _receive_any(line.end)
     going, unsettled = True, False
@@ -189,6 +192,9 @@ def _consume(mine: Assignment[OfCast], parent: Link) -> None:
             unsettled = unsettled or bool(own)
             if own and not gate.lets_through() and going:
                 continue
+            if handle is not None:
+                for _ in own:
+                    handle()
             if refused := _acknowledge(log, line.end, unsettled=unsettled, owes=owes):
                 del receive
                 line.reconnect(refused)
@@ -209,7 +215,7 @@ def _receive_any(consumer: Consumer) -> Callable[[], Sequence[bytes]]:
 def _acknowledge(log: ProcessLog, end: Consumer, *, unsettled: bool, owes: bool) -> Exception | None:
     """Acknowledge all that was received, and log it where it is a message. Return the error of the call.
 
-    ``owes`` says whether the channel declares at-least-once.
+    ``owes`` says whether the channel declares at-least-once, or the consumer works.
     """
     logged = unsettled and (end.acknowledges or owes)
     if logged:

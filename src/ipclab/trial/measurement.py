@@ -17,11 +17,11 @@ from ipclab.checks.drops import Drops
 from ipclab.host import hang
 from ipclab.trial import rawlog
 from ipclab.trial.analysis import Window
-from ipclab.trial.assignment import Assignment, receipts_path, returns_path, sends_path
+from ipclab.trial.assignment import Assignment, receipts_path, returns_path, sends_path, works_path
 from ipclab.trial.orders import Quit
 from ipclab.trial.processes import Crew, Worker
 from ipclab.trial.rawlog import ReceiptWatch
-from ipclab.trial.record import Latency
+from ipclab.trial.record import Latency, Worked
 from ipclab.trial.spec import TrialSpec
 
 MOST_PER_S = 1_500_000
@@ -38,6 +38,7 @@ class Findings:
     latency: Latency
     ledger: Ledger | None = None
     counter: CounterVerdict | None = None
+    work: Worked | None = None
 
 
 class Measurement(abc.ABC):
@@ -109,7 +110,7 @@ class Measurement(abc.ABC):
             rawlog.create(receipts_path(self.logs, name), record_bytes, capacity * self.spec.producers)
 
 
-_STAMPS = ((sends_path, "sends"), (returns_path, "returns"))
+_STAMPS = ((sends_path, "sends"), (returns_path, "returns"), (works_path, "works"))
 
 
 def wait_for(crew: Crew, workers: Sequence[Worker], timeout_s: float) -> list[Worker]:

@@ -67,6 +67,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
     ``overtaken`` messages no longer counted in the backlog at the end, because a later one had arrived before
     them. ``probes`` were sent although the backlog was full, to find out whether anything arrives.
+    ``returned`` jobs whose handler raised were left to the channel to deliver again.
     """
 
     count: int
@@ -74,5 +75,6 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     overtaken: int = 0
     probes: int = 0
     skipped: int = 0
+    returned: int = 0
     final: int | None = None
     peak_rss_bytes: int = 0

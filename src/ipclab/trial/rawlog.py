@@ -7,6 +7,8 @@ maps the ones that it writes, and after the trial the runner reads them with num
 ``returns``   the same for when ``send()`` returned; written by paced producers only.
 ``receipts``  one record per receipt, in the order of arrival: time, header (``NO_HEADER`` where the body is
               known not to be the producer's own), and of small messages the tail too, for later comparison.
+``works``     one signed 8-byte integer per receipt, in the same order: when the work on it was over; negative
+              where the handler raised. Written only in trials with work.
 
 Each file begins with 16 bytes. The first 8 hold the writer's progress, for others to read while it runs. They
 may lag behind by a block, to save a store for each message; a ``ReceiptWatch`` finds the last record itself.

@@ -50,8 +50,9 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     ``send``        from the call of ``send()`` to its return (paced).
     ``confirm``     from the intended send time to the confirmation at the declared level (paced).
-    ``end_to_end``  from the intended send time to the receipt (paced).
-    ``service``     from the actual send to the receipt (paced); the closed-loop figure.
+    ``end_to_end``  from the intended send time to the receipt (paced); with work, to its end.
+    ``service``     from the actual send to the receipt (paced), or to the end of the work; the closed-loop
+                    figure.
     ``round_trip``  from the send to the receipt of the echo (ping-pong; closed loop).
     ``update``      from one increment to the next (counter; closed loop).
     ``late_sends``  sends that began more than 1 ms after their due time; ``skipped_sends`` never began.
@@ -65,6 +66,29 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     update: Distribution | None = None
     late_sends: int = 0
     skipped_sends: int = 0
+
+
+class Worked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the consumers of a trial with work did. Counts are of the whole trial, drain included.
+
+    ``utilisation``  the share of the window that the consumers together spent in work.
+    ``finished``     messages whose handler returned, at least once.
+    ``again``        returns of the handler beyond the first of a message.
+    ``failed``       times that the handler raised.
+    ``returned``     of these, those after which the message was left to the channel to deliver again.
+    ``unfinished``   messages that were received and whose handler never returned.
+    ``receipt``      from the intended send time to the first receipt (paced).
+    ``handling``     from a receipt to the end of its work, whatever its outcome.
+    """
+
+    utilisation: float
+    finished: int
+    again: int = 0
+    failed: int = 0
+    returned: int = 0
+    unfinished: int = 0
+    receipt: Distribution | None = None
+    handling: Distribution | None = None
 
 
 class ProcessCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -181,6 +205,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ``options``  all options of the backend, defaults included: ``spec`` has only those that were set.
     ``rate_per_s``  within the window: goodput of messages, round trips, or confirmed increments.
     ``safety``   the results of a safety trial.
+    ``work``     what the consumers did, in a trial with work.
     ``dropped``  how many items the server itself dropped meanwhile, by its own counters: evicted for lack of
                  memory, or expired. Empty where none was dropped, or the counters are unknown.
     ``side_effects``  what the backend changed in its trial's process or left behind, one line each, which
@@ -206,3 +231,4 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     safety: Safety | None = None
     dropped: dict[str, int] = {}
     side_effects: list[str] = []
+    work: Worked | None = None

@@ -31,7 +31,7 @@ from ipclab.trial import outside, safety, serving, workloads
 from ipclab.trial.analysis import Window
 from ipclab.trial.check import check
 from ipclab.trial.inside import Job
-from ipclab.trial.limit import behind_schedule, find_limit
+from ipclab.trial.limit import BUSY, behind_schedule, find_limit
 from ipclab.trial.measurement import Measurement, outlast
 from ipclab.trial.meter import Meter, Sample, others_cores, served
 from ipclab.trial.orders import Done, Go
@@ -246,8 +246,13 @@ class _Trial:
             ledger=findings.ledger,
             counter=findings.counter,
             latency=findings.latency,
+            work=findings.work,
             cost=cost,
-            limit=self._limit(cost, findings.latency) if cost else "unknown",
+            limit="consumer"
+            if findings.work and findings.work.utilisation >= BUSY
+            else self._limit(cost, findings.latency)
+            if cost
+            else "unknown",
         )
 
     def _most_under_way(self) -> int | None:

@@ -20,6 +20,8 @@ LONGEST_S = 3600
 MOST_PACED = 10_000_000
 """Messages of a paced trial, whose schedule is computed beforehand."""
 MOST_WINDOW = 10_000
+MOST_FAILING = 0.5
+"""With a larger share of failing handlers, a job that is delivered again and again would hardly end."""
 MOST_BYTES = 2**28
 """Limit for one message, and for all messages of one window."""
 
@@ -48,6 +50,9 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ``scenario``       the scenario of a safety workload that has several; in a ``forced`` trial the face of
                        the backend that is raced for.
     ``broker_settings``  the broker settings for this trial, such as ``appendonly: yes``.
+    ``work``           what a consumer does with each message before it acknowledges it, as the canonical text
+                       of ``ipclab.trial.work``; empty for nothing.
+    ``work_fail_share``  the share of the calls of the consumers' handler that raise.
     """
 
     workload: str
@@ -69,6 +74,8 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     fault: FaultSpec | None = None
     scenario: str = ""
     broker_settings: dict[str, str] = {}
+    work: str = ""
+    work_fail_share: float = 0.0
 
     @property
     def backlog(self) -> int:

@@ -28,9 +28,12 @@ from ipclab.host.clock import now_ns
 from ipclab.trial.cast import Cast
 from ipclab.trial.orders import Hold, Release, Withhold
 from ipclab.trial.processes import Worker
+from ipclab.trial.work import parse
 
 BUSY, GAP_S = 250, 0.004
 """Messages of each producer while the fault lasts, and the pause after each: one second in all."""
+MOST_UTILISED = 0.8
+"""Share of their time that consumers with work are busy while messages flow."""
 UNDER_WAY = 25
 """Receipts after which messages count as flowing."""
 AT_REST = 30
@@ -182,7 +185,7 @@ class Strike(Scene):
         if not flows:
             return True
         before = cast.receipts()
-        cast.burst(producers, BUSY, cast.size(SMALL_BYTES), GAP_S)
+        self._flow(producers)
         return cast.wait(lambda: cast.receipts() - before >= UNDER_WAY, WAIT_S)
 
     def _leave_messages_at_rest(
@@ -251,8 +254,16 @@ class Strike(Scene):
     def let_work(self) -> None:
         """Let the consumers that the lab holds acknowledge, and messages flow."""
         self._release()
-        cast = self._cast
-        cast.burst(self._senders, BUSY, cast.size(SMALL_BYTES), GAP_S)
+        self._flow(self._senders)
+
+    def _flow(self, producers: Sequence[Worker]) -> None:
+        """Let messages flow for about a second, no faster than consumers with work can take them."""
+        spec, gap_s = self._cast.spec, GAP_S
+        if spec.work:
+            work_s = parse(spec.work).mean_ns / 1e9
+            gap_s = max(GAP_S, work_s * spec.producers / spec.consumers / MOST_UTILISED)
+        count = max(round(BUSY * GAP_S / gap_s), UNDER_WAY)
+        self._cast.burst(producers, count, self._cast.size(SMALL_BYTES), gap_s)
 
     @contextlib.contextmanager
     def consumers_stand_still(self) -> Iterator[None]:

@@ -26,12 +26,15 @@ Option = Literal[
     "rate_per_s",
     "faults",
     "targets",
+    "work",
+    "work_fail_share",
 ]
 """Options of a run that not every workload uses, by their names in a request."""
 PRODUCERS: frozenset[Option] = frozenset(("producers",))
 SHAPE: frozenset[Option] = frozenset(("producers", "consumers"))
 TIMES: frozenset[Option] = frozenset(("duration_s", "warmup_s"))
 MESSAGES: frozenset[Option] = frozenset(("window", "size_bytes"))
+WORK: frozenset[Option] = frozenset(("work", "work_fail_share"))
 
 
 def check_nothing(_spec: TrialSpec) -> None:

@@ -199,9 +199,16 @@ class AcknowledgingSubscriber(Subscriber):
     """Acknowledges by ``ack()``, and holds at most ``prefetch`` unacknowledged messages."""
 
     acknowledges = True
+    rejects = True
 
     def ack(self) -> None:
         # Tag 0 would mean all that the server has sent, including messages not received yet.
         if self._last_tag:
             self._channel.basic_ack(self._last_tag, multiple=True)
+            self._last_tag = 0
+
+    def reject(self) -> None:
+        """Return it to the queue, near its place there: RabbitMQ delivers it again at once."""
+        if self._last_tag:
+            self._channel.basic_nack(self._last_tag, multiple=True, requeue=True)
             self._last_tag = 0

@@ -137,7 +137,7 @@ class _Mover(Consumer):
     list that were never returned by ``receive()`` arrived over a lost connection, and are moved back as well.
     """
 
-    acknowledges: ClassVar[bool] = True
+    acknowledges = rejects = True
 
     def __init__(self, client: Redis, queue: str, own: str, everyone: Sequence[str], window: int) -> None:
         self._client = client
@@ -167,6 +167,10 @@ class _Mover(Consumer):
         if self._unacknowledged:
             self._run([("LREM", self._own, 1, body) for body in self._unacknowledged])
             self._unacknowledged = []
+
+    def reject(self) -> None:
+        self._put_back(self._own)
+        self._unacknowledged = []
 
     def close(self) -> None:
         try:
@@ -238,7 +242,7 @@ class _GroupReader(Consumer):
     longer than that for its messages, it shares them with another.
     """
 
-    acknowledges: ClassVar[bool] = True
+    acknowledges = rejects = True
 
     def __init__(
         self, client: Redis, stream: str, group: str, me: str, window: int, min_idle_ms: int
@@ -270,6 +274,9 @@ class _GroupReader(Consumer):
         if self._unacknowledged:
             self._run([(*command, *self._unacknowledged) for command in self._ack])
             self._unacknowledged = []
+
+    def reject(self) -> None:
+        self._unacknowledged = []  # Redis cannot take an entry back: it stays pending, and is claimed later.
 
     def close(self) -> None:
         self._client.close()

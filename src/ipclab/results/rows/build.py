@@ -17,6 +17,7 @@ from ipclab.results import verdict
 from ipclab.results.rows import races
 from ipclab.results.rows.classes import guarantee_class
 from ipclab.results.rows.row import Figure, Messages, Row, Updates, figure, percentiles
+from ipclab.results.rows.work import work_of
 from ipclab.trial import workloads
 from ipclab.trial.record import Cost, Distribution, Latency, TrialRecord
 
@@ -31,6 +32,8 @@ class _Key(NamedTuple):
     size_bytes: int | None
     window: int | None
     start_method: str
+    work: str = ""
+    work_fail_share: float = 0.0
 
     def same_discipline(self, other: _Key) -> bool:
         """Return whether the other key differs only in the number of processes."""
@@ -81,6 +84,8 @@ def _key_of(row: Row) -> _Key:
         row.size_bytes,
         row.window,
         row.start_method,
+        row.work,
+        row.work_fail_share,
     )
 
 
@@ -89,16 +94,21 @@ def _is_at_pace(row: Row, trial: TrialRecord) -> bool:
 
 
 def unreceived(trial: TrialRecord) -> int:
-    """Return how many messages of a paced trial were confirmed and never came: its service time counts them
-    as slower than any that did.
-    """
+    """Return how many messages of a paced trial were confirmed and never came."""
     return trial.ledger.lost if trial.ledger else 0
+
+
+def undone(trial: TrialRecord) -> int:
+    """Return how many messages never came, or came and no handler finished them: the service time of a paced
+    trial counts them as slower than any other.
+    """
+    return unreceived(trial) + (trial.work.unfinished if trial.work else 0)
 
 
 def unended(trial: TrialRecord) -> int:
     """Return the same for its end-to-end latency, which also counts receipts due for skipped sends."""
     owed = trial.spec.consumers if trial.guarantees.get("fan_out") is True else 1
-    return trial.latency.skipped_sends * owed + unreceived(trial)
+    return trial.latency.skipped_sends * owed + undone(trial)
 
 
 def _key(trial: TrialRecord) -> _Key:
@@ -113,6 +123,8 @@ def _key(trial: TrialRecord) -> _Key:
         spec.size_bytes if channel else None,
         spec.window if channel else None,
         spec.start_method,
+        spec.work,
+        spec.work_fail_share,
     )
 
 
@@ -178,7 +190,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         send=percentiles(_distributions(done, lambda latency: latency.send)),
         send_to_confirm=percentiles([t.latency.confirm for t in paced], never=skipped),
         end_to_end=percentiles([t.latency.end_to_end for t in paced], never=[unended(t) for t in paced]),
-        service=percentiles([t.latency.service for t in paced], never=[unreceived(t) for t in paced]),
+        service=percentiles([t.latency.service for t in paced], never=[undone(t) for t in paced]),
         round_trip=percentiles(_distributions(done, lambda latency: latency.round_trip)),
         update=percentiles(_distributions(done, lambda latency: latency.update)),
         worker_cpu_us_per_message=_cpu(closed, lambda cost: (_worker_cpu_s(cost), cost.interval_s)),
@@ -193,6 +205,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
             default=None,
         ),
         messages=_messages(trials),
+        **work_of(spec, done),
         updates=_updates(trials),
         load=_text(declared.get("load")) or "",
         race=races.derive(trials),

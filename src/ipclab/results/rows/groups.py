@@ -38,6 +38,7 @@ class _Varying:
     size: bool
     pace: bool
     start_method: bool
+    work: bool = False
 
 
 def form(rows: Iterable[Row]) -> list[Group]:
@@ -65,6 +66,8 @@ def _key(row: Row) -> tuple[object, ...]:
         _pace(row),
         row.start_method,
         _asked(row),
+        row.work,
+        row.work_fail_share,
     )
 
 
@@ -135,6 +138,7 @@ def _varying(peers: Sequence[Row]) -> _Varying:
         size=len({peer.size_bytes for peer in peers}) > 1,
         pace=len({_pace(peer) for peer in peers}) > 1,
         start_method=len({peer.start_method for peer in peers}) > 1,
+        work=len({(peer.work, peer.work_fail_share) for peer in peers}) > 1,
     )
 
 
@@ -148,6 +152,8 @@ def _title(row: Row, varying: _Varying) -> str:
         parts.append(units.size(row.size_bytes))
     if (pace := _pace(row)) is not None and varying.pace:
         parts.append(f"{units.given_rate(pace)} offered")
+    if varying.work:
+        parts.append(f"work {row.work}" if row.work else "no work")
     if varying.start_method:
         parts.append(row.start_method)
     return " · ".join(parts)

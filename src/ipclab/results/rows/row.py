@@ -93,6 +93,16 @@ class Updates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     repeats_that_lost: int
 
 
+class Jobs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the consumers of all finished trials of a row did, added up: see ``trial.record.Worked``."""
+
+    finished: int
+    again: int
+    failed: int
+    returned: int
+    unfinished: int
+
+
 class Race(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The outcome of a race: by luck, under load, and by force.
 
@@ -138,6 +148,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                   where there are too few repeats to separate any two of them.
     ``resolves``  for a row that shares its rank: the smallest difference to any of those that would have been
                   significant, as a share; None where no difference would have been.
+    ``work``      the consumers' work on each message, as text for ``--work``; empty for none. With work,
+                  ``end_to_end`` and ``service`` reach to its end. ``work_fail_share`` of the handlers raise.
+    ``utilisation``  the share of the window that the consumers spent in work.
+    ``to_receipt``  from the intended send time to the receipt; ``handling`` from then to the end of the work.
     ``load``      the operations that race on a register; rows with another load are not compared.
     ``race``      of shared state for which a race was forced too.
     ``trials``    how many trials of each workload there were, by outcome too where not finished.
@@ -185,6 +199,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     worker_peak_rss_bytes: int | None = None
     broker_rss_bytes: int | None = None
     messages: Messages | None = None
+    work: str = ""
+    work_fail_share: float = 0.0
+    utilisation: Figure | None = None
+    to_receipt: Percentiles | None = None
+    handling: Percentiles | None = None
+    jobs: Jobs | None = None
     updates: Updates | None = None
     race: Race | None = None
     safety_price: float | None = None

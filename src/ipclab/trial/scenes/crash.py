@@ -282,6 +282,8 @@ class _Scene:
         if drops is not None and drops.explain(counts["lost"]) != head.may_lose:
             # The stored history excuses what the trial excuses, so that both are judged alike.
             history = judge.keep(self._stage, msgspec.structs.replace(head, may_lose=not head.may_lose), logs)
+        if self._spec.work:
+            counts["unfinished"] = self._cast.unfinished()
         if undelivered:
             counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
         own = adapters(type(self._channel))

@@ -25,7 +25,9 @@ from ipclab.trial.orders import Quit, Stop
 from ipclab.trial.pacing import schedule
 from ipclab.trial.processes import Crew
 from ipclab.trial.spec import TrialSpec
+from ipclab.trial.work_phase import settle, with_work
 from ipclab.trial.worker import consume
+from ipclab.trial.working import work
 
 HAND_OVER_S = 2.0
 """Seconds without a receipt, at least, before producers are closed so that they deliver their buffers."""
@@ -91,14 +93,14 @@ class Messages(Measurement):
             made.append(
                 Assignment(
                     role="consumer",
-                    play=consume,
+                    play=work if spec.work else consume,
                     index=i,
                     spec=spec,
                     logs=self.logs,
                     part=OfChannel(channel=self.channel),
                 )
             )
-            self.create_logs(made[-1].name, receipts=True)
+            self.create_logs(made[-1].name, stamps=("works",) if spec.work else (), receipts=True)
         for i in range(spec.producers):
             made.append(
                 Assignment(
@@ -122,6 +124,8 @@ class Messages(Measurement):
             self._drain(crew, arrivals)
             if arrivals.missing() and not crew.failures and self._hand_over(crew, keep=1):
                 self._drain(crew, arrivals)
+            if self.spec.work_fail_share and self.guarantees.delivery == "at-least-once":
+                settle(crew, self, originals, sent, within_s=self.channel.redelivers_after_s)
             if not crew.failures:
                 self._before_stop = [] if arrivals.missing() else arrivals.by_consumer()
                 self._stop(crew, arrivals)
@@ -200,6 +204,7 @@ class Messages(Measurement):
             before_stop=self._before_stop,
             drops=self.drops,
         )
-        return Findings(
+        findings = Findings(
             count=found.good, received=found.received_in_window, latency=found.latency, ledger=found.ledger
         )
+        return with_work(findings, self, crew, window, self.due_ns) if self.spec.work else findings

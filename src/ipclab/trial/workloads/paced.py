@@ -15,7 +15,7 @@ from ipclab.trial.orders import Done
 from ipclab.trial.rawlog import RawLog
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.worker import await_go, stop_on_demand
-from ipclab.trial.workload import MESSAGES, SHAPE, TIMES, Workload, used_as
+from ipclab.trial.workload import MESSAGES, SHAPE, TIMES, WORK, Workload, used_as
 from ipclab.trial.workloads.measured import Messages
 
 
@@ -65,7 +65,7 @@ PACED = Workload(
     name="paced",
     summary="producers send at a given rate",
     face=used_as("channel"),
-    options=SHAPE | MESSAGES | TIMES | {"rate_per_s"},
+    options=SHAPE | MESSAGES | TIMES | WORK | {"rate_per_s"},
     check=_check,
     measure=_Paced,
     open_loop=True,

@@ -14,7 +14,7 @@ from ipclab.trial.message import tail, trial_mark
 from ipclab.trial.orders import Done
 from ipclab.trial.rawlog import RawLog, ReceiptWatch
 from ipclab.trial.worker import await_go, require_log_capacity, stop_on_demand
-from ipclab.trial.workload import MESSAGES, SHAPE, TIMES, Workload, used_as
+from ipclab.trial.workload import MESSAGES, SHAPE, TIMES, WORK, Workload, used_as
 from ipclab.trial.workloads.measured import Messages
 
 
@@ -72,7 +72,7 @@ STREAM = Workload(
     name="stream",
     summary="producers send as fast as it goes",
     face=used_as("channel"),
-    options=SHAPE | MESSAGES | TIMES,
+    options=SHAPE | MESSAGES | TIMES | WORK,
     measure=_Stream,
     bounded=True,
     rate_field="goodput_per_s",
