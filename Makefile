@@ -35,7 +35,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy experiments/*.py benchmarks/*.py
-	$(BIN)/mypy --allow-untyped-defs --allow-untyped-calls experiments/claims/*.py
+	$(BIN)/mypy experiments/claims/*.py
 	$(BIN)/mypy --package tests.support
 
 bench: $(VENV)/.test  ## what the lab itself costs

@@ -1,6 +1,9 @@
 """17. apply is synchronous, apply_async asynchronous; get, close, join."""
 
 import itertools
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Semaphore
 from typing import Any
 
 import msgspec
@@ -19,6 +22,7 @@ from ipclab.claims import (
     refuted,
 )
 from ipclab.claims.pools import finishing
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
 
 TASKS = 10
@@ -41,7 +45,7 @@ class Evidence(msgspec.Struct, frozen=True):
     done_without: int  # where it did not
 
 
-def equip(*things):
+def equip(*things: Any) -> None:
     """Set up each worker of a pool, at its start, with what its tasks need.
 
     The gate is a pipe from which nobody takes anything; it is open once something is in it. Unlike an Event,
@@ -51,25 +55,25 @@ def equip(*things):
     gate, done = things
 
 
-def multiply(a, b):
+def multiply(a: int, b: int) -> int:
     gate.poll(None)
     return a * b
 
 
-def count():
+def count() -> None:
     gate.poll(None)
     with done.get_lock():
         done.value += 1
 
 
-def call(method, context, gate, has_pool):
+def call(method: str, context: Context, gate: Connection, has_pool: Semaphore) -> bool:
     pool = context.Pool(1, equip, [gate, None])
     has_pool.release()
     getattr(pool, method)(multiply, (6, 7))
     return gate.poll()
 
 
-def error_of(function, *args):
+def error_of(function: Callable[..., Any], *args: Any) -> str:
     try:
         function(*args)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the evidence
@@ -77,7 +81,7 @@ def error_of(function, *args):
     return NOTHING
 
 
-def handle(context, gate):
+def handle(context: Context, gate: Connection) -> tuple[int, str, str, str]:
     with finishing(context.Pool(1, equip, [gate, None])) as pool:
         got = pool.apply_async(multiply, (6, 7)).get()
         error = error_of(pool.apply_async(divmod, (1, 0)).get)
@@ -86,7 +90,7 @@ def handle(context, gate):
         return got, error, join_first, error_of(pool.apply_async, multiply, (6, 7))
 
 
-def hand_out(context, gate, opener, done, join):
+def hand_out(context: Context, gate: Connection, opener: Connection, done: Any, join: bool) -> None:
     pool = context.Pool(2, equip, [gate, done])
     for _ in range(TASKS):
         pool.apply_async(count)
@@ -96,13 +100,13 @@ def hand_out(context, gate, opener, done, join):
         pool.join()
 
 
-def done_for(bench, join):
+def done_for(bench: Bench, join: bool) -> int:
     """Return how many tasks are done for a caller that waits for them at its end, or does not."""
     (gate, opener), done = bench.context.Pipe(duplex=False), bench.context.Value("i")
     bench.start(hand_out, bench.context, gate, opener, done, join, name="caller").join()
     opener.send("open")  # a task that has outlived its caller can be done now
     bench.timeline(f"{'with' if join else 'without'} close and join: {done.value} of {TASKS} tasks done")
-    return done.value
+    return int(done.value)
 
 
 def experiment(bench: Bench) -> Evidence:
@@ -120,7 +124,7 @@ def experiment(bench: Bench) -> Evidence:
     return Evidence(apply, apply_async, after_gate, *handled, done_for(bench, True), done_for(bench, False))  # type: ignore[call-arg]
 
 
-def waited_in_get(apply):
+def waited_in_get(apply: Fate) -> bool:
     """Return whether the call of get() in which it stood was made by Pool.apply."""
     functions = [frame.rpartition(" ")[2] for frame in apply.stack.splitlines()]
     return ("get", "apply") in itertools.pairwise(functions)

@@ -1,7 +1,8 @@
 """9. memcached, RabbitMQ and Redis share data between processes as message middleware: not each of them."""
 
 import time
-from typing import Literal
+from multiprocessing.synchronize import Barrier, Event
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,44 +12,47 @@ from ipclab.backends.redis import client as redis_client
 from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
 from ipclab.program import main_of_claim
 
+Kind = Any
+At = tuple[Any, str, str]
+
 VALUE, ADDS, ENOUGH = 42, 200, 500
 
 
 class Redis:
-    def __init__(self, url, name):
+    def __init__(self, url: str, name: str) -> None:
         self.client = redis_client.connect(url, reply_timeout_s=None)
         self.state, self.counter, self.queue, self.taken = (f"{name}:{n}" for n in range(4))
 
-    def write(self, value):
+    def write(self, value: int) -> None:
         self.client.set(self.state, value)
 
-    def read(self):
+    def read(self) -> int:
         return int(self.client.get(self.state))  # type: ignore[arg-type]
 
-    def add(self):
+    def add(self) -> Any:
         return self.client.incr(self.counter)
 
-    def send(self, body):
+    def send(self, body: bytes) -> None:
         self.client.lpush(self.queue, body)
 
-    def take(self, asked):
+    def take(self, asked: Any) -> Any:
         asked.value += 1
         return self.client.blmove(self.queue, self.taken, 0, "RIGHT", "LEFT")  # waits in the server
 
-    def finish(self):
+    def finish(self) -> None:
         self.client.lpop(self.taken)
 
-    def recover(self):
+    def recover(self) -> Any:
         return self.client.lmove(self.taken, self.queue, "LEFT", "RIGHT")
 
-    def clean(self):
+    def clean(self) -> None:
         self.client.delete(self.state, self.counter, self.queue, self.taken)
 
 
 class RabbitMQ:
     add = None  # it has no number that could be changed in place
 
-    def __init__(self, url, name):
+    def __init__(self, url: str, name: str) -> None:
         self.connection = rabbitmq_connection.connect(url)
         self.channel = self.connection.channel()
         self.channel.confirm_delivery()  # a publish returns once the server has the message
@@ -56,51 +60,51 @@ class RabbitMQ:
         for queue in (self.state, self.queue):
             self.channel.queue_declare(queue, durable=True)
 
-    def write(self, value):
+    def write(self, value: int) -> None:
         self.channel.basic_publish("", self.state, str(value).encode())
 
-    def read(self):
+    def read(self) -> int | None:
         _, _, body = self.channel.basic_get(self.state)  # takes it; nothing can look at it where it is
         return None if body is None else int(body)
 
-    def send(self, body):
+    def send(self, body: bytes) -> None:
         self.channel.basic_publish("", self.queue, body)
 
-    def take(self, asked):
+    def take(self, asked: Any) -> Any:
         asked.value += 1
         self.delivery, _, body = next(self.channel.consume(self.queue))  # the server sends it
         return body
 
-    def finish(self):
+    def finish(self) -> None:
         self.channel.basic_ack(self.delivery.delivery_tag)
         self.connection.close()
 
-    def recover(self):
+    def recover(self) -> None:
         """Do nothing: the server does it by itself once the connection of the consumer is gone."""
 
-    def clean(self):
+    def clean(self) -> None:
         self.channel.queue_delete(self.state), self.channel.queue_delete(self.queue)
 
 
 class Memcached:
-    def __init__(self, url, name):
+    def __init__(self, url: str, name: str) -> None:
         self.client, self.name = memcached.connect(url), name
         for counter in ("counter", "head", "tail"):
             self.client.add(f"{name}:{counter}", "0")
 
-    def write(self, value):
+    def write(self, value: int) -> None:
         self.client.set(f"{self.name}:state", str(value))
 
-    def read(self):
+    def read(self) -> int:
         return int(self.client.get(f"{self.name}:state"))
 
-    def add(self):
+    def add(self) -> Any:
         return self.client.incr(f"{self.name}:counter", 1)
 
-    def send(self, body):
+    def send(self, body: bytes) -> None:
         self.client.set(f"{self.name}:{self.client.incr(f'{self.name}:tail', 1)}", body)
 
-    def take(self, asked):
+    def take(self, asked: Any) -> Any:
         slot = f"{self.name}:{self.client.incr(f'{self.name}:head', 1)}"
         while asked.value < ENOUGH:
             asked.value += 1
@@ -110,16 +114,16 @@ class Memcached:
             time.sleep(0.001)
         return None
 
-    def finish(self):
+    def finish(self) -> None:
         """Do nothing: the message left its slot for good when it was read."""
 
-    def recover(self):
+    def recover(self) -> Any:
         """Move what is left in a used slot to the next one; return whether there was any."""
         head = int(self.client.get(f"{self.name}:head"))
         left = self.client.get_many([f"{self.name}:{number}" for number in range(1, head + 1)])
         return left and self.client.set(f"{self.name}:{head + 1}", left.popitem()[1])
 
-    def clean(self):
+    def clean(self) -> None:
         keys = ("state", "counter", "head", "tail", *range(1, 6))
         self.client.delete_many([f"{self.name}:{key}" for key in keys])
 
@@ -143,37 +147,37 @@ class Evidence(msgspec.Struct, frozen=True):
     brokers: dict[str, Broker]
 
 
-def act(kind, url, name, action, *args):
+def act(kind: Kind, url: str, name: str, action: str, *args: Any) -> Any:
     return getattr(kind(url, name), action)(*args)
 
 
-def read_together(kind, url, name, barrier):
+def read_together(kind: Kind, url: str, name: str, barrier: Barrier) -> int | None:
     broker = kind(url, name)
-    value = broker.read()
+    value: int | None = broker.read()
     barrier.wait()  # the other one has read, too, and this one is not gone yet
     return value
 
 
-def add_many(kind, url, name):
+def add_many(kind: Kind, url: str, name: str) -> int | None:
     broker = kind(url, name)
     return max(broker.add() for _ in range(ADDS)) if broker.add else None
 
 
-def take_and_finish(kind, url, name, asked):
+def take_and_finish(kind: Kind, url: str, name: str, asked: Any) -> bytes | None:
     broker = kind(url, name)
-    body = broker.take(asked)
+    body: bytes | None = broker.take(asked)
     broker.finish()
     return body
 
 
-def take_and_stay(kind, url, name, asked, has_it):
+def take_and_stay(kind: Kind, url: str, name: str, asked: Any, has_it: Event) -> None:
     broker = kind(url, name)
     if broker.take(asked) == b"second":
         has_it.set()
     time.sleep(60)
 
 
-def state(bench, at):
+def state(bench: Bench, at: At) -> tuple[list[int | None], int | None]:
     """Return what two processes read at the same time, and the sum of what two of them added."""
     both = bench.context.Barrier(2)
     bench.start(act, *at, "write", VALUE).result()
@@ -184,7 +188,7 @@ def state(bench, at):
     return read, max(added) if all(added) else None
 
 
-def asks(bench, at):
+def asks(bench: Bench, at: At) -> int | None:
     """Return how often a consumer asks that is there before the message is."""
     asked = bench.context.RawValue("i")
     consumer = bench.start(take_and_finish, *at, asked)
@@ -195,7 +199,7 @@ def asks(bench, at):
     return asked.value if consumer.result() == b"first" else None
 
 
-def comes_again(bench, at):
+def comes_again(bench: Bench, at: At) -> Literal["server", "client", "nobody"]:
     """Return who brings the message of a killed consumer to another one."""
     asked, has_it = bench.context.RawValue("i"), bench.context.Event()
     bench.start(act, *at, "send", b"second").result()
@@ -214,9 +218,9 @@ def comes_again(bench, at):
     return "nobody"
 
 
-def examine(bench, kind, url):
+def examine(bench: Bench, kind: Kind, url: str) -> Broker:
     at = kind, url, bench.namespace
-    seen = Broker(*state(bench, at), asks(bench, at), comes_again(bench, at))  # type: ignore[call-arg]
+    seen = Broker(*state(bench, at), asks(bench, at), comes_again(bench, at))
     bench.timeline(f"{kind.__name__}: {seen}")
     return seen
 
@@ -249,7 +253,7 @@ def verdict(seen: Evidence) -> Verdict:
 
 
 def show(seen: Evidence) -> list[Row]:
-    def row(broker):
+    def row(broker: Broker) -> Text:
         reads = ", ".join("nothing" if value is None else str(value) for value in broker.read)
         added = "cannot" if broker.added is None else f"{broker.added} / {2 * ADDS}"
         again = AGAIN[broker.again_by]

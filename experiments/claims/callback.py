@@ -2,12 +2,14 @@
 
 import os
 import threading
+from multiprocessing.synchronize import Event, Semaphore
 from typing import Any
 
 import msgspec
 
-from ipclab.claims import Bench, Fate, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.claims import Bench, Fate, Row, Source, Text, Timeline, Verdict, claim, holds, holds_when, refuted
 from ipclab.claims.pools import finishing
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
 
 done: Any  # in the workers of a pool, from its initializer
@@ -23,29 +25,29 @@ class Evidence(msgspec.Struct, frozen=True):
     after_error: Fate  # of a caller that waits for a result after a callback had raised an error
 
 
-def equip(the_done):
+def equip(the_done: Event) -> None:
     global done
     done = the_done
 
 
-def task():
+def task() -> int:
     return os.getpid()
 
 
-def last_task():
+def last_task() -> None:
     done.set()
 
 
-def callbacks(context, timeline):
+def callbacks(context: Context, timeline: Timeline) -> tuple[bool, bool, str, bool, bool, bool]:
     order, seen = [], {}
     task_done, in_callback, go_on = context.Event(), threading.Event(), threading.Event()
 
-    def note(worker):
+    def note(worker: int) -> None:
         timeline("callback")
         seen["process"], seen["thread"] = os.getpid(), threading.current_thread()  # type: ignore[assignment]
         order.append("callback")
 
-    def slow(_):
+    def slow(_: object) -> None:
         timeline("slow callback begins")
         in_callback.set()
         go_on.wait()
@@ -75,14 +77,14 @@ def callbacks(context, timeline):
         )
 
 
-def fails(_):
+def fails(_: object) -> None:
     raise RuntimeError("a callback failed")
 
 
-def wait_after_error(context, timeline, has_ended):
+def wait_after_error(context: Context, timeline: Timeline, has_ended: Semaphore) -> int:
     ended = threading.Event()
 
-    def tell(died):
+    def tell(died: threading.ExceptHookArgs) -> None:
         timeline(f"this thread ends: {died.exc_value}")
         ended.set()
 

@@ -3,14 +3,16 @@
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import msgspec
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.claims import Bench, Row, Source, Text, Timeline, Verdict, claim, holds, holds_when, refuted
 from ipclab.claims.pools import finishing
 from ipclab.host.resources import cores
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
 
 TASKS, ROUNDS, SMALL_TASKS = 8, 3, 3_000
@@ -30,21 +32,23 @@ class Evidence(msgspec.Struct, frozen=True):
     hand_over_us: float  # of giving a task to a pool and taking its result, in the main process alone
 
 
-def burn(_):
+def burn(_: object) -> tuple[float, float]:
     """Run a heavy task; return how long it ran, and how long it was ready to run without a processor."""
     ran_s, queued = time.thread_time(), queued_s()
     sum(n * n for n in range(250_000))
     return time.thread_time() - ran_s, queued_s() - queued
 
 
-def queued_s():
+def queued_s() -> float:
     """Return how long this thread has waited for a processor; 0 where the system does not report it."""
     with contextlib.suppress(OSError):
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     return 0.0
 
 
-def compare(context, workers, timeline):
+def compare(
+    context: Context, workers: int, timeline: Timeline
+) -> tuple[dict[str, float], dict[str, float], float, float, float]:
     sys.setswitchinterval(10)  # else threads that wait for the interpreter's lock queue to look at it
     ran_s, ready_s, wall_s = (dict.fromkeys(WAYS, 0.0) for _ in range(3))
     with finishing(context.Pool(workers)) as processes, ThreadPool(workers) as threads:
@@ -64,7 +68,7 @@ def compare(context, workers, timeline):
     return used, wanted, ran_s["loop"] / (ROUNDS * TASKS) * 1e6, alone_us, pooled_us
 
 
-def cpu_us(function):
+def cpu_us(function: Callable[[], object]) -> float:
     began = time.process_time()
     function()
     return (time.process_time() - began) / SMALL_TASKS * 1e6
@@ -94,7 +98,7 @@ def verdict(seen: Evidence) -> Verdict:
 def show(seen: Evidence) -> list[Row]:
     names = {"loop": "循环", "threads": "线程", "processes": "进程"}
 
-    def by_way(numbers):
+    def by_way(numbers: dict[str, float]) -> Text:
         return Text(
             ", ".join(f"{way} {numbers[way]:.2f}" for way in WAYS),
             "，".join(f"{names[way]} {numbers[way]:.2f}" for way in WAYS),

@@ -3,10 +3,14 @@
 import multiprocessing
 import threading
 from multiprocessing import shared_memory
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.claims import Bench, Row, Source, Text, Timeline, Verdict, claim, holds, holds_when, refuted
 from ipclab.program import main_of_claim
 
 KINDS = ("thread", "fork", "spawn", "forkserver")
@@ -49,30 +53,30 @@ CHINESE = {
 }
 
 
-def change_all(argument, value, memory, managed, path):
+def change_all(argument: list[int], value: Any, memory: Any, managed: Any, path: Path) -> None:
     global NUMBER
     NUMBER = LIST[0] = argument[0] = Box.content = LOCAL.content = 7
     value.value = memory.buf[0] = managed[0] = 7
     path.write_text("7")
 
 
-def changed(argument, value, memory, managed, path):
+def changed(argument: list[int], value: Any, memory: Any, managed: Any, path: Path) -> dict[str, bool]:
     found = (NUMBER, LIST[0], argument[0], Box.content, getattr(LOCAL, "content", 0))
     found += (value.value, memory.buf[0], managed[0], int(path.read_text()))  # type: ignore[assignment]
     return {name: content == 7 for name, content in zip((*PLAIN, OWN, *SHARED), found, strict=True)}
 
 
-def other(data, report, has_changed):
+def other(data: Any, report: Connection, has_changed: Event) -> None:
     report.send(NUMBER)
     has_changed.wait()
     report.send(LIST[0] == 1)
     change_all(*data)
 
 
-def start_other(kind, path, timeline):
+def start_other(kind: str, path: Path, timeline: Timeline) -> Seen:
     """Start the other from this process, a new one each time, with all data as it was imported."""
     global NUMBER
-    context = multiprocessing.get_context("fork" if kind == "thread" else kind)
+    context: Any = multiprocessing.get_context("fork" if kind == "thread" else kind)
     memory, (here, there) = shared_memory.SharedMemory(create=True, size=1), context.Pipe()
     path.write_text("0")
     with context.Manager() as manager:

@@ -1,6 +1,9 @@
 """6. An event blocks its waiters while its flag is false; set, wait, clear."""
 
 import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
 
 import msgspec
 
@@ -12,6 +15,7 @@ from ipclab.claims import (
     Share,
     Source,
     Text,
+    Timeline,
     Verdict,
     claim,
     holds,
@@ -19,6 +23,7 @@ from ipclab.claims import (
     joined,
     refuted,
 )
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
 
 WAITERS, PULSES = 3, 150
@@ -35,24 +40,24 @@ class Evidence(msgspec.Struct, frozen=True):
     set_after_a_kill: Fate  # of a process that calls set() after a waiter was killed
 
 
-def wait_often(event, times, begin, answers):
+def wait_often(event: Any, times: int, begin: Connection, answers: Connection) -> None:
     for _ in range(times):
         begin.recv()
         answers.send(event.wait(20))
 
 
-def pulse(event, sleeping, begin, answers):
+def pulse(event: Any, sleeping: Callable[[], object], begin: Connection, answers: Connection) -> bool:
     """Set and clear while one waits; what its wait() says."""
     begin.send("wait")
     while not sleeping():
         pass
     event.set()
     event.clear()
-    return answers.recv()
+    return bool(answers.recv())
 
 
-def process_pulses(bench):
-    event = bench.context.Event()
+def process_pulses(bench: Bench) -> Share:
+    event: Any = bench.context.Event()
     begin_here, begin = bench.context.Pipe()
     answers, answers_there = bench.context.Pipe()
     bench.start(wait_often, event, PULSES, begin, answers_there, name="waiter")
@@ -61,7 +66,7 @@ def process_pulses(bench):
     return Share(said.count(False), PULSES)
 
 
-def thread_pulses(context):
+def thread_pulses(context: Context) -> Share:
     event = threading.Event()
     begin_here, begin = context.Pipe()
     answers, answers_there = context.Pipe()
@@ -70,35 +75,36 @@ def thread_pulses(context):
     return Share(said.count(False), PULSES)
 
 
-def wake_up_slowly(event, timeline, cleared):
+def wake_up_slowly(event: Any, timeline: Timeline, cleared: Connection) -> bool:
     """Call wait() where this process gets no time between being woken and taking the lock again."""
     lock = event._cond._lock
     take_again = lock.acquire
 
-    def acquire():
+    def acquire() -> None:
         timeline("is woken up; takes its time")
         cleared.recv()
         take_again()
 
     lock.acquire = acquire
-    said = event.wait()
+    said: bool = event.wait()
     timeline(f"wait() without a time-out says {said}")
     return said
 
 
-def forced_pulse(bench):
-    event, (cleared, cleared_here) = bench.context.Event(), bench.context.Pipe()
+def forced_pulse(bench: Bench) -> bool:
+    event: Any = bench.context.Event()
+    cleared, cleared_here = bench.context.Pipe()
     waiter = bench.start(wake_up_slowly, event, bench.timeline, cleared, name="waiter")
     bench.until(lambda: event._cond._sleeping_count._semlock._get_value() == 1, "the waiter")
     event.set()
     event.clear()
     bench.timeline("has set and cleared")
     cleared_here.send("go on")
-    return waiter.result()
+    return bool(waiter.result())
 
 
-def set_after_a_kill(bench):
-    event = bench.context.Event()
+def set_after_a_kill(bench: Bench) -> Fate:
+    event: Any = bench.context.Event()
     waiter = bench.start(event.wait, name="waiter")
     bench.until(lambda: event._cond._sleeping_count._semlock._get_value() == 1, "the waiter")
     waiter.kill()
@@ -109,7 +115,7 @@ def set_after_a_kill(bench):
 
 
 def experiment(bench: Bench) -> Evidence:
-    event = bench.context.Event()
+    event: Any = bench.context.Event()
     waiters = [bench.start(event.wait, name=f"waiter-{n}") for n in range(WAITERS)]
     before = waiters[0].watch()
     bench.timeline(f"a waiter {before.outcome}; set()")

@@ -1,6 +1,7 @@
 """26. A process ends when its main thread and all child threads are done; they work on the same data."""
 
 import threading
+from collections.abc import Callable
 
 import msgspec
 
@@ -67,35 +68,35 @@ print("main done", flush=True)
 OUTLIVE_MAIN = "threading.main_thread().join()"
 
 
-def program(bench, name, child="pass", then="pass", daemon=False):
+def program(bench: Bench, name: str, child: str = "pass", then: str = "pass", daemon: bool = False) -> Ended:
     done = bench.interpreter(PROGRAM.format(child=child, then=then, daemon=daemon))
     ended = Ended(done.stdout.splitlines(), done.returncode, "".join(done.stderr.splitlines()[-1:]))
     bench.timeline(f"{name}: {', '.join(ended.lines)}; exit code {ended.code} {ended.error}")
     return ended
 
 
-def change(given, number):
+def change(given: list[str], number: int) -> None:
     given.append("changed")
     number += 1
 
 
-def one():
+def one() -> int:
     return 1
 
 
-def plus_one():
+def plus_one() -> None:
     global N
     for _ in range(ADDITIONS):
         N += 1
 
 
-def plus_call():
+def plus_call() -> None:
     global N
     for _ in range(ADDITIONS):
         N = N + one()
 
 
-def plus_locked():
+def plus_locked() -> None:
     for _ in range(ADDITIONS):
         with LOCK:
             global N
@@ -105,7 +106,7 @@ def plus_locked():
 N, LOCK = 0, threading.Lock()
 
 
-def race(add):
+def race(add: Callable[[], None]) -> Race:
     """Race two threads with the interpreter's own switch interval."""
     global N
     lost = []
@@ -116,7 +117,7 @@ def race(add):
     return Race(Share(ROUNDS - lost.count(0), ROUNDS), sum(lost), ROUNDS * 2 * ADDITIONS)
 
 
-def run(threads):
+def run(threads: list[threading.Thread]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -126,24 +127,24 @@ def run(threads):
 class OneAfterTheOther:
     """1, but whoever adds it lets the other thread add first."""
 
-    def __init__(self, has_read, other_is_done):
+    def __init__(self, has_read: threading.Event, other_is_done: threading.Event) -> None:
         self.has_read, self.other_is_done = has_read, other_is_done
 
-    def __radd__(self, number):
+    def __radd__(self, number: int) -> int:
         self.has_read.set()
         self.other_is_done.wait()
         return number + 1
 
 
-def forced():
+def forced() -> int:
     global N
     N, has_read, other_is_done = 0, threading.Event(), threading.Event()
 
-    def slowly():
+    def slowly() -> None:
         global N
         N += OneAfterTheOther(has_read, other_is_done)
 
-    def in_between():
+    def in_between() -> None:
         global N
         has_read.wait()
         N += 1
@@ -153,7 +154,7 @@ def forced():
     return 2 - N
 
 
-def argument():
+def argument() -> tuple[bool, bool]:
     given: list[int] = []
     number = 0
     run([threading.Thread(target=change, args=(given, number))])

@@ -4,7 +4,11 @@ import contextlib
 import multiprocessing
 import secrets
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from multiprocessing.managers import SyncManager
+from multiprocessing.synchronize import Barrier, Event
+from typing import Any
 
 import msgspec
 
@@ -39,14 +43,14 @@ class Evidence(msgspec.Struct, frozen=True):
     owner_killed: Fate  # of the next process that wants a Manager's lock whose holder was killed
 
 
-def add(shared, lock, start):
+def add(shared: Any, lock: AbstractContextManager[Any], start: Barrier) -> None:
     start.wait()
     for _ in range(ADDS):
         with lock:
             shared["n"] += 1
 
 
-def add_in_step(shared, gate):
+def add_in_step(shared: Any, gate: Barrier) -> None:
     for _ in range(ROUNDS):
         old = shared["n"]
         gate.wait()  # both have read
@@ -54,27 +58,27 @@ def add_in_step(shared, gate):
         gate.wait()  # both have written
 
 
-def append(log, start):
+def append(log: Any, start: Barrier) -> None:
     start.wait()
     for n in range(ADDS):
         log.append(n)
 
 
-def together(bench, function, *args):
+def together(bench: Bench, function: Callable[..., Any], *args: Any) -> None:
     """Run two processes that begin at the same time."""
     barrier = bench.context.Barrier(2)
     for child in [bench.start(function, *args, barrier) for _ in range(2)]:
         child.result()
 
 
-def lost(bench, manager, function, count, *args):
+def lost(bench: Bench, manager: SyncManager, function: Callable[..., Any], count: int, *args: Any) -> Share:
     shared = manager.dict(n=0)
     together(bench, function, shared, *args)
     bench.timeline(f"{function.__name__}: {shared['n']} of {2 * count}")
     return Share(2 * count - shared["n"], 2 * count)
 
 
-def add_to_nested(shared, key):
+def add_to_nested(shared: Any, key: bytes | None) -> str:
     if key:
         multiprocessing.current_process().authkey = key
     try:
@@ -84,7 +88,7 @@ def add_to_nested(shared, key):
     return "nothing"
 
 
-def with_own_key(bench):
+def with_own_key(bench: Bench) -> list[str]:
     """Return what a process that uses a nested list of such a Manager gets, without the key and with it."""
     key = secrets.token_bytes()
     manager = SyncManager(authkey=key, ctx=bench.context)
@@ -94,18 +98,18 @@ def with_own_key(bench):
         return [bench.start(add_to_nested, shared, given).result() for given in (None, key)]
 
 
-def hold(lock, has_it):
+def hold(lock: AbstractContextManager[Any], has_it: Event) -> None:
     with lock:
         has_it.set()
         time.sleep(60)
 
 
-def take(lock):
+def take(lock: AbstractContextManager[Any]) -> str:
     with lock:
         return "had it"
 
 
-def owner_killed(bench, lock):
+def owner_killed(bench: Bench, lock: AbstractContextManager[Any]) -> Fate:
     has_it = bench.context.Event()
     owner = bench.start(hold, lock, has_it, name="owner")
     has_it.wait()

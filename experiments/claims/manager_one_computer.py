@@ -3,7 +3,9 @@
 import secrets
 import subprocess
 import sys
+from collections.abc import Sequence
 from multiprocessing.connection import address_type  # type: ignore[attr-defined]
+from typing import Any
 
 import msgspec
 
@@ -46,7 +48,7 @@ class Evidence(msgspec.Struct, frozen=True):
     plain: str  # the kind of address of a Manager() that is given none
 
 
-def interpreter(enter, code, *arguments):
+def interpreter(enter: Sequence[str], code: str, *arguments: str) -> subprocess.Popen[str]:
     """Start an interpreter that inherits nothing: no handle, no module, no environment, another folder."""
     return subprocess.Popen(
         [*enter, sys.executable, "-I", "-c", code, *arguments],
@@ -59,15 +61,16 @@ def interpreter(enter, code, *arguments):
     )
 
 
-def talk(bench, networks):
+def talk(bench: Bench, networks: Any) -> tuple[str, str, str]:
     """Return what the clients see, one after the other."""
     near, far = (network.enter for network in networks) if networks else ((), ())
     host, key = networks[0].address if networks else "127.0.0.1", secrets.token_hex()
     server = interpreter(near, SERVER, host, key)
+    assert server.stdout is not None
     port = server.stdout.readline().strip()
     bench.timeline(f"a Manager serves at {host}")
 
-    def client(enter, key, me):
+    def client(enter: Sequence[str], key: str, me: str) -> str:
         out, error = interpreter(enter, CLIENT, host, port, key, me).communicate(timeout=20)
         saw = out.strip() or error.splitlines()[-1]
         bench.timeline(f"the {me} client saw {saw}")
@@ -80,7 +83,7 @@ def talk(bench, networks):
 
 def experiment(bench: Bench) -> Evidence:
     with joined(bench) as networks, bench.context.Manager() as plain:
-        return Evidence(networks is not None, *talk(bench, networks), address_type(plain.address))  # type: ignore[call-arg]
+        return Evidence(networks is not None, *talk(bench, networks), address_type(plain.address))
 
 
 def verdict(seen: Evidence) -> Verdict:

@@ -1,6 +1,7 @@
 """18. map is a short apply_async which closes and joins by itself: it waits, and leaves the pool open."""
 
 import os
+from multiprocessing.synchronize import Event, Semaphore
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from ipclab.claims import (
     Row,
     Source,
     Text,
+    Timeline,
     Verdict,
     claim,
     holds,
@@ -20,6 +22,7 @@ from ipclab.claims import (
     refuted,
 )
 from ipclab.claims.pools import finishing
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
 
 # In the workers of a pool, from its initializer.
@@ -36,11 +39,11 @@ class Evidence(msgspec.Struct, frozen=True):
     map_async: Fate
 
 
-def pid(_):
+def pid(_: object) -> int:
     return os.getpid()
 
 
-def use_again(context, workers, timeline):
+def use_again(context: Context, workers: int, timeline: Timeline) -> tuple[int, bool, bool, str]:
     with finishing(context.Pool(workers)) as pool:
         pool.map(pid, range(100))
         alive = sum(worker.is_alive() for worker in pool._pool)  # type: ignore[attr-defined]
@@ -59,18 +62,18 @@ def use_again(context, workers, timeline):
         return alive, True, again in pids, "nothing"
 
 
-def call(method, context, gate, has_pool):
+def call(method: str, context: Context, gate: Event, has_pool: Semaphore) -> None:
     pool = context.Pool(1, equip, [gate])
     has_pool.release()
     getattr(pool, method)(wait, range(3))
 
 
-def equip(the_gate):
+def equip(the_gate: Event) -> None:
     global gate
     gate = the_gate
 
 
-def wait(_):
+def wait(_: object) -> None:
     gate.wait()
 
 

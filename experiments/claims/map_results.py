@@ -1,11 +1,14 @@
 """19. map gives no results back: it returns all of them, in the order of what they were made from."""
 
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
 from typing import Any
 
 import msgspec
 
 from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, refuted
 from ipclab.claims.pools import finishing
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
 
 NUMBERS = [1, 2, 3, 4]
@@ -23,12 +26,12 @@ class Evidence(msgspec.Struct, frozen=True):
     error: str  # what map raises where one of several tasks fails
 
 
-def equip(the_gates, the_finished):
+def equip(the_gates: list[Event], the_finished: SimpleQueue[int]) -> None:
     global gates, finished
     gates, finished = the_gates, the_finished
 
 
-def square(number):
+def square(number: int) -> int:
     """Return the square, but only when the task of the next number is done."""
     if number < len(NUMBERS):
         gates[number].wait()
@@ -37,11 +40,11 @@ def square(number):
     return number * number
 
 
-def reciprocal(number):
+def reciprocal(number: int) -> int:
     return 1 // number
 
 
-def use(context, method):
+def use(context: Context, method: str) -> tuple[list[int], list[int] | None, str]:
     gates = [context.Event() for _ in NUMBERS]
     finished = context.SimpleQueue()
     with finishing(context.Pool(len(NUMBERS), equip, [gates, finished])) as pool:

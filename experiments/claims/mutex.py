@@ -4,6 +4,11 @@ import fcntl
 import os
 import signal
 import time
+from contextlib import AbstractContextManager
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier, Event, Lock
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,6 +19,7 @@ from ipclab.claims import (
     Row,
     Source,
     Text,
+    Timeline,
     Verdict,
     claim,
     holds,
@@ -22,6 +28,8 @@ from ipclab.claims import (
     refuted,
 )
 from ipclab.program import main_of_claim
+
+AnyLock = AbstractContextManager[Any]
 
 UPDATES = 50_000
 
@@ -41,40 +49,48 @@ class Evidence(msgspec.Struct, frozen=True):
 class FileLock:
     """A lock of a file, by fcntl.flock (of the open file) or by fcntl.lockf (of the process)."""
 
-    def __init__(self, path, call):
+    def __init__(self, path: Path, call: str) -> None:
         self.path, self.call = path, call
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self.file = self.path.open("w")
         getattr(fcntl, self.call)(self.file, fcntl.LOCK_EX)
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.file.close()
 
 
 class NoLock:
-    def __enter__(self): ...
-    def __exit__(self, *_): ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 NO_LOCK = NoLock()
 
 
-def add(value, lock, start):
+def add(value: Any, lock: AnyLock, start: Barrier) -> None:
     start.wait()
     for _ in range(UPDATES):
         with lock:
             value.value += 1
 
 
-def race(bench, lock):
+def race(bench: Bench, lock: AnyLock) -> int:
     value, start = bench.context.RawValue("q", 0), bench.context.Barrier(2)
     for child in [bench.start(add, value, lock, start) for _ in range(2)]:
         child.result()
-    return 2 * UPDATES - value.value
+    return 2 * UPDATES - int(value.value)
 
 
-def slow_add(value, lock, timeline, patience_s, has_read, other_tries, other_is_done):
+def slow_add(
+    value: Any,
+    lock: AnyLock,
+    timeline: Timeline,
+    patience_s: float,
+    has_read: Event,
+    other_tries: Event,
+    other_is_done: Event,
+) -> None:
     with lock:
         old = value.value
         timeline(f"has read {old}")
@@ -85,7 +101,9 @@ def slow_add(value, lock, timeline, patience_s, has_read, other_tries, other_is_
         timeline(f"writes {old + 1}")
 
 
-def add_in_between(value, lock, timeline, has_read, other_tries, other_is_done):
+def add_in_between(
+    value: Any, lock: AnyLock, timeline: Timeline, has_read: Event, other_tries: Event, other_is_done: Event
+) -> None:
     has_read.wait()
     other_tries.set()
     with lock:
@@ -94,23 +112,23 @@ def add_in_between(value, lock, timeline, has_read, other_tries, other_is_done):
     other_is_done.set()
 
 
-def forced(bench, lock_a, lock_b):
+def forced(bench: Bench, lock_a: AnyLock, lock_b: AnyLock) -> int:
     value, events = bench.context.RawValue("q", 0), [bench.context.Event() for _ in range(3)]
     # All the time that B could want, but where the lock is to keep it out.
     patience_s = 0.5 if lock_a is lock_b is not NO_LOCK else 20
     a = bench.start(slow_add, value, lock_a, bench.timeline, patience_s, *events, name="A")
     b = bench.start(add_in_between, value, lock_b, bench.timeline, *events, name="B")
     a.result(), b.result()
-    return 2 - value.value
+    return 2 - int(value.value)
 
 
-def hold(lock, has_it, let_go):
+def hold(lock: Lock, has_it: Event, let_go: Event) -> None:
     with lock:
         has_it.set()
         let_go.wait()
 
 
-def hold_and_fork(lock, report):
+def hold_and_fork(lock: AnyLock, report: Connection) -> None:
     with lock:
         if not os.fork():
             time.sleep(60)
@@ -119,7 +137,7 @@ def hold_and_fork(lock, report):
         time.sleep(60)
 
 
-def after_a_forked_child(bench, call):
+def after_a_forked_child(bench: Bench, call: str) -> Fate:
     lock, (told, report) = FileLock(bench.folder / call, call), bench.context.Pipe(duplex=False)
     owner = bench.start(hold_and_fork, lock, report, name="owner")
     bench.until(told.poll, "the owner to fork")
@@ -130,12 +148,12 @@ def after_a_forked_child(bench, call):
     return bench.start(take, lock, name="next").watch(1.0 if call == "flock" else PATIENCE_S)
 
 
-def take(lock):
+def take(lock: AnyLock) -> str:
     with lock:
         return "had it"
 
 
-def after_a_kill(bench, whom):
+def after_a_kill(bench: Bench, whom: str) -> Fate:
     lock, has_it, let_go = bench.context.Lock(), bench.context.Event(), bench.context.Event()
     owner = bench.start(hold, lock, has_it, let_go, name="owner")
     has_it.wait()

@@ -5,11 +5,16 @@ import contextlib
 import fcntl
 import select
 import termios
+from contextlib import AbstractContextManager
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
+from typing import Any
 
 import msgspec
 
 from ipclab.claims import (
     Bench,
+    Child,
     Fate,
     Row,
     Share,
@@ -23,6 +28,8 @@ from ipclab.claims import (
     refuted,
 )
 from ipclab.program import main_of_claim
+
+AnyLock = AbstractContextManager[Any]
 
 BIG = 200_000  # more than a pipe holds
 ATOMIC, ABOVE = 4_092, 5_000  # with its header of 4 bytes, a message up to PIPE_BUF is written as a whole
@@ -44,12 +51,12 @@ class Evidence(msgspec.Struct, frozen=True):
 NO_LOCK = contextlib.nullcontext  # in the place of the class of a lock
 
 
-def send(writing, body, lock):
+def send(writing: Connection, body: bytes, lock: AnyLock) -> None:
     with lock:
         writing.send_bytes(body)
 
 
-def receive(reading, writing):
+def receive(reading: Connection, writing: Connection) -> list[str]:
     """Return everything until the end, or what went wrong."""
     writing.close()
     got = []
@@ -61,13 +68,13 @@ def receive(reading, writing):
         return [*got, f"{type(error).__name__}: {error}"]
 
 
-def receive_one(reading, writing):
+def receive_one(reading: Connection, writing: Connection) -> None:
     writing.close()
     if (body := reading.recv_bytes()) != b"A" * BIG:
         raise ValueError(f"{len(body)} bytes: {body.count(b'A')} A")
 
 
-def half_sent(bench):
+def half_sent(bench: Bench) -> tuple[Connection, Connection, Child]:
     """Return a pipe, and a process that was stopped in the middle of a message: the pipe was full."""
     reading, writing = bench.context.Pipe(duplex=False)
     sender = bench.start(send, writing, b"A" * BIG, NO_LOCK(), name="A")
@@ -77,13 +84,13 @@ def half_sent(bench):
     return reading, writing, sender
 
 
-def unread(reading):
+def unread(reading: Connection) -> int:
     count = array.array("i", [0])
     fcntl.ioctl(reading.fileno(), termios.FIONREAD, count)
     return count[0]
 
 
-def two_writers(bench):
+def two_writers(bench: Bench) -> list[str]:
     reading, writing, sender = half_sent(bench)
     reader = bench.start(receive, reading, writing, name="reader")
     bench.until(lambda: not unread(reading), "the reader to take what there is")
@@ -92,10 +99,11 @@ def two_writers(bench):
     sender.resume()
     sender.join()
     writing.close()
-    return reader.result()
+    got: list[str] = reader.result()
+    return got
 
 
-def two_readers(bench):
+def two_readers(bench: Bench) -> tuple[Child, Child, Connection]:
     reading, writing, sender = half_sent(bench)
     first = bench.start(receive_one, reading, writing, name="reader 1")
     bench.until(lambda: not unread(reading), "the first reader to take what there is")
@@ -110,7 +118,7 @@ def two_readers(bench):
     return first, second, writing  # with the writing end open, the readers see no end of the pipe
 
 
-def killed_under_lock(bench):
+def killed_under_lock(bench: Bench) -> tuple[Fate, Connection]:
     (reading, writing), lock = bench.context.Pipe(duplex=False), bench.context.Lock()
     victim = bench.start(send, writing, b"A" * BIG, lock, name="victim")
     bench.until(lambda: not select.select([], [writing], [], 0)[1], "a full pipe")
@@ -118,13 +126,13 @@ def killed_under_lock(bench):
     return bench.start(send, writing, b"B", lock, name="next").watch(0.5), reading
 
 
-def send_many(writing, body, lock, start):
+def send_many(writing: Connection, body: bytes, lock: AnyLock, start: Barrier) -> None:
     start.wait()
     for _ in range(MESSAGES):
         send(writing, body, lock)
 
 
-def receive_many(reading, writing, size, count, lock):
+def receive_many(reading: Connection, writing: Connection, size: int, count: int, lock: AnyLock) -> bool:
     """Return whether a message came out wrong, or no more came before it had this many."""
     writing.close()
     try:
@@ -138,7 +146,7 @@ def receive_many(reading, writing, size, count, lock):
     return False
 
 
-def race(bench, size, writers, readers, sending, receiving):
+def race(bench: Bench, size: int, writers: int, readers: int, sending: Any, receiving: Any) -> bool:
     """Return whether one of the readers that share the messages did not get its share as sent."""
     reading, writing = bench.context.Pipe(duplex=False)
     start, share = bench.context.Barrier(writers), writers * MESSAGES // readers
@@ -154,7 +162,14 @@ def race(bench, size, writers, readers, sending, receiving):
     return corrupted
 
 
-def races(bench, size, writers=SEVERAL, readers=1, sending=NO_LOCK, receiving=NO_LOCK):
+def races(
+    bench: Bench,
+    size: int,
+    writers: int = SEVERAL,
+    readers: int = 1,
+    sending: Any = NO_LOCK,
+    receiving: Any = NO_LOCK,
+) -> Share:
     corrupted = [race(bench, size, writers, readers, sending, receiving) for _ in range(RACES)]
     return Share(sum(corrupted), RACES)
 

@@ -1,11 +1,18 @@
 """13. A pipe has two ends, and all unused ends must be closed for recv to raise EOFError."""
 
 import itertools
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Any
 
 import msgspec
 
 from ipclab.claims import Bench, Fate, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.host.start_methods import StartMethod
 from ipclab.program import main_of_claim
+
+Ends = Sequence[tuple[Connection, Connection]]
+Closed = Sequence[tuple[str, ...]]
 
 UNUSED = {  # one process writes, another one reads; the main process starts both and does neither
     "writing end in main": "主进程的写端",
@@ -13,7 +20,7 @@ UNUSED = {  # one process writes, another one reads; the main process starts bot
     "reading end in main": "主进程的读端",
     "reading end in writer": "写进程的读端",
 }
-METHODS = ("fork", "spawn")
+METHODS: tuple[StartMethod, ...] = ("fork", "spawn")
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -29,14 +36,14 @@ class Evidence(msgspec.Struct, frozen=True):
     unclosed: Fate  # of a reader where no unused end was closed
 
 
-def write(ends, closed):
+def write(ends: Ends, closed: Closed) -> None:
     for (reading, writing), names in zip(ends, closed, strict=True):
         if "reading end in writer" in names:
             reading.close()
         writing.send("the last message")
 
 
-def read(ends, closed, writer_ended):
+def read(ends: Ends, closed: Closed, writer_ended: Connection) -> list[bool]:
     for (reading, writing), names in zip(ends, closed, strict=True):
         if "writing end in reader" in names:
             writing.close()
@@ -45,7 +52,7 @@ def read(ends, closed, writer_ended):
     return [at_end(reading) for reading, _ in ends]
 
 
-def at_end(reading):
+def at_end(reading: Connection) -> bool:
     if not reading.poll():
         return False  # nobody will write any more, so recv() would wait for ever
     try:
@@ -55,7 +62,7 @@ def at_end(reading):
     return False
 
 
-def all_cells(bench, method):
+def all_cells(bench: Bench, method: StartMethod) -> list[Cell]:
     """Return every combination of closed ends: a pipe for each, all between the same two processes."""
     closed = [names for n in range(5) for names in itertools.combinations(UNUSED, n)]
     ends = [bench.context.Pipe(duplex=False) for _ in closed]
@@ -73,22 +80,22 @@ def all_cells(bench, method):
     return [Cell(method, list(names), eof) for names, eof in zip(closed, reader.result(), strict=True)]
 
 
-def write_one(writing):
+def write_one(writing: Connection) -> None:
     writing.send("the last message")
 
 
-def read_one(reading, writer_ended):
+def read_one(reading: Connection, writer_ended: Connection) -> bool:
     reading.recv()
     writer_ended.recv()
     return at_end(reading)
 
 
-def stand_by(started, let_go):
+def stand_by(started: Connection, let_go: Connection) -> None:
     started.send("started")
     let_go.recv()
 
 
-def one_end_each(bench, method):
+def one_end_each(bench: Bench, method: StartMethod) -> bool:
     reading, writing = bench.context.Pipe(duplex=False)
     waiting, ended = bench.context.Pipe(duplex=False)
     writer = bench.start(write_one, writing, method=method)
@@ -96,10 +103,10 @@ def one_end_each(bench, method):
     writing.close()
     writer.join()
     ended.send("writer has ended")
-    return reader.result()
+    return bool(reader.result())
 
 
-def beside_another(bench, method):
+def beside_another(bench: Bench, method: StartMethod) -> bool:
     """Return what the reader gets after it and the main process close all writing ends beside a third."""
     ends, (waiting, ended) = [bench.context.Pipe(duplex=False)], bench.context.Pipe(duplex=False)
     (told, started), (let_go, _opener) = bench.context.Pipe(), bench.context.Pipe()
@@ -110,10 +117,10 @@ def beside_another(bench, method):
     ends[0][1].close()
     writer.join()
     ended.send("writer has ended")
-    return reader.result()[0]
+    return bool(reader.result()[0])
 
 
-def drain(reading, writing):
+def drain(reading: Connection, writing: Connection) -> None:
     while True:
         reading.recv()
 
@@ -124,7 +131,7 @@ def experiment(bench: Bench) -> Evidence:
     stuck = bench.start(drain, reading, writing, name="reader")
     writing.close()
     cells = [cell for method in METHODS for cell in all_cells(bench, method)]
-    own, beside = ({m: ends(bench, m) for m in METHODS} for ends in (one_end_each, beside_another))
+    own, beside = ({str(m): ends(bench, m) for m in METHODS} for ends in (one_end_each, beside_another))
     return Evidence(cells, own, beside, stuck.watch())
 
 
@@ -159,7 +166,7 @@ def verdict(seen: Evidence) -> Verdict:
 def show(seen: Evidence) -> list[Row]:
     in_main, in_reader, *reading_ends = UNUSED
 
-    def raised(method, *writing_ends):
+    def raised(method: str, *writing_ends: Any) -> str:
         """Return in how many of the cells exactly these writing ends were closed, and some reading ends."""
         cells = [cell for cell in seen.cells if cell.method == method]
         of_these = [cell.eof for cell in cells if {*cell.closed} - {*reading_ends} == {*writing_ends}]

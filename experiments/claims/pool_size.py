@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Callable
+from multiprocessing.pool import Pool
 
 import msgspec
 import psutil
@@ -9,6 +11,7 @@ import psutil
 from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
 from ipclab.claims.pools import finishing
 from ipclab.host.resources import cores
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
 
 TASKS, WAITS, WAIT_S, TRIES = 24, 12, 0.03, 3
@@ -28,28 +31,28 @@ class Evidence(msgspec.Struct, frozen=True):
     runs: list[Run]
 
 
-def compute(_):
+def compute(_: object) -> None:
     sum(n * n for n in range(150_000))
 
 
-def wait(_):
+def wait(_: object) -> None:
     time.sleep(WAIT_S)
 
 
-def timed(pool, task, count):
+def timed(pool: Pool, task: Callable[[int], None], count: int) -> float:
     began = time.monotonic()
     pool.map(task, range(count), chunksize=1)
     return time.monotonic() - began
 
 
-def processors():
+def processors() -> tuple[float, float]:
     """Return the idle seconds of the processors that this process may use, and all of their time."""
     mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(cores())
     times = [each for number, each in enumerate(psutil.cpu_times(percpu=True)) if number in mine]
     return sum(t.idle + getattr(t, "iowait", 0.0) for t in times), sum(map(sum, times))
 
 
-def compute_all(pool):
+def compute_all(pool: Pool) -> tuple[float, float]:
     """Return the seconds it took, and the share of the processors' time that was idle meanwhile."""
     idle, total = processors()
     seconds = timed(pool, compute, TASKS)
@@ -57,7 +60,7 @@ def compute_all(pool):
     return seconds, (idle_after - idle) / max(total_after - total, 0.01)
 
 
-def run(context, size):
+def run(context: Context, size: int) -> Run:
     with finishing(context.Pool(size)) as pool:
         pool.map(wait, range(size), chunksize=1)  # until all have started
         seconds, idle = zip(*(compute_all(pool) for _ in range(TRIES)), strict=True)

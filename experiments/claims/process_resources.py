@@ -5,11 +5,15 @@ import resource
 import statistics
 import threading
 import time
+from pathlib import Path
 
 import msgspec
 
 from ipclab.claims import Bench, Row, Share, Source, Text, Verdict, claim, holds, refuted
+from ipclab.host.start_methods import StartMethod
 from ipclab.program import main_of_claim
+
+Before = tuple[str, str, tuple[int, int]]
 
 STARTS = 40
 GLOBAL = "as it was"
@@ -40,7 +44,7 @@ class Evidence(msgspec.Struct, frozen=True):
     starts: dict[str, Start]
 
 
-def change_all(folder):
+def change_all(folder: Path) -> int:
     """Change one of each resource; the number of a file that is left open."""
     global GLOBAL
     GLOBAL = "changed"
@@ -51,7 +55,7 @@ def change_all(folder):
     return os.open("opened", os.O_CREAT | os.O_WRONLY)
 
 
-def seen_from_here(before, number):
+def seen_from_here(before: Before, number: int) -> Seen:
     opened = f"/dev/fd/{number}"
     return Seen(
         variable=before[0] != GLOBAL,
@@ -62,17 +66,17 @@ def seen_from_here(before, number):
     )
 
 
-def now():
+def now() -> Before:
     return GLOBAL, os.getcwd(), resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
-def changed_by_process(bench):
+def changed_by_process(bench: Bench) -> Seen:
     before = now()
     number = bench.start(change_all, bench.folder, name="changes all").result()
     return seen_from_here(before, number)
 
 
-def change_in_thread(folder):
+def change_in_thread(folder: Path) -> Seen:
     """Make the change in a process of its own, because it affects every thread of the process."""
     before, numbers = now(), []
     thread = threading.Thread(target=lambda: numbers.append(change_all(folder)))
@@ -81,11 +85,11 @@ def change_in_thread(folder):
     return seen_from_here(before, numbers[0])
 
 
-def first_line():
+def first_line() -> tuple[int, int, int]:
     return time.monotonic_ns(), os.getpid(), os.getppid()
 
 
-def who_is_first(bench):
+def who_is_first(bench: Bench) -> Share:
     first = 0
     for _ in range(STARTS):
         child = bench.start(first_line)
@@ -95,7 +99,7 @@ def who_is_first(bench):
     return Share(first, STARTS)
 
 
-def started_by(bench, method, times):
+def started_by(bench: Bench, method: StartMethod, times: int) -> Start:
     taken_ms, own, starter = [], [], []
     for _ in range(times):
         began_ns = time.monotonic_ns()

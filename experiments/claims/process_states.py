@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,6 +11,7 @@ import psutil
 
 from ipclab.claims import (
     Bench,
+    Child,
     NotRunError,
     Row,
     Share,
@@ -46,17 +49,17 @@ class Evidence(msgspec.Struct, frozen=True):
     disk: Share  # looks at a process that does nothing but fsync which found it in "disk-sleep"
 
 
-def state(child):
+def state(child: Child) -> str:
     return psutil.Process(child.pid).status()
 
 
-def compute(core):
+def compute(core: int) -> None:
     os.sched_setaffinity(0, {core})
     while True:
         pass
 
 
-def sync(path):
+def sync(path: Path) -> None:
     with open(path, "wb") as file:
         while True:
             file.write(bytes(100_000))
@@ -64,7 +67,7 @@ def sync(path):
             os.fsync(file.fileno())
 
 
-def spell(children, looks):
+def spell(children: Sequence[Child], looks: list[bool]) -> Spell:
     began = time.monotonic()
     before = [(cpu_s(child.pid), queued_s(child.pid)) for child in children]
     while time.monotonic() < began + WINDOW_S:
@@ -75,7 +78,7 @@ def spell(children, looks):
     return Spell(time.monotonic() - began, ran, queued)
 
 
-def on_one_core(bench, processes):
+def on_one_core(bench: Bench, processes: int) -> tuple[Spell, Share]:
     core = min(os.sched_getaffinity(0))
     looks: list[Any] = []
     children = [bench.start(compute, core, name=f"computing-{n}") for n in range(processes)]
@@ -87,14 +90,14 @@ def on_one_core(bench, processes):
     return seen, Share(sum(looks), len(looks))
 
 
-def blocked(bench, what, function, *arguments):
+def blocked(bench: Bench, what: str, function: Callable[..., Any], *arguments: Any) -> str:
     child = bench.start(function, *arguments, name=what)
     child.watch(0.1)
     bench.timeline(f"in {what}: {state(child)}")
     return state(child)
 
 
-def after_a_stop(bench):
+def after_a_stop(bench: Bench) -> str:
     child = bench.start(compute, min(os.sched_getaffinity(0)), name="to be stopped")
     child.stop()
     found = other_state(bench, child)
@@ -103,7 +106,7 @@ def after_a_stop(bench):
     return found
 
 
-def after_its_end(bench):
+def after_its_end(bench: Bench) -> str:
     child = bench.start(int, name="short")
     # Asking multiprocessing whether it lives would be the very thing that ends a zombie.
     found = other_state(bench, child)
@@ -111,14 +114,14 @@ def after_its_end(bench):
     return found
 
 
-def other_state(bench, child):
+def other_state(bench: Bench, child: Child) -> str:
     """Return its state as soon as that is none of those in which a process works or waits."""
     usual = (psutil.STATUS_RUNNING, psutil.STATUS_SLEEPING, psutil.STATUS_DISK_SLEEP)
     bench.until(lambda: state(child) not in usual, "another state")
     return state(child)
 
 
-def in_fsync(bench):
+def in_fsync(bench: Bench) -> Share:
     child = bench.start(sync, bench.folder / "synced", name="syncing")
     looks: list[Any] = []
     while len(looks) < 200:

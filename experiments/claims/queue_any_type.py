@@ -2,10 +2,13 @@
 
 import decimal
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, joined, refuted
+from ipclab.claims import Bench, Row, Source, Text, Timeline, Verdict, claim, holds, joined, refuted
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
 
 
@@ -18,12 +21,12 @@ class Held:
 
     gate = threading.Event()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
         self.gate.wait()
         return str, ("held",)
 
 
-def samples(context):
+def samples(context: Context) -> Iterator[tuple[str, object]]:
     yield "int", 2**100
     yield "nested dict", {"a": [1, (2, {3})]}
     yield "bytes, 5 MB", bytes(5_000_000)
@@ -47,8 +50,9 @@ class Evidence(msgspec.Struct, frozen=True):
     received: list[int]  # as it arrived, after the sender had gone on to change it
 
 
-def try_all(context, timeline):
-    queue, errors = context.Queue(), []
+def try_all(context: Context, timeline: Timeline) -> tuple[list[str], dict[str, str], list[str]]:
+    queue: Any = context.Queue()
+    errors: list[str] = []
     queue._on_queue_feeder_error = lambda error, item: errors.append(str(error))  # else it is printed
     arrived, lost, refused = [], {}, []
     for name, item in samples(context):
@@ -67,7 +71,7 @@ def try_all(context, timeline):
     return arrived, lost, refused
 
 
-def change_after_put(context, timeline):
+def change_after_put(context: Context, timeline: Timeline) -> list[int]:
     queue, sent = context.Queue(), [1, 2]
     queue.put(Held())
     queue.put(sent)
@@ -75,7 +79,7 @@ def change_after_put(context, timeline):
     sent.append(3)
     Held.gate.set()
     queue.get()
-    received = queue.get()
+    received: list[int] = queue.get()
     timeline(f"got {received}")
     return received
 

@@ -1,6 +1,7 @@
 """10. A Queue is a pipe plus a lock: a SimpleQueue is; a Queue also has a buffer and a thread."""
 
 import threading
+from typing import Any
 
 import msgspec
 
@@ -11,6 +12,7 @@ from ipclab.claims import (
     Row,
     Source,
     Text,
+    Timeline,
     Verdict,
     claim,
     holds,
@@ -25,7 +27,7 @@ BIG = bytes(1_000_000)  # more than a pipe holds
 class PickledBy:
     """Arrives as the name of the thread that turned it into bytes."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
         return str, (threading.current_thread().name,)
 
 
@@ -34,7 +36,7 @@ class Held:
 
     gate = threading.Event()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
         self.gate.wait()
         return str, ("held",)
 
@@ -49,18 +51,18 @@ class Evidence(msgspec.Struct, frozen=True):
     simple_put_unread: Fate
 
 
-def parts(queue):
+def parts(queue: object) -> list[str]:
     return sorted(
         {type(part).__name__ for part in vars(queue).values() if part is not None} - {"int", "method"}
     )
 
 
-def put_and_get(queue):
+def put_and_get(queue: Any) -> str:
     queue.put(PickledBy())
-    return queue.get()
+    return str(queue.get())
 
 
-def put_held(queue, timeline):
+def put_held(queue: Any, timeline: Timeline) -> bool:
     queue.put(Held())
     empty = not queue._reader.poll()
     timeline(f"put() has returned; something in the pipe: {not empty}")
@@ -69,7 +71,7 @@ def put_held(queue, timeline):
     return empty
 
 
-def put_big(queue):
+def put_big(queue: Any) -> None:
     queue.put(BIG)
 
 

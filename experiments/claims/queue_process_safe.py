@@ -1,12 +1,17 @@
 """12. A Queue is process-safe: nothing is lost, but a process killed inside it blocks the others."""
 
 from collections import Counter
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Lock
+from typing import Any
 
 import msgspec
 
 from ipclab.claims import (
     PATIENCE_S,
     Bench,
+    Child,
     Fate,
     Row,
     Source,
@@ -36,16 +41,16 @@ class Evidence(msgspec.Struct, frozen=True):
     own_pipe_open: Fate  # the same where the consumer has left its writing end open
 
 
-def produce(queue, producer):
+def produce(queue: Any, producer: int) -> None:
     for number in range(MESSAGES):
         queue.put((producer, number))
 
 
-def consume(queue):
+def consume(queue: Any) -> list[Any]:
     return list(iter(queue.get, None))
 
 
-def many(bench):
+def many(bench: Bench) -> Counter[tuple[int, int]]:
     queue = bench.context.Queue()
     producers = [bench.start(produce, queue, n) for n in range(SIDES)]
     consumers = [bench.start(consume, queue) for _ in range(SIDES)]
@@ -55,23 +60,23 @@ def many(bench):
     return Counter(tuple(item) for consumer in consumers for item in consumer.result())
 
 
-def put(queue, *items):
+def put(queue: Any, *items: object) -> None:
     for item in items:
         queue.put(item)
 
 
-def get(queue):
+def get(queue: Any) -> Any:
     return queue.get()
 
 
-def taken(lock):
+def taken(lock: Lock) -> bool:
     if free := lock.acquire(block=False):
         lock.release()
     return not free
 
 
-def reader_killed(bench):
-    queue = bench.context.Queue()
+def reader_killed(bench: Bench) -> Child:
+    queue: Any = bench.context.Queue()
     victim = bench.start(get, queue, name="victim")
     bench.until(lambda: taken(queue._rlock), "the consumer to be inside get()")
     victim.kill()
@@ -81,8 +86,8 @@ def reader_killed(bench):
     return bench.start(get, queue, name="consumer")
 
 
-def writer_killed(bench, consume):
-    queue = bench.context.Queue()
+def writer_killed(bench: Bench, consume: Callable[..., Any]) -> Child:
+    queue: Any = bench.context.Queue()
     victim = bench.start(put, queue, BIG, name="victim")
     bench.until(queue._reader.poll, "the first part of the message")
     victim.kill()
@@ -90,22 +95,22 @@ def writer_killed(bench, consume):
     return bench.start(consume, queue, name="consumer")
 
 
-def get_in_time(queue):
+def get_in_time(queue: Any) -> Any:
     return queue.get(timeout=TIMEOUT_S)
 
 
-def send(reading, writing):
+def send(reading: Connection, writing: Connection) -> None:
     reading.close()
     writing.send_bytes(BIG)
 
 
-def receive(reading, writing, close):
+def receive(reading: Connection, writing: Connection, close: bool) -> bytes:
     if close:
         writing.close()
     return reading.recv_bytes()
 
 
-def sender_killed(bench, close):
+def sender_killed(bench: Bench, close: bool) -> Child:
     """Return what a consumer of a pipe gets whose only producer was killed in the middle of a message."""
     reading, writing = bench.context.Pipe(duplex=False)
     victim = bench.start(send, reading, writing, name="victim")

@@ -2,12 +2,15 @@
 
 import threading
 import time
+from multiprocessing.synchronize import Barrier, Event, Lock, Semaphore
+from typing import Any
 
 import msgspec
 
 from ipclab.claims import (
     PATIENCE_S,
     Bench,
+    Child,
     Fate,
     Row,
     Source,
@@ -41,7 +44,7 @@ class Evidence(msgspec.Struct, frozen=True):
     lock_is_a_semaphore_of: int  # the highest count of the semaphore that a multiprocessing.Lock is
 
 
-def go_in(semaphore, inside, most, everybody):
+def go_in(semaphore: Semaphore | Lock, inside: Any, most: Any, everybody: Barrier) -> None:
     everybody.wait()
     with semaphore:
         with inside.get_lock():
@@ -52,29 +55,29 @@ def go_in(semaphore, inside, most, everybody):
             inside.value -= 1
 
 
-def most_inside(bench, semaphore):
+def most_inside(bench: Bench, semaphore: Semaphore | Lock) -> int:
     inside, most = bench.context.Value("i", 0), bench.context.Value("i", 0)
     everybody = bench.context.Barrier(PROCESSES)
     for child in [bench.start(go_in, semaphore, inside, most, everybody) for _ in range(PROCESSES)]:
         child.result()
     bench.timeline(f"{type(semaphore).__name__}: at most {most.value} of {PROCESSES} inside")
-    return most.value
+    return int(most.value)
 
 
-def hold(semaphore, has_it, let_go):
+def hold(semaphore: Semaphore, has_it: Event, let_go: Event) -> None:
     with semaphore:
         has_it.set()
         let_go.wait()
 
 
-def holder(bench, semaphore):
+def holder(bench: Bench, semaphore: Semaphore) -> Child:
     has_it = bench.context.Event()
     child = bench.start(hold, semaphore, has_it, bench.context.Event(), name="holder")
     has_it.wait()
     return child
 
 
-def stray_release(bench):
+def stray_release(bench: Bench) -> tuple[Fate, int, Fate]:
     """Release a BoundedSemaphore once too often, while somebody is inside."""
     bounded, has_it, let_go = (
         bench.context.BoundedSemaphore(PERMITS),
@@ -90,11 +93,11 @@ def stray_release(bench):
     return stray, 1 + others, inside.watch(PATIENCE_S)
 
 
-def take(semaphore):
+def take(semaphore: Semaphore) -> None:
     semaphore.acquire()
 
 
-def permits(semaphore):
+def permits(semaphore: Semaphore) -> int:
     """Count what can be had, and give it back."""
     had = 0
     while semaphore.acquire(timeout=0.5):

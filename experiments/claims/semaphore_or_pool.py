@@ -1,6 +1,8 @@
 """21. Semaphore against pool: both let n run at a time, but the semaphore starts a process for every task."""
 
 import time
+from collections.abc import Callable, Iterable
+from multiprocessing.synchronize import Semaphore
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import msgspec
 
 from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, refuted
 from ipclab.claims.pools import finishing
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
 
 LIMIT = 2
@@ -34,36 +37,36 @@ class Evidence(msgspec.Struct, frozen=True):
 class Inside:
     """Counts how many tasks are inside at a time."""
 
-    def __init__(self, context):
+    def __init__(self, context: Context) -> None:
         self.now, self.most, self.lock = context.RawValue("i"), context.RawValue("i"), context.Lock()
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         with self.lock:
             self.now.value += 1
             self.most.value = max(self.most.value, self.now.value)
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         with self.lock:
             self.now.value -= 1
 
 
-def task(inside):
+def task(inside: Inside) -> None:
     with inside:
         sum(range(10_000))
 
 
-def limited(semaphore, inside):
+def limited(semaphore: Semaphore, inside: Inside) -> None:
     with semaphore:
         task(inside)
 
 
-def memory_mb(pids):
+def memory_mb(pids: Iterable[int | None]) -> float:
     """Return the memory of these processes: a page shared by k of them counts as 1/k page for each."""
     lines = (line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines())
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
-def by_semaphore(context, tasks):
+def by_semaphore(context: Context, tasks: int) -> Way:
     semaphore, inside = context.Semaphore(LIMIT), Inside(context)
     for _ in range(LIMIT):
         semaphore.acquire()  # keeps all outside until they have been counted
@@ -82,16 +85,16 @@ def by_semaphore(context, tasks):
     return Way(tasks, inside.most.value, len(alive), memory, seconds + time.monotonic() - began)
 
 
-def equip(the_inside):
+def equip(the_inside: Inside) -> None:
     global inside
     inside = the_inside
 
 
-def pooled(_):
+def pooled(_: object) -> None:
     task(inside)
 
 
-def by_pool(context, tasks):
+def by_pool(context: Context, tasks: int) -> Way:
     inside, began = Inside(context), time.monotonic()
     with finishing(context.Pool(LIMIT, equip, [inside])) as pool:
         pool.map(pooled, range(tasks), chunksize=1)
@@ -101,8 +104,8 @@ def by_pool(context, tasks):
 
 
 def experiment(bench: Bench) -> Evidence:
-    def run(way, tasks):
-        seen = bench.start(way, bench.context, tasks).result()
+    def run(way: Callable[[Context, int], Way], tasks: int) -> Way:
+        seen: Way = bench.start(way, bench.context, tasks).result()
         bench.timeline(f"{way.__name__}, {tasks} tasks: {seen.alive} processes, {seen.seconds:.2f} s")
         return seen
 
@@ -124,7 +127,7 @@ def verdict(seen: Evidence) -> Verdict:
 
 
 def show(seen: Evidence) -> list[Row]:
-    def each(what):
+    def each(what: Callable[[Way], object]) -> str:
         pairs = zip(seen.semaphore, seen.pool, strict=True)
         return "; ".join(f"{way.tasks}: {what(way)} / {what(pool)}" for way, pool in pairs)
 

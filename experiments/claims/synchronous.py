@@ -1,6 +1,8 @@
 """2. Synchronous: the caller waits. Asynchronous: it is notified, and completion is uncertain."""
 
 import time
+from multiprocessing.synchronize import Event, Semaphore
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ from ipclab.claims import (
     Row,
     Source,
     Text,
+    Timeline,
     Verdict,
     claim,
     holds,
@@ -19,6 +22,7 @@ from ipclab.claims import (
     refuted,
 )
 from ipclab.claims.pools import finishing
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
 
 TASKS = 10
@@ -36,16 +40,16 @@ class Evidence(msgspec.Struct, frozen=True):
     error_asked: Fate  # of one that calls get()
 
 
-def wait_at(gate):
+def wait_at(gate: Event) -> None:
     global GATE
     GATE = gate
 
 
-def task():
+def task() -> None:
     GATE.wait()
 
 
-def call(context, timeline, how, has_pool):
+def call(context: Context, timeline: Timeline, how: str, has_pool: Semaphore) -> None:
     """Open the gate that the task waits at only after the pool has come back."""
     gate = context.Event()
     pool = context.Pool(1, initializer=wait_at, initargs=(gate,))
@@ -59,12 +63,12 @@ def call(context, timeline, how, has_pool):
         timeline("the task is done")
 
 
-def leave_a_mark(folder, number):
+def leave_a_mark(folder: Path, number: int) -> None:
     time.sleep(0.2)
     (folder / f"done-{number}").touch()
 
 
-def hand_out(context, folder, join):
+def hand_out(context: Context, folder: Path, join: bool) -> None:
     pool = context.Pool(2)
     for number in range(TASKS):
         pool.apply_async(leave_a_mark, (folder, number))
@@ -73,7 +77,7 @@ def hand_out(context, folder, join):
         pool.join()
 
 
-def done(bench, join):
+def done(bench: Bench, join: bool) -> int:
     folder = bench.folder / ("joined" if join else "unawaited")
     folder.mkdir()
     caller = bench.start(hand_out, bench.context, folder, join, name="caller")
@@ -86,11 +90,11 @@ def done(bench, join):
     return finished
 
 
-def fail():
+def fail() -> None:
     raise ValueError("the task failed")
 
 
-def ignore_or_get(context, get):
+def ignore_or_get(context: Context, get: bool) -> None:
     with finishing(context.Pool(1)) as pool:
         asked = pool.apply_async(fail)
         if get:
@@ -99,7 +103,7 @@ def ignore_or_get(context, get):
 
 
 def experiment(bench: Bench) -> Evidence:
-    def called(how):
+    def called(how: str) -> Fate:
         has_pool = bench.context.Semaphore(0)
         caller = bench.start(call, bench.context, bench.timeline, how, has_pool, name="caller")
         bench.reached(has_pool, "a pool")

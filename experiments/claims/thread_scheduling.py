@@ -5,11 +5,12 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from ipclab.claims import Bench, NotRunError, Row, Source, Text, Verdict, claim, holds, refuted
+from ipclab.claims import Bench, NotRunError, Row, Source, Text, Timeline, Verdict, claim, holds, refuted
 from ipclab.program import main_of_claim
 
 COROUTINES = 100
@@ -29,36 +30,36 @@ class Evidence(msgspec.Struct, frozen=True):
     parallel: float  # CPU seconds per second that two threads used, both in Python code
 
 
-def compute(until):
+def compute(until: threading.Event) -> None:
     while not until.is_set():
         sum(range(100))
 
 
-def kernel_task(thread):
+def kernel_task(thread: threading.Thread) -> Path:
     return Path(f"/proc/self/task/{thread.native_id}")
 
 
-def state(thread):
+def state(thread: threading.Thread) -> str:
     return (kernel_task(thread) / "stat").read_text().rpartition(")")[2].split()[0]
 
 
-def cpu_s(thread):
+def cpu_s(thread: threading.Thread) -> float:
     return int((kernel_task(thread) / "schedstat").read_text().split()[0]) / 1e9
 
 
-async def who_runs():
+async def who_runs() -> int:
     await asyncio.sleep(0)
     return threading.get_native_id()
 
 
-async def coroutines():
+async def coroutines() -> int:
     return len(set(await asyncio.gather(*(who_runs() for _ in range(COROUTINES)))))
 
 
-def look(timeline):
+def look(timeline: Timeline) -> Evidence:
     """Look, in a process of its own, at three threads that wait, compute, and compute on one core."""
     stop = threading.Event()
-    works = {"waiting": stop.wait, "computing": compute, "bound": compute}
+    works: dict[str, Callable[..., object]] = {"waiting": stop.wait, "computing": compute, "bound": compute}
     threads = {
         name: threading.Thread(target=work, args=() if work == stop.wait else (stop,), name=name)
         for name, work in works.items()
@@ -89,7 +90,7 @@ def look(timeline):
     return seen
 
 
-def gil():
+def gil() -> bool:
     return getattr(sys, "_is_gil_enabled", lambda: True)()
 
 

@@ -6,10 +6,13 @@ import resource
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
-from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.claims import Bench, Row, Source, Text, Timeline, Verdict, claim, holds, holds_when, refuted
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
 
 TASKS = (1, 2, 4, 8)
@@ -39,22 +42,22 @@ class Evidence(msgspec.Struct, frozen=True):
     wait_processes: list[Timing]
 
 
-def compute():
+def compute() -> None:
     sum(number * number for number in range(NUMBERS))
 
 
-def wait():
+def wait() -> None:
     time.sleep(WAIT_S)
 
 
-def step(turns, barrier, name):
+def step(turns: list[str], barrier: threading.Barrier, name: str) -> None:
     barrier.wait()
     end = time.monotonic() + TURNS_S
     while time.monotonic() < end:
         turns.append(name)
 
 
-def interleave():
+def interleave() -> tuple[int, int]:
     """Return how often the step of one thread follows that of another, while three take steps for as long."""
     turns: list[str] = []
     barrier = threading.Barrier(3)
@@ -67,33 +70,33 @@ def interleave():
     return len(turns), sum(a != b for a, b in itertools.pairwise(turns))
 
 
-def pids_of_threads():
+def pids_of_threads() -> int:
     pids = {os.getpid()}
     threads = [threading.Thread(target=lambda: pids.add(os.getpid())) for _ in range(2)]
     run_all(threads)
     return len(pids)
 
 
-def run_all(workers):
+def run_all(workers: Iterable[Any]) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
 
 
-def timed(kind, task, tasks):
+def timed(kind: Callable[..., Any], task: Callable[[], None], tasks: int) -> Timing:
     """Run tasks at once; return what they took, and the CPU time of this process and of its children."""
     began, cpu_began = time.perf_counter(), cpu_s()
     run_all([kind(target=task) for _ in range(tasks)])
     return Timing(time.perf_counter() - began, cpu_s() - cpu_began)
 
 
-def cpu_s():
+def cpu_s() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def efficiency(context, timeline):
+def efficiency(context: Context, timeline: Timeline) -> list[list[Timing]]:
     """Measure in a process of its own, which has started nothing else."""
     found = []
     for task in (compute, wait):

@@ -4,12 +4,20 @@ import os
 import statistics
 import threading
 import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
 
 from ipclab.claims import Bench, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
+
+Start = Callable[..., Any]
+AnyBarrier = Any
 
 STARTS, IDLE = 30, 20
 CHANGED: list[str] = []
@@ -31,14 +39,14 @@ class Evidence(msgspec.Struct, frozen=True):
     spawn_ms: float
 
 
-def thread(function, *arguments):
+def thread(function: Callable[..., Any], *arguments: Any) -> threading.Thread:
     started = threading.Thread(target=function, args=arguments)
     started.start()
     return started
 
 
-def process(context):
-    def start(function, *arguments):
+def process(context: Context) -> Start:
+    def start(function: Callable[..., Any], *arguments: Any) -> BaseProcess:
         started = context.Process(target=function, args=arguments)
         started.start()
         return started
@@ -46,11 +54,11 @@ def process(context):
     return start
 
 
-def meet(barrier):
+def meet(barrier: AnyBarrier) -> None:
     barrier.wait(20)
 
 
-def met(start, barrier):
+def met(start: Start, barrier: AnyBarrier) -> bool:
     others = [start(meet, barrier) for _ in range(barrier.parties - 1)]
     try:
         barrier.wait(20)
@@ -61,7 +69,7 @@ def met(start, barrier):
     return True
 
 
-def start_ms(start, times=STARTS):
+def start_ms(start: Start, times: int = STARTS) -> float:
     taken = []
     for _ in range(times):
         began = time.perf_counter()
@@ -70,11 +78,11 @@ def start_ms(start, times=STARTS):
     return min(taken)  # the others also waited for a processor, where the machine was busy
 
 
-def own_memory_kib(pid):
+def own_memory_kib(pid: int | None) -> float:
     return psutil.Process(pid).memory_full_info().uss / 1024
 
 
-def of_threads(context, path):
+def of_threads(context: Context, path: Path) -> Kind:
     """Measure in a process of its own, so that its memory is only that of its threads."""
     stop, before = threading.Event(), own_memory_kib(os.getpid())
     idle = [thread(stop.wait) for _ in range(IDLE)]
@@ -85,7 +93,7 @@ def of_threads(context, path):
     return kind(thread, threading.Barrier(3), memory, path)
 
 
-def of_processes(context, path):
+def of_processes(context: Context, path: Path) -> Kind:
     stop = context.Event()
     idle = [process(context)(stop.wait) for _ in range(IDLE)]
     while any(psutil.Process(one.pid).status() != psutil.STATUS_SLEEPING for one in idle):
@@ -97,7 +105,7 @@ def of_processes(context, path):
     return kind(process(context), context.Barrier(3), memory, path)
 
 
-def kind(start, barrier, memory, path):
+def kind(start: Start, barrier: AnyBarrier, memory: float, path: Path) -> Kind:
     with path.open("rb", buffering=0) as file:
         start(CHANGED.append, "changed").join()
         start(file.read, 10).join()

@@ -6,14 +6,32 @@ import os
 import signal
 import termios
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Semaphore
 from typing import Any
 
 import msgspec
 import psutil
 
-from ipclab.claims import Bench, Fate, Row, Source, Text, Verdict, claim, holds, holds_when, refuted
+from ipclab.claims import (
+    Bench,
+    Child,
+    Fate,
+    Row,
+    Source,
+    Text,
+    Timeline,
+    Verdict,
+    claim,
+    holds,
+    holds_when,
+    refuted,
+)
+from ipclab.host.start_methods import Context
 from ipclab.program import main_of_claim
 
 RESULT_BYTES = 1_000_000
@@ -33,32 +51,32 @@ class Evidence(msgspec.Struct, frozen=True):
     after_sending: Fate  # of one that asks that executor for another task then
 
 
-def equip(the_pids, the_gate=None):
+def equip(the_pids: SimpleQueue[int], the_gate: Connection | None = None) -> None:
     global pids, gate
     pids, gate = the_pids, the_gate
 
 
-def stay():
+def stay() -> None:
     pids.put(os.getpid())
     time.sleep(60)
 
 
-def large():
+def large() -> bytes:
     """Return a result that is more than a pipe holds; begin when something is in the gate."""
     pids.put(os.getpid())
     gate.recv()
     return bytes(RESULT_BYTES)
 
 
-def pid():
+def pid() -> int:
     return os.getpid()
 
 
-def kill(worker):
+def kill(worker: int) -> None:
     os.kill(worker, signal.SIGKILL)
 
 
-def busy(context, went_on, timeline, killed):
+def busy(context: Context, went_on: Any, timeline: Timeline, killed: Semaphore) -> None:
     pids = context.SimpleQueue()
     with context.Pool(2, equip, [pids]) as pool:
         result = pool.apply_async(stay)
@@ -70,18 +88,19 @@ def busy(context, went_on, timeline, killed):
         return result.get()
 
 
-def idle(context, timeline, killed):
+def idle(context: Context, timeline: Timeline, killed: Semaphore) -> int:
     with context.Pool(1) as pool:
         worker = pool.apply(pid)
-        while pool._inqueue._rlock.acquire(block=False):  # until the worker waits for a task
-            pool._inqueue._rlock.release()
+        waits: Any = pool._inqueue._rlock  # type: ignore[attr-defined]
+        while waits.acquire(block=False):  # until the worker waits for a task
+            waits.release()
         kill(worker)
         timeline("an idle worker of a Pool was killed")
         killed.release()
         return pool.apply(pid)
 
 
-def error_of(function, *args):
+def error_of(function: Callable[..., Any], *args: Any) -> str:
     try:
         function(*args)
     except BrokenProcessPool as error:
@@ -89,7 +108,7 @@ def error_of(function, *args):
     return "nothing"
 
 
-def executor(context, timeline):
+def executor(context: Context, timeline: Timeline) -> tuple[str, ...]:
     pids = context.SimpleQueue()
     with ProcessPoolExecutor(2, context, equip, (pids,)) as pool:
         results = [pool.submit(stay) for _ in range(2)]
@@ -99,7 +118,7 @@ def executor(context, timeline):
         return *errors, error_of(pool.submit, pid)
 
 
-def lose_a_sender(context, gate, report, later):
+def lose_a_sender(context: Context, gate: Connection, report: Connection, later: bool) -> Any:
     pids = context.SimpleQueue()
     pool = ProcessPoolExecutor(1, context, equip, (pids, gate))
     lost = pool.submit(large)
@@ -108,17 +127,17 @@ def lose_a_sender(context, gate, report, later):
     return (pool.submit(pid) if later else lost).result()
 
 
-def state(pid):
+def state(pid: int) -> str:
     return psutil.Process(pid).status()
 
 
-def unread(reading):
+def unread(reading: Connection) -> int:
     count = array.array("i", [0])
     fcntl.ioctl(reading.fileno(), termios.FIONREAD, count)
     return count[0]
 
 
-def killed_sending(bench, later):
+def killed_sending(bench: Bench, later: bool) -> Child:
     """Stop the caller, so that its worker is in the middle of sending a result when it is killed."""
     (gate, opener), (told, report) = bench.context.Pipe(duplex=False), bench.context.Pipe(duplex=False)
     caller = bench.start(
