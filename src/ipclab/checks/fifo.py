@@ -65,7 +65,7 @@ def check_queue(history: History) -> Findings:
     lost = passed.take < 0
     _order(found, passed, lost)
     pending = Takers(ranks.key[takers], ranks.start[takers])
-    gone = _overtaken(found, passed, lost, pending)
+    gone = _missing(found, passed, lost, pending)
     _false_empty(found, ranks, passed, lost, pending, gone, empty)
     return found
 
@@ -144,7 +144,10 @@ def is_corrupted(value: object) -> bool:
 
 
 def _order(found: Findings, passed: Passed, lost: Bools) -> None:
-    """Check that no two values that were put in one after the other come out in the opposite order."""
+    """Check that no two values that were put in one after the other come out in the opposite order.
+
+    What is counted are the overtaken values, as in the ledger: those that came out after a later one.
+    """
     out = np.flatnonzero(~lost)
     if not len(out):
         return
@@ -162,10 +165,19 @@ def _order(found: Findings, passed: Passed, lost: Bools) -> None:
         text = (
             f"{first} was put in before {second}, yet {second} was out before anybody began to take {first}"
         )
-        found.clash("reordered", int(wrong.sum()), places, text)
+        found.clash("reordered", _many_overtaken(passed, out), places, text)
 
 
-def _overtaken(found: Findings, passed: Passed, lost: Bools, pending: Takers) -> Int64s:
+def _many_overtaken(passed: Passed, out: Int64s) -> int:
+    """Return how many of these values came out after one that was put in when theirs had been put in."""
+    later = out[np.argsort(passed.in_start[out], kind="stable")]
+    soonest = np.minimum.accumulate(passed.out_end[later][::-1])[::-1]
+    at = np.searchsorted(passed.in_start[later], passed.in_end[out])
+    inside = at < len(later)
+    return int((soonest[at[inside]] < passed.out_start[out[inside]]).sum())
+
+
+def _missing(found: Findings, passed: Passed, lost: Bools, pending: Takers) -> Int64s:
     """Enter values that nobody got although a later one came out, and no open dequeue can have taken them.
 
     Return the deadline of each missing value, the rank by which somebody must have taken it: behind its key

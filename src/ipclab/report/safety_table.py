@@ -112,7 +112,7 @@ def _footnotes(sections: Sequence[Section], evidence: Sequence[Evidence]) -> lis
         if "again after" in has
         else "",
         "[5–37%]  95% confidence interval of the share (Wilson)" if "%]" in has else "",
-        "overtaken  messages that were received before another one whose send had ended before theirs began"
+        "overtaken  messages that were received after another one whose send began when theirs had ended"
         if "overtaken" in has
         else "",
         "¹ ²  number of the trial that showed it, see Evidence" if evidence else "",

@@ -177,3 +177,12 @@ def test_a_cas_may_fail_while_the_value_changes() -> None:
 def test_two_cas_that_were_both_told_that_they_came_too_late_fit_no_order() -> None:
     both = [op(p, "cas", [1, p], 2, 5, "fail") for p in (2, 3)]
     assert check(history("register", op(1, "write", 1, 0, 1), *both)).verdict == "invalid"
+
+
+@pytest.mark.parametrize(("came_out", "overtaken"), [((1, 2, 3, 0), 1), ((3, 0, 1, 2), 3), ((0, 1, 2, 3), 0)])
+def test_what_is_counted_of_a_queue_are_the_values_that_were_overtaken(
+    came_out: tuple[int, ...], overtaken: int
+) -> None:
+    puts = [op(1, "enqueue", n, 2 * n, 2 * n + 1) for n in range(4)]
+    takes = [op(2, "dequeue", n, 20 + 2 * at, 21 + 2 * at) for at, n in enumerate(came_out)]
+    assert check(history("queue", *puts, *takes)).anomalies.get("reordered", 0) == overtaken

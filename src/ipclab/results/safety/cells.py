@@ -67,7 +67,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ``findings``  by kind of sighting, the number of trials that had it.
     ``lost``, ``lost_share``  of the trial that lost most, the share being of its confirmed messages;
                   ``duplicated``, ``reordered``, ``corrupted``: the most in one trial.
-    ``overtaken``  messages that came out before others that certainly went in first, in all its trials.
+    ``overtaken``  messages that came out after others that certainly went in later, in all its trials.
     ``shown``     in how many trials the anomaly that they provoke occurred; None where they provoke none.
     ``finding``   for a client: the most common finding of its trials.
     ``first_again_s``  median of the trials in which a message came after the fault.

@@ -130,7 +130,7 @@ def ends(found: Safety) -> dict[str, str]:
 
 
 def overtaken(found: Safety) -> int:
-    """Return how many messages came out before others that certainly went in first, from any sender."""
+    """Return how many messages came out after others that certainly went in later, from any sender."""
     return found.anomalies.get("reordered", 0) if found.model == "queue" else 0
 
 
