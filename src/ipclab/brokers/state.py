@@ -173,6 +173,11 @@ def end(folder: Path, record: Record, *, within_s: float = END_WITHIN_S) -> bool
     if isinstance(record, NativeRecord):
         if not processes.end(record.processes, folder):
             return False
+        remove(folder)
+        # A server that was just being started may have entered the folder after the last look. It is found by
+        # its deleted folder, which no other process can enter.
+        if not processes.end((), folder):
+            return False
     elif not engine.take_down(record.project, within_s=within_s):
         return False  # the engine does not answer
     remove(folder)

@@ -140,6 +140,25 @@ def test_a_sweep_ends_a_server_that_was_started_but_not_yet_noted(spawn: Callabl
     assert eventually(lambda: not processes.is_alive(unnoted))
 
 
+def test_a_sweep_ends_a_server_that_enters_its_folder_just_before_the_folder_is_deleted(
+    spawn: Callable[..., ProcessId], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = state.create("redis", server(GONE))
+    late: list[ProcessId] = []
+    remove = state.remove
+
+    def after_it_entered(path: Path) -> None:
+        if not late:
+            late.append(spawn(path, home=path))
+            assert eventually(lambda: [p.pid for p in processes.inside(path)] == [late[0].pid])
+        remove(path)
+
+    monkeypatch.setattr(state, "remove", after_it_entered)
+    assert len(state.sweep()) == 1
+    assert not processes.is_alive(late[0])
+    assert not folder.exists()
+
+
 def test_who_looks_into_the_folder_of_a_server_outlives_its_end(spawn: Callable[..., ProcessId]) -> None:
     folder = state.create("redis", server(GONE))
     looking = spawn(folder)
