@@ -205,8 +205,10 @@ def _dropped(result: Result) -> Iterator[str]:
     """Yield a note for each server that dropped items by its own settings; a longer run drops more."""
     by_kind: dict[str, Counter[str]] = {}
     lost: Counter[str] = Counter()
+    excuse: Counter[str] = Counter()
     for trial in result.trials:
         if trial.broker is not None and trial.dropped:
+            excuse[trial.broker.kind] += trial.drops_excuse or 0
             by_kind.setdefault(trial.broker.kind, Counter()).update(trial.dropped)
             lost[trial.broker.kind] += trial.ledger.lost if trial.ledger else 0
             lost[trial.broker.kind] += trial.safety.counts.get("lost", 0) if trial.safety else 0
@@ -214,10 +216,13 @@ def _dropped(result: Result) -> Iterator[str]:
         settings = next((broker.settings for broker in result.brokers if broker.kind == kind), {})
         why = [f"{name}={settings[name]}" for name in _LIMITS if name in settings]
         told = ", ".join(f"{name} {units.count(many)}" for name, many in sorted(counted.items()))
+        more = excuse[kind] > counted.total()
+        most = units.count(excuse[kind])
+        at_most = f". The drops excuse {most} at most: one item may hold all messages under way"
         yield (
             f"dropped: the {kind} server itself dropped items while trials ran ({told}), as its settings "
             f"require when it is full{': ' if why else ''}{', '.join(why)}; these trials lost "
-            f"{units.of(lost[kind], 'message')}"
+            f"{units.of(lost[kind], 'message')}{at_most if more else ''}"
         )
 
 

@@ -57,8 +57,8 @@ def promise(
     """Return the breaches of the declared guarantees. ``fault`` says whether there was a fault, and ``cause``
     is the loss cause that it counts as. ``undelivered`` says that no consumer was left, so that messages
     which did not arrive are not known to be lost. ``at_most`` is the number of messages that the cause can
-    cost if it damages none, None for no bound. With ``drops``, overload excuses only as many losses as the
-    server's own drops explain."""
+    cost if it damages none, None for no bound. ``drops`` is what the server itself dropped: it excuses the
+    losses that it explains, whatever the cause; overload then excuses no others."""
     broken: list[Breach] = []
 
     def breach(kind: BreachKind, amount: int, text: str) -> None:
@@ -68,13 +68,11 @@ def promise(
     lost = counts.get("lost", 0)
     received = counts.get("unacknowledged", 0)
     never_finished = f", {received} of them received but never acknowledged" if received else ""
-    if lost and not undelivered:
-        if cause == "overload" and drops is not None:
-            if not drops.explain(lost):
-                text = f"lost {lost} confirmed {_messages(lost)}{never_finished}{drops.in_words}"
-                breach("lost", lost, text)
-        elif cause not in guarantees.may_lose:
-            breach("lost", lost, f"lost {lost} confirmed {_messages(lost)}{never_finished}")
+    by_server = drops is not None and drops.items > 0 and drops.explain(lost)
+    if lost and not undelivered and not by_server:
+        if cause not in guarantees.may_lose or (cause == "overload" and drops is not None):
+            dropped = drops.in_words if drops is not None else ""
+            breach("lost", lost, f"lost {lost} confirmed {_messages(lost)}{never_finished}{dropped}")
         elif at_most is not None and lost > at_most and not torn:
             text = (
                 f"lost {lost} confirmed {_messages(lost)}{never_finished}, where {at_most} can have been held"

@@ -208,6 +208,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ``work``     what the consumers did, in a trial with work.
     ``dropped``  how many items the server itself dropped meanwhile, by its own counters: evicted for lack of
                  memory, or expired. Empty where none was dropped, or the counters are unknown.
+    ``drops_excuse``  how many lost messages these drops excuse at most. One item may hold all messages under
+                 way, so it may be more than were dropped. None where the drops decide nothing.
     ``side_effects``  what the backend changed in its trial's process or left behind, one line each, which
                  continues after its name. The effects ended with the trial and reached no other trial.
     """
@@ -230,5 +232,6 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     limit: Limit = "unknown"
     safety: Safety | None = None
     dropped: dict[str, int] = {}
+    drops_excuse: int | None = None
     side_effects: list[str] = []
     work: Worked | None = None

@@ -244,6 +244,7 @@ class _Trial:
             rate_per_s=findings.count / self.window.seconds,
             received_per_s=findings.received / self.window.seconds,
             ledger=findings.ledger,
+            drops_excuse=self.losses.excuse(findings.ledger.attempted) if findings.ledger else None,
             counter=findings.counter,
             latency=findings.latency,
             work=findings.work,

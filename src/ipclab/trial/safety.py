@@ -86,6 +86,7 @@ def run(
             rate_per_s=played.rate_per_s,
             safety=played.safety,
             dropped=losses.so_far(),
+            drops_excuse=losses.excuse(played.safety.counts.get("attempted", 0)),
         )
 
     stage = Stage(

@@ -49,6 +49,7 @@ class Losses:
     def __init__(self, broker: Broker | None) -> None:
         self._broker = broker
         self._before = self._read()
+        self._excusing: Drops | None = None
 
     def so_far(self) -> dict[str, int]:
         """Return by counter how many items were dropped since; empty for none, or where it is unknown."""
@@ -85,7 +86,18 @@ class Losses:
             )
         except BrokerUnavailableError:
             return None
-        return Drops(sum(grown.values()), most_lost)
+        self._excusing = Drops(sum(grown.values()), most_lost)
+        return self._excusing
+
+    def excuse(self, attempted: int) -> int | None:
+        """Return how many lost messages of so many the drops excuse at most, by the last call of ``drops()``.
+
+        None where the drops decide nothing.
+        """
+        if self._excusing is None:
+            return None
+        most = self._excusing.most_lost
+        return attempted if most is None else min(most, attempted)
 
     def _grown(self) -> dict[str, int]:
         """Return the growth of each counter; empty where it is unknown."""

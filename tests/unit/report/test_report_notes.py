@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 
 from ipclab.report import table
 from ipclab.report.formats import formatted
 from ipclab.trial.distribution import summarize
-from ipclab.trial.record import Latency
+from ipclab.trial.record import BrokerFacts, Latency
 
 replace = msgspec.structs.replace
 
@@ -163,3 +164,45 @@ def test_different_confirm_levels_and_windows_are_pointed_out(make):
         note.startswith(("confirm ", "window "))
         for note in table.make(make.result(result.trials[:1])).footnotes
     )
+
+
+@pytest.mark.parametrize(
+    ("excuse", "said"),
+    [
+        (1000, ". The drops excuse 1 000 at most: one item may hold all messages under way"),
+        (1, ""),
+        (None, ""),
+    ],
+)
+def test_where_one_dropped_item_excuses_many_lost_messages_the_note_says_how_many(make, excuse, said):
+    trial = make.stream(
+        "redis-list",
+        1.0,
+        broker=BrokerFacts(kind="redis", provider="url", version="7", url="redis://h:1"),
+        dropped={"evicted_keys": 1},
+        drops_excuse=excuse,
+        ledger=make.ledger(attempted=5000, confirmed=5000, owed=5000, received=4988, lost=12),
+    )
+    (note,) = (n for n in table.make(make.result([trial])).footnotes if n.startswith("dropped:"))
+    assert note.endswith(f"these trials lost 12 messages{said}")
+
+
+def test_messages_above_the_limit_on_the_backlog_are_told_with_their_row(make):
+    cost = replace(make.cost(), beyond_backlog=1234)
+    result = make.result([make.stream("redis-list", 1.0, cost=cost), make.stream("pipe", 1.0)])
+    (note,) = (n for n in table.make(result).footnotes if n.startswith("under way:"))
+    assert "up to 1 234 messages more than the limit in redis-list:" in note
+    assert "pipe" not in note
+
+
+def test_of_a_channel_that_polls_no_more_is_said_than_it_declares(make):
+    polls = make.at_most_once | {"polling": True}
+    result = make.result([make.stream("redis-list", 1.0, guarantees=polls), make.stream("pipe", 1.0)])
+    (note,) = (n for n in table.make(result).footnotes if n.startswith("polling:"))
+    assert note == "polling: a waiting consumer of redis-list polls, which adds latency and CPU time"
+
+
+@pytest.mark.parametrize(("size_bytes", "told"), [(1024, False), (65536, True)])
+def test_the_labs_own_share_of_the_cpu_stands_beside_rows_of_large_messages(make, size_bytes, told):
+    result = make.result([make.stream("pipe", 1.0, spec={"size_bytes": size_bytes})])
+    assert any("can be the lab's own" in note for note in table.make(result).footnotes) is told

@@ -14,6 +14,7 @@ from ipclab.backends.base import Guarantees, Site
 from ipclab.backends.registry import Variant
 from ipclab.brokers.kinds.redis.trial_settings import under
 from ipclab.checks.breach import Breach, texts
+from ipclab.checks.drops import Drops
 from ipclab.checks.verify import check
 from ipclab.history import ProcessLog
 from ipclab.history.log import FaultLog
@@ -232,3 +233,16 @@ def test_what_a_server_is_set_to_changes_what_is_declared_on_it(
 
     assert declared.may_lose == may_lose
     assert declared.durability == durability
+
+
+def test_what_the_server_itself_dropped_is_excused_after_any_fault_and_nothing_beyond_it(
+    tmp_path: Path,
+) -> None:
+    counts = counts_of(tmp_path, SENT[:-1])
+    lost = counts["lost"]
+    assert lost > 0
+    for cause in (None, CAUSE, "overload"):
+        for items, said in ((lost, []), (0, [f"lost {lost}"])):
+            drops = Drops(items, items)
+            found = texts(judge.promise(counts, AT_LEAST_ONCE, cause, fault=True, drops=drops))
+            assert [text.partition(" confirmed")[0] for text in found] == said, (cause, items)

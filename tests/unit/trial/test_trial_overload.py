@@ -22,6 +22,7 @@ from ipclab.history.reader import read
 from ipclab.trial.message import STOP
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
+from ipclab.trial.scenes.crash import WARM_UP
 from ipclab.trial.spec import TrialSpec
 from tests.support.crashes import play, play_order, safety_of
 
@@ -58,12 +59,12 @@ class Evicting(ServerKind):
 
 
 class _Losing(Producer):
-    def __init__(self, inner: Producer) -> None:
-        self._inner, self._count = inner, 0
+    def __init__(self, inner: Producer, after: int = 0) -> None:
+        self._inner, self._after, self._count = inner, after, 0
 
     def send(self, body: bytes) -> None:
         self._count += body != STOP
-        if body == STOP or self._count % EVERY:
+        if body == STOP or self._count <= self._after or self._count % EVERY:
             self._inner.send(body)
 
 
@@ -75,6 +76,13 @@ class LosingChannel(SimpleQueueChannel):
 
     def producer(self, index: int) -> Producer:
         return _Losing(super().producer(index))
+
+
+class LateLosingChannel(LosingChannel):
+    """Loses nothing of the warm-up of a crash trial, so that the fault of the trial is carried out."""
+
+    def producer(self, index: int) -> Producer:
+        return _Losing(SimpleQueueChannel.producer(self, index), after=WARM_UP)
 
 
 class CarelessChannel(LosingChannel):
@@ -129,7 +137,7 @@ def test_a_stream_that_lost_more_than_the_server_evicted_is_broken_and_says_both
     lost = record.ledger.lost
     assert lost > 1
     assert broken(record) == [f"lost {lost} confirmed messages, the server evicted 1 item during the trial"]
-    assert record.dropped == {"evictions": 1}
+    assert (record.dropped, record.drops_excuse) == ({"evictions": 1}, 1)
 
 
 def test_a_stream_that_lost_no_more_than_the_server_evicted_is_excused_and_declares_overload(on: Any) -> None:
@@ -141,6 +149,7 @@ def test_a_stream_that_lost_no_more_than_the_server_evicted_is_excused_and_decla
     may_lose = record.guarantees["may_lose"]
     assert isinstance(may_lose, list)
     assert "overload" in may_lose
+    assert record.drops_excuse == record.ledger.attempted
 
 
 def test_a_server_that_is_set_to_evict_and_evicted_nothing_excuses_nothing(on: Any) -> None:
@@ -157,7 +166,8 @@ def test_a_server_that_evicts_nothing_and_is_not_set_to_is_not_spoken_of(on: Any
 
 def test_a_channel_that_declares_overload_itself_is_held_to_its_own_word(on: Any) -> None:
     on(1, channel=CarelessChannel)
-    assert broken(stream()) == []
+    record = stream()
+    assert (broken(record), record.drops_excuse) == ([], None)
 
 
 @pytest.mark.parametrize(
@@ -170,14 +180,16 @@ def test_an_order_trial_excuses_what_the_server_evicted_and_nothing_else(
     record = play_order("losing", "stress", BROKER, grace_s=1.0, drain_s=0.2)
     lost = safety_of(record).counts["lost"]
     assert lost > 3
+    assert record.drops_excuse == min(evicted, safety_of(record).counts["attempted"])
     assert broken(record) == ([f"lost {lost} confirmed messages{words}"] if words else [])
 
 
+@pytest.mark.parametrize("channel", [LosingChannel, LateLosingChannel], ids=["before the fault", "in it"])
 @pytest.mark.parametrize(("evicted", "excused"), [(3, False), (10**6, True)])
-def test_a_crash_trial_excuses_by_overload_what_the_server_evicted_as_its_stored_history_does(
-    on: Any, tmp_path: Path, evicted: int, excused: bool
+def test_a_crash_trial_excuses_what_the_server_evicted_as_its_stored_history_does(
+    on: Any, tmp_path: Path, evicted: int, excused: bool, channel: type
 ) -> None:
-    on(evicted)
+    on(evicted, channel=channel)
     path = tmp_path / "histories" / "1.jsonl.gz"
     path.parent.mkdir()
     record = play("losing", "pause consumer, busy", BROKER, history=path, grace_s=1.0, drain_s=0.2)

@@ -89,7 +89,7 @@ def _refusal(stage: Stage, fault: FaultSpec) -> str:
             f"{stage.broker.kind} at {stage.broker.masked_url} was not started by the lab, so the lab "
             f"neither harms it nor changes its settings; choose --provider compose or native"
         )
-    if fault.action == "fill-memory" and stage.broker is not None:
+    if fault.effect == "fills" and stage.broker is not None:
         of = kinds.get(stage.broker.kind)
         if not of.has_memory_limit:
             return f"{of.title} has no memory limit that the lab could set"
@@ -255,10 +255,14 @@ class _Scene:
         loses = self._fault.target == "consumer" and self._fault.effect != "stops"
         return self._channel.most_in_flight if loses else None
 
+    def _excuses(self, lost: int, drops: Drops) -> bool:
+        """Return whether so many lost messages do not count: whatever the fault, the server dropped them, or
+        the fault may cost them. A loss by overload alone is held to what the server dropped."""
+        explained = lost > 0 and drops.items > 0 and drops.explain(lost)
+        return explained or (self._may_lose() and (self._cause() != "overload" or not lost))
+
     def _drops(self) -> Drops | None:
-        """Return what the server dropped, where a loss is to be held to that: see ``Losses.drops``."""
-        if self._cause() != "overload":
-            return None
+        """Return what the server dropped, where that may explain a loss: see ``Losses.drops``."""
         return self._stage.losses.drops(self._channel.guarantees, settings=self._spec.broker_settings)
 
     def _judge(self) -> Safety:
@@ -279,7 +283,7 @@ class _Scene:
         verdict = judge.strict(history, "delivery", self._spec.grace_s)
         counts = {**verdict.counts, "indefinite": verdict.counts["attempted"] - verdict.counts["confirmed"]}
         drops = self._drops()
-        if drops is not None and drops.explain(counts["lost"]) != head.may_lose:
+        if drops is not None and self._excuses(counts["lost"], drops) != head.may_lose:
             # The stored history excuses what the trial excuses, so that both are judged alike.
             history = judge.keep(self._stage, msgspec.structs.replace(head, may_lose=not head.may_lose), logs)
         if self._spec.work:
