@@ -328,6 +328,9 @@ def test_a_policy_of_rabbitmq_that_drops_messages_decides_what_is_declared(
     kind = kinds.get("rabbitmq")
     plain = kind.describe(broker).settings
     assert plain["policies"] == "none"
+    assert plain["default_queue_type"] == "classic"
+    assert int(plain["consumer_timeout"]) > 0
+    assert (plain["limits"], plain["blocked"]) == ("[]", "no")
     broker.execute("rabbitmqctl", "-q", "set_policy", "short", "^ipclab:", '{"max-length": 10}')
     try:
         broker.settings = kind.describe(broker).settings

@@ -5,13 +5,13 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from ipclab.backends.base import BrokerKind
 from ipclab.host.text import keep_secret, shown_url
 
 ProviderName = Literal["url", "compose", "native"]
-PROVIDERS: tuple[ProviderName, ...] = ("url", "compose", "native")
+PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
 SHUT_DOWN_WITHIN_S = 30.0
 EXECUTE_WITHIN_S = 60.0
 

@@ -129,3 +129,15 @@ def test_how_each_channel_works_is_explained() -> None:
     titles = [line for line in explained.splitlines() if line.startswith("### ")]
     for name in own(registry.channel_names()):
         assert any(f"`{name}`" in title for title in titles), name
+
+
+def test_the_rights_that_a_redis_backend_asks_for_are_documented() -> None:
+    (rows,) = (found[1:] for found in tables(PAGE) if found[0] == ["kind", "rights"])
+    of_all = rows[0][1]
+    by_name = {row[0].strip("`"): row[1] for row in rows}
+    kinds = [registry.channel_class(Variant(name)) for name in own(registry.channel_names())]
+    needing = {kind.name: kind.needs for kind in kinds if hasattr(kind, "needs")}
+    assert len(needing) >= 4
+    for name, needed in needing.items():
+        for command in needed:
+            assert f"`{command[0]}`" in by_name[name] + of_all, (name, command)

@@ -49,9 +49,8 @@ def connect(url: str, *, reply_timeout_s: float | None = REPLY_TIMEOUT_S, name: 
 def unavailable(url: str, error: BaseException) -> BrokerUnavailableError:
     """Return the error for the user where the server at ``url`` failed with ``error``."""
     where = urlsplit(url)
-    return BrokerUnavailableError(
-        f"no Redis to work with at {where.hostname or where.path}:{where.port or 6379}: {error}"
-    )
+    at = f"{where.hostname}:{where.port or urls.PORT}" if where.hostname else where.path
+    return BrokerUnavailableError(f"no Redis to work with at {at}: {error}")
 
 
 def make(url: str, *, retries: bool, **settings: Any) -> Redis:

@@ -9,6 +9,8 @@ from ipclab.backends import urls
 from ipclab.backends.urls import Check
 from ipclab.errors import UsageError
 
+PORT = 6379
+"""The port of a Redis whose URL names none."""
 _LOGIN: dict[str, Check] = {"db": int, "username": str, "password": str}
 _SET_BY_THE_LAB: dict[str, Check] = {
     "socket_timeout": float,
@@ -54,7 +56,7 @@ def check(url: str) -> None:
     found = urls.options(url, known, parts.scheme)
     database = found.get("db") or ("" if parts.scheme == "unix" else unquote(parts.path).strip("/"))
     if database and not database.isdecimal():
-        raise UsageError("the path of a Redis URL is the number of a database, as in redis://host:6379/0")
+        raise UsageError("the path of a Redis URL is the number of a database, as in redis://host/0")
     if parts.scheme == "unix" and not parts.path:
         raise UsageError("a unix:// URL of Redis has the path of the socket, as in unix:///run/redis.sock")
 

@@ -14,6 +14,8 @@ from ipclab.brokers.kinds.base import ComposeService, Plan, ServerKind, Squeeze
 from ipclab.brokers.kinds.rabbitmq import facts, leftovers, pressure, private, probe
 from ipclab.brokers.kinds.state import ServerState
 
+_PORT = 5672
+
 
 class RabbitMQ(ServerKind):
     """A RabbitMQ server. A private one has a random password, and an Erlang name registry of its own."""
@@ -22,14 +24,14 @@ class RabbitMQ(ServerKind):
     title = "RabbitMQ"
     schemes = ("amqp", "amqps")
     variables = ("RABBITMQ_URL", "AMQP_URL")
-    example_url = "amqp://user:password@host:5672/%2F"
-    default_port = 5672
+    example_url = f"amqp://user:password@host:{_PORT}/%2F"
+    default_port = _PORT
     program = "rabbitmq-server"
     package = "rabbitmq-server"
     formula = "rabbitmq"
     libraries = ("pika",)
     service = ComposeService(
-        port="5672/tcp",
+        port=f"{_PORT}/tcp",
         variables=("IPCLAB_RABBITMQ_PORT", "IPCLAB_RABBITMQ_MANAGEMENT_PORT"),
         url="amqp://{login}{at}/%2F",
         password_variable="IPCLAB_RABBITMQ_PASSWORD",

@@ -28,6 +28,17 @@ _MANAGEMENT = Bounds(most_bytes=PROBE_MOST_BYTES, within_s=2.0)
 _BLOCKED_WITHIN_S = 1.0
 _DROPPING = ("max-length", "max-length-bytes", "message-ttl", "expires", "overflow")
 """Keys of a policy by which the server drops confirmed messages, or whole queues."""
+_ASK_ALL = (
+    "Map = fun(M) when is_map(M) -> M; (L) -> maps:from_list(L) end, "
+    "Policies = [maps:with([pattern, priority, definition], "
+    "maps:map(fun(definition, D) -> Map(D); (_, V) -> V end, Map(P))) || P <- rabbit_policy:list()], "
+    'Type = try rabbit_vhost:default_queue_type(<<"/">>) catch _:_ -> undefined end, '
+    "base64:encode(rabbit_json:encode(#{policies => Policies, default_queue_type => Type, "
+    "consumer_timeout => application:get_env(rabbit, consumer_timeout, undefined), "
+    "limits => [Map(L) || {_, L} <- rabbit_vhost_limit:list()]}))."
+)
+"""Erlang that returns all settings in one call, since each call starts a program of its own: JSON, written in
+base64, because Erlang shows a text of other characters as a list of numbers."""
 _LIKE_OURS = "ipclab:0:0:queue"
 
 
@@ -82,10 +93,21 @@ def _unusable(connection: Any) -> str:
 def _by_program(broker: Broker) -> dict[str, str]:
     """Return what the server's own program reports, for a server of the lab."""
     try:
-        policies = json.loads(broker.execute("rabbitmqctl", "-q", "list_policies", "--formatter", "json"))
-    except (IpclabError, ValueError):
+        answer = broker.execute("rabbitmqctl", "-q", "eval", _ASK_ALL)
+        told = json.loads(base64.b64decode("".join(re.findall(r'"([^"]*)"', answer)), validate=True))
+        return {
+            "policies": _matching(told["policies"], "definition"),
+            "default_queue_type": _queue_type(str(told["default_queue_type"])),
+            "consumer_timeout": str(told["consumer_timeout"]),
+            "limits": json.dumps(told["limits"]),
+        }
+    except (IpclabError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    return {"policies": _matching(policies, "definition")}
+
+
+def _queue_type(name: str) -> str:
+    """Return a type such as ``quorum`` from the name of Erlang's module for it; without one it is classic."""
+    return "classic" if name == "undefined" else name.removeprefix("rabbit_").removesuffix("_queue")
 
 
 def _by_management(url: str) -> dict[str, str]:

@@ -25,14 +25,14 @@ class Redis(ServerKind):
     title = "Redis"
     schemes = ("redis", "rediss", "unix")
     variables = ("REDIS_URL",)
-    example_url = "redis://:password@host:6379/0"
-    default_port = 6379
+    example_url = f"redis://:password@host:{urls.PORT}/0"
+    default_port = urls.PORT
     program = "redis-server"
     package = "redis-server"
     formula = "redis"
     libraries = ("redis", "hiredis")
     service = ComposeService(
-        port="6379/tcp",
+        port=f"{urls.PORT}/tcp",
         variables=("IPCLAB_REDIS_PORT",),
         url="redis://{login}{at}/0",
         password_variable="IPCLAB_REDIS_PASSWORD",

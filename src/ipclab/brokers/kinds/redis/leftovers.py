@@ -23,7 +23,7 @@ def remove(url: str, namespaces: Sequence[str]) -> int:
         for run in {namespace.rpartition(":")[0] for namespace in namespaces}:
             found = client.scan_iter(match=f"{_escape_pattern(run)}:*", count=_AT_ONCE)
             for keys in _batches(key for key in found if key.startswith(begins)):
-                removed += int(client.delete(*keys))
+                removed += int(client.unlink(*keys))
     return removed
 
 
