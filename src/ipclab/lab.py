@@ -116,6 +116,10 @@ def run(
         for kind, reason in fleet.missing.items():
             if kind in asked or provider is not None:
                 raise BrokerUnavailableError(reason)
+        # Before the servers are checked: what killed runs left may be what makes a server too full.
+        for broker in fleet.brokers.values():
+            for removed in marks.sweep(broker.kind, broker.url) if broker.outlives_run else ():
+                observer.note(str(removed))
         plan, refused = readiness.prepare(plan, fleet, set(map(str, request.backends)), may_evict=may_evict)
         result = Result(
             ipclab_result=SCHEMA_VERSION,
@@ -134,9 +138,6 @@ def run(
             unavailable=_cleaned([*_unavailable(plan, fleet), *refused]),
             trials=[],
         )
-        for broker in fleet.brokers.values():
-            for removed in marks.sweep(broker.kind, broker.url) if broker.outlives_run else ():
-                observer.note(str(removed))
         return _Run(fleet, store, observer, result).carry_out(plan)
 
 
@@ -234,11 +235,10 @@ def is_hard_on_its_broker(spec: TrialSpec) -> bool:
     """Return whether this trial breaks its broker, or changes its settings, for all who use it."""
     if workloads.of(spec) is workloads.CLIENT:
         from ipclab.trial.client import SCENARIOS
+        from ipclab.trial.client.scenario import HARD_ON_SERVER
 
-        return spec.scenario in SCENARIOS and SCENARIOS[spec.scenario].needs == "pause"
-    on_broker = spec.fault is not None and (
-        spec.fault.target == "broker" or spec.fault.action == "fill-memory"
-    )
+        return spec.scenario in SCENARIOS and SCENARIOS[spec.scenario].needs in HARD_ON_SERVER
+    on_broker = spec.fault is not None and (spec.fault.target == "broker" or spec.fault.effect == "fills")
     return on_broker or bool(spec.broker_settings)
 
 

@@ -6,16 +6,20 @@ data are limited to the free memory, and it stops where the server would drop it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
+from ipclab.backends import checked
 from ipclab.backends.base import BrokerKind, Site
 from ipclab.backends.registry import backend_class
 from ipclab.brokers import Broker, Fleet, kinds
-from ipclab.errors import BrokerUnavailableError, UsageError
+from ipclab.errors import BrokerUnavailableError, IpclabError, UsageError
 from ipclab.experiment import Plan
+from ipclab.host.text import line_of
 from ipclab.results.result import Unavailable
 from ipclab.trial import workloads
 from ipclab.trial.spec import MOST_BACKLOG_BYTES, TrialSpec
@@ -56,7 +60,8 @@ def _broker_of(spec: TrialSpec) -> BrokerKind | None:
 
 def _check_server(broker: Broker, trials: Sequence[TrialSpec]) -> None:
     kind = kinds.get(broker.kind)
-    state = kind.describe(broker)
+    with _answering(broker, "describe()"):
+        state = kind.describe(broker)
     broker.settings = state.settings
     where = f"{kind.title} at {broker.masked_url}"
     if state.unusable:
@@ -69,6 +74,18 @@ def _check_server(broker: Broker, trials: Sequence[TrialSpec]) -> None:
         )
 
 
+@contextlib.contextmanager
+def _answering(broker: Broker, call: str) -> Iterator[None]:
+    """Raise BrokerUnavailableError, with the name of the call, for any error of a kind of another package."""
+    try:
+        yield
+    except IpclabError:
+        raise
+    except Exception as error:
+        where = f"{kinds.get(broker.kind).title} at {broker.masked_url}"
+        raise BrokerUnavailableError(f"{where}: {call} of its kind raised {line_of(error)}") from error
+
+
 def _fit(broker: Broker, trials: Sequence[TrialSpec], *, may_evict: bool) -> list[TrialSpec]:
     """Return the trials, limited to as many messages in flight as fill half of the server's free memory."""
     return [_fit_one(broker, spec, may_evict=may_evict) for spec in trials]
@@ -77,7 +94,8 @@ def _fit(broker: Broker, trials: Sequence[TrialSpec], *, may_evict: bool) -> lis
 def _fit_one(broker: Broker, spec: TrialSpec, *, may_evict: bool) -> TrialSpec:
     kind = kinds.get(broker.kind)
     item_bytes = spec.size_bytes + OVERHEAD_BYTES
-    room = kind.room(broker.url, item_bytes)
+    with _answering(broker, "room()"):
+        room = kind.room(broker.url, item_bytes)
     if room is None or may_evict:
         return spec
     most = min(spec.max_backlog, max(MOST_BACKLOG_BYTES // max(spec.size_bytes, 1), 1))
@@ -94,7 +112,7 @@ def _fit_one(broker: Broker, spec: TrialSpec, *, may_evict: bool) -> TrialSpec:
                 f"{where}, and {what} would make it drop about {many} of its {room.items} items: "
                 "free some memory, or allow that with --may-evict"
             )
-        raise UsageError(f"{where}, too few for {what}: raise its maxmemory, or choose a smaller --size")
+        raise UsageError(f"{where}, too few for {what}: raise its memory limit, or choose a smaller --size")
     return msgspec.structs.replace(spec, max_backlog=fits)
 
 
@@ -108,5 +126,5 @@ def _refused(trials: Sequence[TrialSpec], brokers: Mapping[BrokerKind, Broker]) 
         if broker is None or broker.ours or name in found:
             continue
         site = Site(namespace="ipclab:probe", window=spec.window, url=broker.url)
-        found[name] = of(site, **spec.backend.options).lacks()
+        found[name] = checked.lacks(spec.backend.name, partial(of, site, **spec.backend.options))
     return [Unavailable(backend=name, reason=reason) for name, reason in found.items() if reason]

@@ -13,11 +13,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ipclab import lab, readiness
 from ipclab.backends.base import BrokerKind
+from ipclab.backends.registry import Variant
 from ipclab.brokers import Broker, kinds, marks, processes, url
 from ipclab.brokers.kinds import memcached
 from ipclab.brokers.kinds.redis import probe
 from ipclab.errors import BrokerUnavailableError
+from ipclab.experiment import Request, load
+from ipclab.results.store import Store
 from tests.support.servers import list_queues
 
 DEADLINE_S = 60.0
@@ -143,3 +147,28 @@ def test_what_could_not_be_removed_is_told_with_the_command_and_stays_noted(
     assert mark.trials == [3]
     assert mark.owner == processes.this_process()
     assert "@" not in msgspec.json.encode(mark).decode()
+
+
+def test_a_run_that_is_refused_removes_what_a_killed_run_left_all_the_same(
+    private_broker_of: Callable[[BrokerKind], Broker], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPCLAB_STATE_DIR", str(state))
+    private = private_broker_of("redis")
+    monkeypatch.setenv("REDIS_URL", private.url)
+    broker = url.UrlBroker("redis", private.url, "8", "REDIS_URL")
+    left = marks.Marks(broker, "ipclab:11111111-1", "2026-01-01T00:00:00+00:00")
+    gone = msgspec.structs.replace(processes.this_process(), pid=2**22 - 1, start_ticks=1)
+    left._mark = msgspec.structs.replace(left._mark, owner=gone)
+    left.begin(0)
+    with probe.client(private.url) as client:
+        client.set("ipclab:11111111-1:0:messages", "left")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BrokerUnavailableError("it is too full")
+
+    monkeypatch.setattr(readiness, "prepare", refuse)
+    request = Request(backends=(Variant("redis-list"),), repeats=1)
+    with pytest.raises(BrokerUnavailableError, match="it is too full"):
+        lab.run(load("throughput"), request, store=Store(state.parent / "results"), install=False)
+    assert names(private) == []
+    assert list(state.iterdir()) == []

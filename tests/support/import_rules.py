@@ -57,7 +57,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "experiment": ("backends", "faults.spec", "host", "trial"),
     "environment": ("brokers.kinds", "host", "results.result"),
-    "readiness": ("backends", "brokers", "experiment", "results.result", "trial"),
+    "readiness": ("backends", "brokers", "experiment", "host.text", "results.result", "trial"),
     "lab": (
         "backends",
         "brokers",

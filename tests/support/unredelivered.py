@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ipclab.backends.base import Channel, Consumer, Guarantees, Producer
+from ipclab.backends.local.queue import SimpleQueueChannel
 
 PROMISED = Guarantees(
     delivery="at-least-once",
@@ -229,6 +230,29 @@ class TinyProducer(DatagramProducer):
         if len(body) > 24:
             raise ValueError(f"{len(body)} bytes are too many")
         super().send(body)
+
+
+class MegabyteChannel(SimpleQueueChannel):
+    """Carries no more than 1 MiB, and refuses more by an error of the queue's user."""
+
+    name = "megabyte"
+
+    @property
+    def guarantees(self) -> Guarantees:
+        return replace(super().guarantees, max_message_bytes=1 << 20)
+
+    def producer(self, index: int) -> Producer:
+        return MegabyteProducer(super().producer(index))
+
+
+class MegabyteProducer(Producer):
+    def __init__(self, inner: Producer) -> None:
+        self._inner = inner
+
+    def send(self, body: bytes) -> None:
+        if len(body) > 1 << 20:
+            raise ValueError(f"{len(body)} bytes are too many")
+        self._inner.send(body)
 
 
 CHANNELS = {channel.name: channel for channel in (FolderChannel, SeqpacketChannel, DatagramChannel)}

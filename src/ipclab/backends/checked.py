@@ -19,9 +19,9 @@ from ipclab.backends.base import Channel, Consumer, Counter, CounterClient, Prod
 from ipclab.backends.declared import described
 from ipclab.backends.registry import is_own
 from ipclab.backends.shared import Mutex, MutexClient, Register, RegisterClient
-from ipclab.errors import ChannelError, ContractError
+from ipclab.errors import BrokerUnavailableError, ChannelError, ContractError
 from ipclab.host.start_methods import StartMethod
-from ipclab.host.text import line_of
+from ipclab.host.text import clean, line_of
 
 _T = TypeVar("_T")
 
@@ -56,6 +56,24 @@ def mutex_client(mutex: Mutex, made: MutexClient) -> MutexClient:
     """Return this client, which the lock has just made, with checked answers."""
     _require_kind(mutex.name, "client()", made, MutexClient)
     return made if is_own(mutex.name) else _MutexClient(mutex.name, made, fenced=mutex.fenced)
+
+
+def lacks(name: str, make: Callable[[], Channel | SharedState]) -> str:
+    """Return in one line what this backend lacks; a wrong answer or an error of another package is one, too.
+
+    Raise BrokerUnavailableError where the server does not answer, and what a backend of the lab raises.
+    """
+    try:
+        said = make().lacks()
+    except BrokerUnavailableError:
+        raise
+    except (Exception, SystemExit) as error:
+        if is_own(name):
+            raise
+        return f"its constructor or lacks() raised {line_of(error)}"
+    if type(said) is not str:
+        return str(_wrong(name, "lacks()", said, "a str"))
+    return clean(" ".join(said.split()))
 
 
 def _require_kind(name: str, call: str, made: object, kind: Callable[..., _T]) -> _T:

@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import get_args
 
-from ipclab.backends.base import Channel, Counter, Guarantees, Option, Reach, SharedState, Site
+from ipclab.backends.base import Channel, Counter, Guarantees, Option, OptionValue, Reach, SharedState, Site
 from ipclab.backends.shared import Mutex, Register
-from ipclab.errors import ContractError
+from ipclab.errors import ContractError, IpclabError, UsageError
+from ipclab.host.text import line_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 FACES = (Channel, Counter, Register, Mutex)
@@ -53,6 +54,24 @@ def check_class(kind: type[Channel] | type[SharedState]) -> None:
             raise ContractError(f"it cannot be made: {type(error).__name__}: {error}") from error
         for wrong in _wrong_in_instance(made):
             raise ContractError(wrong)
+
+
+def guarantees_of(channel: type[Channel], options: Mapping[str, OptionValue]) -> Guarantees:
+    """Return the guarantees that a channel declares with these options; no server is needed.
+
+    Raise UsageError, in one line, where a channel of another package cannot be made with these options, or
+    does not declare guarantees then.
+    """
+    words = f"{channel.name}:{','.join(f'{name}={value}' for name, value in options.items())}".rstrip(":")
+    try:
+        found = channel(_SITE, **options).guarantees
+    except IpclabError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"the backend {words} cannot be made: {line_of(error)}") from error
+    if type(found) is not Guarantees:
+        raise UsageError(f"the backend {words} declares {described(found)}, which is no Guarantees object")
+    return found
 
 
 def _wrong_in_class(kind: type[Channel] | type[SharedState]) -> Iterator[str]:

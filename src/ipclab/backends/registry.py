@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Mapping
+from typing import assert_never
 
 import msgspec
 
@@ -142,9 +143,17 @@ def mutex_class(variant: Variant) -> type[Mutex]:
 
 def shared_class(face: Face, variant: Variant) -> type[SharedState]:
     """Return the class of a counter, register or lock. Raise UnknownNameError or UsageError."""
-    if face == "register":
-        return register_class(variant)
-    return mutex_class(variant) if face == "lock" else counter_class(variant)
+    match face:
+        case "counter":
+            return counter_class(variant)
+        case "register":
+            return register_class(variant)
+        case "lock":
+            return mutex_class(variant)
+        case "channel":
+            raise UsageError(f"{variant} is asked for as shared state, and a channel is none")
+        case _:
+            assert_never(face)
 
 
 def backend_class(face: Face, variant: Variant) -> type[Channel] | type[SharedState]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipclab.backends.base import Site
+from ipclab.backends.declared import guarantees_of
 from ipclab.backends.registry import Variant, channel_class, channel_names
 from ipclab.faults.base import Kind
 from ipclab.faults.spec import FaultSpec
@@ -17,8 +17,7 @@ def kind_of(backend: Variant) -> Kind:
     Raise UnknownNameError or another UsageError where there is no such channel.
     """
     channel = channel_class(backend)
-    made = channel(Site(namespace="ipclab:kind"), **backend.options)
-    declared = made.guarantees
+    declared = guarantees_of(channel, backend.options)
     impossible = dict(channel.impossible_moments)
     largest = declared.max_message_bytes
     if channel.broker is None and largest is not None and largest < LEAST_TORN_BYTES:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ipclab.backends.base import Channel, Site
+from ipclab.backends.base import Channel
+from ipclab.backends.declared import guarantees_of
 from ipclab.backends.registry import channel_class, shared_class
 from ipclab.errors import MessageTooLargeError, UsageError
 from ipclab.trial import workloads
@@ -91,9 +92,7 @@ def _check_shape(spec: TrialSpec, channel: type[Channel]) -> None:
 
 
 def _check_size(spec: TrialSpec, channel: type[Channel]) -> None:
-    largest = channel(
-        Site(namespace="ipclab:check", url=None), **spec.backend.options
-    ).guarantees.max_message_bytes
+    largest = guarantees_of(channel, spec.backend.options).max_message_bytes
     if "size_bytes" not in workloads.of(spec).options:
         # The workload chooses the sizes of its messages itself, within what the channel carries.
         if largest is not None and largest < SMALLEST_BYTES:

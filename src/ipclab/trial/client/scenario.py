@@ -12,6 +12,12 @@ from ipclab.trial.client.bench import Bench
 
 RIGHT = "-set-right"
 Needs = Literal["nothing", "proxy", "pause", "settings"]
+HARD_ON_SERVER: Mapping[Needs, str] = {
+    "pause": "pauses the server",
+    "settings": "changes a setting of the server",
+}
+"""By the need of a scenario: what it does to the server for all who use it, so only where the lab started the
+server, and where no other run uses it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,12 +23,10 @@ from ipclab.history.format import VERSION
 from ipclab.host.child import stack_path
 from ipclab.trial.client import SCENARIOS, Scenario
 from ipclab.trial.client.bench import NAMES, Bench
-from ipclab.trial.client.scenario import Seen
+from ipclab.trial.client.scenario import HARD_ON_SERVER, Seen
 from ipclab.trial.record import Safety
 from ipclab.trial.safety import Played, Stage
 
-_TO_OURS = {"pause": "pauses the server", "settings": "changes a setting of the server"}
-"""By the need of a scenario: what it does only to a server that the lab started."""
 WHOLE = 8
 """Up to this many operations, an invalid history is shown as a whole."""
 
@@ -72,9 +70,9 @@ def _refusal(scenario: Scenario, stage: Stage) -> str:
     broker = stage.broker
     if broker is None:
         return ""
-    if scenario.needs in _TO_OURS and not broker.ours:
+    if scenario.needs in HARD_ON_SERVER and not broker.ours:
         return (
-            f"{scenario.name} {_TO_OURS[scenario.needs]}, and the lab did not start the one at "
+            f"{scenario.name} {HARD_ON_SERVER[scenario.needs]}, and the lab did not start the one at "
             f"{broker.masked_url}; choose --provider compose or native for it"
         )
     if scenario.needs == "proxy" and not kinds.get(broker.kind).accepts_proxy(broker.url):

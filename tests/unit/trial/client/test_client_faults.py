@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ipclab import experiment
+from ipclab import experiment, lab
 from ipclab.checks import check
 from ipclab.checks.breach import texts
 from ipclab.errors import UnknownNameError, UsageError
@@ -226,6 +226,13 @@ def test_all_is_undone_at_the_end_the_latest_first_whatever_happens(
     # In the process of a trial, Ctrl-C is ignored: who raises it there has failed.
     assert play("mutated").reason == "queue: KeyboardInterrupt"
     assert undone.read_text() == "second first "
+
+
+def test_a_scenario_that_stops_its_server_or_sets_it_otherwise_has_the_server_alone() -> None:
+    hard = {name for name, scenario in SCENARIOS.items() if scenario.needs in ("pause", "settings")}
+    specs = experiment.load("client").plan(experiment.Request(repeats=1)).trials
+    assert {spec.scenario for spec in specs if lab.is_hard_on_its_broker(spec)} == hard
+    assert {"retry-paused", "acknowledged-late"} < hard
 
 
 def test_every_default_stands_beside_its_fix_under_the_same_conditions() -> None:
