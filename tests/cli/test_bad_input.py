@@ -282,6 +282,7 @@ def test_a_packed_history_of_many_lines_is_refused_within_bounds(ipclab: Ipclab,
             file.write(line.replace(b"invoke", b"info"))
     ended = ipclab("check", "bomb.gz")
     assert ended.code == 2
+    assert "it holds more than 256 MiB" in ended.line
 
 
 def test_a_result_with_an_endless_text_or_of_endless_size_is_refused(ipclab: Ipclab, here: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pika
@@ -31,6 +32,23 @@ from tests.support.servers import unavailable
 
 QUICK = "data_isolation"
 """A claim that is settled within a second or two."""
+
+
+ONE_MORE_CONDITION = {
+    ("semaphore", "bounded_stray_release.outcome"): "returned",
+    ("semaphore", "bounded_inside"): "3",
+    ("semaphore", "bounded_holder.error"): "ValueError",
+    ("worker_killed", "sending.outcome"): "hung",
+    ("worker_killed", "after_sending.outcome"): "hung",
+    ("queue_process_safe", "own_queue.outcome"): "hung",
+    ("queue_process_safe", "own_pipe.error"): "OSError: got end of file",
+    ("queue_process_safe", "own_pipe_open.outcome"): "hung",
+    ("manager_data_unsafe", "own_key"): "AuthenticationError",
+    ("manager_data_unsafe", "own_key_set"): "nothing",
+    ("mutex", "file_lock.flock.outcome"): "hung",
+    ("mutex", "file_lock.lockf.outcome"): "returned",
+}
+"""By claim and part of its evidence: what the one more condition that refutes the claim or its cure shows."""
 
 
 @pytest.fixture
@@ -83,6 +101,12 @@ def test_every_claim_has_the_recorded_verdict_with_native_servers(
     assert [outcome.name for outcome in outcomes] == list(catalogue.load_all())
     assert all(outcome.state == "run" and outcome.rows for outcome in outcomes)
     assert children() <= before
+    for (claim, where), expected in ONE_MORE_CONDITION.items():
+        (found,) = (outcome.evidence for outcome in outcomes if outcome.name == claim)
+        seen: Any = found
+        for part in where.split("."):
+            seen = seen[part]
+        assert str(seen).startswith(expected), (claim, where, seen)
 
 
 def test_the_file_of_a_claim_shows_timeline_evidence_verdict_and_conditions(environ: dict[str, str]) -> None:

@@ -28,7 +28,12 @@ QUICK = {"grace_s": 0.4, "drain_s": 0.2}
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """These channels are backends for this test."""
-    others = (unredelivered.TinyChannel, unredelivered.NewestOnlyChannel, unredelivered.RescuingChannel)
+    others = (
+        unredelivered.TinyChannel,
+        unredelivered.MegabyteChannel,
+        unredelivered.NewestOnlyChannel,
+        unredelivered.RescuingChannel,
+    )
     every = {**unredelivered.CHANNELS, **{kind.name: kind for kind in others}, **registry._channels()}
     monkeypatch.setattr(registry, "_channels", lambda: every)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -83,6 +88,12 @@ def test_a_channel_of_small_messages_is_served_with_messages_that_it_carries(wor
     assert (safety.verdict, safety.broken, safety.finding) == ("valid", [], "")
     assert safety.counts["confirmed"] > 50
     assert safety.counts["indefinite"] <= 1
+
+
+def test_a_fault_in_mid_message_sends_no_more_than_the_channel_carries() -> None:
+    safety = safety_of(play("megabyte", "pause consumer, mid-message", **QUICK))
+
+    assert (safety.verdict, safety.broken, safety.finding, safety.gave_up) == ("valid", [], "", {})
 
 
 @pytest.mark.parametrize("scenario", ["stress", "forced"])

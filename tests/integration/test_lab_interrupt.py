@@ -147,6 +147,11 @@ MOMENTS = [
         [*one_shape("manager-queue"), "--start-method", "spawn"],
         id="within the window of spawned workers",
     ),
+    pytest.param(
+        within_the_window,
+        [*one_shape("queue"), "--start-method", "forkserver"],
+        id="within the window of workers of a fork server",
+    ),
     pytest.param(draining, one_shape("faulty:fault=drop", duration_s=0.2), id="while a trial drains"),
 ]
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import pika.exceptions
 import pytest
@@ -120,8 +124,6 @@ def test_a_server_without_a_command_is_used_and_its_password_is_not_told(folder:
 def test_a_host_whose_first_address_refuses_is_reached_by_its_second(
     folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import socket
-
     real = socket.getaddrinfo
 
     def both(host: object, port: object, *args: object, **options: object) -> object:
@@ -233,6 +235,53 @@ def test_the_port_of_amqps_is_its_own() -> None:
     assert kinds.get("rabbitmq").address("amqp://host/") == ("host", 5672)
     assert not kinds.get("rabbitmq").accepts_proxy("amqps://host/")
     assert not kinds.get("rabbitmq").accepts_proxy("amqp://host/?ssl_options={}")
+
+
+@pytest.fixture
+def tls_server(folder: Path) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that is heard through TLS only: its host and port, and what each client said first."""
+    found, key = certificate(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(found, key)
+    heard: list[bytes] = []
+
+    def listen(listener: socket.socket) -> None:
+        while True:
+            try:
+                link, _ = listener.accept()
+                with context.wrap_socket(link, server_side=True) as secured:
+                    heard.append(secured.recv(8))
+            except OSError:
+                if listener.fileno() < 0:
+                    return
+                heard.append(b"")
+
+    with socket.create_server(("localhost", 0)) as listener:
+        thread = threading.Thread(target=listen, args=(listener,))
+        thread.start()
+        yield f"localhost:{listener.getsockname()[1]}", heard
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [rabbitmq_connection.connect, lambda url: probe.version("rabbitmq", url)],
+    ids=["adapter and scenario", "probe"],
+)
+def test_amqps_speaks_through_tls_whose_certificate_is_checked(
+    tls_server: tuple[str, list[bytes]], folder: Path, ask: Callable[[str], object]
+) -> None:
+    at, heard = tls_server
+    options = {"cafile": str(folder / "certificate.pem"), "server_hostname": "localhost"}
+    with pytest.raises(BrokerUnavailableError):
+        ask(f"amqps://{at}/?ssl_options={quote_plus(repr(options))}")
+    # The probe first looks whether anybody listens.
+    assert [said for said in heard if said] == [b"AMQP\x00\x00\x09\x01"]
+    heard.clear()
+    with pytest.raises(BrokerUnavailableError, match=r"(?i)certificate.verify.failed"):
+        ask(f"amqps://{at}/")
+    assert set(heard) <= {b""}
 
 
 def test_a_virtual_host_with_a_slash_in_its_name_is_reached(private_broker_of: BrokerOf) -> None:

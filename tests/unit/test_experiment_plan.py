@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
@@ -197,6 +198,14 @@ def test_a_rate_goes_to_paced_trials_and_a_size_never_to_counters() -> None:
     assert asked.trial(workload="stream", backend=Variant("queue")).rate_per_s is None
     assert asked.trial(workload="paced", backend=Variant("queue"), rate_per_s=1).rate_per_s == 50
     assert asked.trial(workload="counter", backend=Variant("value")).size_bytes == 1024
+
+
+@pytest.mark.parametrize("name", ["comparison", "latency"])
+def test_latency_is_measured_in_several_repeats(name: str) -> None:
+    plan = experiment.load(name).plan(request("pipe"))
+    paced = Counter(trial.rate_per_s for trial in plan.trials if trial.workload == "paced")
+    assert paced
+    assert min(paced.values()) >= 3
 
 
 def test_a_window_never_goes_to_trials_that_send_one_message_at_a_time() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import assert_never
 
 from ipclab.checks.bounds import check_counter, losses
 from ipclab.checks.fifo import check_queue
@@ -118,17 +119,21 @@ def _terms(history: History, guarantee: Guarantee | None, ordered: bool | None, 
 
 
 def _quick(history: History, model: Model, terms: Terms) -> Findings:
-    if model == "register":
-        return check_register(history)
-    if model == "queue":
-        return check_queue(history)
-    if model == "lock":
-        return check_lock(history)
-    if model == "counter":
-        found = check_counter(history)
-        found.counts = losses(history)
-        return found
-    return check_delivery(history, terms)
+    match model:
+        case "register":
+            return check_register(history)
+        case "queue":
+            return check_queue(history)
+        case "lock":
+            return check_lock(history)
+        case "counter":
+            found = check_counter(history)
+            found.counts = losses(history)
+            return found
+        case "delivery":
+            return check_delivery(history, terms)
+        case _:
+            assert_never(model)
 
 
 def _note_terms(found: Findings, history: History, terms: Terms, *, declared: bool) -> None:

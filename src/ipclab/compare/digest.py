@@ -6,7 +6,7 @@ A digest is some kilobytes where a result is megabytes, so baselines keep digest
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -23,7 +23,7 @@ from ipclab.trial.record import BrokerFacts, TrialRecord
 Metric = Literal["cpu", "goodput", "p50", "p99"]
 """``cpu``  µs of CPU time a message, of workers and broker; ``goodput``  messages, updates, operations or
 round trips per second; ``p50``, ``p99``  ns of the end-to-end latency, or of the round trip."""
-METRICS: tuple[Metric, ...] = ("cpu", "goodput", "p50", "p99")
+METRICS: tuple[Metric, ...] = get_args(Metric)
 HIGHER_IS_BETTER: frozenset[Metric] = frozenset(("goodput",))
 _DIGITS = 5
 _MOST_REASONS = 3

@@ -33,6 +33,17 @@ def suffered(kind: Kind) -> set[tuple[str, str]]:
     return {(fault.action, fault.target) for fault in EVERY if not reason(fault, kind)}
 
 
+@pytest.mark.parametrize("kind", [PIPES, HELPER, BROKER])
+def test_a_consumer_that_works_is_tried_with_every_action_and_target_that_is_tried_while_messages_flow(
+    kind: Kind,
+) -> None:
+    at = {
+        moment: {(f.action, f.target) for f in EVERY if f.moment == moment and not reason(f, kind)}
+        for moment in ("busy", "working")
+    }
+    assert at["working"] == at["busy"] != set()
+
+
 @pytest.mark.parametrize(
     ("kind", "pairs"),
     [

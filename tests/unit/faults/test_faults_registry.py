@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import msgspec
 import pytest
 
+import ipclab
 from ipclab import lab
 from ipclab.backends.registry import Variant
 from ipclab.cli.run import run
@@ -51,6 +53,20 @@ def test_the_documentation_says_what_each_fault_does_in_its_own_words() -> None:
     text = (CHECKOUT / "docs" / "safety.md").read_text()
     rows = [row for found in tables(text) if found[0] == ["fault", "what is done"] for row in found[1:]]
     assert {code(row[0])[0]: row[1] for row in rows} == {name: each.done for name, each in FAULTS.items()}
+
+
+def test_nothing_compares_the_action_of_a_fault_with_a_name() -> None:
+    """A new fault with the same effect would be missing in each such place."""
+    found = []
+    for path in Path(ipclab.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare):
+                sides = [node.left, *node.comparators]
+                named = any(isinstance(side, ast.Constant) and side.value in FAULTS for side in sides)
+                asked = any(isinstance(side, ast.Attribute) and side.attr == "action" for side in sides)
+                if named and asked:
+                    found.append(f"{path.name}:{node.lineno}")
+    assert found == []
 
 
 @pytest.mark.parametrize("each", FAULTS.values(), ids=lambda each: each.name)

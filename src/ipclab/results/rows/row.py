@@ -155,6 +155,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``load``      the operations that race on a register; rows with another load are not compared.
     ``race``      of shared state for which a race was forced too.
     ``trials``    how many trials of each workload there were, by outcome too where not finished.
+
+    One row merges the trials of several workloads, and any of them may be left out, refused or cut short, so
+    a figure is None where no finished trial measured it. A type for each kind of row would still have these
+    fields optional, and the documented JSON of a row is flat.
     """
 
     backend: str
