@@ -32,7 +32,9 @@ from ipclab.errors import MessageTooLargeError, UnknownNameError, UsageError
 from ipclab.faults.spec import Target
 from ipclab.host import start_methods as startmethod
 from ipclab.host.start_methods import StartMethod
-from ipclab.trial import workloads
+from ipclab.payload.asked import Payload
+from ipclab.payload.sizes import Size, Sizes
+from ipclab.trial import payloads, workloads
 from ipclab.trial.check import check
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.workload import Option
@@ -76,6 +78,8 @@ _OPTIONS: Mapping[Option, _Option] = {
     "consumers": _Option("--consumers", "has no consumers to choose", "throughput"),
     "window": _Option("--window", "has no window", "throughput"),
     "size_bytes": _Option("--size", "has no message size to choose", "throughput"),
+    "payload": _Option("--payload", "sends messages of its own", "throughput"),
+    "codec": _Option("--codec", "sends messages of its own", "throughput"),
     "duration_s": _Option("--duration", "has no length to choose", "throughput"),
     "warmup_s": _Option("--warmup", "has no warm-up", "throughput"),
     "rate_per_s": _Option("--rate", "sends nothing at a given rate", "latency"),
@@ -93,13 +97,16 @@ _SETTINGS: frozenset[Option] = frozenset(name for name in _OPTIONS if name in Tr
 class Request:
     """What the user asked for. None, or empty, leaves the choice to the experiment.
 
+    ``size_bytes`` may be a range of sizes, or several sizes, each of which is measured by itself.
     ``every_repeat`` asks an experiment that repeats some trials less often to have them in every repeat.
     """
 
     backends: tuple[Variant, ...] = ()
     producers: int | None = None
     consumers: int | None = None
-    size_bytes: int | None = None
+    size_bytes: Size | Sizes | None = None
+    payload: Payload | None = None
+    codec: str | None = None
     rate_per_s: float | None = None
     duration_s: float | None = None
     warmup_s: float | None = None
@@ -151,16 +158,26 @@ class Request:
         return self._shared("lock")
 
     def trial(self, **settings: Any) -> TrialSpec:
-        """Return a trial with these settings, overridden by what the user asked for. Not checked yet."""
+        """Return a trial with these settings, overridden by what the user asked for. Not checked yet.
+
+        The request has one size at most: see ``each_size()``.
+        """
         workload = workloads.named(settings["workload"])
         asked: dict[str, Any] = {
             name: value
             for name in _SETTINGS
             if name in workload.options and (value := getattr(self, name)) is not None
         }
+        if "payload" in workload.options:
+            asked |= payloads.settings(self.payload, self.codec, self.size_bytes, settings)
         start_method = self.start_method or startmethod.default()
         default: dict[str, Any] = {"start_method": start_method, "seed": self.seed}
         return TrialSpec(**(default | settings | asked))
+
+    def each_size(self) -> list[Request]:
+        """Return this request once for each of its sizes. Raise UsageError where two options give some."""
+        sizes = payloads.sizes(self.payload, self.size_bytes)
+        return [replace(self, size_bytes=size) for size in sizes] if sizes else [self]
 
     def _shared(self, face: Face) -> list[Variant]:
         wanted = self._known() if self.backends else [Variant(name) for name in backend_names(face)]
@@ -252,7 +269,8 @@ class Experiment:
         refused: list[_Refused] = []
         for repeat in range(request.repeats or self.repeats):
             # A user's option that fixes one dimension of a sweep makes some of its trials the same.
-            for spec in {repr(spec): spec for spec in self.trials(request, repeat)}.values():
+            each = (spec for one in request.each_size() for spec in self.trials(one, repeat))
+            for spec in {repr(spec): spec for spec in each}.values():
                 try:
                     check(spec)
                 except UnknownNameError:
@@ -284,7 +302,7 @@ class Experiment:
     def _akin(self, request: Request, idle: Iterable[str]) -> list[str]:
         """Return the backends that this experiment measures and whose names begin like one of these."""
         begins = {name.partition(":")[0].partition("-")[0] for name in idle}
-        specs = self.trials(replace(request, backends=()), 0)
+        specs = self.trials(replace(request.each_size()[0], backends=()), 0)
         measured = dict.fromkeys(spec.backend.name for spec in specs)
         return [name for name in measured if name.partition("-")[0] in begins]
 

@@ -22,7 +22,7 @@ from ipclab.experiment import Plan
 from ipclab.host.text import line_of
 from ipclab.results.result import Unavailable
 from ipclab.trial import workloads
-from ipclab.trial.spec import MOST_BACKLOG_BYTES, TrialSpec
+from ipclab.trial.spec import TrialSpec
 
 OVERHEAD_BYTES = 100
 """What a message takes on a server in addition to its body, roughly."""
@@ -98,7 +98,7 @@ def _fit_one(broker: Broker, spec: TrialSpec, *, may_evict: bool) -> TrialSpec:
         room = kind.room(broker.url, item_bytes)
     if room is None or may_evict:
         return spec
-    most = min(spec.max_backlog, max(MOST_BACKLOG_BYTES // max(spec.size_bytes, 1), 1))
+    most = spec.backlog
     fits = room.free_bytes // 2 // item_bytes
     if fits >= most:
         return spec

@@ -242,6 +242,10 @@ class Channel(abc.ABC):
     """Whether ``setup()`` starts a server process of the backend's own (see ``server_pids``)."""
     windowed: ClassVar[bool] = False
     """Whether a window above 1 changes how messages travel; otherwise only window 1 is measured."""
+    carries_objects: ClassVar[Literal["", "at once", "later"]] = ""
+    """Whether ``send()`` takes any object that can be pickled, and ``receive()`` returns such objects; empty
+    where messages are bytes. ``at once``: the object has been pickled when ``send()`` returns. ``later``: a
+    thread pickles it at some time after that, so the sender must not change it any more."""
 
     replaceable: ClassVar[bool] = True
     """Whether a new process can replace a worker that has ended. It cannot where the ends of the channel

@@ -34,10 +34,15 @@ def producer(channel: Channel, index: int) -> Producer:
     return made
 
 
-def consumer(channel: Channel, index: int) -> Consumer:
-    """Connect this consumer of the channel; return it with checked answers."""
+def consumer(channel: Channel, index: int, *, objects: bool = False) -> Consumer:
+    """Connect this consumer of the channel; return it with checked answers.
+
+    With ``objects`` it may return any objects in place of bodies, as ``Channel.carries_objects`` allows.
+    """
     made = _require_kind(channel.name, f"consumer({index})", channel.consumer(index), Consumer)
-    return made if is_own(channel.name) else _Consumer(channel.name, made, channel.site.window)
+    if is_own(channel.name):
+        return made
+    return _Consumer(channel.name, made, channel.site.window, objects=objects)
 
 
 def counter_client(counter: Counter, made: CounterClient) -> CounterClient:
@@ -108,9 +113,10 @@ _BODIES = "a list or tuple of one or more bytes objects"
 
 
 class _Consumer(Consumer):
-    def __init__(self, name: str, inner: Consumer, window: int) -> None:
+    def __init__(self, name: str, inner: Consumer, window: int, *, objects: bool = False) -> None:
         self._name = name
         self._inner = inner
+        self._objects = objects
         self._window = window
         if type(inner.acknowledges) is not bool:
             raise ContractError(f"{name}: acknowledges is True or False, not {described(inner.acknowledges)}")
@@ -127,7 +133,7 @@ class _Consumer(Consumer):
         kind = type(bodies)
         if kind is not list and kind is not tuple:
             raise _wrong(self._name, "receive()", bodies, _BODIES)
-        for body in bodies:
+        for body in () if self._objects else bodies:
             if type(body) is not bytes:
                 raise _wrong(self._name, "receive()", body, f"{_BODIES}, so not this body")
         if not 0 < len(bodies) <= self._window:
@@ -144,6 +150,8 @@ class _Consumer(Consumer):
         if not callable(inner):
             raise _wrong(self._name, "receiver()", inner, "a function or None")
         receive_one, name = inner, self._name
+        if self._objects:
+            return receive_one
 
         def receive() -> bytes:
             body = receive_one()

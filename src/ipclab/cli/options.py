@@ -15,10 +15,13 @@ from click.shell_completion import CompletionItem
 from ipclab.cli import completion
 from ipclab.cli.streams import out, put, width
 from ipclab.faults.spec import ACTIONS, TARGETS
+from ipclab.payload.codecs import CODECS
 from ipclab.report.formats import RESULT
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant
+    from ipclab.payload.asked import Payload
+    from ipclab.payload.sizes import Size, Sizes
     from ipclab.report.look import Look
     from ipclab.results.result import Result
 
@@ -27,24 +30,34 @@ REPEATS = click.IntRange(min=1, max=1000)
 SEED = click.IntRange(min=0, max=2**32 - 1)
 SECONDS = click.FloatRange(min=0, min_open=True)
 RATE = click.FloatRange(min=0, min_open=True)
-_UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
 
 
-class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """A number of bytes, with a unit or without: 64, 1KiB, 2MB."""
+class _Sizes(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """Numbers of bytes, with a unit or without: 64, 1KiB, 20k, 2KiB-20KiB, or several with commas."""
 
     name = "size"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip())
-        if match is None or match[2].upper() not in _UNITS:
-            self.fail(f"{value!r} is not a size; write 64, 1KiB or 2MB", param, ctx)
-        size = int(float(match[1]) * _UNITS[match[2].upper()])
-        if size < 1:
-            self.fail(f"{value!r} is not a size above 0", param, ctx)
-        return size
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size | Sizes:
+        from ipclab.errors import UsageError
+        from ipclab.payload.sizes import parse
+
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]
+        try:
+            return parse(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Payload(click.ParamType):  # type: ignore[type-arg]
+    """A kind of payload, such as dict or ndarray:float64:1MiB."""
+
+    name = "payload"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Payload:
+        from ipclab.payload.asked import Payload, parse
+
+        return value if isinstance(value, Payload) else parse(value)
 
 
 class _Work(click.ParamType):  # type: ignore[type-arg]
@@ -92,9 +105,10 @@ class _Variant(click.ParamType):  # type: ignore[type-arg]
         return [CompletionItem(name) for name in completion.backends(incomplete)]
 
 
-SIZE = _Size()
 WORK = _Work()
 SHARE = _Share()
+SIZES = _Sizes()
+PAYLOAD = _Payload()
 VARIANT = _Variant()
 
 
@@ -110,7 +124,23 @@ _TRIAL_OPTIONS = (
     ),
     click.option("--producers", type=COUNT, help="Number of producer processes (race: of all processes)."),
     click.option("--consumers", type=COUNT, help="Number of consumer processes."),
-    click.option("--size", "size_bytes", type=SIZE, help="Message size: 64, 1KiB, 64KiB …"),
+    click.option(
+        "--size",
+        "size_bytes",
+        type=SIZES,
+        help="Message size: 64, 1KiB, 20k; a list 64,1KiB measures each; a range 2KiB-20KiB draws sizes.",
+    ),
+    click.option(
+        "--payload",
+        type=PAYLOAD,
+        metavar="KIND[:…]",
+        help="What a message is: bytes, dict, json, dataclass, ndarray:float64, dataframe, file:PATH.",
+    ),
+    click.option(
+        "--codec",
+        type=click.Choice(tuple(CODECS)),
+        help="How a payload becomes bytes (default: pickle, where the backend carries no objects).",
+    ),
     click.option(
         "--rate", "rate_per_s", type=RATE, help="Messages per second of all producers together (latency)."
     ),

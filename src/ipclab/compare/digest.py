@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import msgspec
 
 from ipclab.backends.base import Face
+from ipclab.payload.kinds import PLAIN
 from ipclab.results import busy, units
 from ipclab.results.result import Environment, Result, Unavailable
 from ipclab.results.rows import build
@@ -43,13 +44,18 @@ class RowKey(NamedTuple):
     load: str
     work: str = ""
     work_fail_share: float = 0.0
+    payload: str = PLAIN
+    codec: str = ""
+    smallest_bytes: int = 0
 
     @property
     def text(self) -> str:
         """Return the key as text: ``pipe 1→1``, or ``redis-list 1→1 1 KiB, window 100, 500 /s``."""
         parts = [f"{self.backend} {self.shape}"]
+        if self.payload != PLAIN or self.codec:
+            parts[0] += f" {units.payload(self.payload)} {self.codec}".rstrip()
         if self.size_bytes is not None:
-            parts[0] += f" {units.size(self.size_bytes)}"
+            parts[0] += f" {units.sizes(self.smallest_bytes or self.size_bytes, self.size_bytes)}"
         if self.window not in (None, 1):
             parts.append(f"window {self.window}")
         if self.rate_per_s is not None:
@@ -169,6 +175,9 @@ def _row(row: Row, trials: Sequence[TrialRecord]) -> RowDigest:
             row.load,
             row.work,
             row.work_fail_share,
+            row.payload,
+            row.codec,
+            row.smallest_bytes,
         ),
         verdict=row.verdict,
         reasons=row.reasons[:_MOST_REASONS],

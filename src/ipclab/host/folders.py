@@ -24,7 +24,7 @@ import msgspec
 import psutil
 
 from ipclab.errors import UsageError
-from ipclab.host import identity
+from ipclab.host import identity, segments
 from ipclab.host.identity import ProcessId
 from ipclab.host.interruptions import ending_blocked
 
@@ -42,7 +42,7 @@ _SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 class _Owner(msgspec.Struct, frozen=True):
-    """The process that made a folder, and the prefix of its named semaphores, if it has any."""
+    """The process that made a folder, and the prefix of its named semaphores and segments, if it has any."""
 
     process: ProcessId
     semaphores: str = ""
@@ -94,7 +94,7 @@ def own_temporary_files() -> None:
 
 
 def sweep() -> None:
-    """Delete the folders and named semaphores of this user's labs that were killed.
+    """Delete the folders, named semaphores and shared memory of this user's labs that were killed.
 
     Folders of running labs stay. So do those of another PID namespace, whose labs are not visible.
     """
@@ -158,6 +158,7 @@ def _delete(folder: Path) -> None:
         for semaphore in _SEMAPHORES.glob(f"sem.{owner.semaphores}-*"):
             with contextlib.suppress(OSError):
                 semaphore.unlink()
+        segments.sweep(segments.of_semaphores(owner.semaphores))
     shutil.rmtree(folder, ignore_errors=True)
 
 

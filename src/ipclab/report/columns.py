@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ipclab.payload.kinds import PLAIN
 from ipclab.results import units
 from ipclab.results.rows.row import Figure, Percentiles, Row
 from ipclab.results.units import NOT_APPLICABLE, NOT_TOLD, WITHHELD
@@ -48,8 +49,9 @@ def choose(rows: Sequence[Row]) -> list[Column]:
 
 
 def _conditions(rows: Sequence[Row]) -> list[Column]:
-    sizes = [_SIZE] if len({row.size_bytes for row in rows}) > 1 else []
-    return [_SHAPE, *sizes, _WINDOW, _CONFIRM]
+    payloads = [_PAYLOAD] if any(row.payload != PLAIN or row.codec for row in rows) else []
+    sizes = [_SIZE] if len({row.sizes for row in rows}) > 1 else []
+    return [_SHAPE, *payloads, *sizes, _WINDOW, _CONFIRM]
 
 
 def _measured(rows: Sequence[Row]) -> list[Column]:
@@ -62,7 +64,10 @@ def _measured(rows: Sequence[Row]) -> list[Column]:
     if trips:
         found += [_TRIP_P50] if goodput or paced else _TRIPS
     found += _WORK if any(row.work for row in rows) else []
-    return [*found, *_CPU] if goodput or trips else found
+    if not (goodput or trips):
+        return found
+    serialising = [_SERIALISING] if any(row.serialising_share for row in rows) else []
+    return [*found, *_CPU, *serialising]
 
 
 def _rank(row: Row) -> str:
@@ -231,8 +236,16 @@ _NAMES = [
 _SHAPE = Column("n→m", lambda row: row.shape, right=False, full="shape")
 _SIZE = Column(
     "size",
-    lambda row: NOT_APPLICABLE if row.size_bytes is None else units.size(row.size_bytes),
+    lambda row: NOT_APPLICABLE if row.sizes is None else units.sizes(*row.sizes),
     value=lambda row: row.size_bytes,
+)
+_PAYLOAD = Column(
+    "payload\ncodec",
+    lambda row: f"{units.payload(row.payload)} {row.codec}".rstrip(),
+    right=False,
+    key=True,
+    flexible=True,
+    full="payload and codec",
 )
 _WINDOW = Column(
     "win",
@@ -314,6 +327,14 @@ _CPU = [
     Column("CPU µs\nwork", _worker_cpu, full="CPU µs/message, workers", value=_median(_worker_cpu_us)),
     Column("/msg\nbroker", _broker_cpu, full="CPU µs/message, broker", value=_median(_broker_cpu_us)),
 ]
+_SERIALISING = Column(
+    "seria-\nlising",
+    lambda row: (
+        NOT_APPLICABLE if row.serialising_share is None else units.percent(row.serialising_share.median)
+    ),
+    full="serialising, share of the workers' CPU time",
+    value=_median(lambda row: row.serialising_share),
+)
 _LEDGER = Column("lost/dup\nreo/corr", _ledger, full="lost/duplicated/reordered/corrupted")
 _LIMIT = Column("limit", _limit, right=False)
 VERDICT = Column("verdict", lambda row: row.verdict, right=False)

@@ -10,12 +10,13 @@ import csv
 import io
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 import msgspec
 
 from ipclab.report.look import Look
 from ipclab.report.table import ranked_rows
+from ipclab.results.encoding import LATER, used
 from ipclab.results.result import Result
 from ipclab.results.rows.row import Figure, Percentiles, Race, Row
 from ipclab.results.safety.cells import Cell, make_cells
@@ -46,8 +47,9 @@ def render(result: Result, _look: Look | None = None) -> str:
     Raise ResultsError for an unreadable histogram.
     """
     rows, safety = ranked_rows(result), make_cells(result.trials)
-    names = [*(row_columns() if rows or not safety else ()), *(cell_columns() if safety else ())]
-    flat = [_flat_row(row) for row in rows]
+    unused = {*LATER[Row]} - used(rows)
+    names = [*(row_columns(unused) if rows or not safety else ()), *(cell_columns() if safety else ())]
+    flat = [_flat_row(row, unused) for row in rows]
     flat += [_flat_cell(cell) for cell in safety]
     flat += [
         {"backend": gone.backend, "verdict": "unavailable", "reasons": gone.reason}
@@ -60,9 +62,12 @@ def render(result: Result, _look: Look | None = None) -> str:
     return out.getvalue()
 
 
-def row_columns() -> list[str]:
-    """Return the columns of a row: single values first, then the parts of fields with several values."""
-    names = fields(Row)
+def row_columns(unused: Set[str] = frozenset()) -> list[str]:
+    """Return the columns of a row: single values first, then the parts of fields with several values.
+
+    ``unused`` are fields without columns, because no row has anything in them.
+    """
+    names = [name for name in fields(Row) if name not in unused]
     plain = [name for name in names if part_type(Row, name) is None and name != _LAST]
     first = [*_FIRST, *(name for name in plain if name not in _FIRST), _LAST]
     kinds = ((name, part_type(Row, name)) for name in names)
@@ -93,12 +98,12 @@ def _parts(kind: type[msgspec.Struct]) -> Iterable[str]:
     return ("median", "spread_ratio", "repeats") if kind is Figure else fields(kind)
 
 
-def _flat_row(row: Row) -> dict[str, object]:
-    return dict(_values(row))
+def _flat_row(row: Row, unused: Set[str] = frozenset()) -> dict[str, object]:
+    return dict(_values(row, unused))
 
 
-def _values(row: Row) -> Iterator[tuple[str, object]]:
-    for name in fields(Row):
+def _values(row: Row, unused: Set[str]) -> Iterator[tuple[str, object]]:
+    for name in (name for name in fields(Row) if name not in unused):
         value = getattr(row, name)
         if isinstance(value, Figure):
             yield f"{name}_median", value.median

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ipclab.payload.kinds import PLAIN
 from ipclab.results import units
 from ipclab.results.result import Environment, Result
 from ipclab.results.safety.cells import is_in_cells
@@ -47,9 +48,7 @@ def _conditions(specs: list[TrialSpec]) -> str:
     messages = [spec for spec in specs if workloads.face(spec) == "channel"]
     parts = []
     if messages:
-        parts.append(
-            f"messages of {_each(units.size(int(size)) for size in _values(messages, 'size_bytes'))}"
-        )
+        parts.append(f"messages of {_each(_sizes(messages))}")
         parts.append(f"window {_each(str(window) for window in _values(messages, 'window'))}")
     if worked := [spec for spec in messages if spec.work]:
         parts.append(_work(worked))
@@ -76,6 +75,19 @@ def _work(specs: list[TrialSpec]) -> str:
     shares = sorted({spec.work_fail_share for spec in specs if spec.work_fail_share})
     fails = f", of which {_each(units.percent(share) for share in shares)} fails" if shares else ""
     return f"work of {each} per message{fails}"
+
+
+def _sizes(messages: Iterable[TrialSpec]) -> list[str]:
+    """Return the sizes of the messages as text, after that of their payloads where these are not bytes."""
+    found: dict[str, set[tuple[int, int]]] = {}
+    for spec in messages:
+        kind = "" if spec.payload == PLAIN else f" of {units.payload(spec.payload)}"
+        found.setdefault(kind, set()).add((spec.smallest_bytes or spec.size_bytes, spec.size_bytes))
+    return [
+        f"{units.sizes(*one)}{kind}"
+        for kind, sizes in found.items()
+        for one in sorted(sizes, key=lambda s: s[::-1])
+    ]
 
 
 def _watched(specs: list[TrialSpec]) -> str:

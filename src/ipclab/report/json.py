@@ -6,6 +6,7 @@ import msgspec
 
 from ipclab.report.look import Look
 from ipclab.report.table import ranked_rows
+from ipclab.results.encoding import encode
 from ipclab.results.result import Result
 from ipclab.results.rows.row import Row
 from ipclab.results.safety.cells import Cell, make_cells
@@ -22,4 +23,4 @@ def render(result: Result, _look: Look | None = None) -> str:
     """Return the whole result with its rows and cells. Raise ResultsError for an unreadable histogram."""
     fields = {name: getattr(result, name) for name in Result.__struct_fields__}
     report = Report(**fields, rows=ranked_rows(result), cells=make_cells(result.trials))
-    return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"
+    return msgspec.json.format(encode(report)).decode() + "\n"

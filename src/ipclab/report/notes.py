@@ -286,6 +286,16 @@ def _columns(rows: Sequence[Row], cells: set[str]) -> Iterator[str]:
             f"writes each message once and compares each byte; python benchmarks/floor.py measures that cost "
             f"here"
         )
+    if any(row.serialising_share for row in rows):
+        yield (
+            "serialising  share of the workers' CPU time that they spent encoding and decoding payloads, as "
+            "measured in them; what a broker or a manager serialises is in its own CPU time"
+        )
+    if left := [f"{row.segments_left} of {row.name}" for row in rows if row.segments_left]:
+        yield (
+            f"shm  segments of shared memory that nobody received and unlinked: {', '.join(left)}; the lab "
+            f"unlinked them"
+        )
     if helped := [f"{row.name} {row.mode}".rstrip() for row in rows if row.helpers]:
         yield (
             f"CPU  the broker's CPU time includes helper processes that the backend does not name in "

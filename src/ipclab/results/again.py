@@ -11,6 +11,8 @@ _FLAGS = {
     "producers": "--producers",
     "consumers": "--consumers",
     "size_bytes": "--size",
+    "payload": "--payload",
+    "codec": "--codec",
     "rate_per_s": "--rate",
     "window": "--window",
     "start_method": "--start-method",

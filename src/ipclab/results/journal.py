@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from ipclab.results import encoding
 from ipclab.results.result import Result
 from ipclab.trial.record import TrialRecord
 
@@ -27,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 def append(folder: Path, entry: Entry) -> None:
     """Add a trial to the journal of the run in this folder. Raise OSError."""
     with (folder / JOURNAL).open("ab", buffering=0) as file:
-        file.write(msgspec.json.encode(entry) + b"\n")
+        file.write(encoding.encode(entry) + b"\n")
 
 
 def remove(folder: Path) -> None:

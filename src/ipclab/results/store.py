@@ -20,7 +20,7 @@ import msgspec
 
 from ipclab.errors import ResultsError, UnknownNameError
 from ipclab.host.files import read_bytes
-from ipclab.results import journal
+from ipclab.results import encoding, journal
 from ipclab.results.reader import MOST_BYTES, parse
 from ipclab.results.result import Result
 from ipclab.trial.record import TrialRecord
@@ -43,7 +43,7 @@ class StoredRun:
     def save(self, result: Result) -> None:
         """Store everything so far. Raise ResultsError."""
         with _reported(self.folder):
-            write_atomically(self.folder / RESULT, msgspec.json.encode(result))
+            write_atomically(self.folder / RESULT, encoding.encode(result))
             if result.trials:
                 journal.remove(self.folder)
 

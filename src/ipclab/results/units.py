@@ -92,6 +92,21 @@ def plus_minus(spread: float | None) -> str:
     return "" if spread is None else f"±{number(spread * 100, 2 if spread >= 0.1 else 1)}%"
 
 
+def sizes(smallest_bytes: int, largest_bytes: int) -> str:
+    """Return a range of sizes as text, ``2–20 KiB``, or one size where both are the same."""
+    low, high = size(smallest_bytes), size(largest_bytes)
+    if low == high:
+        return high
+    unit = high.partition(" ")[2]
+    return f"{low.removesuffix(f' {unit}')}–{high}"
+
+
+def payload(text: str) -> str:
+    """Return a payload as text; of a file only its name, without its folder."""
+    family, colon, argument = text.partition(":")
+    return f"{family}:{argument.rpartition('/')[2]}" if colon and family == "file" else text
+
+
 def size(size_bytes: int) -> str:
     """Return a size as text: ``64 B``, ``1 KiB``, ``1.5 MiB``."""
     for factor, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):

@@ -67,7 +67,7 @@ def content(spec: TrialSpec, namespace: str) -> str:
 
 def tails(spec: TrialSpec, content: str) -> list[bytes]:
     """Return the tails of the messages, one for each producer."""
-    return [tail(content, producer, spec.size_bytes) for producer in range(spec.producers)]
+    return [tail(content, producer, spec.body_bytes) for producer in range(spec.producers)]
 
 
 def sends_path(logs: Path, name: str) -> Path:

@@ -8,7 +8,9 @@ from ipclab.backends.base import Channel
 from ipclab.backends.declared import guarantees_of
 from ipclab.backends.registry import channel_class, shared_class
 from ipclab.errors import MessageTooLargeError, UsageError
+from ipclab.payload.codecs import largest_body_bytes
 from ipclab.trial import workloads
+from ipclab.trial.check_payload import refuse_unfit
 from ipclab.trial.check_work import require_possible
 from ipclab.trial.message import MOST_PRODUCERS, SMALLEST_BYTES
 from ipclab.trial.spec import (
@@ -32,6 +34,7 @@ def check(spec: TrialSpec) -> None:
     channel = channel_class(spec.backend)
     _check_shape(spec, channel)
     _check_size(spec, channel)
+    _check_payload(spec, channel)
     if spec.window > 1 and not channel.windowed:
         raise UsageError(f"{spec.backend} has no window: use --window 1")
     require_possible(spec, channel)
@@ -91,6 +94,13 @@ def _check_shape(spec: TrialSpec, channel: type[Channel]) -> None:
             )
 
 
+def _check_payload(spec: TrialSpec, channel: type[Channel]) -> None:
+    if not spec.is_plain:
+        if "payload" not in workloads.of(spec).options:
+            raise UsageError(f"the workload {spec.workload} sends bytes of its own, and no payloads")
+        refuse_unfit(spec, channel, fan_out=guarantees_of(channel, spec.backend.options).fan_out)
+
+
 def _check_size(spec: TrialSpec, channel: type[Channel]) -> None:
     largest = guarantees_of(channel, spec.backend.options).max_message_bytes
     if "size_bytes" not in workloads.of(spec).options:
@@ -101,7 +111,8 @@ def _check_size(spec: TrialSpec, channel: type[Channel]) -> None:
                 f"{SMALLEST_BYTES}"
             )
         return
-    if largest is not None and spec.size_bytes > largest:
+    body_bytes = largest_body_bytes(spec.codec, spec.size_bytes) if spec.codec else spec.size_bytes
+    if largest is not None and body_bytes > largest:
         raise MessageTooLargeError(
             f"{channel.name} carries messages of {largest} bytes at most, so {spec.size_bytes} is too large"
         )

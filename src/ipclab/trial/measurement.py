@@ -106,7 +106,7 @@ class Measurement(abc.ABC):
         for path in (p(self.logs, name) for p, kind in _STAMPS if kind in stamps):
             rawlog.create(path, 8, capacity)
         if receipts:
-            record_bytes = rawlog.receipt_bytes(self.spec.size_bytes)
+            record_bytes = rawlog.receipt_bytes(self.spec.body_bytes)
             rawlog.create(receipts_path(self.logs, name), record_bytes, capacity * self.spec.producers)
 
 

@@ -68,6 +68,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     ``overtaken`` messages no longer counted in the backlog at the end, because a later one had arrived before
     them. ``probes`` were sent although the backlog was full, to find out whether anything arrives.
     ``returned`` jobs whose handler raised were left to the channel to deliver again.
+    ``encode_cpu_ns`` and ``decode_cpu_ns`` are the CPU time that the worker spent serialising payloads.
     """
 
     count: int
@@ -78,3 +79,5 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     returned: int = 0
     final: int | None = None
     peak_rss_bytes: int = 0
+    encode_cpu_ns: int = 0
+    decode_cpu_ns: int = 0

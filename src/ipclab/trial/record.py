@@ -132,6 +132,17 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     others_cores: float | None = None
 
 
+class Serialising(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The CPU time that the workers spent encoding and decoding payloads, in µs for each message received.
+
+    It is measured in samples, and includes what a channel that carries objects pickles by itself in the
+    workers. Brokers and managers serialise too; that is in their own CPU time.
+    """
+
+    encode_us_per_message: float
+    decode_us_per_message: float
+
+
 class BrokerFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The origin of a trial's broker. ``url`` is masked. ``settings`` are the settings that the server
     reports; they are stored once for a run and not with every trial."""
@@ -210,6 +221,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                  memory, or expired. Empty where none was dropped, or the counters are unknown.
     ``drops_excuse``  how many lost messages these drops excuse at most. One item may hold all messages under
                  way, so it may be more than were dropped. None where the drops decide nothing.
+    ``serialising``  of a trial with payloads; None for plain bytes, and where a worker did not report.
+    ``segments_left``  segments of shared memory that nobody unlinked in time (codec ``shm``). The lab did.
     ``side_effects``  what the backend changed in its trial's process or left behind, one line each, which
                  continues after its name. The effects ended with the trial and reached no other trial.
     """
@@ -235,3 +248,5 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     drops_excuse: int | None = None
     side_effects: list[str] = []
     work: Worked | None = None
+    serialising: Serialising | None = None
+    segments_left: int = 0

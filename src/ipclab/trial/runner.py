@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,13 +21,14 @@ from ipclab.backends.registry import backend_class
 from ipclab.brokers.base import Broker
 from ipclab.checks.delivery import Ledger
 from ipclab.errors import ChannelError
+from ipclab.host import segments
 from ipclab.host.clock import now_ns
 from ipclab.host.folders import own_temporary_files, trial_folder
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.resources import cores, descendants
 from ipclab.host.text import line_of
 from ipclab.host.told import reraise_own_end
-from ipclab.trial import outside, safety, serving, workloads
+from ipclab.trial import outside, payload_facts, safety, serving, workloads
 from ipclab.trial.analysis import Window
 from ipclab.trial.check import check
 from ipclab.trial.inside import Job
@@ -76,7 +77,12 @@ def run_trial(
     own_temporary_files()
     with trial_folder() as folder:
         job = Job(spec=spec, site=site, folder=folder, broker=broker, history=history)
-        return outside.run(job, _play, bare)
+        try:
+            return outside.run(job, _play, bare)
+        finally:
+            if spec.codec == "shm":
+                # The process of the trial may have been killed, and its keeper with it.
+                segments.sweep(segments.prefix())
 
 
 def _play(job: Job) -> TrialRecord:
@@ -94,9 +100,16 @@ def _play(job: Job) -> TrialRecord:
             history=job.history,
         )
     assert workload.measure is not None
+    with payload_facts.no_segments_left(spec):
+        return _measured(job, workload.measure)
+
+
+def _measured(job: Job, measure: Callable[[TrialSpec, Site, Path], Measurement]) -> TrialRecord:
+    """Run a trial with a measured window."""
+    spec = job.spec
     trial = _Trial(spec, job.broker)
     with watched("the constructor"):
-        measurement = workload.measure(spec, job.site, job.folder)
+        measurement = measure(spec, job.site, job.folder)
     measurement.hold_to(partial(serving.under, broker=job.broker))
     with _set_up(trial, measurement), Crew(spec.start_method) as crew:
         if not trial.failed:
@@ -105,7 +118,7 @@ def _play(job: Job) -> TrialRecord:
             except ChannelError as error:
                 trial.failed = str(error)
         crew.end()
-        record = trial.record(measurement, crew)
+        record = payload_facts.add(trial.record(measurement, crew), crew)
         found(record)
     if trial.failed and record.outcome == "finished":
         return unfinished(record, "failed", trial.failed)

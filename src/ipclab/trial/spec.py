@@ -9,6 +9,9 @@ import msgspec
 from ipclab.backends.registry import Variant
 from ipclab.faults.spec import FaultSpec
 from ipclab.host.start_methods import StartMethod
+from ipclab.payload.kinds import PLAIN
+from ipclab.payload.sizes import Size, SizeRange
+from ipclab.trial.message import HEADER_BYTES
 
 MOST_BACKLOG_BYTES = 16 * 2**20
 """A server with little memory (memcached has 64 MB by default) must not be made to evict by the lab."""
@@ -53,6 +56,9 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ``work``           what a consumer does with each message before it acknowledges it, as the canonical text
                        of ``ipclab.trial.work``; empty for nothing.
     ``work_fail_share``  the share of the calls of the consumers' handler that raise.
+    ``payload``        what a message is, as the canonical text of ``ipclab.payload.kinds``.
+    ``codec``          how the payload becomes bytes; empty where the channel takes it as it is.
+    ``smallest_bytes``  above 0, sizes are drawn between this and ``size_bytes``: see ``SizeRange``.
     """
 
     workload: str
@@ -76,11 +82,31 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     broker_settings: dict[str, str] = {}
     work: str = ""
     work_fail_share: float = 0.0
+    payload: str = PLAIN
+    codec: str = ""
+    smallest_bytes: int = 0
 
     @property
     def backlog(self) -> int:
         """Return the bound on messages in flight, in messages."""
-        return max(1, min(self.max_backlog, MOST_BACKLOG_BYTES // self.size_bytes))
+        # A second payload can be encoded while the one before is decoded, however large they are.
+        least = 1 if self.is_plain else 2
+        return max(least, min(self.max_backlog, MOST_BACKLOG_BYTES // self.size_bytes))
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether the messages are bytes of one size without a codec, as in most trials."""
+        return self.payload == PLAIN and not self.codec and not self.smallest_bytes
+
+    @property
+    def size(self) -> Size:
+        """Return the size of the messages, or their range."""
+        return SizeRange(self.smallest_bytes, self.size_bytes) if self.smallest_bytes else self.size_bytes
+
+    @property
+    def body_bytes(self) -> int:
+        """Return the length of the bodies in the loops: those of payloads are headers without a tail."""
+        return self.size_bytes if self.is_plain else HEADER_BYTES
 
     @property
     def shape(self) -> str:

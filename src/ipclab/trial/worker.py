@@ -9,13 +9,12 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from ipclab.backends import checked
 from ipclab.backends.base import Producer
 from ipclab.errors import ChannelError
 from ipclab.host.clock import now_ns
 from ipclab.host.link import Link
 from ipclab.host.resources import own_peak_rss_bytes
-from ipclab.trial import roles
+from ipclab.trial import ends, roles
 from ipclab.trial.assignment import (
     Assignment,
     OfChannel,
@@ -89,9 +88,9 @@ def stop_on_demand(producer: Producer, parent: Link) -> None:
 def consume(mine: Assignment[OfChannel], parent: Link) -> None:
     """Play the role of a consumer: receive until a stop message comes."""
     receipts = RawLog(receipts_path(mine.logs, mine.name))
-    consumer = checked.consumer(mine.part.channel, mine.index)
+    consumer = ends.consumer(mine, mine.part.channel)
     own_tails = tails(mine.spec, mine.content)
     await_go(parent)
     roles.consume(consumer, own_tails, receipts)
-    parent.send(Done(count=receipts.progress[0], peak_rss_bytes=own_peak_rss_bytes()))
+    parent.send(Done(count=receipts.progress[0], peak_rss_bytes=own_peak_rss_bytes(), **ends.spent(consumer)))
     consumer.close()

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ipclab.backends import checked
 from ipclab.backends.base import Consumer
 from ipclab.host.clock import now_ns
 from ipclab.host.link import Link
 from ipclab.host.resources import own_peak_rss_bytes
+from ipclab.trial import ends
 from ipclab.trial.assignment import Assignment, OfChannel, receipts_path, tails, works_path
 from ipclab.trial.message import HEADER_BYTES, NO_HEADER, is_stop, tails_by_first_byte
 from ipclab.trial.orders import Done
@@ -27,12 +27,17 @@ def work(mine: Assignment[OfChannel], parent: Link) -> None:
     """Play the role of a consumer that does the work of each job, until a stop message comes."""
     receipts = RawLog(receipts_path(mine.logs, mine.name))
     works = RawLog(works_path(mine.logs, mine.name))
-    consumer = checked.consumer(mine.part.channel, mine.index)
+    consumer = ends.consumer(mine, mine.part.channel)
     own_tails = tails(mine.spec, mine.content)
     handle = handler_of(mine.spec, mine.index)
     await_go(parent)
     returned = consume(consumer, own_tails, receipts, works, handle)
-    done = Done(count=receipts.progress[0], returned=returned, peak_rss_bytes=own_peak_rss_bytes())
+    done = Done(
+        count=receipts.progress[0],
+        returned=returned,
+        peak_rss_bytes=own_peak_rss_bytes(),
+        **ends.spent(consumer),
+    )
     parent.send(done)
     consumer.close()
 

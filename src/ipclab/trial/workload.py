@@ -21,6 +21,8 @@ Option = Literal[
     "consumers",
     "window",
     "size_bytes",
+    "payload",
+    "codec",
     "duration_s",
     "warmup_s",
     "rate_per_s",
@@ -33,7 +35,7 @@ Option = Literal[
 PRODUCERS: frozenset[Option] = frozenset(("producers",))
 SHAPE: frozenset[Option] = frozenset(("producers", "consumers"))
 TIMES: frozenset[Option] = frozenset(("duration_s", "warmup_s"))
-MESSAGES: frozenset[Option] = frozenset(("window", "size_bytes"))
+MESSAGES: frozenset[Option] = frozenset(("window", "size_bytes", "payload", "codec"))
 WORK: frozenset[Option] = frozenset(("work", "work_fail_share"))
 
 

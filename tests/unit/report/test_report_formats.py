@@ -5,13 +5,13 @@ import io
 import json
 import re
 
-import msgspec
 import pytest
 
 from ipclab.report import csv as report_csv
 from ipclab.report import json as report_json
 from ipclab.report import markdown, table, terminal
 from ipclab.report.formats import FORMATS, formatted
+from ipclab.results.encoding import encode
 
 
 def test_plain_text_has_no_escape_codes_and_colour_has(comparison):
@@ -75,7 +75,7 @@ def test_json_is_the_result_with_its_rows(comparison):
     assert printed["ipclab_result"] == 2
     assert len(printed["rows"]) == 8
     assert {key: value for key, value in printed.items() if key not in ("rows", "cells")} == json.loads(
-        msgspec.json.encode(comparison)
+        encode(comparison)
     )
 
 

@@ -83,6 +83,7 @@ class QueueChannel(Channel):
     name = "queue"
     summary = "multiprocessing.Queue: a pipe, two locks and a feeder thread"
     confirm: ClassVar[Literal["buffered", "written"]] = "buffered"
+    carries_objects: ClassVar[Literal["", "at once", "later"]] = "later"
     _queue: Any = None
 
     @property
@@ -131,6 +132,7 @@ class SimpleQueueChannel(QueueChannel):
     name = "simple-queue"
     summary = "multiprocessing.SimpleQueue: a pipe with a lock at each end"
     confirm = "written"
+    carries_objects = "at once"
 
     def setup(self) -> None:
         self._queue = self.site.context.SimpleQueue()

@@ -147,6 +147,7 @@ class ManagerQueueChannel(ManagerServer, Channel):
 
     name = "manager-queue"
     summary = "Manager().Queue(): a queue in the manager's server process"
+    carries_objects = "at once"
 
     _queue: Queue[bytes]
 
@@ -169,6 +170,7 @@ class ManagerListChannel(ManagerServer, Channel):
 
     name = "manager-list"
     summary = "Manager().list(): append and pop(0), polling"
+    carries_objects = "at once"
 
     _list: ListProxy[bytes]
 
@@ -196,6 +198,7 @@ class ManagerDictChannel(ManagerServer, Channel):
 
     name = "manager-dict"
     summary = "Manager().dict() as a mailbox: unique keys and popitem(), newest first, polling"
+    carries_objects = "at once"
 
     _dict: DictProxy[int, bytes]
 

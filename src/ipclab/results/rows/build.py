@@ -32,6 +32,9 @@ class _Key(NamedTuple):
     size_bytes: int | None
     window: int | None
     start_method: str
+    payload: str
+    codec: str
+    smallest_bytes: int
     work: str = ""
     work_fail_share: float = 0.0
 
@@ -84,6 +87,9 @@ def _key_of(row: Row) -> _Key:
         row.size_bytes,
         row.window,
         row.start_method,
+        row.payload,
+        row.codec,
+        row.smallest_bytes,
         row.work,
         row.work_fail_share,
     )
@@ -123,6 +129,9 @@ def _key(trial: TrialRecord) -> _Key:
         spec.size_bytes if channel else None,
         spec.window if channel else None,
         spec.start_method,
+        spec.payload,
+        spec.codec,
+        spec.smallest_bytes,
         spec.work,
         spec.work_fail_share,
     )
@@ -213,6 +222,11 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         limits=dict(limits),
         beyond_backlog=max((t.cost.beyond_backlog for t in trials if t.cost), default=0),
         over_cores=any(t.cost.wanted_cores > t.cost.cores for t in closed or paced if t.cost),
+        payload=spec.payload,
+        codec=spec.codec,
+        smallest_bytes=spec.smallest_bytes,
+        serialising_share=_serialising(closed),
+        segments_left=sum(trial.segments_left for trial in trials),
         verdict=verdict.worst(verdict.of_trial(trial) for trial in trials),
         reasons=list(dict.fromkeys(line for trial in trials for line in verdict.reasons(trial))),
     )
@@ -280,6 +294,17 @@ def _cpu(closed: Sequence[TrialRecord], pick: Callable[[Cost], tuple[float | Non
             continue
         messages = trial.received_per_s * interval_s * workloads.of(trial.spec).messages_per_count
         found.append(used_s / messages * 1e6)
+    return figure(found)
+
+
+def _serialising(closed: Sequence[TrialRecord]) -> Figure | None:
+    """Return the share of the workers' CPU time that was spent encoding and decoding payloads."""
+    found = []
+    for trial in closed:
+        whole = _cpu([trial], lambda cost: (_worker_cpu_s(cost), cost.interval_s))
+        if trial.serialising is not None and whole is not None and whole.median:
+            spent_us = trial.serialising.encode_us_per_message + trial.serialising.decode_us_per_message
+            found.append(min(spent_us / whole.median, 1.0))
     return figure(found)
 
 

@@ -35,6 +35,7 @@ class _Varying:
     """The properties in which the rows of one kind differ, so that their titles must name them."""
 
     shape: bool
+    payload: bool
     size: bool
     pace: bool
     start_method: bool
@@ -62,7 +63,8 @@ def _key(row: Row) -> tuple[object, ...]:
         row.guarantee_class,
         row.load,
         row.shape,
-        row.size_bytes,
+        row.payload,
+        row.sizes,
         _pace(row),
         row.start_method,
         _asked(row),
@@ -84,7 +86,7 @@ def _pace(row: Row) -> float | None:
     return row.rate_per_s if row.kind == "channel" and asked and workloads.named(asked).open_loop else None
 
 
-def _order(row: Row) -> tuple[int, int, str, int, int, int, float, str]:
+def _order(row: Row) -> tuple[int, int, str, int, int, str, int, int, float, str]:
     place = classes.titled(row.guarantee_class).place
     return (
         _KINDS.index(row.kind),
@@ -92,7 +94,9 @@ def _order(row: Row) -> tuple[int, int, str, int, int, int, float, str]:
         row.load,
         row.producers,
         row.consumers or 0,
+        row.payload,
         row.size_bytes or 0,
+        row.smallest_bytes,
         _pace(row) or 0.0,
         row.start_method,
     )
@@ -135,7 +139,8 @@ def _resolves(place: int, given: Sequence[str | None], samples: Sequence[Sequenc
 def _varying(peers: Sequence[Row]) -> _Varying:
     return _Varying(
         shape=len({peer.shape for peer in peers}) > 1,
-        size=len({peer.size_bytes for peer in peers}) > 1,
+        payload=len({peer.payload for peer in peers}) > 1,
+        size=len({peer.sizes for peer in peers}) > 1,
         pace=len({_pace(peer) for peer in peers}) > 1,
         start_method=len({peer.start_method for peer in peers}) > 1,
         work=len({(peer.work, peer.work_fail_share) for peer in peers}) > 1,
@@ -148,8 +153,10 @@ def _title(row: Row, varying: _Varying) -> str:
         parts.append(row.load)
     if varying.shape:
         parts.append(row.shape if row.kind == "channel" else f"{row.producers} processes")
-    if row.size_bytes is not None and varying.size:
-        parts.append(units.size(row.size_bytes))
+    if varying.payload:
+        parts.append(units.payload(row.payload))
+    if row.sizes is not None and varying.size:
+        parts.append(units.sizes(*row.sizes))
     if (pace := _pace(row)) is not None and varying.pace:
         parts.append(f"{units.given_rate(pace)} offered")
     if varying.work:

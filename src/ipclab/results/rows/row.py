@@ -12,6 +12,7 @@ import msgspec
 
 from ipclab.backends.base import Face, OptionValue
 from ipclab.errors import ResultsError
+from ipclab.payload.kinds import PLAIN
 from ipclab.results.stats import median, spread
 from ipclab.results.verdict import Word
 from ipclab.trial.distribution import excursions, merge, roughly
@@ -154,6 +155,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``to_receipt``  from the intended send time to the receipt; ``handling`` from then to the end of the work.
     ``load``      the operations that race on a register; rows with another load are not compared.
     ``race``      of shared state for which a race was forced too.
+    ``payload``, ``codec``  what the messages are and how they become bytes; ``smallest_bytes`` is above 0
+                  where sizes are drawn between it and ``size_bytes``.
+    ``serialising_share``  the part of the workers' CPU time that went into encoding and decoding payloads, of
+                  the trials that ``*_cpu_us_per_message`` are of.
+    ``segments_left``  segments of shared memory that nobody unlinked in time, of all trials.
     ``trials``    how many trials of each workload there were, by outcome too where not finished.
 
     One row merges the trials of several workloads, and any of them may be left out, refused or cut short, so
@@ -218,6 +224,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     beyond_backlog: int = 0
     verdict: Word
     reasons: list[str] = []
+    payload: str = PLAIN
+    codec: str = ""
+    smallest_bytes: int = 0
+    serialising_share: Figure | None = None
+    segments_left: int = 0
+
+    @property
+    def sizes(self) -> tuple[int, int] | None:
+        """Return the smallest and the largest size of a message; None for shared state."""
+        return None if self.size_bytes is None else (self.smallest_bytes or self.size_bytes, self.size_bytes)
 
     @property
     def shape(self) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ipclab.backends import checked
 from ipclab.errors import UsageError
 from ipclab.host.link import Link
 from ipclab.host.resources import own_peak_rss_bytes
-from ipclab.trial import roles
+from ipclab.trial import ends, roles
 from ipclab.trial.assignment import Assignment, OfChannel, returns_path, sends_path
 from ipclab.trial.message import tail, trial_mark
 from ipclab.trial.orders import Done
@@ -28,9 +27,9 @@ class Pacing(OfChannel):
 
 def pace(mine: Assignment[Pacing], parent: Link) -> None:
     """Play the role of a producer that sends at its scheduled times."""
-    body_tail = tail(mine.content, mine.index, mine.spec.size_bytes)
+    body_tail = tail(mine.content, mine.index, mine.spec.body_bytes)
     sends = RawLog(sends_path(mine.logs, mine.name))
-    producer = checked.producer(mine.part.channel, mine.index)
+    producer = ends.producer(mine, mine.part.channel)
     returns = RawLog(returns_path(mine.logs, mine.name))
     go = await_go(parent)
     count = roles.pace(
@@ -44,7 +43,12 @@ def pace(mine: Assignment[Pacing], parent: Link) -> None:
         start_ns=go.start_ns,
         end_ns=go.end_ns,
     )
-    done = Done(count=count, skipped=len(mine.part.due_ns) - count, peak_rss_bytes=own_peak_rss_bytes())
+    done = Done(
+        count=count,
+        skipped=len(mine.part.due_ns) - count,
+        peak_rss_bytes=own_peak_rss_bytes(),
+        **ends.spent(producer),
+    )
     parent.send(done)
     stop_on_demand(producer, parent)
 

@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ipclab.backends import checked
 from ipclab.backends.base import Channel, Guarantees, Site
 from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import channel_class
 from ipclab.errors import UsageError
 from ipclab.host.link import Link
 from ipclab.host.resources import own_peak_rss_bytes
-from ipclab.trial import analysis, roles
+from ipclab.trial import analysis, ends, roles
 from ipclab.trial.analysis import Window
 from ipclab.trial.assignment import Assignment, returns_path, sends_path
 from ipclab.trial.measurement import Findings, Measurement, dismiss, outlast
@@ -44,25 +43,25 @@ def ping(mine: Assignment[ToAndFro], parent: Link) -> None:
     """Play the role of the process that sends a message and waits for its echo."""
     sends = RawLog(sends_path(mine.logs, mine.name))
     returns = RawLog(returns_path(mine.logs, mine.name))
-    producer = checked.producer(mine.part.there, 0)
-    consumer = checked.consumer(mine.part.back, 0)
+    producer = ends.producer(mine, mine.part.there)
+    consumer = ends.consumer(mine, mine.part.back)
     go = await_go(parent)
-    body_tail = tail(mine.content, 0, mine.spec.size_bytes)
+    body_tail = tail(mine.content, 0, mine.spec.body_bytes)
     mark = trial_mark(mine.content)
     count = roles.ping(producer, consumer, body_tail, sends, returns, trial=mark, end_ns=go.end_ns)
     require_log_capacity(sends, go)
-    parent.send(Done(count=count, peak_rss_bytes=own_peak_rss_bytes()))
+    parent.send(Done(count=count, peak_rss_bytes=own_peak_rss_bytes(), **ends.spent(producer, consumer)))
     stop_on_demand(producer, parent)
     consumer.close()
 
 
 def echo(mine: Assignment[ToAndFro], parent: Link) -> None:
     """Play the role of the process that sends every message back."""
-    consumer = checked.consumer(mine.part.there, 0)
-    producer = checked.producer(mine.part.back, 0)
+    consumer = ends.consumer(mine, mine.part.there)
+    producer = ends.producer(mine, mine.part.back)
     await_go(parent)
     roles.echo(consumer, producer)
-    parent.send(Done(count=0, peak_rss_bytes=own_peak_rss_bytes()))
+    parent.send(Done(count=0, peak_rss_bytes=own_peak_rss_bytes(), **ends.spent(producer, consumer)))
     consumer.close()
     producer.close()
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ipclab.backends import checked
 from ipclab.host.link import Link
 from ipclab.host.resources import own_peak_rss_bytes
-from ipclab.trial import roles
+from ipclab.trial import ends, roles
 from ipclab.trial.assignment import Assignment, OfChannel, receipts_path, sends_path
 from ipclab.trial.backlog import Backlog
 from ipclab.trial.message import tail, trial_mark
@@ -28,9 +27,9 @@ class Saturating(OfChannel):
 def saturate(mine: Assignment[Saturating], parent: Link) -> None:
     """Play the role of a producer that sends as fast as it can."""
     spec = mine.spec
-    body_tail = tail(mine.content, mine.index, spec.size_bytes)
+    body_tail = tail(mine.content, mine.index, spec.body_bytes)
     sends = RawLog(sends_path(mine.logs, mine.name))
-    producer = checked.producer(mine.part.channel, mine.index)
+    producer = ends.producer(mine, mine.part.channel)
     backlog = Backlog(
         sent=[RawLog(sends_path(mine.logs, f"producer-{i}"), watch=True) for i in range(spec.producers)],
         received=[ReceiptWatch(receipts_path(mine.logs, f"consumer-{i}")) for i in range(spec.consumers)],
@@ -55,6 +54,7 @@ def saturate(mine: Assignment[Saturating], parent: Link) -> None:
         overtaken=backlog.written_off,
         probes=backlog.probes * spec.window,
         peak_rss_bytes=own_peak_rss_bytes(),
+        **ends.spent(producer),
     )
     parent.send(done)
     stop_on_demand(producer, parent)

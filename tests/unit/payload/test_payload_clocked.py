@@ -1,0 +1,53 @@
+"""The CPU time of serialising is measured where it is spent."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import multiprocessing.queues
+import time
+
+import pytest
+
+from ipclab.payload.clocked import EVERY, LARGE_BYTES, Account, Serialised
+
+
+def burn(cpu_ns: int) -> int:
+    began_ns = time.thread_time_ns()
+    while time.thread_time_ns() - began_ns < cpu_ns:
+        pass
+    return cpu_ns
+
+
+@pytest.mark.parametrize("every", [1, EVERY])
+def test_the_time_of_all_calls_follows_from_the_samples(every: int) -> None:
+    account = Account(every)
+    run = account.clocked(burn)
+    for _ in range(2 * EVERY):
+        assert run(100_000) == 100_000
+    assert account.sampled == 2 * EVERY // every
+    # The clock of a thread counts nothing but the thread, so a busy machine adds little to it.
+    assert account.total_ns >= 2 * EVERY * 100_000
+
+
+def test_large_payloads_are_all_measured() -> None:
+    for size_bytes, sampled in ((LARGE_BYTES, 3), (LARGE_BYTES - 1, 0)):
+        serialised = Serialised(size_bytes)
+        encode = serialised.encoding(burn)
+        for _ in range(3):
+            encode(50_000)
+        assert (serialised.spent()["encode_cpu_ns"] > 0) == bool(sampled)
+
+
+def test_what_a_queue_pickles_by_itself_is_measured_and_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (multiprocessing.queues, multiprocessing.connection):
+        monkeypatch.setattr(module, "_ForkingPickler", module._ForkingPickler)
+    serialised = Serialised(LARGE_BYTES)
+    serialised.watch_multiprocessing()
+    queue = multiprocessing.get_context("fork").SimpleQueue()
+    queue.put({"a": list(range(1000))})
+    assert queue.get() == {"a": list(range(1000))}
+    assert all(spent_ns > 0 for spent_ns in serialised.spent().values())
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    writer.send(["b"])
+    assert reader.recv() == ["b"]
