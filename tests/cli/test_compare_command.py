@@ -94,6 +94,17 @@ def test_a_trend_shows_all_runs_of_an_experiment(ipclab: Ipclab, here: Path) -> 
     assert lines[0].startswith("time,run,ipclab,python,changes,filled,pipe_1to1_1_KiB.cpu_us")
 
 
+def test_the_page_shows_the_trend_of_its_experiments_where_it_is_asked_for(
+    ipclab: Ipclab, here: Path
+) -> None:
+    for day in (1, 2):
+        store(here, f"2026010{day}T000000Z")
+    assert ipclab("report", "--trend").code == 0
+    assert "comparison: 2 runs over time" in (here / "report.html").read_text()
+    assert ipclab("report").code == 0
+    assert "over time" not in (here / "report.html").read_text()
+
+
 def test_a_trend_of_nothing_is_refused(ipclab: Ipclab) -> None:
     ended = ipclab("trend", "latency")
     assert (ended.code, ended.out) == (2, "")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ipclab.claims.outcome import Outcome
     from ipclab.report.html.claims import ClaimCard
     from ipclab.report.html.run import Run
+    from ipclab.report.html.trends import TrendPart
     from ipclab.results.result import Result
     from ipclab.results.store import Store
 
@@ -51,21 +52,37 @@ ipclab report comparison --svg docs/images
     metavar="DIR",
     help="Also write each picture into this folder, for light and for dark ground.",
 )
+@click.option(
+    "--trend", is_flag=True, help="Also show how the stored runs of each experiment went over time."
+)
 @click.option("--open", "open_", is_flag=True, help="Open the page in the browser.")
 @RESULTS
-def report(wanted: tuple[str, ...], output: Path, svg: Path | None, open_: bool, results: Path) -> None:
+def report(
+    wanted: tuple[str, ...], output: Path, svg: Path | None, trend: bool, open_: bool, results: Path
+) -> None:
     """Run ``ipclab report``; its help is ``_REPORT_HELP``."""
     from ipclab.report.html.page import make_page
     from ipclab.results.store import Store
 
     with writable(output):
-        runs, claims = _gather(wanted, Store(results))
-        write(output, make_page(runs, claims))
+        store = Store(results)
+        runs, claims = _gather(wanted, store)
+        write(output, make_page(runs, claims, _trends(runs, store) if trend else ()))
     say(f"written: {output}")
     if svg is not None:
         say(f"{write_pictures(runs, svg)} pictures are in {svg}")
     if open_:
         click.launch(str(output))
+
+
+def _trends(runs: Sequence[Run], store: Store) -> list[TrendPart]:
+    """Return the trend of each experiment on the page that has several stored runs."""
+    from ipclab.cli.trend import gather
+    from ipclab.report.html.trends import make
+
+    names = dict.fromkeys(run.result.experiment for run in runs)
+    made = [make(gather(store, name), number) for number, name in enumerate(names, 1)]
+    return [part for part in made if part is not None]
 
 
 def write_beside(result: Result, folder: Path) -> Path | None:

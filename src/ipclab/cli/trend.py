@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ipclab.cli.options import RESULTS, emit_text, output_in
 from ipclab.report.trend.formats import TREND
+
+if TYPE_CHECKING:
+    from ipclab.compare.trend import Trend
+    from ipclab.results.store import Store
 
 _TREND_HELP = """Draw the stored runs of EXPERIMENT over time: each row's medians, and what changed between
 runs.
@@ -22,21 +27,29 @@ With --format csv: a line a run, in the form that Apache Otava reads to find cha
 @RESULTS
 def trend(experiment: str, format_: str, output: Path | None, results: Path) -> None:
     """Run ``ipclab trend``; its help is ``_TREND_HELP``."""
+    from ipclab.errors import ResultsError
+    from ipclab.results.store import Store
+
+    found = gather(Store(results), experiment)
+    if not found.points:
+        raise ResultsError(f"there are no results of {experiment} in {results} that can be read")
+    emit_text(lambda look: TREND.formatted(found, format_, look), output, utf_8=TREND.named(format_).utf_8)
+
+
+def gather(store: Store, experiment: str) -> Trend:
+    """Return the trend of the stored runs of an experiment. Tells the user of those that cannot be read."""
     from ipclab.cli.streams import say
     from ipclab.compare.digest import digest
     from ipclab.compare.trend import follow
     from ipclab.errors import ResultsError
-    from ipclab.results.store import Store
 
-    store = Store(results)
-    names = [name for name in store.runs() if name.partition("/")[0] == experiment]
     runs = []
-    for name in names:
+    for name in store.runs():
+        of, _, run = name.partition("/")
+        if of != experiment:
+            continue
         try:
-            runs.append((name.partition("/")[2], digest(store.load(name))))
+            runs.append((run, digest(store.load(name))))
         except ResultsError as error:
             say(f"left out: {error}")
-    if not runs:
-        raise ResultsError(f"there are no results of {experiment} in {results} that can be read")
-    found = follow(experiment, runs)
-    emit_text(lambda look: TREND.formatted(found, format_, look), output, utf_8=TREND.named(format_).utf_8)
+    return follow(experiment, runs)

@@ -19,6 +19,7 @@ from ipclab.report.html.figures import Grid
 from ipclab.report.html.matrix import Matrix
 from ipclab.report.html.run import Run
 from ipclab.report.html.svg.picture import Picture
+from ipclab.report.html.trends import TrendPart
 from ipclab.report.layout import Evidence
 from ipclab.results import again, units
 
@@ -44,8 +45,8 @@ class Part:
     facts: Sequence[tuple[str, str]]
 
 
-def make_page(runs: Sequence[Run], claims: Sequence[ClaimCard] = ()) -> str:
-    """Return the page of these runs and claims. Raise ResultsError for an unreadable histogram."""
+def make_page(runs: Sequence[Run], claims: Sequence[ClaimCard] = (), trends: Sequence[TrendPart] = ()) -> str:
+    """Return the page of these runs, claims and trends. Raise ResultsError for an unreadable histogram."""
     script = (style.TEMPLATES / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
@@ -61,6 +62,7 @@ def make_page(runs: Sequence[Run], claims: Sequence[ClaimCard] = ()) -> str:
             warnings=summary.warnings(runs),
             parts=[_part(run) for run in runs],
             claims=claims,
+            trends=trends,
             withheld=units.WITHHELD,
             not_applicable=units.NOT_APPLICABLE,
         )

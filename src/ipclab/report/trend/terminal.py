@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 
 from ipclab.compare.trend import Point, Series, Trend
 from ipclab.report.comparison.words import NAMES, signed, value
 from ipclab.report.look import Look
+from ipclab.report.trend.words import changes, not_kept
 from ipclab.results import units
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -34,8 +35,9 @@ def render(trend: Trend, look: Look) -> str:
     marks = "".join(_mark(point) for point in points)
     if marks.strip():
         out.append(f"{_padded('', label)}  {marks}".rstrip())
-    out += ["", *_changes(points)]
-    out += _bad(trend)
+    out.append("")
+    out += [f"{_PARTED if change.parts else _CHANGED} {change.text}" for change in changes(points)]
+    out += [f"! {said}" for said in not_kept(trend)]
     return "\n".join(out).rstrip() + "\n"
 
 
@@ -65,22 +67,6 @@ def _mark(point: Point) -> str:
     if point.incomparable:
         return _PARTED
     return _CHANGED if point.changes else " "
-
-
-def _changes(points: Sequence[Point]) -> Iterator[str]:
-    for point in points:
-        at = f"{point.began_utc[:10]} {point.began_utc[11:16]} UTC, {point.run}"
-        for change in point.incomparable:
-            yield f"{_PARTED} {at}: {change.text} (not comparable with the runs before)"
-        for change in point.changes:
-            yield f"{_CHANGED} {at}: {change.text}"
-
-
-def _bad(trend: Trend) -> Iterator[str]:
-    for key, verdicts in trend.verdicts.items():
-        for point, verdict in zip(trend.points, verdicts, strict=True):
-            if verdict not in (None, "kept", "unsafe"):
-                yield f"! {point.run}: {key.text} was {verdict}"
 
 
 def _padded(text: str, width: int) -> str:
