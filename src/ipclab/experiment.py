@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, Protocol, get_args
 
 import msgspec
 
@@ -36,7 +38,9 @@ from ipclab.payload.asked import Payload
 from ipclab.payload.sizes import Size, Sizes
 from ipclab.trial import payloads, workloads
 from ipclab.trial.check import check
-from ipclab.trial.spec import TrialSpec
+from ipclab.trial.record import TrialRecord
+from ipclab.trial.spec import Leg, TrialSpec
+from ipclab.trial.study import Slo
 from ipclab.trial.workload import Option
 
 DEFAULT = "comparison"
@@ -83,6 +87,9 @@ _OPTIONS: Mapping[Option, _Option] = {
     "duration_s": _Option("--duration", "has no length to choose", "throughput"),
     "warmup_s": _Option("--warmup", "has no warm-up", "throughput"),
     "rate_per_s": _Option("--rate", "sends nothing at a given rate", "latency"),
+    "arrivals": _Option("--arrivals", "sends nothing at a given rate", "latency"),
+    "legs": _Option("--variable-rate", "sends nothing at a given rate", "latency"),
+    "slo": _Option("--slo", "judges by no limit on latency", "capacity"),
     "faults": _Option("--fault", "has no faults", "crash"),
     "targets": _Option("--target", "has no faults", "crash"),
     "work": _Option("--work", "has no work to do", "latency"),
@@ -108,6 +115,9 @@ class Request:
     payload: Payload | None = None
     codec: str | None = None
     rate_per_s: float | None = None
+    arrivals: str | None = None
+    legs: tuple[Leg, ...] = ()
+    slo: Slo | None = None
     duration_s: float | None = None
     warmup_s: float | None = None
     repeats: int | None = None
@@ -166,10 +176,12 @@ class Request:
         asked: dict[str, Any] = {
             name: value
             for name in _SETTINGS
-            if name in workload.options and (value := getattr(self, name)) is not None
+            if name in workload.options and (value := getattr(self, name)) not in (None, ())
         }
         if "payload" in workload.options:
             asked |= payloads.settings(self.payload, self.codec, self.size_bytes, settings)
+        if "legs" in asked:
+            asked |= self._varying()
         start_method = self.start_method or startmethod.default()
         default: dict[str, Any] = {"start_method": start_method, "seed": self.seed}
         return TrialSpec(**(default | settings | asked))
@@ -178,6 +190,15 @@ class Request:
         """Return this request once for each of its sizes. Raise UsageError where two options give some."""
         sizes = payloads.sizes(self.payload, self.size_bytes)
         return [replace(self, size_bytes=size) for size in sizes] if sizes else [self]
+
+    def _varying(self) -> dict[str, Any]:
+        """Return the settings of a trial whose rate varies. Raise UsageError where others contradict them."""
+        for name, flag in (("rate_per_s", "--rate"), ("duration_s", "--duration")):
+            if getattr(self, name) is not None:
+                raise UsageError(f"--variable-rate has its own rates and times: leave out {flag}")
+        seconds = sum(leg.seconds for leg in self.legs)
+        messages = sum(leg.rate_per_s * leg.seconds for leg in self.legs)
+        return {"legs": list(self.legs), "rate_per_s": messages / seconds, "duration_s": seconds}
 
     def _shared(self, face: Face) -> list[Variant]:
         wanted = self._known() if self.backends else [Variant(name) for name in backend_names(face)]
@@ -235,12 +256,56 @@ def _disciplines(variant: Variant, face: Face) -> list[Variant]:
 _Refused = tuple[TrialSpec, UsageError | MessageTooLargeError]
 
 
+class Course(Protocol):
+    """The trials of a run, one after the other. An adaptive course chooses a trial by those before it.
+
+    Each ``next()`` is followed by ``tell()``, or by ``skip()`` where the trial cannot be run any more. In the
+    lab's own process; not thread-safe.
+    """
+
+    def next(self) -> TrialSpec | None:
+        """Return the next trial; None when there is none."""
+
+    def tell(self, record: TrialRecord, took_s: float) -> None:
+        """Take the record of that trial, which took ``took_s`` seconds in all."""
+
+    def skip(self) -> None:
+        """Leave that trial out, and in an adaptive course all that would follow from it."""
+
+    def coming(self) -> Sequence[TrialSpec]:
+        """Return the trials to come, that of ``next()`` included; in an adaptive course a guess."""
+
+
+class InOrder(Course):
+    """A course that was fixed beforehand."""
+
+    def __init__(self, trials: Iterable[TrialSpec]) -> None:
+        self._left = deque(trials)
+
+    def next(self) -> TrialSpec | None:
+        return self._left[0] if self._left else None
+
+    def tell(self, record: TrialRecord, took_s: float) -> None:
+        self._left.popleft()
+
+    def skip(self) -> None:
+        self._left.popleft()
+
+    def coming(self) -> Sequence[TrialSpec]:
+        return self._left
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The trials of a run in their order, and what was left out as impossible: backend and reason."""
+    """The trials of a run in their order, and what was left out as impossible: backend and reason.
+
+    ``course`` makes the course of the run from the trials that are possible. Where it is adaptive, ``trials``
+    are those that it begins with, one or more for each backend.
+    """
 
     trials: list[TrialSpec]
     left_out: list[tuple[str, str]]
+    course: Callable[[Sequence[TrialSpec]], Course] = InOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +314,14 @@ class Experiment:
 
     ``trials(request, repeat)`` yields the trials of one repeat. The lab runs the repeats one after the other,
     so that backends are interleaved (A B C A B C …) and a slow minute of the machine affects all of them.
+    With ``course``, these trials are only the first ones: ``course(request, trials)`` chooses the others.
     """
 
     name: str
     question: str
     trials: Callable[[Request, int], Iterable[TrialSpec]]
     repeats: int
+    course: Callable[[Request, Sequence[TrialSpec]], Course] | None = None
 
     def plan(self, request: Request) -> Plan:
         """Return all trials of a run.
@@ -297,7 +364,8 @@ class Experiment:
         left_out = dict.fromkeys((str(spec.backend), str(refusal)) for spec, refusal in refused)
         if not request.backends:
             left_out |= {(plugin.name, plugin.sentence): None for plugin in broken_plugins()}
-        return Plan(trials, list(left_out))
+        course = partial(self.course, request) if self.course is not None else InOrder
+        return Plan(trials, list(left_out), course)
 
     def _akin(self, request: Request, idle: Iterable[str]) -> list[str]:
         """Return the backends that this experiment measures and whose names begin like one of these."""
@@ -314,10 +382,10 @@ class Experiment:
             )
         for name, option in _OPTIONS.items():
             given = getattr(request, name) not in (None, ())
-            if not given or any(name in workloads.of(spec).options for spec in trials):
+            if not given or any(name in workloads.options(spec) for spec in trials):
                 continue
             for spec, refusal in refused:
-                if name in workloads.of(spec).options:
+                if name in workloads.options(spec):
                     raise refusal
             raise UsageError(
                 f"with these options {self.name} {option.lack}: leave out {option.flag}, "

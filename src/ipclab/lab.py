@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +21,7 @@ from ipclab.backends.base import BrokerKind
 from ipclab.backends.registry import backend_class
 from ipclab.brokers import Broker, Fleet, ProviderName, kinds, marks, url
 from ipclab.errors import BrokerUnavailableError
-from ipclab.experiment import Experiment, Plan, Request, faces
+from ipclab.experiment import Course, Experiment, Plan, Request, faces
 from ipclab.host import clock, folders, needs
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.text import clean
@@ -162,7 +162,7 @@ class _Run:
         trials = [s for s in plan.trials if (kind := broker_of(s)) is None or kind in self._fleet.brokers]
         self._stored = self._store.begin(self._result)
         try:
-            self._play(trials)
+            self._play(plan.course(trials))
         except BaseException:
             with ending_blocked():
                 self._clean()
@@ -177,19 +177,20 @@ class _Run:
         self._stored.finish(self._result, markdown.render(self._result))
         return Outcome(self._result, self._stored.folder, self._lost)
 
-    def _play(self, trials: list[TrialSpec]) -> None:
-        left_s = sum(map(_estimate_s, trials))
-        for number, spec in enumerate(trials):
+    def _play(self, course: Course) -> None:
+        number = 0
+        while (spec := course.next()) is not None:
             kind = broker_of(spec)
             if kind in self._lost:
-                left_s -= _estimate_s(spec)
+                course.skip()
                 continue
-            self._observer.starting(number + 1, len(trials), spec, left_s)
-            left_s -= _estimate_s(spec)
+            coming = course.coming()
+            self._observer.starting(number + 1, number + len(coming), spec, sum(map(_estimate_s, coming)))
             broker = self._fleet.brokers[kind] if kind else None
             mark = self._marks.get(kind) if kind else None
             if mark is not None:
                 mark.begin(number)
+            began_ns = clock.now_ns()
             record = run_trial(
                 spec,
                 namespace=f"ipclab:{self._id}:{number}",
@@ -198,9 +199,11 @@ class _Run:
             )
             if mark is not None and record.outcome == "finished":
                 mark.cleaned(number)
+            course.tell(record, (clock.now_ns() - began_ns) / 1e9)
+            number += 1
             self._keep(record)
             if broker is not None and record.outcome != "finished" and not broker.alive():
-                self._lose(broker, record, trials[number + 1 :])
+                self._lose(broker, record, course.coming())
 
     def _clean(self) -> None:
         """Remove what unfinished trials have left on servers that outlive the run, or report what remains."""
@@ -218,7 +221,7 @@ class _Run:
     def _so_far(self) -> Result:
         return msgspec.structs.replace(self._result, trials=self._trials, ended_utc=self._ended)
 
-    def _lose(self, broker: Broker, record: TrialRecord, later: list[TrialSpec]) -> None:
+    def _lose(self, broker: Broker, record: TrialRecord, later: Sequence[TrialSpec]) -> None:
         reason = f"{broker.kind} at {broker.masked_url} went away during {record.spec.backend}"
         self._lost[broker.kind] = reason
         measured = {str(done.spec.backend) for done in self._trials}

@@ -26,9 +26,17 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "brokers": ("backends", "host"),
     "faults": ("backends", "brokers", "history", "host"),
     "trial": ("backends", "brokers", "checks", "faults", "history", "host", "payload"),
+    "capacity": (
+        "backends.registry",
+        "trial.distribution",
+        "trial.record",
+        "trial.spec",
+        "trial.study",
+    ),
     "results": (
         "backends.base",
         "backends.registry",
+        "capacity",
         "checks.breach",
         "faults.spec",
         "host.clock",
@@ -38,6 +46,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "trial.distribution",
         "trial.record",
         "trial.spec",
+        "trial.study",
         "trial.workloads",
     ),
     "compare": (
@@ -57,6 +66,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "trial.limit",
         "trial.record",
         "trial.spec",
+        "trial.study",
         "trial.workloads",
     ),
     "experiment": ("backends", "faults.spec", "host", "payload", "trial"),

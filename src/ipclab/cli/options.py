@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ipclab.payload.sizes import Size, Sizes
     from ipclab.report.look import Look
     from ipclab.results.result import Result
+    from ipclab.trial.spec import Leg
+    from ipclab.trial.study import Slo
 
 COUNT = click.IntRange(min=1)
 REPEATS = click.IntRange(min=1, max=1000)
@@ -89,6 +91,55 @@ class _Share(click.ParamType):  # type: ignore[type-arg]
         return float(match[1]) / (100 if match[2] else 1)
 
 
+class _Slo(click.ParamType):  # type: ignore[type-arg]
+    """A limit on latency: p99=10ms."""
+
+    name = "limit"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Slo:
+        from ipclab.errors import UsageError
+        from ipclab.trial.study import Slo
+
+        try:
+            return value if isinstance(value, Slo) else Slo.parse(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Arrivals(click.ParamType):  # type: ignore[type-arg]
+    """The gaps of a schedule: constant, poisson or burst:N."""
+
+    name = "arrivals"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if re.fullmatch(r"constant|poisson|burst:[1-9]\d{0,6}", value) is None:
+            self.fail(f"{value!r} is none of constant, poisson and burst:N, such as burst:10", param, ctx)
+        return str(value)
+
+
+class _Legs(click.ParamType):  # type: ignore[type-arg]
+    """Rates one after the other: 100:10s,500:5s."""
+
+    name = "legs"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Leg, ...]:
+        from ipclab.trial.spec import Leg
+
+        if isinstance(value, tuple):
+            return value
+        legs = []
+        for part in value.split(","):
+            match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)\s*s?\s*", part)
+            if match is None or not float(match[1]) or not float(match[2]):
+                self.fail(
+                    f"{part.strip()!r} is not a rate and a time above 0; write 100:10s,500:5s", param, ctx
+                )
+            legs.append(Leg(rate_per_s=float(match[1]), seconds=float(match[2])))
+        return tuple(legs)
+
+
 class _Variant(click.ParamType):  # type: ignore[type-arg]
     """A backend's name, with options or without."""
 
@@ -109,6 +160,7 @@ WORK = _Work()
 SHARE = _Share()
 SIZES = _Sizes()
 PAYLOAD = _Payload()
+SLO, ARRIVALS, LEGS = _Slo(), _Arrivals(), _Legs()
 VARIANT = _Variant()
 
 
@@ -143,6 +195,26 @@ _TRIAL_OPTIONS = (
     ),
     click.option(
         "--rate", "rate_per_s", type=RATE, help="Messages per second of all producers together (latency)."
+    ),
+    click.option(
+        "--arrivals",
+        type=ARRIVALS,
+        metavar="constant|poisson|burst:N",
+        help="Gaps between messages at a rate: all equal, random, or bursts of N (latency).",
+    ),
+    click.option(
+        "--variable-rate",
+        "legs",
+        type=LEGS,
+        default=(),
+        metavar="RATE:TIME,…",
+        help="Rates one after the other, such as 100:10s,500:5s (latency).",
+    ),
+    click.option(
+        "--slo",
+        type=SLO,
+        metavar="PERCENTILE=TIME",
+        help="Limit on latency, such as p99=10ms (capacity).",
     ),
     click.option("--duration", "duration_s", type=SECONDS, help="Length of the measured window, in seconds."),
     click.option(

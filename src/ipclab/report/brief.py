@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from ipclab.report import family, heading, notes
+from ipclab.report import capacity_table, family, heading, notes
 from ipclab.report.look import Look
 from ipclab.report.safety_table import closing
 from ipclab.report.table import ranked_rows
-from ipclab.results import busy, units
+from ipclab.results import busy, searches, units
+from ipclab.results.capacity import Capacity, capacities
 from ipclab.results.result import Result
 from ipclab.results.rows.row import Row
 from ipclab.results.safety.cells import make_cells
@@ -30,12 +31,16 @@ def render(result: Result, look: Look) -> str:
         groups.setdefault(row.group, []).append(row)
     cells = make_cells(result.trials)
     warning = busy.warning(result)
-    said = [notes.closing(rows, len(result.unavailable))] if rows or not cells else []
+    found, alone = capacities(result.trials), searches.machine(result.trials)
+    other = cells or alone is not None
+    said = [notes.closing(rows, len(result.unavailable))] if rows or not other else []
+    said += [capacity_table.closing(found, alone)] if alone is not None else []
     said += [closing(cells)] if cells else []
     said += [warning] if warning else []
     lines = [f"{result.experiment}: {result.question}"]
     shown = list(groups.items())[:MOST_CLASSES]
     lines += [_best(title, members) for title, members in shown]
+    lines += [_capacity(row) for row in found]
     if more := len(groups) - len(shown):
         lines.append(f"… and {units.of(more, 'class', 'classes')} more")
     if not result.complete:
@@ -56,7 +61,11 @@ def _best(title: str, rows: Sequence[Row]) -> str:
     return f"{family.of(first.name).sign} {said}: {names} · {title}"
 
 
-def _name(row: Row) -> str:
+def _capacity(row: Capacity) -> str:
+    return f"{family.of(row.name).sign} {capacity_table.capacity(row)}: {_name(row)} · {row.group}"
+
+
+def _name(row: Row | Capacity) -> str:
     batch = f" window {row.window}" if row.window and row.window > 1 else ""
     return f"{row.name} {row.mode}".rstrip() + batch
 

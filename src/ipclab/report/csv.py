@@ -16,6 +16,7 @@ import msgspec
 
 from ipclab.report.look import Look
 from ipclab.report.table import ranked_rows
+from ipclab.results.capacity import Capacity, capacities
 from ipclab.results.encoding import LATER, used
 from ipclab.results.result import Result
 from ipclab.results.rows.row import Figure, Percentiles, Race, Row
@@ -27,6 +28,10 @@ LEFT_OUT: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
         "trials": "the figures say how many repeats they have",
         "has_broker": "the broker's figures are empty without one",
         "limits": "limit is the most common of them",
+    },
+    Capacity: {
+        "options": "mode has them",
+        "brackets": "one a repeat; low_per_s and high_per_s are of all of them",
     },
     Percentiles: {
         "spread": "by percentile, so that it is no single value",
@@ -41,15 +46,21 @@ _LAST = "reasons"
 
 
 def render(result: Result, _look: Look | None = None) -> str:
-    """Return a line per row and a line per cell, then one for each unavailable backend; empty cells where
-    nothing was measured. Where there are only rows or only cells, there are only their columns.
+    """Return a line per row, capacity and cell, then one for each unavailable backend; empty cells where
+    nothing was measured. Where there is only one of these, there are only its columns.
 
     Raise ResultsError for an unreadable histogram.
     """
     rows, safety = ranked_rows(result), make_cells(result.trials)
     unused = {*LATER[Row]} - used(rows)
-    names = [*(row_columns(unused) if rows or not safety else ()), *(cell_columns() if safety else ())]
+    found = capacities(result.trials)
+    names = [
+        *(row_columns(unused) if rows or not (safety or found) else ()),
+        *(capacity_columns() if found else ()),
+        *(cell_columns() if safety else ()),
+    ]
     flat = [_flat_row(row, unused) for row in rows]
+    flat += [dict(_values(row)) for row in found]
     flat += [_flat_cell(cell) for cell in safety]
     flat += [
         {"backend": gone.backend, "verdict": "unavailable", "reasons": gone.reason}
@@ -67,10 +78,20 @@ def row_columns(unused: Set[str] = frozenset()) -> list[str]:
 
     ``unused`` are fields without columns, because no row has anything in them.
     """
-    names = [name for name in fields(Row) if name not in unused]
-    plain = [name for name in names if part_type(Row, name) is None and name != _LAST]
-    first = [*_FIRST, *(name for name in plain if name not in _FIRST), _LAST]
-    kinds = ((name, part_type(Row, name)) for name in names)
+    return _columns(Row, unused)
+
+
+def capacity_columns() -> list[str]:
+    """Return the columns of a capacity, in the same order."""
+    return _columns(Capacity)
+
+
+def _columns(struct: type[msgspec.Struct], unused: Set[str] = frozenset()) -> list[str]:
+    names = [name for name in fields(struct) if name not in unused]
+    plain = [name for name in names if part_type(struct, name) is None and name != _LAST]
+    firsts = [name for name in _FIRST if name in plain]
+    first = [*firsts, *(name for name in plain if name not in firsts), _LAST]
+    kinds = ((name, part_type(struct, name)) for name in names)
     parts = [(name, kind) for name, kind in kinds if kind is not None]
     # Figures before distributions, distributions before the counts of messages.
     parts.sort(key=lambda part: (part[1] is not Figure, part[1] is not Percentiles))
@@ -102,8 +123,8 @@ def _flat_row(row: Row, unused: Set[str] = frozenset()) -> dict[str, object]:
     return dict(_values(row, unused))
 
 
-def _values(row: Row, unused: Set[str]) -> Iterator[tuple[str, object]]:
-    for name in (name for name in fields(Row) if name not in unused):
+def _values(row: Row | Capacity, unused: Set[str] = frozenset()) -> Iterator[tuple[str, object]]:
+    for name in (name for name in fields(type(row)) if name not in unused):
         value = getattr(row, name)
         if isinstance(value, Figure):
             yield f"{name}_median", value.median
@@ -111,7 +132,7 @@ def _values(row: Row, unused: Set[str]) -> Iterator[tuple[str, object]]:
             yield f"{name}_repeats", len(value.values)
         elif isinstance(value, msgspec.Struct):
             yield from ((f"{name}_{part}", _joined(getattr(value, part))) for part in fields(type(value)))
-        elif part_type(Row, name) is None:
+        elif part_type(type(row), name) is None:
             yield name, _joined(value)
 
 

@@ -19,9 +19,11 @@ def lines(result: Result) -> list[str]:
         brokers = dict.fromkeys(f"{b.kind} {b.version} ({b.provider})" for b in result.brokers)
         found.append(f"Brokers: {', '.join(brokers)}")
     specs = [trial.spec for trial in result.trials]
-    if measured := [spec for spec in specs if not is_in_cells(spec)]:
+    if measured := [spec for spec in specs if not is_in_cells(spec) and spec.study is None]:
         # A forced trial ends with its last step, so its duration says nothing.
         found.append(_conditions([spec for spec in measured if not workloads.of(spec).beside] or measured))
+    if studied := [spec for spec in specs if spec.study is not None and spec.study.part != "machine"]:
+        found.append(_studied(studied))
     if watched := [spec for spec in specs if is_in_cells(spec)]:
         found.append(_watched(watched))
     clock = result.environment.clock
@@ -88,6 +90,21 @@ def _sizes(messages: Iterable[TrialSpec]) -> list[str]:
         for kind, sizes in found.items()
         for one in sorted(sizes, key=lambda s: s[::-1])
     ]
+
+
+def _studied(specs: list[TrialSpec]) -> str:
+    """Return the conditions of the trials of a study; the rates are in its table."""
+    paced = [spec for spec in specs if spec.rate_per_s is not None]
+    parts = [
+        f"messages of {_each(_sizes(specs))}",
+        f"window {_each(str(window) for window in _values(specs, 'window'))}",
+    ]
+    if paced:
+        shortest, longest = min(s.duration_s for s in paced), max(s.duration_s for s in paced)
+        lengths = f"{shortest:.3g}" if shortest == longest else f"{shortest:.3g} to {longest:.3g}"
+        parts.append(f"{_each(dict.fromkeys(spec.arrivals for spec in paced))} arrivals")
+        parts.append(f"{units.of(len(paced), 'paced trial')} of {lengths} s after 0.1 s of warm-up")
+    return f"Conditions: {', '.join(parts)}"
 
 
 def _watched(specs: list[TrialSpec]) -> str:

@@ -6,6 +6,7 @@ import msgspec
 
 from ipclab.report.look import Look
 from ipclab.report.table import ranked_rows
+from ipclab.results.capacity import Capacity, capacities
 from ipclab.results.encoding import encode
 from ipclab.results.result import Result
 from ipclab.results.rows.row import Row
@@ -13,14 +14,21 @@ from ipclab.results.safety.cells import Cell, make_cells
 
 
 class Report(Result, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A result with its rows and cells. Reading it back gives the same result; both are derived again."""
+    """A result with its rows, cells and capacities. Reading it back gives the same result; these are derived
+    again."""
 
     rows: list[Row] = msgspec.field(default_factory=list)
     cells: list[Cell] = msgspec.field(default_factory=list)
+    capacities: list[Capacity] = msgspec.field(default_factory=list)
 
 
 def render(result: Result, _look: Look | None = None) -> str:
     """Return the whole result with its rows and cells. Raise ResultsError for an unreadable histogram."""
     fields = {name: getattr(result, name) for name in Result.__struct_fields__}
-    report = Report(**fields, rows=ranked_rows(result), cells=make_cells(result.trials))
+    report = Report(
+        **fields,
+        rows=ranked_rows(result),
+        cells=make_cells(result.trials),
+        capacities=capacities(result.trials),
+    )
     return msgspec.json.format(encode(report)).decode() + "\n"

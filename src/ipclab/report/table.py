@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ipclab.backends.base import Face
 from ipclab.faults import applicability
 from ipclab.report import columns, heading, notes
+from ipclab.report.capacity_table import capacity_part
 from ipclab.report.columns import VERDICT
 from ipclab.report.layout import Block, Head, Line, Section, Table
 from ipclab.report.safety_table import safety_part
@@ -51,17 +52,24 @@ def make(result: Result, why_not: WhyNot = _why_not, rows: Sequence[Row] | None 
         for kind, title in _TITLES.items()
         if (members := [row for row in found if row.kind == kind])
     ]
+    capacity = capacity_part(result.trials, marks_taken=len(problems))
+    problems += capacity.problems
     safety = safety_part(result.trials, why_not, marks_taken=len(problems))
-    judged = notes.closing(found, len(result.unavailable)) if found or not safety.sections else ""
+    other = safety.sections or capacity.closing
+    judged = notes.closing(found, len(result.unavailable)) if found or not other else ""
     return Table(
         title=f"{result.experiment}: {result.question}",
         heading=tuple(heading.lines(result)),
-        sections=(*sections, *safety.sections),
+        sections=(*sections, *capacity.sections, *safety.sections),
         unavailable=tuple((gone.backend, gone.reason) for gone in result.unavailable),
         problems=tuple(problems),
-        footnotes=(*notes.footnotes(result, found, _cells(sections)), *safety.footnotes),
+        footnotes=(
+            *notes.footnotes(result, found, _cells(sections)),
+            *capacity.footnotes,
+            *safety.footnotes,
+        ),
         busy=busy.warning(result),
-        closing=" ".join(sentence for sentence in (judged, safety.closing) if sentence),
+        closing=" ".join(sentence for sentence in (judged, capacity.closing, safety.closing) if sentence),
         evidence=safety.evidence,
     )
 

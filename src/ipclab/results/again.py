@@ -14,6 +14,9 @@ _FLAGS = {
     "payload": "--payload",
     "codec": "--codec",
     "rate_per_s": "--rate",
+    "arrivals": "--arrivals",
+    "legs": "--variable-rate",
+    "slo": "--slo",
     "window": "--window",
     "start_method": "--start-method",
     "faults": "--fault",
@@ -39,6 +42,8 @@ def command(result: Result, **changed: str) -> str:
     for name, flag in _FLAGS.items():
         value = asked.get(name, "")
         if value and value != _DEFAULTS.get(name):
+            if name == "legs":
+                value = value.replace(", ", ",")
             # An option that may be given several times is stored as one text.
             for part in value.split(", "):
                 words += [flag, part.removesuffix(".0")]

@@ -16,7 +16,7 @@ from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import TrialSpec
 
 LATER: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
-    TrialSpec: ("work", "work_fail_share", "payload", "codec", "smallest_bytes"),
+    TrialSpec: ("work", "work_fail_share", "payload", "codec", "smallest_bytes", "legs", "study"),
     TrialRecord: ("work", "serialising", "segments_left"),
     Row: (
         *("work", "work_fail_share", "utilisation", "to_receipt", "handling", "jobs"),
@@ -52,4 +52,8 @@ def _strip(struct: type[msgspec.Struct], fields: dict[str, Any]) -> None:
 
 
 def _defaults(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    return {field.name: field.default for field in msgspec.structs.fields(struct) if not field.required}
+    return {
+        field.name: field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        for field in msgspec.structs.fields(struct)
+        if not field.required
+    }

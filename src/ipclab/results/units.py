@@ -41,6 +41,19 @@ def rate(per_s: float, spread: float | None = None) -> str:
     return _scaled(per_s, digits(spread), _MANY, "/s")
 
 
+def end_rate(per_s: float) -> str:
+    """Return the rate of an end of a bracket as text: ``105 k/s``, ``40 /s``. It is chosen, not measured."""
+    rounded = significant(per_s, 3)
+    factor, unit = next((u for u in _MANY if rounded >= u[0]), _MANY[-1])
+    return f"{significant(rounded / factor, 3):g} {unit}/s"
+
+
+def end_rates(low_per_s: float, high_per_s: float) -> str:
+    """Return both ends of a bracket, in one unit where they have the same: ``105–125 k/s``."""
+    low, high = end_rate(low_per_s), end_rate(high_per_s)
+    return f"{low.split(' ')[0]}–{high}" if low.split(" ")[1] == high.split(" ")[1] else f"{low}–{high}"
+
+
 def rate_tick(per_s: float) -> str:
     """Return a power of ten as text, for an axis: ``1 k/s``."""
     return _scaled(per_s, 1, _MANY, "/s")

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ipclab.checks.breach import texts
 from ipclab.exit_codes import ExitCode
+from ipclab.results import searches
 from ipclab.results.result import Result
 from ipclab.trial.record import TrialRecord
 
@@ -77,10 +78,16 @@ def worst(words: Iterable[Word]) -> Word:
 def exit_code(result: Result) -> int:
     """Return 1 where a declared guarantee was broken, else 3 where a verdict is unknown (hung and failed
     trials too, and where everything that was asked for was refused), else 0. Lost updates of a discipline
-    that declares itself unsafe are no failure."""
-    words = {of_trial(t) for t in result.trials if not (t.safety and t.safety.refused)}
-    if "broken" in words:
+    that declares itself unsafe are no failure.
+
+    A trial of a study may fail, as it is made to find out at which rate it does. A capacity that stays
+    unknown is 3 where its backend was named. Raise ResultsError for an unreadable histogram of a study."""
+    carried_out = [t for t in result.trials if not (t.safety and t.safety.refused)]
+    if any(of_trial(t) == "broken" for t in carried_out):
         return ExitCode.BROKEN
-    nothing = bool(result.trials) and not words
+    if searches.any_unknown(result.trials, named=bool(result.options.get("backends"))):
+        return ExitCode.UNKNOWN
+    words = {of_trial(t) for t in carried_out if t.spec.study is None}
+    nothing = bool(result.trials) and not carried_out
     undecided = nothing or words & {"unknown", "failed", "hung"}
     return ExitCode.UNKNOWN if undecided else ExitCode.SUCCESS

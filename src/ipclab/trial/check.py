@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from ipclab.backends.base import Channel
 from ipclab.backends.declared import guarantees_of
@@ -70,12 +71,24 @@ def _check_rate(spec: TrialSpec) -> None:
     if spec.rate_per_s is None:
         return
     _check_positive("rate_per_s", spec.rate_per_s)
+    _check_schedule(spec)
     messages = spec.rate_per_s * (spec.warmup_s + spec.duration_s)
     if messages > MOST_PACED:
         raise UsageError(
             f"a paced trial has {MOST_PACED} messages at most, not {messages:g}: "
             f"lower the rate or the duration"
         )
+
+
+def _check_schedule(spec: TrialSpec) -> None:
+    """Refuse arrivals that nothing knows, and legs that do not add up to the rate and the duration."""
+    if re.fullmatch(r"constant|poisson|burst:[1-9]\d{0,6}", spec.arrivals) is None:
+        raise UsageError(f"arrivals are constant, poisson or burst:N, not {spec.arrivals!r}")
+    for leg in spec.legs:
+        _check_positive("the rate of a leg", leg.rate_per_s)
+        _check_positive("the time of a leg", leg.seconds)
+    if spec.legs and not math.isclose(sum(leg.seconds for leg in spec.legs), spec.duration_s):
+        raise UsageError("the times of a varying rate are its duration: leave out --duration")
 
 
 def _check_positive(name: str, value: float) -> None:

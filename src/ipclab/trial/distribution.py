@@ -118,6 +118,23 @@ def roughly(part: Distribution, fraction: float, *, never: int = 0) -> int | Non
     return None if found is None else min(found, part.max_ns)
 
 
+def beyond(part: Distribution, limit_ns: int) -> int:
+    """Return how many samples were longer than a limit, to the precision of the histogram (0.1 %)."""
+    histogram = _merged([part])
+    counts: npt.NDArray[np.int64] = np.frombuffer(histogram.counts, np.int64)
+    first = bisect.bisect_right(range(len(counts)), limit_ns, key=histogram.get_value_from_index)
+    return int(counts[first:].sum())
+
+
+def unchecked(part: Distribution, share: float, *, never: int = 0) -> int | None:
+    """Return the latency that this share of the samples does not exceed, from however few samples.
+
+    It is no figure for a table: it only tells what a judgement was made of. ``never`` is as in ``merge()``.
+    """
+    found = _place(_merged([part]), share, never, 0)
+    return None if found is None else min(found, part.max_ns)
+
+
 def excursions(parts: Iterable[Distribution], from_ns: int) -> int | None:
     """Return how many separate runs of samples took this long or longer; None where it is not known."""
     total = 0

@@ -8,6 +8,7 @@ checking the time. The next bodies are stamped when the last ones are used up, m
 from __future__ import annotations
 
 import operator
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count, islice, repeat
 
@@ -15,7 +16,7 @@ from ipclab.backends.base import Consumer, CounterClient, Producer
 from ipclab.host.clock import now_ns
 from ipclab.trial.backlog import Backlog
 from ipclab.trial.message import HEADER_BYTES, NO_HEADER, Stamper, is_stop, tails_by_first_byte
-from ipclab.trial.pacing import wait_until
+from ipclab.trial.pacing import Waiter, wait_until
 from ipclab.trial.rawlog import RECEIPT_BYTES, START_BYTES, RawLog, receipt_packer
 
 BLOCK_NS = 4_000_000
@@ -93,17 +94,18 @@ def pace(
     trial: int = 0,
     start_ns: int,
     end_ns: int,
+    wait: Waiter = wait_until,
 ) -> int:
     """Send each message when it is due (``due_ns`` after ``start_ns``), or as soon after that as possible.
 
-    Return the number sent; messages still unsent at ``end_ns`` are skipped.
+    ``wait`` waits for the moments. Return the number sent; messages still unsent at ``end_ns`` are skipped.
     """
     assert sends.stamps is not None
     assert returns.stamps is not None
     starts, ends, progress = sends.stamps, returns.stamps, sends.progress
     send = producer.sender()
     for i, body in enumerate(islice(_bodies(index, body_tail, STAMPED_PACED, trial), len(due_ns))):
-        wait_until(start_ns + due_ns[i])
+        wait(start_ns + due_ns[i])
         began_ns = now_ns()
         if began_ns >= end_ns:
             return i
@@ -112,6 +114,48 @@ def pace(
         ends[i] = now_ns()
         progress[0] = i + 1
     return len(due_ns)
+
+
+def pace_batches(
+    producer: Producer,
+    index: int,
+    body_tail: bytes,
+    sends: RawLog,
+    returns: RawLog,
+    due_ns: list[int],
+    *,
+    trial: int = 0,
+    window: int,
+    start_ns: int,
+    end_ns: int,
+    wait: Waiter = wait_until,
+) -> int:
+    """Do what ``pace()`` does with a window above 1: flush whenever the window is full, and at the end.
+
+    A message is confirmed when the flush of its window returns. The time that it waits there for the others
+    is a part of its latency.
+    """
+    assert sends.stamps is not None
+    assert returns.stamps is not None
+    starts, ends, progress = sends.stamps, returns.stamps, sends.progress
+    send, flush = producer.sender(), producer.flush
+    first, sent = 0, 0
+    for i, body in enumerate(islice(_bodies(index, body_tail, STAMPED_PACED, trial), len(due_ns))):
+        wait(start_ns + due_ns[i])
+        began_ns = now_ns()
+        if began_ns >= end_ns:
+            break
+        starts[i] = began_ns
+        send(body)
+        progress[0] = sent = i + 1
+        if sent - first == window:
+            flush()
+            ends[first:sent] = array("q", (now_ns(),)) * window
+            first = sent
+    if sent > first:
+        flush()
+        ends[first:sent] = array("q", (now_ns(),)) * (sent - first)
+    return sent
 
 
 def _bodies(index: int, body_tail: bytes, most: int, trial: int) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 import msgspec
 
@@ -12,6 +12,7 @@ from ipclab.host.start_methods import StartMethod
 from ipclab.payload.kinds import PLAIN
 from ipclab.payload.sizes import Size, SizeRange
 from ipclab.trial.message import HEADER_BYTES
+from ipclab.trial.study import Study
 
 MOST_BACKLOG_BYTES = 16 * 2**20
 """A server with little memory (memcached has 64 MB by default) must not be made to evict by the lab."""
@@ -29,6 +30,21 @@ MOST_BYTES = 2**28
 """Limit for one message, and for all messages of one window."""
 
 
+Arrivals = Annotated[str, msgspec.Meta(pattern=r"^(constant|poisson|burst:[1-9]\d{0,6})$")]
+"""The gaps of a paced schedule: all the same, exponentially distributed, or none within each burst of N."""
+
+
+class Leg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a schedule whose rate varies: so many messages per second for so many seconds."""
+
+    rate_per_s: float
+    seconds: float
+
+    def __str__(self) -> str:
+        """Return the text of the option: ``100:10s``."""
+        return f"{self.rate_per_s:g}:{self.seconds:g}s"
+
+
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One measured run.
 
@@ -41,7 +57,10 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ``backend``        a channel, or for ``counter`` a counter, with its options.
     ``window``         messages between two flushes, and the most that a consumer takes at once.
     ``rate_per_s``     of all producers together; paced trials only.
-    ``arrivals``       the gaps of a paced schedule: all the same, or exponentially distributed.
+    ``arrivals``       the gaps of a paced schedule: ``constant``: all the same; ``poisson``: exponentially
+                       distributed; ``burst:N``: N messages are due at once, and the bursts are evenly spaced.
+    ``legs``           the rates of the window one after the other, where the rate varies; ``rate_per_s`` is
+                       then their mean, and ``duration_s`` their time together. The warm-up has the first.
     ``max_backlog``    how many messages may be in flight at once in a stream, within ``MOST_BACKLOG_BYTES``.
                        Producers wait above it, so that a trial measures transport and not piling up.
     ``warmup_s``, ``duration_s``  before and within the measured window.
@@ -52,6 +71,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ``fault``          what a ``crash`` trial suffers.
     ``scenario``       the scenario of a safety workload that has several; in a ``forced`` trial the face of
                        the backend that is raced for.
+    ``study``          the study that the trial is a part of; None where it has a row of its own.
     ``broker_settings``  the broker settings for this trial, such as ``appendonly: yes``.
     ``work``           what a consumer does with each message before it acknowledges it, as the canonical text
                        of ``ipclab.trial.work``; empty for nothing.
@@ -68,7 +88,8 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     size_bytes: int = 1024
     window: int = 1
     rate_per_s: float | None = None
-    arrivals: Literal["constant", "poisson"] = "poisson"
+    arrivals: Arrivals = "poisson"
+    legs: list[Leg] = []
     max_backlog: int = 1000
     warmup_s: float = 0.5
     duration_s: float = 3.0
@@ -85,6 +106,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     payload: str = PLAIN
     codec: str = ""
     smallest_bytes: int = 0
+    study: Study | None = None
 
     @property
     def backlog(self) -> int:

@@ -13,6 +13,7 @@ from ipclab.checks.breach import BreachKind
 from ipclab.checks.messages import COUNTS
 from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS
 from ipclab.report.json import Report
+from ipclab.results.capacity import Capacity
 from ipclab.results.result import SCHEMA_VERSION, Result
 from ipclab.results.rows.row import Row
 from ipclab.results.safety.cells import Cell, CellVerdict
@@ -56,7 +57,7 @@ def structs(hint: object, found: dict[str, type[msgspec.Struct]]) -> dict[str, t
     return found
 
 
-STRUCTS = structs(Cell, structs(Row, structs(Result, {})))
+STRUCTS = structs(Capacity, structs(Cell, structs(Row, structs(Result, {}))))
 
 
 GENERAL = {"Files of a run", "Rules for all fields"}
@@ -104,8 +105,8 @@ def test_every_field_of_an_object_is_described_with_its_type(name: str) -> None:
     assert all(row[2] for row in found)
 
 
-def test_a_report_is_a_result_with_its_rows_and_cells() -> None:
-    assert [*Result.__struct_fields__, "rows", "cells"] == list(Report.__struct_fields__)
+def test_a_report_is_a_result_with_its_rows_cells_and_capacities() -> None:
+    assert [*Result.__struct_fields__, "rows", "cells", "capacities"] == list(Report.__struct_fields__)
 
 
 def test_the_version_of_the_schema_is_the_one_described() -> None:

@@ -54,9 +54,9 @@ IMPOSSIBLE: list[tuple[TrialSpec, type[IpclabError], str]] = [
     (a_trial(workload="ping-pong", consumers=2), UsageError, "a ping-pong is between two processes"),
     (a_trial(workload="ping-pong", producers=2), UsageError, "a ping-pong is between two processes"),
     (
-        a_trial("redis-list", "paced", rate_per_s=5, window=10),
+        a_trial("simple-queue", "paced", rate_per_s=5, window=10),
         UsageError,
-        "latency is measured with a window",
+        "simple-queue has no window",
     ),
     (a_trial(workload="paced"), UsageError, "a paced trial needs one"),
     (a_trial(workload="stream", rate_per_s=5), UsageError, "a rate belongs to a paced trial"),

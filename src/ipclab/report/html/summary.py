@@ -9,7 +9,8 @@ from typing import Literal
 
 from ipclab.report.html.claims import ClaimCard
 from ipclab.report.html.run import Run
-from ipclab.results import busy, units
+from ipclab.results import busy, searches, units
+from ipclab.results.capacity import capacities
 from ipclab.results.result import Result
 from ipclab.results.safety.cells import WORDS, make_cells
 from ipclab.results.verdict import Word
@@ -91,6 +92,9 @@ _DONE: dict[Word, str] = {"hung": "hung", "failed": "failed or did not go on", "
 def _words(runs: Sequence[Run]) -> Iterable[Word]:
     for run in runs:
         yield from (row.verdict for row in run.rows)
+        yield from (row.verdict for row in capacities(run.result.trials))
+        if (alone := searches.machine(run.result.trials)) is not None and alone.fails:
+            yield "unknown"
         found = (WORDS[cell.verdict] for cell in make_cells(run.result.trials))
         yield from (word for word in found if word is not None)
 

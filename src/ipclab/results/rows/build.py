@@ -53,13 +53,14 @@ def rows(trials: Iterable[TrialRecord]) -> list[Row]:
 
     Paced trials are in the row of the closed-loop trials with the same settings, unless they were run at
     several rates: then each rate has a row of its own. Trials in which a race was forced are in every row of
-    that discipline. Other safety trials have no row. Raise ResultsError for an unreadable histogram.
+    that discipline. Other safety trials have no row, and neither have the trials of a study. Raise
+    ResultsError for an unreadable histogram.
     """
     settings: dict[_Key, list[TrialRecord]] = {}
     by_force: dict[_Key, list[TrialRecord]] = {}
     for trial in trials:
         workload = workloads.of(trial.spec)
-        if workload.shown_in == "rows":
+        if workload.shown_in == "rows" and trial.spec.study is None:
             part = by_force if workload.beside else settings
             part.setdefault(_key(trial), []).append(trial)
     for key, trials_by_force in by_force.items():
@@ -73,7 +74,8 @@ def trials_of(found: Iterable[Row], trials: Iterable[TrialRecord]) -> list[list[
     """Return, for each of these rows, the trials of its latencies: finished, and without a forced race."""
     by_key: dict[_Key, list[TrialRecord]] = {}
     for trial in trials:
-        if trial.outcome == "finished" and not workloads.of(trial.spec).beside:
+        in_rows = trial.spec.study is None and not workloads.of(trial.spec).beside
+        if trial.outcome == "finished" and in_rows:
             by_key.setdefault(_key(trial), []).append(trial)
     return [[trial for trial in by_key.get(_key_of(row), []) if _is_at_pace(row, trial)] for row in found]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipclab.backends.base import Face
 from ipclab.errors import UnknownNameError
 from ipclab.trial.spec import TrialSpec
-from ipclab.trial.workload import Workload
+from ipclab.trial.workload import MESSAGES, SHAPE, WORK, Option, Workload
 from ipclab.trial.workloads.client import CLIENT
 from ipclab.trial.workloads.counter import COUNTER
 from ipclab.trial.workloads.crash import CRASH
@@ -35,6 +35,7 @@ __all__ = [
     "face",
     "named",
     "of",
+    "options",
 ]
 
 ALL: tuple[Workload, ...] = (
@@ -63,6 +64,17 @@ def named(name: str) -> Workload:
 def of(spec: TrialSpec) -> Workload:
     """Return the workload of this trial. Raise UnknownNameError."""
     return named(spec.workload)
+
+
+def options(spec: TrialSpec) -> frozenset[Option]:
+    """Return the options of a run that have a meaning for this trial. A study chooses rates and times itself.
+
+    Raise UnknownNameError for an unknown workload.
+    """
+    if spec.study is None:
+        return of(spec).options
+    chosen: frozenset[Option] = SHAPE | MESSAGES | WORK | {"arrivals"}
+    return chosen if spec.study.slo is None else chosen | {"slo"}
 
 
 def face(spec: TrialSpec) -> Face:

@@ -22,7 +22,7 @@ from ipclab.trial.drain import Arrivals, Progress, drain
 from ipclab.trial.measurement import Findings, Measurement, dismiss, names, outlast, wait_for
 from ipclab.trial.message import STOP, Originals, trial_mark
 from ipclab.trial.orders import Quit, Stop
-from ipclab.trial.pacing import schedule
+from ipclab.trial.pacing import planned
 from ipclab.trial.processes import Crew
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.work_phase import settle, with_work
@@ -51,18 +51,7 @@ class Messages(Measurement):
         """The number of receipts of each consumer when all had arrived and stop messages were sent."""
         self.due_ns: dict[int, list[int]] = {}
         if spec.rate_per_s is not None:
-            whole_ns = int((spec.warmup_s + spec.duration_s) * 1e9)
-            self.due_ns = {
-                i: schedule(
-                    spec.rate_per_s,
-                    whole_ns,
-                    poisson=spec.arrivals == "poisson",
-                    producer=i,
-                    producers=spec.producers,
-                    seed=spec.seed + spec.repeat,
-                )
-                for i in range(spec.producers)
-            }
+            self.due_ns = {i: planned(spec, i) for i in range(spec.producers)}
 
     def hold_to(self, change: Callable[[Guarantees], Guarantees]) -> None:
         self.guarantees = change(self.channel.guarantees)
