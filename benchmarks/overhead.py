@@ -76,10 +76,12 @@ class Pairs:
     pairs: list[tuple[Rate, Rate]] = field(default_factory=list)
     """Lab, plain."""
     problem: str = ""
+    target: float | None = None
+    """The ratio that is wanted; by default that of the backend."""
 
     def summary(self) -> dict[str, float | int | str | bool | list[float] | None]:
         """Return medians and spread, ready for JSON."""
-        target = TARGETS.get(self.backend, TARGET)
+        target = TARGETS.get(self.backend, TARGET) if self.target is None else self.target
         if not self.pairs:
             return {"backend": self.backend, "window": self.window, "pairs": 0, "problem": self.problem}
         ratios = [lab.per_s / plain.per_s for lab, plain in self.pairs]

@@ -324,7 +324,7 @@ def test_where_all_trials_at_a_rate_are_impossible_it_says_why() -> None:
         experiment.load("comparison").plan(request("queue", rate_per_s=1e12))
 
 
-@pytest.mark.parametrize("name", ["comparison", "latency", "race", "round_trip", "throughput"])
+@pytest.mark.parametrize("name", ["comparison", "latency", "payload", "race", "round_trip", "throughput"])
 def test_every_experiment_that_measures_takes_a_length(name: str) -> None:
     assert experiment.load(name).plan(request(duration_s=1.0, warmup_s=0.5, repeats=1)).trials
 

@@ -67,7 +67,7 @@ def _capacity(row: Capacity) -> str:
 
 def _name(row: Row | Capacity) -> str:
     batch = f" window {row.window}" if row.window and row.window > 1 else ""
-    return f"{row.name} {row.mode}".rstrip() + batch
+    return row.way + batch
 
 
 def _figures(row: Row) -> str:

@@ -30,7 +30,7 @@ class Run:
         """Return the name of a row: backend, mode, and its window where windows differ."""
         windows = {other.window for other in self.rows if other.window}
         batch = f" · window {row.window}" if len(windows) > 1 and row.window and row.window > 1 else ""
-        return f"{row.name} {row.mode}".rstrip() + batch
+        return row.way + batch
 
     def groups(self, *kinds: str) -> dict[str, list[Row]]:
         """Return the rows of these kinds by group, in the order of the table."""

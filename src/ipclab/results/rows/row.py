@@ -13,6 +13,7 @@ import msgspec
 from ipclab.backends.base import Face, OptionValue
 from ipclab.errors import ResultsError
 from ipclab.payload.kinds import PLAIN
+from ipclab.results import units
 from ipclab.results.stats import median, spread
 from ipclab.results.verdict import Word
 from ipclab.trial.distribution import excursions, merge, roughly
@@ -234,6 +235,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def sizes(self) -> tuple[int, int] | None:
         """Return the smallest and the largest size of a message; None for shared state."""
         return None if self.size_bytes is None else (self.smallest_bytes or self.size_bytes, self.size_bytes)
+
+    @property
+    def way(self) -> str:
+        """Return how its messages travel: the backend and its mode, and payload and codec where chosen."""
+        sent = "" if self.payload == PLAIN else f" {units.payload(self.payload)}"
+        return f"{self.name} {self.mode}".rstrip() + sent + (f" {self.codec}" if self.codec else "")
 
     @property
     def shape(self) -> str:
