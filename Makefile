@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 JOBS := 5
 PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint unit local bench docs clean
+.PHONY: demo test lint unit local bench texts clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime  ## compare every way to share state that this machine has to offer
@@ -44,6 +44,9 @@ bench: $(VENV)/.test  ## what the lab itself costs
 	$(BIN)/python benchmarks/ledger.py
 	$(BIN)/python benchmarks/checks.py
 	$(BIN)/python benchmarks/overhead.py
+
+texts: $(VENV)/.test  ## collect the texts to translate, and compile the catalogue of the translations
+	$(BIN)/python scripts/texts.py
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

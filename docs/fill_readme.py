@@ -187,7 +187,7 @@ def overhead_table(figures: str) -> str:
     return "\n".join(lines)
 
 
-HISTORY = re.compile(r"\[[^\]]*\]\(histories/[^)]*\)")
+HISTORY = re.compile(r"\[[^\]]*\]\([^)]*histories/[^)]*\)")
 """A link to a history, which stays in the folder of the run."""
 
 

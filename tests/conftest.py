@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import KINDS, Broker, Fleet
+from ipclab.host.language import preferred
 from tests.support import observers, processes
 from tests.support.servers import list_queues, obtain, obtain_private
 
@@ -49,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line(
             "filterwarnings", r"ignore:This process \(pid=\d+\) is multi-threaded:DeprecationWarning"
         )
+    if preferred() != "en":
+        os.environ["LC_ALL"] = "C.UTF-8"  # what is shown is compared in English
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:

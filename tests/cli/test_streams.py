@@ -37,7 +37,7 @@ def a_failed_claim(here: Path, reason: str) -> str:
     """The file of a run of claims in which one failed."""
     (name, claim), *_ = catalogue.find(["data_isolation"]).items()
     failed = settle(name, claim, Measured(failure=reason))
-    run = new_run(conditions({}), [failed], datetime.datetime.now(datetime.UTC))
+    run = new_run(conditions({}), [failed], datetime.datetime.now(datetime.UTC).isoformat())
     (here / "run.json").write_bytes(msgspec.json.encode(run))
     return "run.json"
 

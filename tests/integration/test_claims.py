@@ -117,9 +117,11 @@ def test_the_file_of_a_claim_shows_timeline_evidence_verdict_and_conditions(envi
     lines = ended.stdout.splitlines()
     assert lines[0] == f"{claim.number}. {claim.statement.en}"
     assert any(" s  spawn " in line for line in ended.stderr.splitlines())
-    assert "→ holds when " in ended.stdout
-    assert f"In practice: {claim.practice.en}" in lines
-    assert "start method fork" in lines[-2]
+    assert "Verdict" in lines
+    assert any(line.startswith("  holds when ") for line in lines)
+    assert " ".join(ended.stdout.split()).count(" ".join(claim.practice.en.split())) == 1
+    assert lines.index("What happens") < lines.index("Evidence") < lines.index("In practice")
+    assert "start method fork" in ended.stdout[ended.stdout.index("Conditions") :]
 
 
 def test_json_is_all_that_is_on_stdout_and_nothing_is_on_stderr(environ: dict[str, str]) -> None:
@@ -147,6 +149,59 @@ def test_a_kept_run_is_shown_without_another_one(environ: dict[str, str], tmp_pa
     ended = call(environ, QUICK, "--from", str(path), "--language", "zh")
     assert ended.code == 0
     assert "有条件成立" in ended.out
+
+
+def test_with_live_json_is_all_that_is_on_stdout(environ: dict[str, str]) -> None:
+    ended = call(environ, QUICK, "--live", "--format", "json")
+    assert [one["name"] for one in json.loads(ended.out)["outcomes"]] == [QUICK]
+    assert "Evidence" in ended.err
+
+
+def test_the_claims_are_listed_in_the_language_of_the_locale(environ: dict[str, str]) -> None:
+    claim = catalogue.find([QUICK])[QUICK]
+    chinese = call({**environ, "LC_ALL": "zh_CN.UTF-8"}, "--list")
+    english = call({**environ, "LC_ALL": "C.UTF-8"}, "--list", QUICK)
+    assert len(chinese.out.splitlines()) == 1 + len(catalogue.load_all())
+    assert claim.statement.zh in chinese.out
+    assert f"{claim.number} {QUICK} {claim.statement.en}" in " ".join(english.out.split())
+
+
+def test_an_interrupted_run_keeps_what_it_has_settled_and_goes_on(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    command = [PROGRAM, "claims", "process_resources", "event"]
+    with subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=-1, stderr=-1, text=True) as program:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not (found := list((tmp_path / "results" / "claims").glob("*.json"))):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        program.send_signal(signal.SIGINT)
+        _, said = program.communicate(timeout=TIMEOUT_S)
+    (path,) = found
+    assert f"ipclab claims --from {path.relative_to(tmp_path)}" in said
+    run = read(path)
+    assert ([outcome.name for outcome in run.outcomes], run.left) == (["process_resources"], ["event"])
+    # It goes on with a quick one instead.
+    path.write_text(path.read_text().replace('"event"', f'"{QUICK}"'))
+    ended = call(environ, "--from", str(path), "--format", "json")
+    assert {one["name"] for one in json.loads(ended.out)["outcomes"]} == {QUICK, "process_resources"}
+    assert read(path).left == []
+
+
+def test_a_run_that_ends_leaves_nothing_behind(environ: dict[str, str], tmp_path: Path) -> None:
+    assert call(environ, QUICK, "--results", str(tmp_path / "results")).code == 0
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_run_of_other_conditions_does_not_go_on(environ: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    call(environ, QUICK, "--format", "evidence", "-o", str(path))
+    kept = json.loads(path.read_text())
+    kept["left"], kept["conditions"]["python"] = ["event"], "3.99.0"
+    path.write_text(json.dumps(kept))
+    ended = call(environ, "--from", str(path))
+    assert ended.code != 0
+    assert "was made with python 3.99.0" in ended.line
 
 
 def test_a_verdict_that_differs_is_named_and_ends_with_1(environ: dict[str, str], tmp_path: Path) -> None:

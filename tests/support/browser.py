@@ -55,6 +55,11 @@ class Page:
         """Return the addresses so far."""
         return self._browser.requests
 
+    def forget(self) -> None:
+        """Forget complaints and addresses, for a test that shares the browser with others."""
+        self._browser.errors.clear()
+        self._browser.requests.clear()
+
     def tell(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Carry out a command of the DevTools protocol, and return its answer."""
         return self._browser.tell(method, parameters, self._session)

@@ -38,8 +38,13 @@ def run(
     install: bool | None,
     live: bool,
     observer: Observer,
+    before: Run | None = None,
+    keep: Callable[[Run], object] = lambda _: None,
 ) -> Run:
     """Run these claims in their order. ``live`` lets the experiments print what happens in them.
+
+    ``before`` is a run that was interrupted: what it has settled is taken from it. ``keep`` is called with
+    the run so far after each claim that is settled, and what it raises is raised.
 
     A claim without its broker is not run, and its outcome says why. Brokers that were started for this run,
     and all processes, are ended also when the run is interrupted.
@@ -48,11 +53,14 @@ def run(
     from ipclab.host import folders
 
     folders.sweep()
-    began = datetime.datetime.now(datetime.UTC)
-    outcomes: list[Outcome] = []
-    with kept_from_children(), _Brokers(claims, provider, install, observer.note) as brokers:
-        here = conditions(brokers.described)
-        for index, (name, claim) in enumerate(claims.items()):
+    began_utc = (
+        before.began_utc if before else datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    )
+    settled = {outcome.name: outcome for outcome in before.outcomes} if before else {}
+    left = {name: claim for name, claim in claims.items() if name not in settled}
+    with kept_from_children(), _Brokers(left, provider, install, observer.note) as brokers:
+        here = conditions({**(before.conditions.brokers if before else {}), **brokers.described})
+        for index, (name, claim) in enumerate(left.items()):
             observer.starting(index, name, claim)
             reasons = [brokers.missing[kind] for kind in claim.needs if kind in brokers.missing]
             if reasons:
@@ -66,9 +74,18 @@ def run(
                     begins=partial(brokers.mark, claim),
                 )
                 outcome = settle(name, claim, measured)
-            outcomes.append(outcome)
+            settled[name] = outcome
+            keep(_so_far(here, claims, settled, began_utc))
             observer.finished(outcome, here)
-    return new_run(here, outcomes, began)
+    return _so_far(here, claims, settled, began_utc)
+
+
+def _so_far(
+    here: Conditions, claims: Mapping[str, Claim[Any]], settled: Mapping[str, Outcome], began_utc: str
+) -> Run:
+    """Return the run with what is settled, in the order of the claims."""
+    outcomes = [settled[name] for name in claims if name in settled]
+    return new_run(here, outcomes, began_utc, [name for name in claims if name not in settled])
 
 
 class _Brokers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,19 +33,26 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     seconds: float = 0.0
 
 
-class KeptRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A run without the texts of the claims' files. ``ipclab_claims`` is the schema version of runs."""
+class KeptRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A run without the texts of the claims' files: see ``ipclab.claims.outcome.Run``."""
 
     ipclab_claims: int
     began_utc: str
     conditions: Conditions
+    left: list[str] = []
     kept: list[Kept]
 
 
 def text(run: Run) -> str:
     """Return a run as JSON to store: a line for each claim."""
     head = msgspec.json.encode(
-        KeptRun(ipclab_claims=run.ipclab_claims, began_utc=run.began_utc, conditions=run.conditions, kept=[])
+        KeptRun(
+            ipclab_claims=run.ipclab_claims,
+            began_utc=run.began_utc,
+            conditions=run.conditions,
+            left=run.left,
+            kept=[],  # the last field: see below
+        )
     ).decode()
     lines = ",\n".join(msgspec.json.encode(_kept(outcome)).decode() for outcome in run.outcomes)
     return f"{head.removesuffix(']}')}\n{lines}\n]}}"
@@ -68,7 +77,37 @@ def read(path: Path) -> Run:
         began_utc=kept.began_utc,
         conditions=kept.conditions,
         outcomes=[_restored(one, path) for one in kept.kept],
+        left=kept.left,
     )
+
+
+def new_file(folder: Path, began_utc: str) -> Path:
+    """Return the path, in the results folder, of what a run that began then has settled so far."""
+    moment = datetime.datetime.fromisoformat(began_utc).astimezone(datetime.UTC)
+    return folder / "claims" / f"{moment:%Y%m%dT%H%M%SZ}-{os.getpid()}.json"
+
+
+def write(path: Path, run: Run) -> None:
+    """Store a run at this path as evidence, in one step. Raise ResultsError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(text(run), encoding="utf-8")
+        part.rename(path)
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write {path}: {error.strerror}; name another folder with --results"
+        ) from error
+
+
+def require_same_conditions(run: Run, here: Conditions, path: Path) -> None:
+    """Raise ResultsError where a stored run cannot go on here, as its outcomes are of other conditions."""
+    for name in ("ipclab", "python", "implementation", "start_method", "system", "cores"):
+        then, now = getattr(run.conditions, name), getattr(here, name)
+        if then != now:
+            raise ResultsError(
+                f"{path} was made with {name} {then}, and this is {now}: go on there, or run the claims anew"
+            )
 
 
 def _kept(outcome: Outcome) -> Kept:

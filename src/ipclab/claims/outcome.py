@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import platform
 import sys
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -70,13 +70,15 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     brokers: dict[str, str]
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A run of claims. ``ipclab_claims`` is the version of the schema."""
+class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A run of claims. ``ipclab_claims`` is the version of the schema. ``left`` names the claims that were
+    asked for and are not settled, because the run was interrupted."""
 
     ipclab_claims: int
     began_utc: str
     conditions: Conditions
     outcomes: list[Outcome]
+    left: list[str] = []
 
 
 def settle(name: str, claim: Claim[Any], measured: Measured) -> Outcome:
@@ -124,13 +126,14 @@ def conditions(brokers: dict[str, str]) -> Conditions:
     )
 
 
-def new_run(here: Conditions, outcomes: list[Outcome], began: datetime.datetime) -> Run:
-    """Return a run that began then, with these outcomes."""
+def new_run(here: Conditions, outcomes: list[Outcome], began_utc: str, left: Sequence[str] = ()) -> Run:
+    """Return a run that began then, with these outcomes; the claims that are ``left`` have none."""
     return Run(
         ipclab_claims=SCHEMA_VERSION,
-        began_utc=began.isoformat(timespec="seconds"),
+        began_utc=began_utc,
         conditions=here,
         outcomes=outcomes,
+        left=list(left),
     )
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from ipclab.claims.base import Row, Verdict
 from ipclab.claims.outcome import Conditions, Outcome
 from ipclab.claims.text import Text
-
-Language = Literal["en", "zh"]
+from ipclab.host.language import Language
 
 VERDICTS = {
     "holds": Text("holds", "成立"),
@@ -24,6 +21,11 @@ HEADER = (
     Text("evidence of this run", "本次运行的证据"),
     Text("in practice", "实践中"),
 )
+EVENTS = Text("What happens", "过程（事件用英文）")
+EVIDENCE = Text("Evidence", "证据")
+VERDICT = Text("Verdict", "结论")
+PRACTICE = Text("In practice", "实践中")
+CONDITIONS = Text("Conditions", "条件")
 _JOINT = {"holds": Text(": ", "："), "refuted": Text(": ", "："), "holds when": Text(" ", "，条件是：")}
 
 

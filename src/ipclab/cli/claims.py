@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ipclab.cli.options import provider_options, writable, write
-from ipclab.cli.streams import out, put, say, tell, width
+from ipclab.cli.claims_progress import Keeper, observer
+from ipclab.cli.options import LANGUAGE, RESULTS, provider_options, writable, write
+from ipclab.cli.streams import out, put, say, width
+from ipclab.exit_codes import ExitCode
 from ipclab.report.look import WIDTH
 from ipclab.report.registry import JSON, MARKDOWN, TABLE, Format
 
 if TYPE_CHECKING:
     from ipclab.claims.base import Claim
     from ipclab.claims.gather import Observer
-    from ipclab.claims.outcome import Conditions, Outcome, Run
-    from ipclab.claims.words import Language
+    from ipclab.claims.outcome import Outcome, Run
+    from ipclab.host.language import Language
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -71,6 +72,7 @@ ipclab claims
 ipclab claims 4 5 6 --live
 ipclab claims --format evidence -o 3.13.json
 ipclab claims --from 3.12.json --from 3.13.json --docs docs
+ipclab claims --list
 """
 
 
@@ -86,14 +88,16 @@ ipclab claims --from 3.12.json --from 3.13.json --docs docs
     help="Output format; evidence is JSON with the measurements only, for --from.",
 )
 @click.option("-o", "--output", type=FILE, help="Write the output to this file.")
-@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@click.option("--list", "list_", is_flag=True, help="List the claims and run nothing.")
+@LANGUAGE
 @click.option(
     "--from",
     "kept",
     type=FILE,
     multiple=True,
     metavar="FILE",
-    help="Show this run, stored with '--format evidence -o FILE', and run nothing; repeatable.",
+    help="Show this run, stored with '--format evidence -o FILE', and run nothing; repeatable. A run that "
+    "was interrupted goes on.",
 )
 @click.option(
     "--docs",
@@ -102,9 +106,11 @@ ipclab claims --from 3.12.json --from 3.13.json --docs docs
     help="Also write claims.md and claims.zh.md, which compare all runs, into this folder.",
 )
 @provider_options
+@RESULTS
 def claims(
     wanted: tuple[str, ...],
     live: bool,
+    list_: bool,
     format_: str,
     output: Path | None,
     language: Language,
@@ -112,6 +118,7 @@ def claims(
     docs: Path | None,
     provider: Any,
     install: bool | None,
+    results: Path,
 ) -> int:
     """Run ``ipclab claims``; its help is ``_CLAIMS_HELP``."""
     from ipclab.claims import catalogue
@@ -120,23 +127,32 @@ def claims(
     from ipclab.host import needs
 
     chosen = catalogue.find(wanted)
+    if list_:
+        put(_listed(chosen, language))
+        return ExitCode.SUCCESS
+    chosen_format = next(known for known in FORMATS if known.name == format_)
+    cards = live and chosen_format == TABLE and output is None
     with writable(output, docs / "claims.md" if docs else None):
-        if kept:
-            runs = [read(path) for path in kept]
-            runs = [_only(run, chosen.keys()) for run in runs] if wanted else runs
+        stored = {path: read(path) for path in kept}
+        if not wanted and (begun := {name for run in stored.values() for name in run.left}):
+            asked = begun | {outcome.name for run in stored.values() for outcome in run.outcomes}
+            chosen = {name: claim for name, claim in chosen.items() if name in asked}
+        if kept and not any(set(run.left) & chosen.keys() for run in stored.values()):
+            runs = [_only(run, chosen.keys()) for run in stored.values()] if wanted else [*stored.values()]
         else:
             needs.require()
-            runs = [_run(chosen, provider, install, live, language)]
+            watching = observer(len(chosen), live, language, cards=cards)
+            with watching as one, Keeper(results, stored) as keeper:
+                runs = [_run(chosen, provider, install, live, one, keeper)]
     if docs is not None:
         from ipclab.claims.page import make_pages
 
         for name, text in make_pages(runs, chosen).items():
             write(docs / name, text)
-    chosen_format = next(known for known in FORMATS if known.name == format_)
     text = "\n\n".join(FORMATS[chosen_format](run, language, output) for run in runs)
     if output is not None:
         write(output, f"{text}\n")
-    elif not (live and chosen_format == TABLE and not kept):
+    elif not cards or kept:
         put(text.encode() if chosen_format.utf_8 else text)
     outcomes = [outcome for run in runs for outcome in run.outcomes]
     for outcome in outcomes:
@@ -145,13 +161,34 @@ def claims(
     return exit_code(outcomes)
 
 
+def _listed(chosen: Mapping[str, Claim[Any]], language: Language) -> str:
+    from ipclab.claims import words
+    from ipclab.cli.tables import draw_table
+
+    header = ("#", "name", "claim") if language == "en" else ("#", "名字", "说法")
+    rows = [[str(claim.number), name, words.say(claim.statement, language)] for name, claim in chosen.items()]
+    return draw_table(header, rows)
+
+
 def _run(
-    chosen: dict[str, Claim[Any]], provider: Any, install: bool | None, live: bool, language: Language
+    chosen: dict[str, Claim[Any]],
+    provider: Any,
+    install: bool | None,
+    live: bool,
+    observer: Observer,
+    keeper: Keeper,
 ) -> Run:
     from ipclab.claims import gather
 
-    with _observer(len(chosen), live, language) as observer:
-        return gather.run(chosen, provider=provider, install=install, live=live, observer=observer)
+    return gather.run(
+        chosen,
+        provider=provider,
+        install=install,
+        live=live,
+        observer=observer,
+        before=keeper.before,
+        keep=keeper.keep,
+    )
 
 
 def _only(run: Run, names: Collection[str]) -> Run:
@@ -168,67 +205,3 @@ def _complaint(outcome: Outcome) -> str:
         f"but {outcome.recorded!r} is recorded for {sys.platform}; "
         f"'ipclab claims {outcome.name} --live' shows why"
     )
-
-
-class _Quiet:
-    """For a log: only what takes long or goes wrong."""
-
-    def note(self, line: str) -> None:
-        say(line)
-
-    def starting(self, index: int, name: str, claim: Claim[Any]) -> None:
-        pass
-
-    def finished(self, outcome: Outcome, conditions: Conditions) -> None:
-        pass
-
-
-class _Cards(_Quiet):
-    """For a screen: each claim, the events of its experiment, and all of the evidence."""
-
-    def __init__(self, language: Language) -> None:
-        self._language = language
-
-    def starting(self, index: int, name: str, claim: Claim[Any]) -> None:
-        from ipclab.claims import words
-
-        put(f"{claim.number}. {words.say(claim.statement, self._language)}\n")
-
-    def finished(self, outcome: Outcome, conditions: Conditions) -> None:
-        from ipclab.claims.table import make_card
-
-        put(f"\n{make_card(outcome, conditions, self._language)}\n")
-
-
-class _Bar(_Quiet):
-    """For a terminal: the claim that is being settled, drawn only between experiments."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-
-    def starting(self, index: int, name: str, claim: Claim[Any]) -> None:
-        self.clear()
-        tell(f"{index + 1} of {self._total}: {name}")
-
-    def note(self, line: str) -> None:
-        self.clear()
-        super().note(line)
-
-    def clear(self) -> None:
-        """Clear the line."""
-        tell("\r\x1b[K")
-
-
-@contextlib.contextmanager
-def _observer(total: int, live: bool, language: Language) -> Iterator[Observer]:
-    if live:
-        yield _Cards(language)
-        return
-    if not sys.stderr.isatty():
-        yield _Quiet()
-        return
-    bar = _Bar(total)
-    try:
-        yield bar
-    finally:
-        bar.clear()

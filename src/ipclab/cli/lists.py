@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ipclab.cli.completion import runs
-from ipclab.cli.options import RESULTS, emit, output_options
+from ipclab.cli.options import RESULTS, emit, output_options, shown
 from ipclab.cli.streams import put
 from ipclab.cli.tables import draw_table
 
@@ -40,11 +40,13 @@ _SHOW_HELP = """Print the stored result RUN: latest, EXPERIMENT/latest, EXPERIME
 @click.argument("run", default="latest", shell_complete=runs)
 @output_options
 @RESULTS
-def show(run: str, format_: str, output: Path | None, results: Path, *, notes: bool, brief: bool) -> None:
+def show(run: str, format_: str, output: Path | None, results: Path, **look: Any) -> None:
     """Run ``ipclab show``; its help is ``_SHOW_HELP``."""
-    from ipclab.results.store import Store
+    from ipclab.results.store import RESULT, Store, read
 
-    emit(Store(results).load(run), format_, output, notes=notes, brief=brief)
+    path = Store(results).find(run)
+    folder = shown(path.parent) if path.name == RESULT else ""
+    emit(read(path), format_, output, folder=folder, **look)
 
 
 _BACKENDS_HELP = """List the backends, their declarations, and whether this machine can use them."""

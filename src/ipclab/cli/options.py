@@ -15,8 +15,10 @@ from click.shell_completion import CompletionItem
 from ipclab.cli import completion
 from ipclab.cli.streams import out, put, width
 from ipclab.faults.spec import ACTIONS, TARGETS
+from ipclab.host.language import LANGUAGES, Language, preferred
+from ipclab.host.texts import speaking
 from ipclab.payload.codecs import CODECS
-from ipclab.report.formats import RESULT
+from ipclab.report.formats import CSV, JSON, RESULT
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant
@@ -155,6 +157,14 @@ class _Variant(click.ParamType):  # type: ignore[type-arg]
     ) -> list[CompletionItem]:
         return [CompletionItem(name) for name in completion.backends(incomplete)]
 
+
+LANGUAGE = click.option(
+    "--language",
+    type=click.Choice(LANGUAGES),
+    default=preferred,
+    help="Language of the output (default: Chinese where LC_ALL, LC_MESSAGES or LANG says so, else English).",
+)
+"""The option that names the language of what a command prints."""
 
 WORK = _Work()
 SHARE = _Share()
@@ -298,13 +308,14 @@ def provider_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--format``, ``-o``, ``--brief`` and ``--no-notes`` for a result."""
+    """Add ``--format``, ``-o``, ``--language``, ``--brief`` and ``--no-notes`` for a result."""
     command = click.option(
         "--no-notes", "notes", flag_value=False, default=True, help="Leave the footnotes out of the table."
     )(command)
     command = click.option("--brief", is_flag=True, help="Print only the best rows, in about ten lines.")(
         command
     )
+    command = LANGUAGE(command)
     return output_in(RESULT.names)(command)
 
 
@@ -340,16 +351,34 @@ RESULTS = click.option(
 """The option that names the results folder."""
 
 
+def shown(folder: Path) -> str:
+    """Return a folder as it is best named from here: relative where it lies below the current folder."""
+    try:
+        return str(folder.resolve().relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return str(folder)
+
+
 def emit(
-    result: Result, format_: str, output: Path | None, *, notes: bool = True, brief: bool = False
+    result: Result,
+    format_: str,
+    output: Path | None,
+    *,
+    folder: str = "",
+    notes: bool = True,
+    brief: bool = False,
+    language: Language = "en",
 ) -> None:
     """Write a result in one of its formats, to stdout or into a file. Raise ResultsError.
 
-    Without ``notes``, or with ``brief``, a table is shorter; the other formats have everything.
+    ``folder`` is the folder of the run, as it is best named from here. Without ``notes``, or with ``brief``,
+    a table is shorter; the other formats have everything.
     """
 
     def render(look: Look) -> str:
-        return RESULT.formatted(result, format_, replace(look, notes=notes, brief=brief))
+        # Data for programs is the same in every language.
+        with speaking("en" if format_ in (JSON.name, CSV.name) else language):
+            return RESULT.formatted(result, format_, replace(look, folder=folder, notes=notes, brief=brief))
 
     emit_text(render, output, utf_8=RESULT.named(format_).utf_8)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -18,6 +19,20 @@ from ipclab.host.text import clean
 from ipclab.results.units import of
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import TrialSpec
+
+SPARKS = 12
+"""How many finished trials the progress bar has the rates of."""
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(rates: Sequence[float]) -> str:
+    """Return a block for each rate above 0, higher for a higher one, on a logarithmic scale."""
+    logs = [math.log(rate) for rate in rates if rate > 0]
+    if not logs:
+        return ""
+    least, span = min(logs), max(logs) - min(logs)
+    places = [(value - least) / span if span else 0.5 for value in logs]
+    return "".join(_BLOCKS[round(place * (len(_BLOCKS) - 1))] for place in places)
 
 
 class Progress(Protocol):
@@ -46,7 +61,7 @@ class LineProgress:
 
 
 class TerminalProgress:
-    """A bar with the current trial and the time that is left."""
+    """A bar with the current trial, the time that is left, and the rates of the trials before it."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -55,15 +70,17 @@ class TerminalProgress:
 
         self._console = Console(stderr=True, file=unfailing(sys.stderr))
         self._bar = Bar(
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]:>12}"),
+            TextColumn("{task.fields[rates]}"),
             TextColumn("{task.description}"),
             console=self._console,
             auto_refresh=False,
             transient=True,
         )
-        self._task = self._bar.add_task("starting", total=None, left="")
+        self._task = self._bar.add_task("starting", total=None, left="", rates="")
+        self._rates: deque[float] = deque(maxlen=SPARKS)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -86,10 +103,13 @@ class TerminalProgress:
             completed=number - 1,
             description=what,
             left=f"{_duration(seconds_left)} left",
+            rates=sparkline(self._rates),
             refresh=True,
         )
 
     def finished(self, record: TrialRecord) -> None:
+        if record.rate_per_s:
+            self._rates.append(record.rate_per_s)
         if record.outcome != "finished":
             self.note(f"{record.spec.backend}: {record.outcome}: {record.reason}")
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ipclab.cli.completion import runs
-from ipclab.cli.options import RESULTS, writable, write
+from ipclab.cli.options import LANGUAGE, RESULTS, shown, writable, write
 from ipclab.cli.streams import say
+from ipclab.host.language import Language
+from ipclab.host.texts import speaking
 
 if TYPE_CHECKING:
     from ipclab.claims.outcome import Outcome
@@ -56,21 +58,28 @@ ipclab report comparison --svg docs/images
     "--trend", is_flag=True, help="Also show how the stored runs of each experiment went over time."
 )
 @click.option("--open", "open_", is_flag=True, help="Open the page in the browser.")
+@LANGUAGE
 @RESULTS
 def report(
-    wanted: tuple[str, ...], output: Path, svg: Path | None, trend: bool, open_: bool, results: Path
+    wanted: tuple[str, ...],
+    output: Path,
+    svg: Path | None,
+    trend: bool,
+    open_: bool,
+    language: Language,
+    results: Path,
 ) -> None:
     """Run ``ipclab report``; its help is ``_REPORT_HELP``."""
     from ipclab.report.html.page import make_page
     from ipclab.results.store import Store
 
-    with writable(output):
+    with writable(output), speaking(language):
         store = Store(results)
-        runs, claims = _gather(wanted, store)
+        runs, claims = _gather(wanted, store, language)
         write(output, make_page(runs, claims, _trends(runs, store) if trend else ()))
-    say(f"written: {output}")
-    if svg is not None:
-        say(f"{write_pictures(runs, svg)} pictures are in {svg}")
+        say(f"written: {output}")
+        if svg is not None:
+            say(f"{write_pictures(runs, svg)} pictures are in {svg}")
     if open_:
         click.launch(str(output))
 
@@ -85,7 +94,7 @@ def _trends(runs: Sequence[Run], store: Store) -> list[TrendPart]:
     return [part for part in made if part is not None]
 
 
-def write_beside(result: Result, folder: Path) -> Path | None:
+def write_beside(result: Result, folder: Path, language: Language = "en") -> Path | None:
     """Write the page of a run into its folder, and return its path. Says so and returns None where that
     fails: the run itself is stored already."""
     from ipclab.report.html.page import make_page
@@ -93,7 +102,8 @@ def write_beside(result: Result, folder: Path) -> Path | None:
     from ipclab.results.store import write_atomically
 
     try:
-        write_atomically(folder / NAME, make_page([gather(result, _shown(folder))]).encode())
+        with speaking(language):
+            write_atomically(folder / NAME, make_page([gather(result, shown(folder))]).encode())
     except Exception as error:  # noqa: BLE001 - no error of the page may spoil the run
         what = " ".join(str(error).split())
         say(f"the page could not be written, all else is stored: {type(error).__name__}: {what}")
@@ -101,7 +111,7 @@ def write_beside(result: Result, folder: Path) -> Path | None:
     return folder / NAME
 
 
-def _gather(wanted: Sequence[str], store: Store) -> tuple[list[Run], list[ClaimCard]]:
+def _gather(wanted: Sequence[str], store: Store, language: Language) -> tuple[list[Run], list[ClaimCard]]:
     """Return the runs and the claims that these names mean. Raises what ``Store.find()`` raises."""
     from ipclab.errors import ResultsError
     from ipclab.report.html.run import gather
@@ -110,11 +120,11 @@ def _gather(wanted: Sequence[str], store: Store) -> tuple[list[Run], list[ClaimC
     runs: list[Run] = []
     claims: list[ClaimCard] = []
     for name in wanted or _newest(store):
-        if Path(name).is_file() and (found := _claims(Path(name))):
+        if Path(name).is_file() and (found := _claims(Path(name), language)):
             claims += found
             continue
         path = store.find(name)
-        folder = _shown(path.parent) if path.name == "result.json" else ""
+        folder = shown(path.parent) if path.name == "result.json" else ""
         runs.append(gather(read(path), folder, len(runs) + 1))
     if not runs and not claims:
         raise ResultsError(f"there are no results in {store.root} yet: ipclab run makes some")
@@ -128,15 +138,7 @@ def _newest(store: Store) -> list[str]:
     return [newest[name] for name in (*known, *sorted(newest.keys() - set(known)))]
 
 
-def _shown(folder: Path) -> str:
-    """Return the folder as it is best named from here."""
-    try:
-        return str(folder.resolve().relative_to(Path.cwd()))
-    except (OSError, ValueError):
-        return str(folder)
-
-
-def _claims(path: Path) -> list[ClaimCard]:
+def _claims(path: Path, language: Language) -> list[ClaimCard]:
     """Return the cards of a kept run of claims; empty where the file is none."""
     import msgspec
 
@@ -147,10 +149,12 @@ def _claims(path: Path) -> list[ClaimCard]:
         known = msgspec.json.decode(read_bytes(path, keep.MOST_BYTES), type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, OSError):
         return []
-    return [_card(outcome) for outcome in keep.read(path).outcomes] if "ipclab_claims" in known else []
+    return (
+        [_card(outcome, language) for outcome in keep.read(path).outcomes] if "ipclab_claims" in known else []
+    )
 
 
-def _card(outcome: Outcome) -> ClaimCard:
+def _card(outcome: Outcome, language: Language) -> ClaimCard:
     from ipclab.claims.words import say as words
     from ipclab.claims.words import state_line
     from ipclab.report.html.claims import ClaimCard, Tone
@@ -169,12 +173,12 @@ def _card(outcome: Outcome) -> ClaimCard:
     return ClaimCard(
         number=outcome.number,
         name=outcome.name,
-        statement=words(outcome.statement, "en"),
-        verdict=state_line(outcome, "en"),
+        statement=words(outcome.statement, language),
+        verdict=state_line(outcome, language),
         mark=mark,
         tone=tone,
-        evidence=tuple((words(row.what, "en"), words(row.value, "en")) for row in outcome.rows),
-        practice=words(outcome.practice, "en"),
+        evidence=tuple((words(row.what, language), words(row.value, language)) for row in outcome.rows),
+        practice=words(outcome.practice, language),
     )
 
 

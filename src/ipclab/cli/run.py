@@ -14,11 +14,13 @@ from ipclab.cli.options import (
     options_in_words,
     output_options,
     provider_options,
+    shown,
     trial_options,
     writable,
 )
 from ipclab.cli.progress import progress
 from ipclab.cli.streams import say
+from ipclab.host.language import Language
 
 _RUN_HELP = """Run the experiment NAME (default: comparison) and print its table.
 
@@ -43,7 +45,15 @@ ipclab run crash --backend queue --fault kill --target consumer
 @output_options
 @RESULTS
 def run(
-    name: str, output: Path | None, format_: str, results: Path, *, notes: bool, brief: bool, **asked: Any
+    name: str,
+    output: Path | None,
+    format_: str,
+    results: Path,
+    *,
+    notes: bool,
+    brief: bool,
+    language: Language,
+    **asked: Any,
 ) -> int:
     """Run ``ipclab run``; its help is ``_RUN_HELP``."""
     from ipclab import lab
@@ -69,9 +79,17 @@ def run(
             may_evict=may_evict,
             options=options,
         )
-    emit(outcome.result, format_, output, notes=notes, brief=brief)
+    emit(
+        outcome.result,
+        format_,
+        output,
+        folder=shown(outcome.folder),
+        notes=notes,
+        brief=brief,
+        language=language,
+    )
     say(f"kept in {outcome.folder}")
-    if page := write_beside(outcome.result, outcome.folder):
+    if page := write_beside(outcome.result, outcome.folder, language):
         say(f"open it in a browser: {page}")
     if outcome.lost_brokers:
         raise BrokerUnavailableError(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ipclab.faults.spec import EFFECTS, Effect, Target
+from ipclab.host.texts import tr
 from ipclab.results import units
 from ipclab.results.safety.sightings import Kind
 from ipclab.results.safety.suffered import Suffered
@@ -33,12 +34,15 @@ def derive(cells: Sequence[Suffered]) -> list[str]:
     for rule in _RULES:
         showed = [cell for cell in tried if rule.seen(cell)]
         if showed:
-            found.append(rule.sentence.format(rows=_names(showed), what=_what(showed, rule.what)))
+            found.append(tr(rule.sentence, rows=_names(showed), what=_what(showed, rule.what)))
     if tried and all(cell.verdict == "kept" for cell in tried):
         many = units.of(sum(len(cell.trials) for cell in tried), "trial")
         found.append(
-            f"No message was lost or repeated and no process hung in {many}; other timings may still show a "
-            f"fault."
+            tr(
+                "No message was lost or repeated and no process hung in {many}; other "
+                "timings may still show a fault.",
+                many=many,
+            )
         )
     return found
 
@@ -46,7 +50,9 @@ def derive(cells: Sequence[Suffered]) -> list[str]:
 def _names(cells: Iterable[Suffered]) -> str:
     names = list(dict.fromkeys(cell.row for cell in cells))
     more = len(names) - _MOST_NAMES
-    return "; ".join(names[:_MOST_NAMES]) + (f" and {units.count(more)} more" if more > 0 else "")
+    return "; ".join(names[:_MOST_NAMES]) + (
+        tr(" and {more} more", more=units.count(more)) if more > 0 else ""
+    )
 
 
 def _what(cells: Iterable[Suffered], kind: Kind | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
+from ipclab.host.texts import tr
 from ipclab.report import capacity_table, family, heading, notes
 from ipclab.report.look import Look
 from ipclab.report.safety_table import closing
@@ -37,12 +38,12 @@ def render(result: Result, look: Look) -> str:
     said += [capacity_table.closing(found, alone)] if alone is not None else []
     said += [closing(cells)] if cells else []
     said += [warning] if warning else []
-    lines = [f"{result.experiment}: {result.question}"]
+    lines = [f"{result.experiment}: {tr(result.question)}"]
     shown = list(groups.items())[:MOST_CLASSES]
     lines += [_best(title, members) for title, members in shown]
     lines += [_capacity(row) for row in found]
     if more := len(groups) - len(shown):
-        lines.append(f"… and {units.of(more, 'class', 'classes')} more")
+        lines.append(tr("… and {more} more", more=units.of(more, "class", "classes")))
     if not result.complete:
         lines.append(heading.lines(result)[-1])
     return "".join(f"{_cut(line, look.width)}\n" for line in lines) + "".join(f"{line}\n" for line in said)
@@ -57,7 +58,9 @@ def _best(title: str, rows: Sequence[Row]) -> str:
     first = sound[0]
     tied = [row for row in sound[1:] if row.rank is not None and row.rank == first.rank]
     names = ", ".join(_name(row) for row in (first, *tied))
-    said = f"{_figures(first)}, lost {_lost(first)}, {first.verdict}"
+    said = tr(
+        "{first}, lost {first2}, {verdict}", first=_figures(first), first2=_lost(first), verdict=first.verdict
+    )
     return f"{family.of(first.name).sign} {said}: {names} · {title}"
 
 
@@ -66,7 +69,7 @@ def _capacity(row: Capacity) -> str:
 
 
 def _name(row: Row | Capacity) -> str:
-    batch = f" window {row.window}" if row.window and row.window > 1 else ""
+    batch = tr(" window {window}", window=row.window) if row.window and row.window > 1 else ""
     return row.way + batch
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ipclab.host.texts import mark, tr
 from ipclab.report.evidence import Exhibits
 from ipclab.report.layout import Block, Head, Line, Section
 from ipclab.results import verdict
@@ -19,7 +20,7 @@ from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.workloads import CLIENT
 
-_TITLE = "Faults of client libraries, not of their servers"
+_TITLE = mark("Faults of client libraries, not of their servers")
 _HEADS = (
     Head("scenario", "scenario", False, True, True, False),
     Head("backend", "backend", False, False, True, False),
@@ -36,7 +37,10 @@ def sections(trials: Sequence[TrialRecord], exhibits: Exhibits, reasons: Reasons
         if workloads.of(trial.spec) is CLIENT:
             rows.setdefault((trial.spec.scenario, label(trial.spec)), []).append(trial)
     lines = [_line(*names, members, exhibits, reasons) for names, members in rows.items()]
-    return [Section(title="Clients", heads=_HEADS, blocks=(Block(_TITLE, tuple(lines)),))] if lines else []
+    if not lines:
+        return []
+    heads = tuple(head.said() for head in _HEADS)
+    return [Section(title=tr("Clients"), heads=heads, blocks=(Block(tr(_TITLE), tuple(lines)),))]
 
 
 def _line(
@@ -49,8 +53,8 @@ def _line(
     links: dict[str, str] = {}
     marks_of: dict[str, None] = {}
     for piece in pieces(done):
-        mark, link = exhibits.mark(piece)
-        marks_of[mark] = None
+        number, link = exhibits.mark(piece)
+        marks_of[number] = None
         links.update(link)
     shown = [trial for trial in done if trial.safety is not None and trial.safety.shown]
     word = verdict.worst(verdict.of_trial(trial) for trial in done)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS, FaultSpec, Moment, Target
+from ipclab.host.texts import mark, tr
 from ipclab.report import advice
 from ipclab.report.evidence import Exhibits
 from ipclab.report.layout import Block, Brief, Head, Line, Section
@@ -21,6 +22,11 @@ from ipclab.trial.record import TrialRecord
 from ipclab.trial.workloads import CRASH
 
 _Row = Mapping[tuple[str, Target], Suffered]
+_TITLES: Mapping[Target, str] = {
+    "producer": mark("Faults of a producer"),
+    "consumer": mark("Faults of a consumer"),
+    "broker": mark("Faults of the broker"),
+}
 
 
 def sections(
@@ -69,9 +75,11 @@ class _Matrix:
         actions = [action for action in ACTIONS if (action, target) in self._faults]
         if not actions:
             return None
-        title = f"Faults of {'the' if target == 'broker' else 'a'} {target}"
-        names = Head(f"{title}:\nbackend and mode", "backend and mode", False, True, True, False)
-        blocks = [self._block(group.title, rows, target, actions) for group, rows in self._groups.items()]
+        title = tr(_TITLES[target])
+        names = Head(
+            tr("{title}:\nbackend and mode", title=title), tr("backend and mode"), False, True, True, False
+        )
+        blocks = [self._block(group.said(), rows, target, actions) for group, rows in self._groups.items()]
         return Section(
             title=title,
             heads=(names, *(Head(action, action, False, False, True, False) for action in actions)),
@@ -122,7 +130,7 @@ class _Matrix:
             links.update(link)
             lines.append(suffered.words(found, piece, mark))
         if found.again_s is not None:
-            lines.append(f"again after {units.number(found.again_s, 2)} s")
+            lines.append(tr("again after {again_s} s", again_s=units.number(found.again_s, 2)))
         for reason in dict.fromkeys(found.refused):
             many = f" {found.refused.count(reason)}/{len(found.refused) + len(found.trials)}"
             lines.append(self._reasons.mark(reason) + (many if found.trials else ""))

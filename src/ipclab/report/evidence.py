@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipclab.host.texts import tr
 from ipclab.report.layout import Evidence
 from ipclab.results import units
 from ipclab.results.safety.cells import label, verdict
@@ -71,14 +72,14 @@ class Exhibits:
 def _fault(trial: TrialRecord) -> str:
     spec = trial.spec
     what = str(spec.fault) if spec.fault is not None else spec.scenario or spec.workload
-    return f"{what}, repeat {spec.repeat + 1}"
+    return tr("{what}, repeat {repeat}", what=what, repeat=spec.repeat + 1)
 
 
 def _finding(trial: TrialRecord) -> str:
     """Return the trial's own sentence, or all that it saw; with the processes that hung or gave up."""
     found = trial.safety
     if found is None:
-        return trial.reason or f"the trial {trial.outcome}"
+        return trial.reason or tr("the trial {outcome}", outcome=trial.outcome)
     parts = (
         [found.finding]
         if found.finding
@@ -88,9 +89,15 @@ def _finding(trial: TrialRecord) -> str:
             if seen.kind not in _TOLD and seen.standing != "broken"
         ]
     )
-    parts += [f"{process} hung in {primitive}" for process, primitive in found.hung.items()]
-    parts += [f"{process} ended with {error}" for process, error in ends(found).items()]
-    parts += [f"BROKEN: {breach}" for breach in found.broken]
+    parts += [
+        tr("{process} hung in {primitive}", process=process, primitive=primitive)
+        for process, primitive in found.hung.items()
+    ]
+    parts += [
+        tr("{process} ended with {error}", process=process, error=error)
+        for process, error in ends(found).items()
+    ]
+    parts += [tr("BROKEN: {breach}", breach=breach) for breach in found.broken]
     return "; ".join(parts)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from ipclab.host.texts import mark
+
 Shape = Literal["circle", "diamond", "square", "up", "down", "cross", "ring"]
 
 
@@ -22,13 +24,13 @@ class Family:
     sign: str
 
 
-LOCAL = Family("local", "pipes and queues", "#3419F7", "#5B82F0", "circle", "●")
-MEMORY = Family("memory", "shared memory", "#1C9DBC", "#62E5FD", "diamond", "◆")
+LOCAL = Family("local", mark("pipes and queues"), "#3419F7", "#5B82F0", "circle", "●")
+MEMORY = Family("memory", mark("shared memory"), "#1C9DBC", "#62E5FD", "diamond", "◆")
 MANAGER = Family("manager", "Manager", "#2D593B", "#A8D286", "square", "■")
 REDIS = Family("redis", "Redis", "#CB7462", "#E8483F", "up", "▲")
 RABBITMQ = Family("rabbitmq", "RabbitMQ", "#967013", "#E09A1A", "down", "▼")
 MEMCACHED = Family("memcached", "memcached", "#713979", "#C794EC", "cross", "✚")
-OTHER = Family("other", "others", "#6B7280", "#8B949E", "ring", "○")
+OTHER = Family("other", mark("others"), "#6B7280", "#8B949E", "ring", "○")
 FAMILIES = (LOCAL, MEMORY, MANAGER, REDIS, RABBITMQ, MEMCACHED, OTHER)
 
 _BY_NAME = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ipclab.host.texts import tr
 from ipclab.payload.kinds import PLAIN
 from ipclab.results import units
 from ipclab.results.result import Environment, Result
@@ -17,7 +18,7 @@ def lines(result: Result) -> list[str]:
     found = [_machine(result.environment)]
     if result.brokers:
         brokers = dict.fromkeys(f"{b.kind} {b.version} ({b.provider})" for b in result.brokers)
-        found.append(f"Brokers: {', '.join(brokers)}")
+        found.append(tr("Brokers: {brokers}", brokers=", ".join(brokers)))
     specs = [trial.spec for trial in result.trials]
     if measured := [spec for spec in specs if not is_in_cells(spec) and spec.study is None]:
         # A forced trial ends with its last step, so its duration says nothing.
@@ -28,21 +29,37 @@ def lines(result: Result) -> list[str]:
         found.append(_watched(watched))
     clock = result.environment.clock
     found.append(
-        f"Measured {_date(result.began_utc)}; the clocks of two processes agree within "
-        f"{units.duration(clock.offset_bound_ns)}, their smallest step is {units.duration(clock.step_ns)}"
+        tr(
+            "Measured {began_utc}; the clocks of two processes agree within "
+            "{offset_bound_ns}, their smallest step is {step_ns}",
+            began_utc=_date(result.began_utc),
+            offset_bound_ns=units.duration(clock.offset_bound_ns),
+            step_ns=units.duration(clock.step_ns),
+        )
     )
     if not result.complete:
         found.append(
-            f"PARTIAL: the run ended after {units.of(len(result.trials), 'trial')}, before all were done"
+            tr(
+                "PARTIAL: the run ended after {trials}, before all were done",
+                trials=units.of(len(result.trials), "trial"),
+            )
         )
     return found
 
 
 def _machine(machine: Environment) -> str:
-    return (
-        f"Machine: {units.of(machine.cores, 'core')}, {units.size(machine.memory_bytes)} of memory, "
-        f"{machine.processor}, {machine.system}; {machine.implementation} {machine.python}, "
-        f"start method {machine.start_method}, load {machine.load_1min:.2f} at the start"
+    return tr(
+        "Machine: {cores}, {memory_bytes} of memory, {processor}, {system}; "
+        "{implementation} {python}, start method {start_method}, load "
+        "{load_1min:.2f} at the start",
+        cores=units.of(machine.cores, "core"),
+        memory_bytes=units.size(machine.memory_bytes),
+        processor=machine.processor,
+        system=machine.system,
+        implementation=machine.implementation,
+        python=machine.python,
+        start_method=machine.start_method,
+        load_1min=machine.load_1min,
     )
 
 
@@ -50,40 +67,62 @@ def _conditions(specs: list[TrialSpec]) -> str:
     messages = [spec for spec in specs if workloads.face(spec) == "channel"]
     parts = []
     if messages:
-        parts.append(f"messages of {_each(_sizes(messages))}")
-        parts.append(f"window {_each(str(window) for window in _values(messages, 'window'))}")
+        parts.append(tr("messages of {messages}", messages=_each(_sizes(messages))))
+        parts.append(
+            tr("window {messages}", messages=_each(str(window) for window in _values(messages, "window")))
+        )
     if worked := [spec for spec in messages if spec.work]:
         parts.append(_work(worked))
     rates = [spec for spec in specs if spec.rate_per_s is not None]
     if rates:
         offered = _each(units.given_rate(rate) for rate in _values(rates, "rate_per_s"))
-        parts.append(f"latency at {offered} ({_each(dict.fromkeys(s.arrivals for s in rates))} arrivals)")
+        parts.append(
+            tr(
+                "latency at {offered} ({rates} arrivals)",
+                offered=offered,
+                rates=_each(dict.fromkeys(s.arrivals for s in rates)),
+            )
+        )
     if streams := [spec for spec in specs if workloads.of(spec).bounded]:
         bounds = _each(str(n) for n in _values(streams, "backlog"))
         parts.append(
-            f"at most {bounds} messages under way (a message stops counting when a later one of its producer "
-            f"overtakes it)"
+            tr(
+                "at most {bounds} messages under way (a message stops counting when a "
+                "later one of its producer overtakes it)",
+                bounds=bounds,
+            )
         )
     warmups = _each(f"{value:g}" for value in _values(specs, "warmup_s"))
     windows = _each(f"{value:g}" for value in _values(specs, "duration_s"))
     repeats = len({spec.repeat for spec in specs})
-    parts.append(f"{units.of(repeats, 'repeat')} of {windows} s after {warmups} s of warm-up")
-    return f"Conditions: {', '.join(parts)}"
+    parts.append(
+        tr(
+            "{repeats} of {windows} s after {warmups} s of warm-up",
+            repeats=units.of(repeats, "repeat"),
+            windows=windows,
+            warmups=warmups,
+        )
+    )
+    return tr("Conditions: {parts}", parts=", ".join(parts))
 
 
 def _work(specs: list[TrialSpec]) -> str:
     """Return what the consumers do with each message: ``work of 5ms (sleep), of which 1% fails``."""
     each = _each(dict.fromkeys(f"{s.work} ({'CPU' if 'cpu' in s.work else 'sleep'})" for s in specs))
     shares = sorted({spec.work_fail_share for spec in specs if spec.work_fail_share})
-    fails = f", of which {_each(units.percent(share) for share in shares)} fails" if shares else ""
-    return f"work of {each} per message{fails}"
+    fails = (
+        tr(", of which {shares} fails", shares=_each(units.percent(share) for share in shares))
+        if shares
+        else ""
+    )
+    return tr("work of {each} per message{fails}", each=each, fails=fails)
 
 
 def _sizes(messages: Iterable[TrialSpec]) -> list[str]:
     """Return the sizes of the messages as text, after that of their payloads where these are not bytes."""
     found: dict[str, set[tuple[int, int]]] = {}
     for spec in messages:
-        kind = "" if spec.payload == PLAIN else f" of {units.payload(spec.payload)}"
+        kind = "" if spec.payload == PLAIN else tr(" of {payload}", payload=units.payload(spec.payload))
         found.setdefault(kind, set()).add((spec.smallest_bytes or spec.size_bytes, spec.size_bytes))
     return [
         f"{units.sizes(*one)}{kind}"
@@ -111,10 +150,13 @@ def _watched(specs: list[TrialSpec]) -> str:
     """Return the conditions that all safety trials share; shapes and sizes depend on the scene."""
     repeats = len({spec.repeat for spec in specs})
     methods = _each(dict.fromkeys(spec.start_method for spec in specs))
-    return (
-        f"Safety: {units.of(len(specs), 'trial')} in {units.of(repeats, 'repeat')}, start method {methods}; "
-        f"a process counts as hung after {_each(f'{value:g}' for value in _values(specs, 'grace_s'))} s "
-        f"without progress"
+    return tr(
+        "Safety: {specs} in {repeats}, start method {methods}; a process counts "
+        "as hung after {specs2} s without progress",
+        specs=units.of(len(specs), "trial"),
+        repeats=units.of(repeats, "repeat"),
+        methods=methods,
+        specs2=_each(f"{value:g}" for value in _values(specs, "grace_s")),
     )
 
 
@@ -124,7 +166,7 @@ def _values(specs: Iterable[TrialSpec], name: str) -> list[float]:
 
 def _each(texts: Iterable[str]) -> str:
     *most, last = texts
-    return f"{', '.join(most)} and {last}" if most else last
+    return tr("{most} and {last}", most=", ".join(most), last=last) if most else last
 
 
 def _date(utc: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ipclab.faults.spec import Target
+from ipclab.host.texts import mark, tr
 from ipclab.results.safety.cells import CellVerdict
 from ipclab.results.verdict import Word
 
-EVIDENCE = (
+EVIDENCE = mark(
     "The files are in the folder of the run; `ipclab check FILE` checks one again without running anything"
 )
 """The text above the evidence, in Markdown."""
@@ -25,6 +27,10 @@ class Head:
     key: bool
     flexible: bool
     optional: bool
+
+    def said(self) -> Head:
+        """Return the head in the language of the reader."""
+        return replace(self, text=tr(self.text), full=tr(self.full))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,13 @@ class Evidence:
     like: int | None
     broken: bool
     stacks: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, folder: str) -> str:
+        """Return the command that checks the history again; ``folder`` is that of the run, or empty. Empty
+        where no history was kept."""
+        if not self.history:
+            return ""
+        return shlex.join(["ipclab", "check", f"{folder}/{self.history}" if folder else self.history])
 
 
 @dataclass(frozen=True, slots=True)

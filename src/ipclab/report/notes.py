@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ipclab.host.texts import tr
 from ipclab.report.columns import ONE_STEP, OVER_CORES, SHOWN_BY_LOAD
 from ipclab.results import again, units, withheld
 from ipclab.results.ranked import EXACT_UP_TO
@@ -40,12 +41,17 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
     ]
     if units.NOT_APPLICABLE in cells:
         found.append(
-            f"{units.NOT_APPLICABLE}  does not apply, or no trial of the row reached this measurement"
+            tr(
+                "{not_applicable}  does not apply, or no trial of the row reached this measurement",
+                not_applicable=units.NOT_APPLICABLE,
+            )
         )
     if units.WITHHELD in cells:
         found += withheld.explain(result, rows)
     if units.NOT_TOLD in cells:
-        found.append(f"{units.NOT_TOLD}  not known: the lab could not measure or observe it here")
+        found.append(
+            tr("{not_told}  not known: the lab could not measure or observe it here", not_told=units.NOT_TOLD)
+        )
     return [*found, *_negative(rows)]
 
 
@@ -56,29 +62,52 @@ def closing(rows: Sequence[Row], unavailable: int) -> str:
     harmed = sum(_is_harmed(row) and not _is_lossy(row) for row in rows)
     spared = many["unsafe"] - lossy - harmed
     parts = [
-        f"{units.of(many['kept'], 'row')} kept what {'it declares' if many['kept'] == 1 else 'they declare'}"
+        tr(
+            "{many} kept what {part}",
+            many=units.of(many["kept"], "row"),
+            part=tr("it declares") if many["kept"] == 1 else tr("they declare"),
+        )
     ]
     if lossy:
-        declare = "it declares" if lossy == 1 else "they declare"
-        parts.append(f"{units.of(lossy, 'unsafe discipline')} lost updates, as {declare}")
+        declare = tr("it declares") if lossy == 1 else tr("they declare")
+        parts.append(
+            tr(
+                "{lossy} lost updates, as {declare}",
+                lossy=units.of(lossy, "unsafe discipline"),
+                declare=declare,
+            )
+        )
     if harmed:
-        declare = "it declares" if harmed == 1 else "they declare"
-        parts.append(f"{units.of(harmed, 'unsafe discipline')} showed harm from a race, as {declare}")
+        declare = tr("it declares") if harmed == 1 else tr("they declare")
+        parts.append(
+            tr(
+                "{harmed} showed harm from a race, as {declare}",
+                harmed=units.of(harmed, "unsafe discipline"),
+                declare=declare,
+            )
+        )
     if spared:
         parts.append(
-            f"{units.of(spared, 'unsafe discipline')} showed no harm in this run, which does not prove "
-            f"{'it' if spared == 1 else 'them'} safe"
+            tr(
+                "{spared} showed no harm in this run, which does not prove {part} safe",
+                spared=units.of(spared, "unsafe discipline"),
+                part=tr("it") if spared == 1 else tr("them"),
+            )
         )
     parts += [
-        f"{many['broken']} BROKE what {'it declares' if many['broken'] == 1 else 'they declare'}"
+        tr(
+            "{many} BROKE what {part}",
+            many=many["broken"],
+            part=tr("it declares") if many["broken"] == 1 else tr("they declare"),
+        )
         if many["broken"]
         else "",
-        f"{many['hung']} hung" if many["hung"] else "",
-        f"{many['failed']} failed" if many["failed"] else "",
-        f"{many['unknown']} cannot be judged" if many["unknown"] else "",
-        f"{unavailable} could not be measured" if unavailable else "",
+        tr("{many} hung", many=many["hung"]) if many["hung"] else "",
+        tr("{many} failed", many=many["failed"]) if many["failed"] else "",
+        tr("{many} cannot be judged", many=many["unknown"]) if many["unknown"] else "",
+        tr("{unavailable} could not be measured", unavailable=unavailable) if unavailable else "",
     ]
-    return f"Verdict: {'; '.join(part for part in parts if part)}."
+    return tr("Verdict: {parts}.", parts="; ".join(part for part in parts if part))
 
 
 def _is_lossy(row: Row) -> bool:
@@ -92,37 +121,50 @@ def _is_harmed(row: Row) -> bool:
 def _ranks(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     if any(row.rank for row in rows):
         yield (
-            f"#  rank by {_ranked_by(rows)}: 1 + the number of rows of the group that were shown to be "
-            f"better ({_test(rows)}, p < 0.05, and medians at least 5% apart); = marks a shared rank"
-            f"{_resolved(rows)}"
+            tr(
+                "#  rank by {rows}: 1 + the number of rows of the group that were shown "
+                "to be better ({rows2}, p < 0.05, and medians at least 5% apart); = "
+                "marks a shared rank{rows3}",
+                rows=_ranked_by(rows),
+                rows2=_test(rows),
+                rows3=_resolved(rows),
+            )
         )
     if any(row.rank is None and row.peers for row in rows):
         least = next(n for n in range(2, 20) if separable(n, n))
         yield (
-            f"#  {units.WITHHELD}  rank withheld: there are too few repeats to tell any two rows apart; "
-            f"{least} are needed: {again.command(result, repeats=str(least))}"
+            tr(
+                "#  {withheld}  rank withheld: there are too few repeats to tell any two "
+                "rows apart; {least} are needed: {result}",
+                withheld=units.WITHHELD,
+                least=least,
+                result=again.command(result, repeats=str(least)),
+            )
         )
 
 
 def _resolved(rows: Sequence[Row]) -> str:
     if all(row.resolves is None for row in rows):
         return ""
-    return "; the percentage beside it is the smallest difference that these repeats could have shown"
+    return tr("; the percentage beside it is the smallest difference that these repeats could have shown")
 
 
 def _test(rows: Sequence[Row]) -> str:
     repeats = max((len(row.speed.values) for row in rows if row.rank and row.speed), default=0)
     if repeats <= EXACT_UP_TO:
-        return "exact Mann-Whitney test"
-    return f"Mann-Whitney test, with the normal approximation above {EXACT_UP_TO} repeats"
+        return tr("exact Mann-Whitney test")
+    return tr(
+        "Mann-Whitney test, with the normal approximation above {exact_up_to} repeats",
+        exact_up_to=EXACT_UP_TO,
+    )
 
 
 def _ranked_by(rows: Sequence[Row]) -> str:
     names = {
-        "goodput": any(row.goodput_per_s for row in rows),
-        "updates": any(row.updates_per_s for row in rows),
-        "operations": any(row.operations_per_s for row in rows),
-        "round trips": any(row.round_trips_per_s and not row.goodput_per_s for row in rows),
+        tr("goodput"): any(row.goodput_per_s for row in rows),
+        tr("updates"): any(row.updates_per_s for row in rows),
+        tr("operations"): any(row.operations_per_s for row in rows),
+        tr("round trips"): any(row.round_trips_per_s and not row.goodput_per_s for row in rows),
         "p50": any(row.end_to_end and not row.goodput_per_s for row in rows),
     }
     return ", ".join(name for name, shown in names.items() if shown)
@@ -130,40 +172,55 @@ def _ranked_by(rows: Sequence[Row]) -> str:
 
 def _figures(rows: Sequence[Row]) -> Iterator[str]:
     if any(row.speed and row.speed.spread is not None for row in rows):
-        yield "±  half the range of the repeats, relative to their median"
+        yield tr("±  half the range of the repeats, relative to their median")
     if any(row.end_to_end for row in rows):
-        until = "the end of the work on it" if any(row.work for row in rows) else "the receipt"
+        until = tr("the end of the work on it") if any(row.work for row in rows) else tr("the receipt")
         yield (
-            f"p50, p99 …  latency from the intended send time to {until}, in an open loop; the samples of "
-            f"all repeats together"
+            tr(
+                "p50, p99 …  latency from the intended send time to {until}, in an open "
+                "loop; the samples of all repeats together",
+                until=until,
+            )
         )
     ranges = (row.end_to_end.p99_range_ns for row in rows if row.end_to_end and row.end_to_end.p99_ns)
     if any(units.durations(*ends) != units.duration(ends[1]) for ends in ranges if ends):
-        yield "p99 as a range  the lowest and the highest p99 among the repeats"
+        yield tr("p99 as a range  the lowest and the highest p99 among the repeats")
     if any(row.service for row in rows) and not any(row.goodput_per_s for row in rows):
-        until = "the end of the work" if any(row.work for row in rows) else "the receipt"
+        until = tr("the end of the work") if any(row.work for row in rows) else tr("the receipt")
         yield (
-            f"service  latency from the actual send to {until}; late: sends that began more than 1 ms "
-            "after the intended time"
+            tr(
+                "service  latency from the actual send to {until}; late: sends that "
+                "began more than 1 ms after the intended time",
+                until=until,
+            )
         )
     if any(row.work for row in rows):
         yield (
-            "to receipt  latency from the intended send time to the receipt, before the work; in work: the "
-            "share of the window that the consumers spent in work"
+            tr(
+                "to receipt  latency from the intended send time to the receipt, before "
+                "the work; in work: the share of the window that the consumers spent in "
+                "work"
+            )
         )
         yield (
-            "failed/undone  how often the handler raised, and the messages that no handler has finished: a "
-            "channel that can take a message back delivers it again"
+            tr(
+                "failed/undone  how often the handler raised, and the messages that no "
+                "handler has finished: a channel that can take a message back delivers "
+                "it again"
+            )
         )
     if any(row.round_trip or row.update for row in rows):
-        yield "round trips and updates are measured in a closed loop: a slow one delays the next one"
+        yield tr("round trips and updates are measured in a closed loop: a slow one delays the next one")
 
 
 def _nothing(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     if any(row.speed is not None and not row.speed.median for row in rows):
         yield (
-            f"0 /s  nothing arrived within the measured window, only before or after it; measure again with "
-            f"a longer --duration: {again.command(result, duration_s='')}"
+            tr(
+                "0 /s  nothing arrived within the measured window, only before or after "
+                "it; measure again with a longer --duration: {result}",
+                result=again.command(result, duration_s=""),
+            )
         )
 
 
@@ -178,17 +235,26 @@ def _behind(rows: Sequence[Row]) -> Iterator[str]:
     ]
     if behind:
         yield (
-            f"behind schedule: over {BEHIND_SHARE:.0%} of the sends began late or never in "
-            f"{'; '.join(behind)}: the rate is close to the most that the backend can carry, or the machine "
-            f"was busy; most of this latency is the wait to be sent"
+            tr(
+                "behind schedule: over {behind_share:.0%} of the sends began late or "
+                "never in {behind}: the rate is close to the most that the backend can "
+                "carry, or the machine was busy; most of this latency is the wait to be "
+                "sent",
+                behind_share=BEHIND_SHARE,
+                behind="; ".join(behind),
+            )
         )
 
 
 def _skipped(rows: Sequence[Row]) -> Iterator[str]:
     if skipped := sum(row.skipped_sends or 0 for row in rows):
         yield (
-            f"skipped: {units.of(skipped, 'scheduled send')} never began, because the window was over; each "
-            f"counts as slower than every send that began, and a percentile that falls among them is withheld"
+            tr(
+                "skipped: {skipped} never began, because the window was over; each "
+                "counts as slower than every send that began, and a percentile that "
+                "falls among them is withheld",
+                skipped=units.of(skipped, "scheduled send"),
+            )
         )
 
 
@@ -196,8 +262,12 @@ def _lost(result: Result) -> Iterator[str]:
     paced = [t for t in result.trials if workloads.of(t.spec).open_loop and t.outcome == "finished"]
     if lost := sum(map(unreceived, paced)):
         yield (
-            f"lost: {units.of(lost, 'message')} of the open loop never arrived; each counts as slower than "
-            f"every message that arrived, and a percentile that falls among them is withheld"
+            tr(
+                "lost: {lost} of the open loop never arrived; each counts as slower than "
+                "every message that arrived, and a percentile that falls among them is "
+                "withheld",
+                lost=units.of(lost, "message"),
+            )
         )
 
 
@@ -218,11 +288,19 @@ def _dropped(result: Result) -> Iterator[str]:
         told = ", ".join(f"{name} {units.count(many)}" for name, many in sorted(counted.items()))
         more = excuse[kind] > counted.total()
         most = units.count(excuse[kind])
-        at_most = f". The drops excuse {most} at most: one item may hold all messages under way"
+        at_most = tr(". The drops excuse {most} at most: one item may hold all messages under way", most=most)
         yield (
-            f"dropped: the {kind} server itself dropped items while trials ran ({told}), as its settings "
-            f"require when it is full{': ' if why else ''}{', '.join(why)}; these trials lost "
-            f"{units.of(lost[kind], 'message')}{at_most if more else ''}"
+            tr(
+                "dropped: the {kind} server itself dropped items while trials ran "
+                "({told}), as its settings require when it is full{part}{why}; these "
+                "trials lost {lost}{part2}",
+                kind=kind,
+                told=told,
+                part=": " if why else "",
+                why=", ".join(why),
+                lost=units.of(lost[kind], "message"),
+                part2=at_most if more else "",
+            )
         )
 
 
@@ -234,18 +312,30 @@ def _side_effects(result: Result) -> Iterator[str]:
             by_backend.setdefault(str(trial.spec.backend), []).append(trial)
     for backend, trials in by_backend.items():
         lines = list(dict.fromkeys(line for trial in trials for line in trial.side_effects))
-        more = f"; and {len(lines) - _EFFECTS_SHOWN} more" if len(lines) > _EFFECTS_SHOWN else ""
+        more = (
+            tr("; and {lines} more", lines=len(lines) - _EFFECTS_SHOWN) if len(lines) > _EFFECTS_SHOWN else ""
+        )
         yield (
-            f"side effects: {backend} {'; '.join(lines[:_EFFECTS_SHOWN])}{more} (in "
-            f"{units.of(len(trials), 'trial')}); all of it ended with its trial and reached no other"
+            tr(
+                "side effects: {backend} {lines}{more} (in {trials}); all of it ended "
+                "with its trial and reached no other",
+                backend=backend,
+                lines="; ".join(lines[:_EFFECTS_SHOWN]),
+                more=more,
+                trials=units.of(len(trials), "trial"),
+            )
         )
 
 
 def _unaccounted(rows: Sequence[Row]) -> Iterator[str]:
     if unaccounted := sum(row.messages.unaccounted for row in rows if row.messages):
         yield (
-            f"unaccounted: {units.of(unaccounted, 'confirmed message')} had not arrived when a trial was "
-            f"ended early; nobody knows whether they were lost, so lost is {units.NOT_TOLD}"
+            tr(
+                "unaccounted: {unaccounted} had not arrived when a trial was ended "
+                "early; nobody knows whether they were lost, so lost is {not_told}",
+                unaccounted=units.of(unaccounted, "confirmed message"),
+                not_told=units.NOT_TOLD,
+            )
         )
 
 
@@ -256,86 +346,138 @@ def _beyond(rows: Sequence[Row]) -> Iterator[str]:
         named = "; ".join(f"{row.name} {row.mode}".rstrip() for row in beyond)
         most = max(row.beyond_backlog for row in beyond)
         yield (
-            f"under way: up to {units.count(most)} messages more than the limit in {named}: the backlog was "
-            f"full and nothing arrived, or later messages overtook earlier ones; the lab sent more messages "
-            f"to tell late ones from lost ones"
+            tr(
+                "under way: up to {most} messages more than the limit in {named}: the "
+                "backlog was full and nothing arrived, or later messages overtook "
+                "earlier ones; the lab sent more messages to tell late ones from lost "
+                "ones",
+                most=units.count(most),
+                named=named,
+            )
         )
 
 
 def _columns(rows: Sequence[Row], cells: set[str]) -> Iterator[str]:
     if len({row.confirm for row in rows if row.confirm}) > 1:
         yield (
-            "confirm  what is known when send() returns: the message is buffered in the sending process, "
-            "written to the pipe or socket, or confirmed by the broker; a weaker level is less work"
+            tr(
+                "confirm  what is known when send() returns: the message is buffered in "
+                "the sending process, written to the pipe or socket, or confirmed by the "
+                "broker; a weaker level is less work"
+            )
         )
     if polling := sorted({row.name for row in rows if row.polling}):
-        yield f"polling: a waiting consumer of {', '.join(polling)} polls, which adds latency and CPU time"
+        yield tr(
+            "polling: a waiting consumer of {polling} polls, which adds latency and CPU time",
+            polling=", ".join(polling),
+        )
     if len({row.window for row in rows if row.window}) > 1:
         yield (
-            "window  how many messages are sent before they are confirmed together; a larger window is less "
-            "work per message"
+            tr(
+                "window  how many messages are sent before they are confirmed together; "
+                "a larger window is less work per message"
+            )
         )
     if any(row.worker_cpu_us_per_message for row in rows):
         yield (
-            "CPU  CPU time in µs per message (a round trip is two messages) or per update: of all workers "
-            "together, and of the broker"
+            tr(
+                "CPU  CPU time in µs per message (a round trip is two messages) or per "
+                "update: of all workers together, and of the broker"
+            )
         )
     if any(row.size_bytes and row.size_bytes >= LARGE_BYTES for row in rows if row.worker_cpu_us_per_message):
         yield (
-            f"CPU  from {units.size(LARGE_BYTES)} on, much of the workers' CPU time can be the lab's own: it "
-            f"writes each message once and compares each byte; python benchmarks/floor.py measures that cost "
-            f"here"
+            tr(
+                "CPU  from {large_bytes} on, much of the workers' CPU time can be the "
+                "lab's own: it writes each message once and compares each byte; python "
+                "benchmarks/floor.py measures that cost here",
+                large_bytes=units.size(LARGE_BYTES),
+            )
         )
     if any(row.serialising_share for row in rows):
         yield (
-            "serialising  share of the workers' CPU time that they spent encoding and decoding payloads, as "
-            "measured in them; what a broker or a manager serialises is in its own CPU time"
+            tr(
+                "serialising  share of the workers' CPU time that they spent encoding "
+                "and decoding payloads, as measured in them; what a broker or a manager "
+                "serialises is in its own CPU time"
+            )
         )
-    if left := [f"{row.segments_left} of {row.name}" for row in rows if row.segments_left]:
+    if left := [
+        tr("{segments_left} of {name}", segments_left=row.segments_left, name=row.name)
+        for row in rows
+        if row.segments_left
+    ]:
         yield (
-            f"shm  segments of shared memory that nobody received and unlinked: {', '.join(left)}; the lab "
-            f"unlinked them"
+            tr(
+                "shm  segments of shared memory that nobody received and unlinked: "
+                "{left}; the lab unlinked them",
+                left=", ".join(left),
+            )
         )
     if helped := [f"{row.name} {row.mode}".rstrip() for row in rows if row.helpers]:
         yield (
-            f"CPU  the broker's CPU time includes helper processes that the backend does not name in "
-            f"server_pids(), in {'; '.join(helped)}"
+            tr(
+                "CPU  the broker's CPU time includes helper processes that the backend "
+                "does not name in server_pids(), in {helped}",
+                helped="; ".join(helped),
+            )
         )
     if any(row.updates and not row.race for row in rows):
-        yield "lost updates  lost share of the confirmed updates (repeats that lost any / all repeats)"
+        yield tr("lost updates  lost share of the confirmed updates (repeats that lost any / all repeats)")
     if any(row.race for row in rows):
         yield from _races(rows, cells)
     if any(row.safety_price for row in rows):
-        what = "updates/s or operations/s" if any(row.operations_per_s for row in rows) else "updates/s"
+        mixed = any(row.operations_per_s for row in rows)
+        what = tr("updates/s or operations/s") if mixed else tr("updates/s")
         yield (
-            f"price of safety  {what} of the same backend's fastest unsafe discipline, divided by those of "
-            f"the row"
+            tr(
+                "price of safety  {what} of the same backend's fastest unsafe "
+                "discipline, divided by those of the row",
+                what=what,
+            )
         )
     if any(row.over_cores for row in rows):
         yield (
-            f"{OVER_CORES}  the trial had more busy processes than the machine has cores, so they took turns"
+            tr(
+                "{over_cores}  the trial had more busy processes than the machine has "
+                "cores, so they took turns",
+                over_cores=OVER_CORES,
+            )
         )
 
 
 def _races(rows: Sequence[Row], cells: set[str]) -> Iterator[str]:
     if any(row.updates for row in rows):
-        yield "lost  lost share of the confirmed updates"
-    yield "observed  repeats under load in which the race did harm / all [95% Wilson interval of the share]"
+        yield tr("lost  lost share of the confirmed updates")
+    yield tr(
+        "observed  repeats under load in which the race did harm / all [95% Wilson interval of the share]"
+    )
     yield (
-        "possible  whether the race did harm when the lab forced two processes to interleave (trials with "
-        "harm / trials)"
+        tr(
+            "possible  whether the race did harm when the lab forced two processes "
+            "to interleave (trials with harm / trials)"
+        )
     )
     if SHOWN_BY_LOAD in cells:
-        yield f"{SHOWN_BY_LOAD}  the race did harm under load, but not in a forced trial"
+        yield tr(
+            "{shown_by_load}  the race did harm under load, but not in a forced trial",
+            shown_by_load=SHOWN_BY_LOAD,
+        )
     if ONE_STEP in cells:
         yield (
-            f"{ONE_STEP}  the race cannot be forced: the backend says that an operation is a single step, so "
-            f"no other process can come between"
+            tr(
+                "{one_step}  the race cannot be forced: the backend says that an "
+                "operation is a single step, so no other process can come between",
+                one_step=ONE_STEP,
+            )
         )
     if any(row.race and row.race.out_of_reach for row in rows):
         yield (
-            f"possible {units.NOT_TOLD}  the race could not be forced: the lab cannot hold this backend at "
-            f"the moment at which another process can come between"
+            tr(
+                "possible {not_told}  the race could not be forced: the lab cannot hold "
+                "this backend at the moment at which another process can come between",
+                not_told=units.NOT_TOLD,
+            )
         )
 
 
@@ -349,8 +491,14 @@ def _negative(rows: Sequence[Row]) -> Iterator[str]:
     }
     if not (total := sum(many.values())):
         return
-    named = ", ".join(f"{units.count(n)} of {name}" for name, n in many.items() if name and n)
+    named = ", ".join(
+        tr("{n} of {name}", n=units.count(n), name=name) for name, n in many.items() if name and n
+    )
     yield (
-        f"negative: {units.of(total, 'latency', 'latencies')} below zero{f' ({named})' if named else ''}, "
-        f"counted but in no percentile: a message was received before it was sent, or the clock is wrong"
+        tr(
+            "negative: {total} below zero{part}, counted but in no percentile: a "
+            "message was received before it was sent, or the clock is wrong",
+            total=units.of(total, "latency", "latencies"),
+            part=f" ({named})" if named else "",
+        )
     )

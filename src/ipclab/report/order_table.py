@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ipclab.host.texts import tr
 from ipclab.report.evidence import Exhibits
 from ipclab.report.layout import Block, Head, Line, Section
 from ipclab.results import units, verdict
@@ -50,8 +51,12 @@ def sections(trials: Sequence[TrialRecord], exhibits: Exhibits, reasons: Reasons
     for name, members in rows.items():
         line = _Channel(name, members, exhibits, reasons).line()
         groups.setdefault(declared.group(members[0].spec), []).append(line)
-    blocks = tuple(Block(group.title, tuple(lines)) for group, lines in sorted(groups.items()))
-    return [Section(title="Order", heads=_HEADS, blocks=blocks)] if blocks else []
+    blocks = tuple(Block(group.said(), tuple(lines)) for group, lines in sorted(groups.items()))
+    return (
+        [Section(title=tr("Order"), heads=tuple(head.said() for head in _HEADS), blocks=blocks)]
+        if blocks
+        else []
+    )
 
 
 class _Channel:
@@ -100,12 +105,12 @@ class _Channel:
             return self._nothing(forced=False)
         found = [piece for piece in pieces(self._stress) if piece.worst.kind == "reordered"]
         if not found:
-            return f"kept {_of(self._stress, self._stress)}", "kept"
+            return tr("kept {stress}", stress=_of(self._stress, self._stress)), "kept"
         broken = any(piece.worst.standing == "broken" for piece in found)
         seen = {id(trial) for piece in found for trial in piece.trials}
         showed = [trial for trial in self._stress if id(trial) in seen]
         word = "BROKEN" if broken else "broken"
-        tail = "" if broken else ", as declared"
+        tail = "" if broken else tr(", as declared")
         text = f"{word} {_of(showed, self._stress)}{tail}{self._marks(found)}"
         return text, "broken" if broken else "unsafe"
 
@@ -120,9 +125,12 @@ class _Channel:
         found = [piece for piece in pieces(judged) if piece.worst.kind == "overtaken"]
         showed = [trial for piece in found for trial in piece.trials]
         over = sum(overtaken(trial.safety) for trial in judged if trial.safety is not None)
-        text = (
-            f"overtaken {units.count(over)} of {units.count(sum(_count(t, 'attempted') for t in judged))} "
-            f"messages, trials {_of(showed, judged)}{self._marks(found)}"
+        text = tr(
+            "overtaken {over} of {judged} messages, trials {showed}{found}",
+            over=units.count(over),
+            judged=units.count(sum(_count(t, "attempted") for t in judged)),
+            showed=_of(showed, judged),
+            found=self._marks(found),
         )
         return text, "unsafe" if over else "kept"
 
@@ -131,15 +139,22 @@ class _Channel:
             return self._nothing(forced=True)
         shown = [t for t in self._forced if t.safety is not None and t.safety.shown]
         found = [p for p in pieces(self._forced) if p.worst.kind in ("overtaken", "shown", "reordered")]
-        text = f"shown {len(shown)}/{len(self._forced)}{self._marks(found)}"
+        text = tr(
+            "shown {shown}/{forced}{found}",
+            shown=len(shown),
+            forced=len(self._forced),
+            found=self._marks(found),
+        )
         broken = any(piece.worst.standing == "broken" for piece in found)
-        return (f"BROKEN: {text}" if broken else text), "broken" if broken else "unsafe" if shown else "kept"
+        return (
+            tr("BROKEN: {text}", text=text) if broken else text
+        ), "broken" if broken else "unsafe" if shown else "kept"
 
     def _others(self) -> tuple[str, Word | None]:
         """Return every finding that is not about order."""
         found = [p for p in pieces(self._done) if p.worst.kind not in ("overtaken", "shown", "reordered")]
         lines = [
-            f"{'BROKEN: ' if piece.worst.standing == 'broken' else ''}{piece.worst.text} "
+            f"{tr('BROKEN: ') if piece.worst.standing == 'broken' else ''}{piece.worst.text} "
             f"{len(piece.trials)}/{len(self._done)}{self._marks([piece])}"
             for piece in found
         ]

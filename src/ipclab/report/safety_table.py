@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ipclab.host.texts import tr
 from ipclab.report import client_table, crash_table, order_table
 from ipclab.report.evidence import Exhibits
 from ipclab.report.layout import Evidence, Section
@@ -53,68 +54,84 @@ def closing(found: Sequence[Cell]) -> str:
     lost = sum(cell.verdict == "declared" and cell.lost > 0 for cell in found)
     other = many["declared"] - lost
     parts = [
-        f"{many['kept']} kept everything",
-        f"{lost} lost messages, as declared" if lost else "",
-        f"{other} showed another effect that is declared" if other else "",
-        f"{many['broken']} BROKE a declared guarantee" if many["broken"] else "",
-        f"{many['hung']} hung" if many["hung"] else "",
-        f"{many['stopped']} stopped after the fault" if many["stopped"] else "",
-        f"{many['failed']} failed" if many["failed"] else "",
-        f"{many['unknown']} cannot be judged" if many["unknown"] else "",
-        f"{many['refused']} {'was' if many['refused'] == 1 else 'were'} not carried out"
+        tr("{many} kept everything", many=many["kept"]),
+        tr("{lost} lost messages, as declared", lost=lost) if lost else "",
+        tr("{other} showed another effect that is declared", other=other) if other else "",
+        tr("{many} BROKE a declared guarantee", many=many["broken"]) if many["broken"] else "",
+        tr("{many} hung", many=many["hung"]) if many["hung"] else "",
+        tr("{many} stopped after the fault", many=many["stopped"]) if many["stopped"] else "",
+        tr("{many} failed", many=many["failed"]) if many["failed"] else "",
+        tr("{many} cannot be judged", many=many["unknown"]) if many["unknown"] else "",
+        tr(
+            "{many} {part} not carried out",
+            many=many["refused"],
+            part="was" if many["refused"] == 1 else "were",
+        )
         if many["refused"]
         else "",
     ]
     cells = units.of(len(found), "cell")
-    return f"Safety: {cells} (one fault at one moment, or one scenario): {'; '.join(filter(None, parts))}."
+    return tr(
+        "Safety: {cells} (one fault at one moment, or one scenario): {filter}.",
+        cells=cells,
+        filter="; ".join(filter(None, parts)),
+    )
 
 
 def _footnotes(sections: Sequence[Section], evidence: Sequence[Evidence]) -> list[str]:
     """Return the footnotes for the words in the cells, one line each."""
     cells = [c for s in sections for b in s.blocks for line in b.lines for c in line.cells[1:]]
     has = "\n".join(cells)
-    crash = any(section.title.startswith("Faults of") for section in sections)
+    crash = any(section.target is not None for section in sections)
     found = [
-        "2/9  seen in two of the cell's nine trials, all moments and repeats together; a moment is named "
-        "where only some moments showed it; an amount is that of the worst trial"
+        tr(
+            "2/9  seen in two of the cell's nine trials, all moments and repeats "
+            "together; a moment is named where only some moments showed it; an "
+            "amount is that of the worst trial"
+        )
         if crash
         else "",
-        "kept  every confirmed message arrived once, intact and in order, and messages sent after the fault "
-        "arrived"
+        tr(
+            "kept  every confirmed message arrived once, intact and in order, and "
+            "messages sent after the fault arrived"
+        )
         if crash and "kept " in has
         else "",
-        "lost  confirmed messages that never arrived or, of at-least-once, that no consumer acknowledged "
-        "(share of the confirmed); without BROKEN, the backend declares that this can happen"
+        tr(
+            "lost  confirmed messages that never arrived or, of at-least-once, that "
+            "no consumer acknowledged (share of the confirmed); without BROKEN, the "
+            "backend declares that this can happen"
+        )
         if crash and "lost " in has
         else "",
-        "perhaps lost  messages that did not arrive, and the history does not show whether they were lost"
+        tr("perhaps lost  messages that did not arrive, and the history does not show whether they were lost")
         if "perhaps lost " in has
         else "",
-        "undelivered  confirmed messages that had not arrived when a process hung or no consumer was left"
+        tr("undelivered  confirmed messages that had not arrived when a process hung or no consumer was left")
         if "undelivered " in has
         else "",
-        "twice  receipts of a message that had been received before" if "twice " in has else "",
-        "reordered  receipts that came after a later message of the same producer"
+        tr("twice  receipts of a message that had been received before") if "twice " in has else "",
+        tr("reordered  receipts that came after a later message of the same producer")
         if "reordered " in has
         else "",
-        "BROKEN  the backend declares that this does not happen" if "BROKEN" in has else "",
-        "hung  a process did not return from this call, and the watchdog ended it"
+        tr("BROKEN  the backend declares that this does not happen") if "BROKEN" in has else "",
+        tr("hung  a process did not return from this call, and the watchdog ended it")
         if "hung in" in has
         else "",
-        "ends  a process ended with this error and could not connect again" if "ends: " in has else "",
-        "ends: Slow  a process still ran long after its time was over, and the lab ended it"
+        tr("ends  a process ended with this error and could not connect again") if "ends: " in has else "",
+        tr("ends: Slow  a process still ran long after its time was over, and the lab ended it")
         if "ends: Slow" in has
         else "",
-        "none came after it  no message that was sent after the fault was received"
+        tr("none came after it  no message that was sent after the fault was received")
         if "none came after it" in has
         else "",
-        "again after  time from the start of the fault until a message sent later was received; median"
+        tr("again after  time from the start of the fault until a message sent later was received; median")
         if "again after" in has
         else "",
-        "[5–37%]  95% confidence interval of the share (Wilson)" if "%]" in has else "",
-        "overtaken  messages that were received after another one whose send began when theirs had ended"
+        tr("[5–37%]  95% confidence interval of the share (Wilson)") if "%]" in has else "",
+        tr("overtaken  messages that were received after another one whose send began when theirs had ended")
         if "overtaken" in has
         else "",
-        "¹ ²  number of the trial that showed it, see Evidence" if evidence else "",
+        tr("¹ ²  number of the trial that showed it, see Evidence") if evidence else "",
     ]
     return [note for note in found if note]

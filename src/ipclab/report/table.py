@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ipclab.backends.base import Face
 from ipclab.faults import applicability
+from ipclab.host.texts import mark, tr
 from ipclab.report import columns, heading, notes
 from ipclab.report.capacity_table import capacity_part
 from ipclab.report.columns import VERDICT
@@ -19,10 +20,10 @@ from ipclab.results.rows.row import Row
 from ipclab.trial.spec import TrialSpec
 
 _TITLES: dict[Face, str] = {
-    "channel": "Messages",
-    "counter": "A shared counter",
-    "register": "A shared register",
-    "lock": "A lock",
+    "channel": mark("Messages"),
+    "counter": mark("A shared counter"),
+    "register": mark("A shared register"),
+    "lock": mark("A lock"),
 }
 
 
@@ -48,7 +49,7 @@ def make(result: Result, why_not: WhyNot = _why_not, rows: Sequence[Row] | None 
     found = ranked_rows(result) if rows is None else rows
     problems: list[str] = []
     sections = [
-        _section(title, members, problems)
+        _section(tr(title), members, problems)
         for kind, title in _TITLES.items()
         if (members := [row for row in found if row.kind == kind])
     ]
@@ -58,7 +59,7 @@ def make(result: Result, why_not: WhyNot = _why_not, rows: Sequence[Row] | None 
     other = safety.sections or capacity.closing
     judged = notes.closing(found, len(result.unavailable)) if found or not other else ""
     return Table(
-        title=f"{result.experiment}: {result.question}",
+        title=f"{result.experiment}: {tr(result.question)}",
         heading=tuple(heading.lines(result)),
         sections=(*sections, *capacity.sections, *safety.sections),
         unavailable=tuple((gone.backend, gone.reason) for gone in result.unavailable),
@@ -87,7 +88,7 @@ def _section(title: str, members: Sequence[Row], problems: list[str]) -> Section
     return Section(
         title=title,
         heads=tuple(
-            Head(c.header, c.full or c.header, c.right, c.key, c.flexible, c.optional) for c in shown
+            Head(tr(c.header), tr(c.full or c.header), c.right, c.key, c.flexible, c.optional) for c in shown
         ),
         blocks=tuple(Block(name, tuple(lines)) for name, lines in blocks.items()),
     )

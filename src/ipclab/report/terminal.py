@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from ipclab.host.texts import tr
+from ipclab.host.wrapping import units, wrap
 from ipclab.report import brief, table
 from ipclab.report.layout import EVIDENCE, Block, Evidence, Head, Line, Section, Table
 from ipclab.report.look import WIDTH, Look
@@ -22,8 +24,7 @@ from ipclab.results.verdict import Word
 
 _MOST_FLEXIBLE = 40
 _PIECES = re.compile(r"[^\s=-]*(?:[=-]|\s+|$)")
-"""The pieces into which a cell may be broken: up to and including a space, ``-`` or ``=``."""
-_WORDS = re.compile(r"\S*\s+|\S+")
+"""The pieces into which a word may be broken: up to and including a space, ``-`` or ``=``."""
 _STYLES: dict[Word, str] = {"kept": "green", "unsafe": "yellow", "unknown": "yellow"}
 _BAD = "bold red"
 EVIDENCE_SHOWN = 8
@@ -42,40 +43,40 @@ def render(result: Result, look: Look) -> str:
     shown = table.make(result)
     if not look.notes:
         shown = replace(shown, footnotes=())
-    return text(shown, width=look.width, colour=look.colour)
+    return text(shown, width=look.width, colour=look.colour, folder=look.folder)
 
 
-def text(shown: Table, *, width: int = WIDTH, colour: bool = False) -> str:
-    """Return the table as text for a terminal of this width.
+def text(shown: Table, *, width: int = WIDTH, colour: bool = False, folder: str = "") -> str:
+    """Return the table as text for a terminal of this width. ``folder`` is the folder of the run, if known.
 
     No cell is cut short: where the columns do not fit side by side, they are shown in several parts, each of
     which begins with the columns that name the row.
     """
     out = io.StringIO()
     console = _console(out, width, colour=colour)
-    console.print(Text(shown.title, style="bold"))
+    _say(console, shown.title, "bold")
     for line in shown.heading:
-        console.print(Text(line, style="dim"))
+        _say(console, line, "dim")
     for section in shown.sections:
         for places in _parts(section, console.width):
             console.print()
             _section(console, section, places)
     if shown.unavailable:
         console.print()
-        console.print(Text("Unavailable, so not measured", style="bold"))
+        console.print(Text(tr("Unavailable, so not measured"), style="bold"))
         for backend, reason in shown.unavailable:
-            console.print(Text(f"{backend}: {reason}"))
+            _say(console, f"{backend}: {reason}")
     if shown.evidence:
         console.print()
-        _evidence(console, shown.evidence)
+        _evidence(console, shown.evidence, folder)
     console.print()
     for number, problem in enumerate(shown.problems, 1):
-        console.print(Text(f"{number}  {problem}", style="red"))
+        _say(console, f"{number}  {problem}", "red")
     for note in shown.footnotes:
-        console.print(Text(note, style="dim"))
-    console.print(Text(shown.closing, style="bold"))
+        _say(console, note, "dim")
+    _say(console, shown.closing, "bold")
     if shown.busy:
-        console.print(Text(shown.busy, style="bold yellow"))
+        _say(console, shown.busy, "bold yellow")
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
@@ -111,22 +112,29 @@ def _console(out: TextIO, width: int, *, colour: bool) -> Console:
     )
 
 
-def _evidence(console: Console, evidence: Sequence[Evidence]) -> None:
+def _say(console: Console, what: str, style: str = "") -> None:
+    """Print a line of prose, wrapped at words."""
+    console.print(Text("\n".join(wrap(what, console.width)), style=style), soft_wrap=True)
+
+
+def _evidence(console: Console, evidence: Sequence[Evidence], folder: str) -> None:
     """Print some of the evidence, that of broken guarantees first."""
-    console.print(Text("Evidence", style="bold"))
-    console.print(Text(f"{EVIDENCE.replace('`', '')}.", style="dim"))
+    console.print(Text(tr("Evidence"), style="bold"))
+    _say(console, f"{tr(EVIDENCE).replace('`', '')}.", "dim")
     chosen = sorted(evidence, key=lambda found: not found.broken)[:EVIDENCE_SHOWN]
     for found in sorted(chosen, key=lambda found: found.number):
-        history = f" · {found.history}" if found.history else ""
-        like = f" · similar to {found.like}" if found.like is not None else ""
+        like = tr(" · similar to {like}", like=found.like) if found.like is not None else ""
         style = "red" if found.broken else ""
-        line = f"{found.number}  {found.row} · {found.fault}: {found.finding}{history}{like}"
-        console.print(Text(line, style=style))
+        line = f"{found.number}  {found.row} · {found.fault}: {found.finding}{like}"
+        _say(console, line, style)
+        if found.history:
+            # On one line however long it is, to be copied whole.
+            console.print(Text(f"   {found.check(folder)}"), soft_wrap=True)
         if found.timeline:
             # Wrapped lanes would be unreadable: on a narrow terminal they are wider than it is.
             console.print(Text(found.timeline), soft_wrap=True)
     if more := len(evidence) - len(chosen):
-        console.print(Text(f"… and {more} more: table.md, in the folder of the run, has all of them"))
+        _say(console, tr("… and {more} more: table.md, in the folder of the run, has all of them", more=more))
 
 
 def _section(console: Console, section: Section, places: Sequence[int]) -> None:
@@ -142,7 +150,7 @@ def _section(console: Console, section: Section, places: Sequence[int]) -> None:
             cells = [_cell(line, place, width) for place, width in zip(places, widths, strict=True)]
             console.print(_grid(heads, widths, cells))
         for sentence in block.advice:
-            console.print(Text(f"→ {sentence}", style="italic"))
+            _say(console, f"→ {sentence}", "italic")
 
 
 def _grid(heads: Sequence[Head], widths: Sequence[int], cells: Sequence[Text]) -> Grid:
@@ -171,7 +179,7 @@ def _wrapped(cell: str, width: int) -> str:
 
 
 def _pieces(cell: str, width: int) -> Iterator[str]:
-    for word in _WORDS.findall(cell):
+    for word in units(cell):
         yield from [word] if cell_len(word.rstrip()) < width else _PIECES.findall(word)
 
 

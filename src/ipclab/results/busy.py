@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 
+from ipclab.host.texts import tr
 from ipclab.results import again
 from ipclab.results.result import Result
 from ipclab.results.units import number, of
@@ -24,7 +25,10 @@ def warning(result: Result) -> str:
     cores, used = result.environment.cores, others_cores(result)
     if used is None or used < BUSY_SHARE * cores:
         return ""
-    return (
-        f"Busy machine: other processes used {number(used, 2)} of {of(cores, 'core')}, so figures are rough; "
-        f"repeat on an idle machine, or with more repeats: {again.command(result, repeats=str(_REPEATS))}"
+    return tr(
+        "Busy machine: other processes used {used} of {cores}, so figures are "
+        "rough; repeat on an idle machine, or with more repeats: {result}",
+        used=number(used, 2),
+        cores=of(cores, "core"),
+        result=again.command(result, repeats=str(_REPEATS)),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from ipclab.host.texts import language, tr
+
 NOT_APPLICABLE = "–"
 WITHHELD = "·"
 NOT_TOLD = "?"
@@ -135,7 +137,9 @@ def count(many: int) -> str:
 
 
 def of(many: int, what: str, plural: str | None = None) -> str:
-    """Return a number with its noun: ``1 row``, ``2 rows``."""
+    """Return a number with its noun, in the language of the reader: ``1 row``, ``2 rows``."""
+    if language() != "en":
+        return f"{count(many)} {tr(what)}"
     return f"{count(many)} {what if many == 1 else plural or what + 's'}"
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ipclab.host.texts import tr
 from ipclab.results import again, units
 from ipclab.results.result import Result
 from ipclab.results.rows.build import trials_of, undone, unended
@@ -26,16 +27,26 @@ def explain(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     found = [gap for row, trials in together for gap in _gaps(row, trials, shown)]
     if any(gap.among for gap in found):
         yield (
-            f"{units.WITHHELD}  withheld, because the figure lies among messages that were skipped or lost, "
-            f"above every measured value"
+            tr(
+                "{withheld}  withheld, because the figure lies among messages that were "
+                "skipped or lost, above every measured value",
+                withheld=units.WITHHELD,
+            )
         )
     if short := [gap for gap in found if not gap.among]:
         separate = (
-            ", in as many separate excursions" if any(gap.excursions is not None for gap in short) else ""
+            tr(", in as many separate excursions") if any(gap.excursions is not None for gap in short) else ""
         )
         yield (
-            f"{units.WITHHELD}  withheld, because at least {SAMPLES_BEYOND} samples must lie beyond a "
-            f"percentile (p99 needs 1 000 samples, p99.9 10 000){separate}{_remedy(result, short)}"
+            tr(
+                "{withheld}  withheld, because at least {samples_beyond} samples must "
+                "lie beyond a percentile (p99 needs 1 000 samples, p99.9 10 "
+                "000){separate}{result}",
+                withheld=units.WITHHELD,
+                samples_beyond=SAMPLES_BEYOND,
+                separate=separate,
+                result=_remedy(result, short),
+            )
         )
 
 
@@ -109,8 +120,10 @@ def _remedy(result: Result, short: Sequence[_Gap]) -> str:
         return ""
     duration_s = _round_up(most.needs_s * 1.1)
     if duration_s + most.warmup_s > LONGEST_S:
-        return f"; the longest trial is too short for all of them: not within {LONGEST_S} s"
-    return f"; to show all of them: {again.command(result, duration_s=f'{duration_s:g}')}"
+        return tr(
+            "; the longest trial is too short for all of them: not within {longest_s} s", longest_s=LONGEST_S
+        )
+    return tr("; to show all of them: {result}", result=again.command(result, duration_s=f"{duration_s:g}"))
 
 
 def _round_up(seconds: float) -> float:

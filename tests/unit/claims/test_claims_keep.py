@@ -55,7 +55,7 @@ def test_a_run_in_full_and_one_as_evidence_make_the_same_pages(run: Run, tmp_pat
 )
 def test_why_there_is_no_verdict_is_kept(measured: Measured, tmp_path: Path) -> None:
     outcome = settle(NAME, CLAIMS[NAME], measured)
-    run = new_run(conditions({}), [outcome], datetime.datetime.now(datetime.UTC))
+    run = new_run(conditions({}), [outcome], datetime.datetime.now(datetime.UTC).isoformat())
     path = tmp_path / "kept.json"
     path.write_text(keep.text(run))
 

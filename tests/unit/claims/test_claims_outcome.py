@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from rich.cells import cell_len
 
 from ipclab.claims import Claim, Row, Source, Text, Verdict, holds, refuted
 from ipclab.claims.keep import read
@@ -22,6 +24,8 @@ from ipclab.claims.outcome import (
 from ipclab.claims.page import make_pages
 from ipclab.claims.table import make_card, make_markdown, make_table
 from ipclab.errors import ResultsError, UsageError
+from ipclab.host.language import LANGUAGES, Language
+from tests.support.documents import CHECKOUT
 
 CONDITIONS = Conditions(
     ipclab="0.1.0",
@@ -141,8 +145,29 @@ def test_the_markdown_table_is_safe_against_bars() -> None:
 
 def test_a_card_shows_all_of_the_evidence() -> None:
     text = make_card(outcome(), CONDITIONS, "en")
-    for part in ("value | raw: 7", "its kind: a number", "→ holds: it is 7", "In practice: Count on it."):
+    for part in (
+        "value | raw: 7",
+        "its kind: a number",
+        "Verdict\n  holds: it is 7",
+        "In practice\n  Count on it.",
+    ):
         assert part in text
+
+
+def test_the_parts_of_a_card_have_labels_in_the_language_of_the_reader() -> None:
+    text = make_card(outcome(), CONDITIONS, "zh")
+    labels = [line for line in text.splitlines() if line and not line.startswith(" ")]
+    assert labels == ["证据", "结论", "实践中", "条件"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", [40, 80, 99, 100, 140])
+def test_a_table_fits_and_no_line_begins_with_closing_punctuation(language: Language, width: int) -> None:
+    found = [*read(CHECKOUT / "docs" / "claims" / "3.11.json").outcomes]
+    text = make_table(run(*found), language, width=width, colour=False)
+    for line in text.splitlines():
+        assert cell_len(line) <= width
+        assert not re.search(r"(?:^|\s{2,})[，。、；：）》」』”]", line), line
 
 
 def test_a_page_groups_by_section_and_names_sources_and_file() -> None:

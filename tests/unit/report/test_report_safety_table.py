@@ -83,6 +83,21 @@ def cell(shown, section, row, column):
     return line.cells[place], line.words[place]
 
 
+def test_every_history_is_named_with_the_command_that_checks_it_from_here(run):
+    shown = table.make(run, why_not)
+    kept = [found.history for found in shown.evidence if found.history]
+    assert kept
+    printed = terminal.text(shown, width=60, folder="results/crash/a b").splitlines()
+    commands = [line.strip() for line in printed if line.startswith("   ipclab check ")]
+    assert set(commands) <= {f"ipclab check 'results/crash/a b/{history}'" for history in kept}
+    assert commands
+    text = markdown.draw(shown, "results/crash/1")
+    for history in kept:
+        assert f"](results/crash/1/{history})" in text
+        assert f"`ipclab check results/crash/1/{history}`" in text
+        assert f"]({history})" not in text
+
+
 def test_the_safety_tables_at_120_columns_look_like_this(run):
     assert terminal.text(table.make(run, why_not), width=120) == GOLDEN.read_text(encoding="utf-8")
 

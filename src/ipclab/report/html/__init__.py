@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from ipclab.results.result import Result
 
 
-def render(result: Result, _look: Look | None = None) -> str:
+def render(result: Result, look: Look | None = None) -> str:
     """Return the page of a result. Raise ResultsError for an unreadable histogram."""
     from ipclab.report.html.page import make_page
     from ipclab.report.html.run import gather
 
-    return make_page([gather(result)]) + "\n"
+    return make_page([gather(result, look.folder if look else "")]) + "\n"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from ipclab.errors import ResultsError
+from ipclab.host.texts import tr
 from ipclab.report import family
 from ipclab.report.family import Family
 from ipclab.report.html.run import Run
@@ -62,11 +63,13 @@ def latencies(run: Run) -> Latencies:
 def _why(run: Run, one: Curve) -> str:
     label = run.label(one.row)
     if not one.points:
-        return f"{label}: no curve, as it has too few samples"
+        return tr("{label}: no curve, as it has too few samples", label=label)
     share = one.points[-1][0]
-    return (
-        f"{label}: ends at p{math.floor(share * 1000) / 10:g}, as fewer than 10 samples, or 10 separate "
-        f"excursions, lie beyond, or what lies there never came"
+    return tr(
+        "{label}: ends at p{share:g}, as fewer than 10 samples, or 10 separate "
+        "excursions, lie beyond, or what lies there never came",
+        label=label,
+        share=math.floor(share * 1000) / 10,
     )
 
 
@@ -81,16 +84,21 @@ def _panel(run: Run, mine: Family, drawn: Sequence[Curve], across: Nines, up: Lo
     ]
     title = [
         group({"class": f"fam-{mine.name}"}, [draw_mark(mine.shape, 8, 10, 4.5)]),
-        text(20, 14, mine.title, "group"),
+        text(20, 14, tr(mine.title), "group"),
     ]
     labels, bottom = _labels(run, own, across, up)
     return Picture(
         f"{run.name}-curves-{mine.name}",
         _WIDTH,
         max(_HEIGHT, bottom),
-        f"Latency of {mine.title} at each percentile",
-        f"{units.of(len(own), 'curve')} of {mine.title} on a logarithmic scale of time, over an axis on "
-        "which each step has a tenth of the samples beyond it; the other families are grey.",
+        tr("Latency of {title} at each percentile", title=tr(mine.title)),
+        tr(
+            "{own} of {title} on a logarithmic scale of time, over an axis on which "
+            "each step has a tenth of the samples beyond it; the other families are "
+            "grey.",
+            own=units.of(len(own), "curve"),
+            title=tr(mine.title),
+        ),
         (*grid, *grey, *title, group({"class": f"fam-{mine.name}"}, [*lines, *labels])),
     )
 

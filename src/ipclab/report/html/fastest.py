@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ipclab.host.texts import tr
 from ipclab.report import family
 from ipclab.report.html import words
 from ipclab.report.html.run import Run
@@ -50,10 +51,10 @@ def cards(run: Run) -> list[Card]:
 def _card(run: Run, title: str, rows: Sequence[Row]) -> Card:
     sound = [row for row in rows if row.verdict in SOUND and row.speed is not None]
     if not sound:
-        return Card(title, (), "no row of this class did what it declares")
+        return Card(title, (), tr("no row of this class did what it declares"))
     single = [row for row in sound if row.window in (None, 1)]
     batch = [row for row in sound if row not in single]
-    parts = [("in batches", batch), ("one at a time", single)]
+    parts = [(tr("in batches"), batch), (tr("one at a time"), single)]
     named = bool(single and batch)
     return Card(title, tuple(_choice(run, how if named else "", some) for how, some in parts if some))
 

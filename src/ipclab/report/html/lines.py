@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from ipclab.host.texts import tr
 from ipclab.report import family
 from ipclab.report.html import signs, words
 from ipclab.report.html.run import Run
@@ -58,27 +59,33 @@ def _panels(rows: Sequence[Row], places: Sequence[tuple[float, float]]) -> list[
     """Return the panels for what these rows have, each at its place."""
     found = []
     if any(words.speed(row) for row in rows):
-        what = "goodput, messages a second" if any(r.goodput_per_s for r in rows) else "round trips a second"
+        what = (
+            tr("goodput, messages a second")
+            if any(r.goodput_per_s for r in rows)
+            else tr("round trips a second")
+        )
         scale = spanning((v for r in rows if (f := words.speed(r)) for v in f.values), *places[0])
-        found.append(Panel(what, "more is better →", scale, units.rate_tick, _rates(scale)))
+        found.append(Panel(what, tr("more is better →"), scale, units.rate_tick, _rates(scale)))
     if any(words.latency(row) for row in rows):
         times = [v for r in rows if (p := words.latency(r)) for v in (p.p50_ns, p.p99_ns) if v]
         scale = spanning(times, *places[1])
-        reading = "← less is better: ○ p50, ● p99"
+        reading = tr("← less is better: ○ p50, ● p99")
         found.append(Panel(_pace(rows), reading, scale, units.duration_tick, _latencies(scale)))
     if any(row.worker_cpu_us_per_message for row in rows):
         used = [f.median for r in rows for f in _cpu(r) if f is not None]
         scale = spanning(used, *places[2])
-        reading = "← ● workers, ○ broker"
-        found.append(Panel("CPU µs a message", reading, scale, lambda us: units.number(us, 1), _costs(scale)))
+        reading = tr("← ● workers, ○ broker")
+        found.append(
+            Panel(tr("CPU µs a message"), reading, scale, lambda us: units.number(us, 1), _costs(scale))
+        )
     return found
 
 
 def _pace(rows: Sequence[Row]) -> str:
     paces = {row.rate_per_s for row in rows if row.end_to_end and row.rate_per_s}
     if len(paces) == 1:
-        return f"latency at {units.given_rate(paces.pop())}"
-    return "latency" if paces else "round trip"
+        return tr("latency at {rate}", rate=units.given_rate(paces.pop()))
+    return tr("latency") if paces else tr("round trip")
 
 
 def _cpu(row: Row) -> tuple[Figure | None, Figure | None]:
@@ -102,7 +109,11 @@ def _latencies(scale: Log) -> Callable[[Row, float], list[Markup]]:
     def draw(row: Row, y: float) -> list[Markup]:
         found = words.latency(row)
         if found is None or found.p50_ns is None:
-            why = units.NOT_APPLICABLE if found is None else f"p50 withheld {units.WITHHELD}"
+            why = (
+                units.NOT_APPLICABLE
+                if found is None
+                else tr("p50 withheld {withheld}", withheld=units.WITHHELD)
+            )
             return [text(scale.first, y + 4, why, "missing")]
         first = scale(found.p50_ns)
         if found.p99_ns is None:
@@ -149,15 +160,20 @@ def _wide(run: Run, groups: Mapping[str, Sequence[Row]], panels: Sequence[Panel]
     grid = [part for p in panels for part in axis.upright(p.scale, _TOP, bottom, p.name)]
     heads = [text(p.scale.first, 30, p.title, "head") for p in panels]
     heads += [text(p.scale.first, 44, p.reading, "axis") for p in panels]
-    heads += [text(1132, 30, "lost", "head", "end"), text(1144, 30, "verdict", "head")]
+    heads += [text(1132, 30, tr("lost"), "head", "end"), text(1144, 30, tr("verdict"), "head")]
     legend = _legend(rows=[row for members in groups.values() for row in members])
     return Picture(
         f"{run.name}-lines",
         _WIDE + 40,
         bottom + 24,
-        "Each way in one line",
-        f"{run.result.experiment}: for each of {units.of(len(run.rows), 'row')} its rate in every repeat, "
-        "its latency and its CPU time on logarithmic scales. The table of all figures has the same in text.",
+        tr("Each way in one line"),
+        tr(
+            "{experiment}: for each of {rows} its rate in every repeat, its latency "
+            "and its CPU time on logarithmic scales. The table of all figures has "
+            "the same in text.",
+            experiment=run.result.experiment,
+            rows=units.of(len(run.rows), "row"),
+        ),
         (*legend, *heads, *grid, *bands, *drawn),
     )
 
@@ -185,8 +201,8 @@ def _legend(rows: Sequence[Row]) -> list[Markup]:
     drawn, x = [], 0.0
     for one in family.present(row.name for row in rows):
         drawn.append(group({"class": f"fam-{one.name}"}, [draw_mark(one.shape, x + 6, 8, 4.5)]))
-        drawn.append(text(x + 16, 12, one.title, "legend"))
-        x += 16 + width(one.title, _FONT) + 18
+        drawn.append(text(x + 16, 12, tr(one.title), "legend"))
+        x += 16 + width(tr(one.title), _FONT) + 18
     return drawn
 
 
@@ -209,7 +225,7 @@ def _strips(run: Run, groups: Mapping[str, Sequence[Row]], panel: Panel, number:
         _NARROW,
         bottom + 22,
         panel.title,
-        "The same as in the wide picture, one scale at a time.",
+        tr("The same as in the wide picture, one scale at a time."),
         (*titles, *axis.upright(panel.scale, _TOP - 8, bottom, panel.name), *drawn),
     )
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 from ipclab.faults.spec import TARGETS
+from ipclab.host.texts import tr
 from ipclab.report.html import signs
 from ipclab.report.html.run import Run
 from ipclab.report.html.signs import Sign
-from ipclab.report.layout import Brief, Evidence, Line, Section
+from ipclab.report.layout import Brief, Line, Section
 
 _SEAM = re.compile(r"(?<=[a-z.])(?=[A-Z(])|(?<=\.)(?=\w)")
 """Within names such as ``BrokenPipeError`` and ``Queue.get``."""
@@ -88,7 +88,7 @@ def _lines(section: Section, title: str) -> dict[str, Line]:
 
 def _spots(line: Line | None, many: int) -> list[Spot]:
     if line is None:
-        return [Spot(None, "", "no fault of this target was tried on it", None)] * many
+        return [Spot(None, "", tr("no fault of this target was tried on it"), None)] * many
     return [_spot(brief, cell) for brief, cell in zip(line.briefs[1:], line.cells[1:], strict=True)]
 
 
@@ -108,11 +108,3 @@ def _spot(brief: Brief | None, full: str) -> Spot:
         case _:
             assert_never(brief.verdict)
     return Spot(sign, text, full, brief.evidence[0] if brief.evidence else None)
-
-
-def check_command(run: Run, found: Evidence) -> str:
-    """Return the command that checks the history of an exhibit again; empty where none was kept."""
-    if not found.history:
-        return ""
-    path = f"{run.folder}/{found.history}" if run.folder else found.history
-    return shlex.join(["ipclab", "check", path])

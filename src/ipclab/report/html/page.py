@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import jinja2
 from markupsafe import Markup
 
+from ipclab.host.texts import language, tr
 from ipclab.report.html import curves, fastest, figures, lines, matrix, races, style, summary
 from ipclab.report.html.claims import ClaimCard
 from ipclab.report.html.curves import Latencies
@@ -56,7 +57,8 @@ def make_page(runs: Sequence[Run], claims: Sequence[ClaimCard] = (), trends: Seq
             policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'",
             style=Markup(style.of_page()),
             script=Markup(script),
-            question=summary.question(runs) if runs else "What is true of processes and threads?",
+            language=language(),
+            question=summary.question(runs) if runs else tr("What is true of processes and threads?"),
             chips=summary.chips(runs),
             verdict=summary.verdict(runs, claims),
             warnings=summary.warnings(runs),
@@ -91,7 +93,7 @@ def _part(run: Run) -> Part:
         race_strips=[picture.inline() for picture in races.pictures(run, races.NARROW)],
         matrix=matrix.make(run),
         others=figures.grids(run, others),
-        exhibits=[(one, matrix.check_command(run, one)) for one in run.table.evidence],
+        exhibits=[(one, one.check(run.folder)) for one in run.table.evidence],
         grids=figures.grids(run, [*rows, *faults]),
         stacks=_stacks(run),
         again=again.command(run.result),
@@ -102,7 +104,16 @@ def _part(run: Run) -> Part:
 def _stacks(run: Run) -> list[tuple[str, str]]:
     """Return where each process of a measured trial hung; those of safety trials are among the evidence."""
     return [
-        (f"{trial.spec.backend} {trial.spec.workload}, repeat {trial.spec.repeat + 1}: {process}", stack)
+        (
+            tr(
+                "{backend} {workload}, repeat {repeat}: {process}",
+                backend=trial.spec.backend,
+                workload=trial.spec.workload,
+                repeat=trial.spec.repeat + 1,
+                process=process,
+            ),
+            stack,
+        )
         for trial in run.result.trials
         if trial.safety is None
         for process, stack in trial.stuck.items()
@@ -116,21 +127,31 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("ended", result.ended_utc),
         ("seed", result.options.get("seed", "1")),
         ("ipclab", here.ipclab),
-        ("Python", f"{here.implementation} {here.python}, start method {here.start_method}"),
+        (
+            "Python",
+            tr(
+                "{implementation} {python}, start method {start_method}",
+                implementation=here.implementation,
+                python=here.python,
+                start_method=here.start_method,
+            ),
+        ),
         ("libraries", ", ".join(f"{name} {version}" for name, version in sorted(here.libraries.items()))),
         ("brokers", "; ".join(f"{b.kind} {b.version} ({b.provider}, {b.url})" for b in result.brokers)),
         ("trials", units.count(len(result.trials))),
-        ("stored in", run.folder),
+        (tr("stored in"), run.folder),
     ]
-    return [(what, value) for what, value in facts if value]
+    return [(tr(what), value) for what, value in facts if value]
 
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(style.TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["tr"] = tr
+    return environment

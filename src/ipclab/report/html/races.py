@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from ipclab.host.texts import mark, tr
 from ipclab.report import family
 from ipclab.report.html import signs, words
 from ipclab.report.html.run import Run
@@ -21,7 +22,7 @@ from ipclab.results.rows.row import Row
 
 _FONT, _STEP = 12.5, 15.0
 _TOP = 52.0
-_TITLES = {"counter": "A shared counter", "register": "A shared register", "lock": "A lock"}
+_TITLES = {"counter": mark("A shared counter"), "register": mark("A shared register"), "lock": mark("A lock")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +66,17 @@ def _picture(run: Run, kind: str, title: str, rows: Sequence[Row], frame: Frame)
             y += height
             drawn.append(line(0, y, frame.width - 20, y, "rule"))
     bottom = y + 8
-    what = "updates a second" if kind == "counter" else "operations a second"
+    what = tr("updates a second") if kind == "counter" else tr("operations a second")
     heads = [
         text(rate.first, 30, what, "head"),
-        text(rate.first, 44, "more is better →", "axis"),
-        text(share.first, 30, "lost" if frame.below else _harm(kind), "head"),
-        text(frame.price, 30, "price of safety" if not frame.below else "price", "head", "end"),
+        text(rate.first, 44, tr("more is better →"), "axis"),
+        text(share.first, 30, tr("lost") if frame.below else _harm(kind), "head"),
+        text(frame.price, 30, tr("price of safety") if not frame.below else tr("price"), "head", "end"),
     ]
     if not frame.below:
         heads += [
-            text(share.first, 44, "share of the updates" if kind == "counter" else "repeats", "axis"),
-            text(frame.price + 20, 30, "verdict", "head"),
+            text(share.first, 44, tr("share of the updates") if kind == "counter" else tr("repeats"), "axis"),
+            text(frame.price + 20, 30, tr("verdict"), "head"),
         ]
     grid = axis.upright(rate, _TOP, bottom, units.rate_tick)
     if kind == "counter":
@@ -85,15 +86,18 @@ def _picture(run: Run, kind: str, title: str, rows: Sequence[Row], frame: Frame)
         f"{run.name}-{kind}-{width}",
         frame.width,
         bottom + 24,
-        f"{title}: rate, loss and the price of safety",
-        f"{units.of(len(rows), 'discipline')}, those that declare themselves unsafe with a hollow mark. The "
-        "table of all figures has the same in text.",
+        tr("{title}: rate, loss and the price of safety", title=tr(title)),
+        tr(
+            "{rows}, those that declare themselves unsafe with a hollow mark. The "
+            "table of all figures has the same in text.",
+            rows=units.of(len(rows), "discipline"),
+        ),
         (*grid, *heads, *drawn),
     )
 
 
 def _harm(kind: str) -> str:
-    return "lost updates" if kind == "counter" else "a race did harm in"
+    return tr("lost updates") if kind == "counter" else tr("a race did harm in")
 
 
 def _by_backend(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -109,7 +113,9 @@ def _by_backend(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _label(run: Run, row: Row) -> str:
     several = len({other.producers for other in run.rows if other.kind == row.kind}) > 1
-    return (row.mode or row.name) + (f" · {row.producers} processes" if several else "")
+    return (row.mode or row.name) + (
+        tr(" · {producers} processes", producers=row.producers) if several else ""
+    )
 
 
 def _row(
@@ -163,7 +169,9 @@ def _lost(row: Row, y: float, scale: Linear, tone: str) -> list[Markup]:
     if row.updates is not None:
         share, of = row.updates.lost_share, f"{row.updates.repeats_that_lost}/{row.updates.repeats}"
         if not row.updates.lost:
-            return [text(scale.first + 4, y + 4, f"none in {row.updates.repeats}", "missing")]
+            return [
+                text(scale.first + 4, y + 4, tr("none in {repeats}", repeats=row.updates.repeats), "missing")
+            ]
         bar = draw(
             "rect",
             {
@@ -174,7 +182,10 @@ def _lost(row: Row, y: float, scale: Linear, tone: str) -> list[Markup]:
                 "class": f"bar {tone}",
             },
         )
-        return [bar, text(scale(share) + 6, y + 4, f"{units.percent(share)} in {of}", "figure")]
+        return [
+            bar,
+            text(scale(share) + 6, y + 4, tr("{share} in {of}", share=units.percent(share), of=of), "figure"),
+        ]
     if row.race is not None and row.race.trials:
         said = f"{row.race.observed}/{row.race.trials} {units.interval(row.race.low, row.race.high)}"
         return [text(scale.first, y + 4, said, "figure" if row.race.observed else "missing")]

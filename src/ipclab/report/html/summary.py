@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ipclab.host.texts import tr
 from ipclab.report.html.claims import ClaimCard
 from ipclab.report.html.run import Run
 from ipclab.results import busy, searches, units
@@ -32,17 +33,17 @@ class Banner:
 
 def question(runs: Sequence[Run]) -> str:
     """Return the heading of the page."""
-    asked = list(dict.fromkeys(run.result.question for run in runs))
+    asked = list(dict.fromkeys(tr(run.result.question) for run in runs))
     if len(asked) == 1:
         return asked[0][:1].upper() + asked[0][1:]
-    return "How do processes share state on this machine?"
+    return tr("How do processes share state on this machine?")
 
 
 def chips(runs: Sequence[Run]) -> list[str]:
     """Return the machine, the versions and the date in a few words each, each once."""
     found = [chip for run in runs for chip in _machine(run.result)]
     found += [f"{b.kind} {b.version} ({b.provider})" for run in runs for b in run.result.brokers]
-    found += [f"measured {_day(run.result.began_utc)}" for run in runs]
+    found += [tr("measured {began_utc}", began_utc=_day(run.result.began_utc)) for run in runs]
     return list(dict.fromkeys(found))
 
 
@@ -55,7 +56,7 @@ def _machine(result: Result) -> list[str]:
         here.system,
         f"{here.implementation} {here.python}",
         f"ipclab {here.ipclab}",
-        f"start method {here.start_method}",
+        tr("start method {start_method}", start_method=here.start_method),
     ]
 
 
@@ -69,21 +70,39 @@ def verdict(runs: Sequence[Run], claims: Sequence[ClaimCard]) -> Banner:
     differ = sum(claim.tone == "worst" for claim in claims)
     lines = tuple(f"{run.result.experiment}: {run.table.closing}" for run in runs if run.table.closing)
     if claims:
-        lines = (*lines, f"claims: {units.of(len(claims), 'claim')}, {_or_none(differ)} not as recorded")
+        lines = (
+            *lines,
+            tr(
+                "claims: {claims}, {differ} not as recorded",
+                claims=units.of(len(claims), "claim"),
+                differ=_or_none(differ),
+            ),
+        )
     doubts = [f"{units.count(many[word])} {_DONE[word]}" for word in _DOUBTFUL if many[word]]
     if many["broken"] or differ:
         broke = (
-            [f"{units.of(many['broken'], 'row or cell', 'rows or cells')} BROKE what is declared"]
+            [
+                tr(
+                    "{many} BROKE what is declared",
+                    many=units.of(many["broken"], "row or cell", "rows or cells"),
+                )
+            ]
             if many["broken"]
             else []
         )
-        broke += [f"{units.of(differ, 'claim')} came out otherwise than recorded"] if differ else []
+        broke += (
+            [tr("{differ} came out otherwise than recorded", differ=units.of(differ, "claim"))]
+            if differ
+            else []
+        )
         return Banner("worst", f"{'; '.join([*broke, *doubts])}.", lines)
     if not many and not claims:
-        return Banner("none", "Nothing was measured.", lines)
+        return Banner("none", tr("Nothing was measured."), lines)
     if doubts:
-        return Banner("doubt", f"Nothing broke what it declares; {', '.join(doubts)}.", lines)
-    return Banner("good", "Nothing broke, hung, failed or stayed unknown.", lines)
+        return Banner(
+            "doubt", tr("Nothing broke what it declares; {doubts}.", doubts=", ".join(doubts)), lines
+        )
+    return Banner("good", tr("Nothing broke, hung, failed or stayed unknown."), lines)
 
 
 _DONE: dict[Word, str] = {"hung": "hung", "failed": "failed or did not go on", "unknown": "cannot be judged"}
@@ -113,7 +132,12 @@ def _partial(run: Run) -> Banner | None:
         return None
     many = units.of(len(run.result.trials), "trial")
     return Banner(
-        "doubt", f"Partial: the run of {run.result.experiment} ended after {many}, before it was done."
+        "doubt",
+        tr(
+            "Partial: the run of {experiment} ended after {many}, before it was done.",
+            experiment=run.result.experiment,
+            many=many,
+        ),
     )
 
 
@@ -125,6 +149,11 @@ def _busy(run: Run) -> Banner | None:
         return None
     return Banner(
         "doubt",
-        f"Busy machine: when {run.result.experiment} began, the load was {here.load_1min:.2f} on "
-        f"{units.of(here.cores, 'core')}. Figures are rough; run it again on an idle machine.",
+        tr(
+            "Busy machine: when {experiment} began, the load was {load_1min:.2f} on "
+            "{cores}. Figures are rough; run it again on an idle machine.",
+            experiment=run.result.experiment,
+            load_1min=here.load_1min,
+            cores=units.of(here.cores, "core"),
+        ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipclab.host.texts import tr
 from ipclab.results import units
 from ipclab.results.rows.row import Figure, Percentiles, Row
 from ipclab.results.units import NOT_APPLICABLE, NOT_TOLD, WITHHELD
@@ -26,7 +27,7 @@ def rate(figure: Figure | None) -> str:
 
 def time(value_ns: int | None) -> str:
     """Return a percentile; that it is withheld where it is None."""
-    return f"withheld {WITHHELD}" if value_ns is None else units.duration(value_ns)
+    return tr("withheld {withheld}", withheld=WITHHELD) if value_ns is None else units.duration(value_ns)
 
 
 def lost(row: Row) -> str:
@@ -42,8 +43,10 @@ def lost(row: Row) -> str:
 def cpu(row: Row) -> str:
     """Return the CPU time a message, workers and broker."""
     workers, broker = row.worker_cpu_us_per_message, row.broker_cpu_us_per_message
-    found = [f"{units.number(workers.median, 2)} µs workers"] if workers else []
-    found += [f"{units.number(broker.median, 2)} µs broker"] if broker and row.has_broker else []
+    found = [tr("{median} µs workers", median=units.number(workers.median, 2))] if workers else []
+    found += (
+        [tr("{median} µs broker", median=units.number(broker.median, 2))] if broker and row.has_broker else []
+    )
     return " + ".join(found)
 
 
@@ -51,10 +54,16 @@ def sentence(label: str, row: Row) -> str:
     """Return everything that the pictures show of a row, for a read-out."""
     parts = [f"{label}: {row.verdict}"]
     if (figure := speed(row) or row.shared_per_s) is not None:
-        parts.append(f"{rate(figure)} (median of {units.of(len(figure.values), 'repeat')})")
+        parts.append(
+            tr(
+                "{figure} (median of {values})",
+                figure=rate(figure),
+                values=units.of(len(figure.values), "repeat"),
+            )
+        )
     if (found := latency(row) or row.update) is not None:
         parts.append(f"p50 {time(found.p50_ns)}, p99 {time(found.p99_ns)}, p99.9 {time(found.p999_ns)}")
     if used := cpu(row):
-        parts.append(f"CPU {used}")
-    parts.append(f"lost {lost(row)}")
+        parts.append(tr("CPU {used}", used=used))
+    parts.append(tr("lost {row}", row=lost(row)))
     return "; ".join(parts)

@@ -10,6 +10,7 @@ from typing import get_args
 from msgspec.structs import replace
 
 from ipclab.backends.base import Face
+from ipclab.host.texts import mark, tr
 from ipclab.results import units
 from ipclab.results.rows import classes
 from ipclab.results.rows.row import Row
@@ -17,7 +18,12 @@ from ipclab.results.stats import ranks, resolvable, separable
 from ipclab.results.verdict import SOUND
 from ipclab.trial import workloads
 
-_NAMES: dict[Face, str] = {"register": "A shared register", "lock": "A lock"}
+_NAMES: dict[tuple[Face, str], str] = {
+    ("register", classes.SAFE.title): mark("A shared register: safe disciplines"),
+    ("register", classes.UNSAFE.title): mark("A shared register: unsafe disciplines"),
+    ("lock", classes.SAFE.title): mark("A lock: safe disciplines"),
+    ("lock", classes.UNSAFE.title): mark("A lock: unsafe disciplines"),
+}
 _KINDS: tuple[Face, ...] = get_args(Face)
 
 
@@ -148,19 +154,20 @@ def _varying(peers: Sequence[Row]) -> _Varying:
 
 
 def _title(row: Row, varying: _Varying) -> str:
-    parts = [row.guarantee_class.replace("Shared state", _NAMES.get(row.kind, "Shared state"))]
+    special = _NAMES.get((row.kind, row.guarantee_class))
+    parts = [tr(special) if special else classes.titled(row.guarantee_class).said()]
     if row.load:
-        parts.append(row.load)
+        parts.append(tr(row.load))
     if varying.shape:
-        parts.append(row.shape if row.kind == "channel" else f"{row.producers} processes")
+        parts.append(row.shape if row.kind == "channel" else tr("{n} processes", n=row.producers))
     if varying.payload:
         parts.append(units.payload(row.payload))
     if row.sizes is not None and varying.size:
         parts.append(units.sizes(*row.sizes))
     if (pace := _pace(row)) is not None and varying.pace:
-        parts.append(f"{units.given_rate(pace)} offered")
+        parts.append(tr("{rate} offered", rate=units.given_rate(pace)))
     if varying.work:
-        parts.append(f"work {row.work}" if row.work else "no work")
+        parts.append(tr("work {work}", work=row.work) if row.work else tr("no work"))
     if varying.start_method:
         parts.append(row.start_method)
     return " · ".join(parts)
