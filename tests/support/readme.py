@@ -18,7 +18,7 @@ from tests.support.documents import CHECKOUT
 
 ONCE = ("--repeats", "1")
 SHORT = (*ONCE, "--duration", "0.1", "--warmup", "0.05")
-UNTIMED = ("crash", "order", "client", "capacity")
+UNTIMED = ("crash", "order", "client", "capacity", "curve")
 """Experiments that refuse a length, as they last as long as what they do."""
 BROKER_COMMANDS = ("up", "down", "status")
 

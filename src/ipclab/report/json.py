@@ -11,15 +11,17 @@ from ipclab.results.encoding import encode
 from ipclab.results.result import Result
 from ipclab.results.rows.row import Row
 from ipclab.results.safety.cells import Cell, make_cells
+from ipclab.results.sweeps import RateCurve, rate_curves
 
 
 class Report(Result, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A result with its rows, cells and capacities. Reading it back gives the same result; these are derived
-    again."""
+    """A result with its rows, cells, capacities and curves. Reading it back gives the same result; these are
+    derived again."""
 
     rows: list[Row] = msgspec.field(default_factory=list)
     cells: list[Cell] = msgspec.field(default_factory=list)
     capacities: list[Capacity] = msgspec.field(default_factory=list)
+    curves: list[RateCurve] = msgspec.field(default_factory=list)
 
 
 def render(result: Result, _look: Look | None = None) -> str:
@@ -30,5 +32,6 @@ def render(result: Result, _look: Look | None = None) -> str:
         rows=ranked_rows(result),
         cells=make_cells(result.trials),
         capacities=capacities(result.trials),
+        curves=rate_curves(result.trials),
     )
     return msgspec.json.format(encode(report)).decode() + "\n"

@@ -10,6 +10,7 @@ from ipclab.host.texts import mark, tr
 from ipclab.report import columns, heading, notes
 from ipclab.report.capacity_table import capacity_part
 from ipclab.report.columns import VERDICT
+from ipclab.report.curve_table import curve_part
 from ipclab.report.layout import Block, Head, Line, Section, Table
 from ipclab.report.safety_table import safety_part
 from ipclab.results import busy, units
@@ -55,22 +56,26 @@ def make(result: Result, why_not: WhyNot = _why_not, rows: Sequence[Row] | None 
     ]
     capacity = capacity_part(result.trials, marks_taken=len(problems))
     problems += capacity.problems
+    curve = curve_part(result.trials)
     safety = safety_part(result.trials, why_not, marks_taken=len(problems))
-    other = safety.sections or capacity.closing
+    other = safety.sections or capacity.closing or curve.closing
     judged = notes.closing(found, len(result.unavailable)) if found or not other else ""
     return Table(
         title=f"{result.experiment}: {tr(result.question)}",
         heading=tuple(heading.lines(result)),
-        sections=(*sections, *capacity.sections, *safety.sections),
+        sections=(*sections, *capacity.sections, *curve.sections, *safety.sections),
         unavailable=tuple((gone.backend, gone.reason) for gone in result.unavailable),
         problems=tuple(problems),
         footnotes=(
             *notes.footnotes(result, found, _cells(sections)),
             *capacity.footnotes,
+            *curve.footnotes,
             *safety.footnotes,
         ),
         busy=busy.warning(result),
-        closing=" ".join(sentence for sentence in (judged, capacity.closing, safety.closing) if sentence),
+        closing=" ".join(
+            sentence for sentence in (judged, capacity.closing, curve.closing, safety.closing) if sentence
+        ),
         evidence=safety.evidence,
     )
 

@@ -18,6 +18,7 @@ from ipclab.results.result import SCHEMA_VERSION, Result
 from ipclab.results.rows.row import Row
 from ipclab.results.safety.cells import Cell, CellVerdict
 from ipclab.results.safety.sightings import Kind
+from ipclab.results.sweeps import RateCurve
 from ipclab.results.verdict import Word
 from ipclab.trial import workloads
 from ipclab.trial.record import Limit, Outcome
@@ -57,7 +58,7 @@ def structs(hint: object, found: dict[str, type[msgspec.Struct]]) -> dict[str, t
     return found
 
 
-STRUCTS = structs(Capacity, structs(Cell, structs(Row, structs(Result, {}))))
+STRUCTS = structs(RateCurve, structs(Capacity, structs(Cell, structs(Row, structs(Result, {})))))
 
 
 GENERAL = {"Files of a run", "Rules for all fields"}
@@ -105,8 +106,10 @@ def test_every_field_of_an_object_is_described_with_its_type(name: str) -> None:
     assert all(row[2] for row in found)
 
 
-def test_a_report_is_a_result_with_its_rows_cells_and_capacities() -> None:
-    assert [*Result.__struct_fields__, "rows", "cells", "capacities"] == list(Report.__struct_fields__)
+def test_a_report_is_a_result_with_what_is_derived_from_it() -> None:
+    assert [*Result.__struct_fields__, "rows", "cells", "capacities", "curves"] == list(
+        Report.__struct_fields__
+    )
 
 
 def test_the_version_of_the_schema_is_the_one_described() -> None:
