@@ -26,6 +26,7 @@ from ipclab.backends.registry import (
     backend_class,
     backend_names,
     broken_plugins,
+    is_known,
     is_own,
     refuse_broken,
     shared_class,
@@ -137,7 +138,7 @@ class Request:
         Raise UnknownNameError for a name that is no backend.
         """
         if self.backends:
-            return [variant for variant in self._known() if "channel" in faces(variant)]
+            return [variant for variant in self.known() if "channel" in faces(variant)]
         others = [Variant(name) for name in backend_names("channel") if not is_own(name)]
         standard = [Variant.parse(text) for text in STANDARD_CHANNELS] + others
         return [prefetch.chosen(variant, self.prefetch) or variant for variant in standard]
@@ -166,6 +167,15 @@ class Request:
     def mutexes(self) -> list[Variant]:
         """Return the locks to race for, like ``counters()``."""
         return self._shared("lock")
+
+    def known(self) -> tuple[Variant, ...]:
+        """Return the backends that were asked for. Raise UnknownNameError for a name that is no backend."""
+        for variant in self.backends:
+            if not any(is_known(face, variant.name) for face in _FACES):
+                refuse_broken(variant.name)
+                known = {name for face in _FACES for name in backend_names(face)}
+                raise UnknownNameError("backend", variant.name, known)
+        return self.backends
 
     def trial(self, **settings: Any) -> TrialSpec:
         """Return a trial with these settings, overridden by what the user asked for. Not checked yet.
@@ -201,16 +211,8 @@ class Request:
         return {"legs": list(self.legs), "rate_per_s": messages / seconds, "duration_s": seconds}
 
     def _shared(self, face: Face) -> list[Variant]:
-        wanted = self._known() if self.backends else [Variant(name) for name in backend_names(face)]
+        wanted = self.known() if self.backends else [Variant(name) for name in backend_names(face)]
         return [spread for v in wanted if face in faces(v) for spread in _disciplines(v, face)]
-
-    def _known(self) -> tuple[Variant, ...]:
-        known = {name for face in _FACES for name in backend_names(face)}
-        for variant in self.backends:
-            if variant.name not in known:
-                refuse_broken(variant.name)
-                raise UnknownNameError("backend", variant.name, known)
-        return self.backends
 
 
 def faces(variant: Variant) -> list[Face]:
@@ -221,9 +223,7 @@ def faces(variant: Variant) -> list[Face]:
     them.
     """
     found: dict[Face, type[Channel] | type[SharedState]] = {
-        face: backend_class(face, Variant(variant.name))
-        for face in _FACES
-        if variant.name in backend_names(face)
+        face: backend_class(face, Variant(variant.name)) for face in _FACES if is_known(face, variant.name)
     }
     if len(found) == 1:
         return list(found)

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ipclab.backends.declared import FACES, check_class
-from ipclab.errors import ContractError
+from ipclab.backends.foreign import refusal
 from ipclab.host import rehearsal
 from ipclab.host.text import line_of
 from ipclab.host.told import reraise_own_end
@@ -65,7 +64,7 @@ def load(is_own: Callable[[str], bool]) -> Plugins:
             reraise_own_end(error)
             broken.append(Broken(point.name, point.value, f"cannot be imported: {line_of(error)}{_MEND}"))
             continue
-        reason = _reason(loaded, is_own, found)
+        reason = refusal(loaded, is_own, found, _MEND)
         if reason:
             declared = getattr(loaded, "name", "")
             declared = declared if isinstance(declared, str) else ""
@@ -77,27 +76,4 @@ def load(is_own: Callable[[str], bool]) -> Plugins:
 
 def _use(point: importlib.metadata.EntryPoint, is_own: Callable[[str], bool]) -> None:
     """Import a backend and make it, as ``load`` does."""
-    _reason(point.load(), is_own, [])
-
-
-def _reason(loaded: Any, is_own: Callable[[str], bool], found: list[type]) -> str:
-    """Return why this class cannot be used; empty where it can be."""
-    if not (isinstance(loaded, type) and issubclass(loaded, FACES)):
-        return "is no Channel, Counter, Register or Mutex class"
-    try:
-        check_class(loaded)
-    except ContractError as error:
-        return f"breaks the contract of a backend: {' '.join(str(error).split())}{_MEND}"
-    except BaseException as error:  # noqa: BLE001 - a constructor may raise anything, SystemExit too
-        reraise_own_end(error)
-        return f"cannot be made: {line_of(error)}{_MEND}"
-    if is_own(loaded.name):
-        return f"takes the name {loaded.name}, which is ipclab's own"
-    if any(other is not loaded and _collide(other, loaded) for other in found):
-        return f"takes the name {loaded.name}, as another package does; uninstall one"
-    return ""
-
-
-def _collide(one: Any, other: Any) -> bool:
-    """Return whether both have the same name and the same face; a channel and a counter may share a name."""
-    return one.name == other.name and any(issubclass(one, f) and issubclass(other, f) for f in FACES)
+    refusal(point.load(), is_own, [], _MEND)

@@ -1,8 +1,10 @@
 """The list of all backends: the lab's own, and those of installed packages.
 
 A package adds a backend with one entry point in the group ``ipclab.backends`` that names a subclass of
-``Channel``, ``Counter``, ``Register`` or ``Mutex`` (``plugins.py`` loads those). The lab's own modules are
-imported only when a backend is used, so listing names is cheap.
+``Channel``, ``Counter``, ``Register`` or ``Mutex`` (``plugins.py`` loads those). A *guest* is a class without
+an entry point that the user names by its file or module (``guests.py``); it is in no list, but can be used by
+its name from then on. The lab's own modules are imported only when a backend is used, so listing names is
+cheap.
 """
 
 from __future__ import annotations
@@ -10,14 +12,17 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Mapping
-from typing import assert_never
+from pathlib import Path
+from typing import assert_never, get_args
 
 import msgspec
 
+from ipclab.backends import guests
 from ipclab.backends.base import Channel, Counter, Face, Option, OptionValue, SharedState
 from ipclab.backends.plugins import Broken, Plugins, load
 from ipclab.backends.shared import Mutex, Register
 from ipclab.errors import UnknownNameError, UsageError
+from ipclab.host.text import clean
 
 _CHANNELS = {
     "manager-dict": "ipclab.backends.manager.channels:ManagerDictChannel",
@@ -64,7 +69,10 @@ _MUTEXES = {
 
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A backend and the options that were set for it; ``str()`` returns the text for ``--backend``."""
+    """A backend and the options that were set for it.
+
+    ``str()`` returns the text for ``--backend``; for a guest, ``typed()`` does.
+    """
 
     name: str
     options: dict[str, OptionValue] = {}
@@ -75,17 +83,59 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def parse(cls, text: str) -> Variant:
-        """Read ``name`` or ``name:option=value,option=value``. Raise UsageError where it is malformed."""
-        name, colon, settings = text.partition(":")
+        """Read ``name`` or ``name:option=value,option=value``; a name may be the address of a guest.
+
+        The class of a guest is loaded, see ``guests.admit``. Raise UsageError where the text is malformed or
+        the guest cannot be used.
+        """
+        if found := _guest_in(text):
+            name, settings = found
+            colon = settings
+        else:
+            name, colon, settings = text.partition(":")
         options: dict[str, OptionValue] = {}
         for setting in settings.split(",") if colon else ():
             key, equals, value = setting.partition("=")
             if not equals or not key or not value:
-                raise UsageError(f"--backend {text!r}: write NAME:option=value,option=value")
+                raise UsageError(f"--backend {text!r}: write {guests.FORMS}")
             if key in options:
                 raise UsageError(f"--backend {text!r}: {key} is set twice")
             options[key] = int(value) if value.isdecimal() else value
         return cls(name.strip(), options)
+
+
+def _guest_in(text: str) -> tuple[str, str] | None:
+    """Return the name of the guest that this text is the address of, and its options; None for a name."""
+    found = guests.split(text)
+    if found is None:
+        _refuse_bare_file(text)
+        return None
+    address, settings = found
+    if address.path is None and any(is_known(face, address.where) for face in get_args(Face)):
+        return None
+    return guests.admit(address, is_own, _plugins().found), settings
+
+
+def _refuse_bare_file(text: str) -> None:
+    """Raise UsageError for the name of a file without the name of a class."""
+    where, _, rest = text.partition(".py")
+    if text.endswith(".py") or rest.startswith(":"):
+        classes = guests.classes_in(Path(f"{where}.py"))
+        offer = f"{where}.py:{classes[-1]}" if classes else f"{where}.py:CLASS"
+        raise UsageError(f"--backend {text!r}: name the class too, such as {clean(offer)}")
+
+
+def typed(variant: Variant) -> str:
+    """Return the text for ``--backend`` by which another process in this folder gets the same backend."""
+    for guest in guests.known():
+        if guest.kind.name == variant.name:
+            return str(Variant(str(guest.address), variant.options))
+    return str(variant)
+
+
+def is_known(face: Face, name: str) -> bool:
+    """Return whether there is a backend of this name with this face, guests included."""
+    return name in _all(face)
 
 
 def channel_names() -> list[str]:
@@ -115,28 +165,28 @@ def is_own(name: str) -> bool:
 
 def channel_class(variant: Variant) -> type[Channel]:
     """Return the class of a channel, after a check of its options. Raise UnknownNameError or UsageError."""
-    found = _load(_channels(), "channel", variant)
+    found = _load("channel", variant)
     assert issubclass(found, Channel)
     return found
 
 
 def counter_class(variant: Variant) -> type[Counter]:
     """Return the class of a counter, after a check of its options. Raise UnknownNameError or UsageError."""
-    found = _load(_counters(), "counter", variant)
+    found = _load("counter", variant)
     assert issubclass(found, Counter)
     return found
 
 
 def register_class(variant: Variant) -> type[Register]:
     """Return the class of a register, after a check of its options. Raise UnknownNameError or UsageError."""
-    found = _load(_registers(), "register", variant)
+    found = _load("register", variant)
     assert issubclass(found, Register)
     return found
 
 
 def mutex_class(variant: Variant) -> type[Mutex]:
     """Return the class of a lock, after a check of its options. Raise UnknownNameError or UsageError."""
-    found = _load(_mutexes(), "lock", variant)
+    found = _load("lock", variant)
     assert issubclass(found, Mutex)
     return found
 
@@ -179,14 +229,15 @@ def refuse_broken(name: str) -> None:
             raise UsageError(plugin.sentence)
 
 
-def _load(known: Mapping[str, str | type], what: str, variant: Variant) -> type:
+def _load(face: Face, variant: Variant) -> type:
+    known = _all(face)
     target = known.get(variant.name)
     if target is None:
         refuse_broken(variant.name)
-        raise UnknownNameError(what, variant.name, known)
+        raise UnknownNameError(face, variant.name, known)
     if isinstance(target, str):
         target = _import(target)
-    _check_options(f"{what} {variant.name}", target.options, variant.options)  # type: ignore[attr-defined]
+    _check_options(f"{face} {variant.name}", target.options, variant.options)  # type: ignore[attr-defined]
     return target
 
 
@@ -209,6 +260,14 @@ def _check_options(owner: str, options: tuple[Option, ...], chosen: Mapping[str,
             raise UsageError(f"{owner}: {name} must be one of {', '.join(option.choices)}, not {value!r}")
         if not option.choices and (not isinstance(value, int) or value < 1):
             raise UsageError(f"{owner}: {name} must be a whole number above 0, not {value!r}")
+
+
+def _all(face: Face) -> dict[str, str | type]:
+    """Return all backends with this face by name, guests last."""
+    listed = {"channel": _channels, "counter": _counters, "register": _registers, "lock": _mutexes}
+    base = {"channel": Channel, "counter": Counter, "register": Register, "lock": Mutex}[face]
+    invited = {one.kind.name: one.kind for one in guests.known() if issubclass(one.kind, base)}
+    return {**listed[face](), **invited}
 
 
 @functools.cache

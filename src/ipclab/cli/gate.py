@@ -10,6 +10,7 @@ import click
 
 from ipclab.cli.options import (
     RESULTS,
+    as_typed,
     emit_text,
     options_in_words,
     output_in,
@@ -185,7 +186,7 @@ def _words(asked: dict[str, Any]) -> list[str]:
         if option.name in ("repeats", "seed") or value in (None, ()):
             continue
         for one in value if isinstance(value, tuple) else (value,):
-            found += [option.opts[-1], str(one)]
+            found += [option.opts[-1], as_typed(one)]
     return found
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ipclab.cli.completion import runs
-from ipclab.cli.options import RESULTS, emit, output_options, shown
+from ipclab.cli.options import RESULTS, VARIANT, emit, output_options, shown
 from ipclab.cli.streams import put
 from ipclab.cli.tables import draw_table
 
 if TYPE_CHECKING:
     from ipclab.backends.base import Channel, Face, Option
+    from ipclab.backends.registry import Variant
 
 
 _LIST_EXPERIMENTS_HELP = """List the experiments and the stored results."""
@@ -53,52 +54,76 @@ _BACKENDS_HELP = """List the backends, their declarations, and whether this mach
 
 
 @click.command(help=_BACKENDS_HELP)
-def backends() -> None:
+@click.option(
+    "-b",
+    "--backend",
+    "asked",
+    type=VARIANT,
+    multiple=True,
+    metavar="NAME",
+    help="List only this backend; repeatable. A class of your own: FILE.py:CLASS or MODULE:CLASS.",
+)
+def backends(asked: tuple[Variant, ...]) -> None:
     """Run ``ipclab backends``; its help is ``_BACKENDS_HELP``."""
     from ipclab.backends import registry
-    from ipclab.backends.base import Site
-    from ipclab.backends.registry import Variant
     from ipclab.brokers import kind_names, outlook
 
-    site = Site(namespace="ipclab:list")
-    rows = []
-    for name in registry.channel_names():
-        channel = registry.channel_class(Variant(name))
-        declared = channel(site).guarantees
-        loses = ", ".join(sorted(declared.may_lose)) or "nothing"
-        rows.append(
-            [
-                name,
-                declared.delivery
-                + (", fan-out" if declared.fan_out else "")
-                + (", polling" if declared.polling else ""),
-                loses,
-                declared.order,
-                declared.durability,
-                declared.confirm,
-                declared.reach,
-                _shape(channel),
-                channel.broker or "–",
-            ]
-        )
+    channels = _names("channel", asked)
     header = ["channel", "delivery", "may lose at", "order", "durable", "confirm", "reach", "shape", "broker"]
-    put(draw_table(header, rows))
-    put()
+    _put(header, [_channel(name) for name in channels])
     faces: tuple[Face, ...] = ("counter", "register", "lock")
     for face in faces:
         header = [face, "safe disciplines", "unsafe disciplines", "reach", "broker"]
-        put(draw_table(header, [_shared(face, name) for name in registry.backend_names(face)]))
-        put()
+        _put(header, [_shared(face, name) for name in _names(face, asked)])
     rows = []
-    for name in registry.channel_names():
-        options = registry.channel_class(Variant(name)).options
+    for name in channels:
+        options = registry.channel_class(registry.Variant(name)).options
         rows += [[name, option.name, _values(option), str(option.default), option.help] for option in options]
-    put(draw_table(["option of", "name", "values", "default", "meaning"], rows))
-    put()
+    _put(["option of", "name", "values", "default", "meaning"], rows)
+    if asked:
+        return
     put(draw_table(["broker", "here"], [[kind, outlook.describe(kind)] for kind in kind_names()]))
     if broken := registry.broken_plugins():
         put()
         put(draw_table(["broken", "entry point", "why"], [[b.name, b.target, b.reason] for b in broken]))
+
+
+def _names(face: Face, asked: tuple[Variant, ...]) -> list[str]:
+    """Return the names of the backends to list that have this face. Raise UnknownNameError."""
+    from ipclab.backends import registry
+    from ipclab.experiment import Request
+
+    if not asked:
+        return registry.backend_names(face)
+    known = Request(backends=asked).known()
+    return list(dict.fromkeys(one.name for one in known if registry.is_known(face, one.name)))
+
+
+def _put(header: list[str], rows: list[list[str]]) -> None:
+    if rows:
+        put(draw_table(header, rows))
+        put()
+
+
+def _channel(name: str) -> list[str]:
+    from ipclab.backends.base import Site
+    from ipclab.backends.registry import Variant, channel_class
+
+    channel = channel_class(Variant(name))
+    declared = channel(Site(namespace="ipclab:list")).guarantees
+    return [
+        name,
+        declared.delivery
+        + (", fan-out" if declared.fan_out else "")
+        + (", polling" if declared.polling else ""),
+        ", ".join(sorted(declared.may_lose)) or "nothing",
+        declared.order,
+        declared.durability,
+        declared.confirm,
+        declared.reach,
+        _shape(channel),
+        channel.broker or "–",
+    ]
 
 
 def _shared(face: Face, name: str) -> list[str]:

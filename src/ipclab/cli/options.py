@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ipclab.cli import completion
-from ipclab.cli.streams import out, put, width
+from ipclab.cli.streams import data_apart, out, put, width
 from ipclab.faults.spec import ACTIONS, TARGETS
 from ipclab.host.language import LANGUAGES, Language, preferred
 from ipclab.host.texts import speaking
@@ -143,19 +143,26 @@ class _Legs(click.ParamType):  # type: ignore[type-arg]
 
 
 class _Variant(click.ParamType):  # type: ignore[type-arg]
-    """A backend's name, with options or without."""
+    """A backend's name, or the file or module of a class and its name, with options or without."""
 
     name = "backend"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Variant:
         from ipclab.backends.registry import Variant
 
-        return value if isinstance(value, Variant) else Variant.parse(value)
+        if isinstance(value, Variant):
+            return value
+        if ctx is not None and ctx.resilient_parsing:
+            # A shell completes a word: nothing of the user is imported for that.
+            return Variant(value)
+        with data_apart():
+            return Variant.parse(value)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        return [CompletionItem(name) for name in completion.backends(incomplete)]
+        found = [CompletionItem(name) for name in completion.backends(incomplete)]
+        return found or [CompletionItem(incomplete, type="file")]
 
 
 LANGUAGE = click.option(
@@ -182,7 +189,8 @@ _TRIAL_OPTIONS = (
         type=VARIANT,
         multiple=True,
         metavar="NAME[:OPTION=VALUE,…]",
-        help="Measure only this backend; repeatable. See 'ipclab backends'.",
+        help="Measure only this backend; repeatable. See 'ipclab backends'. A class of your own: "
+        "FILE.py:CLASS or MODULE:CLASS.",
     ),
     click.option("--producers", type=COUNT, help="Number of producer processes (race: of all processes)."),
     click.option("--consumers", type=COUNT, help="Number of consumer processes."),
@@ -290,7 +298,14 @@ def options_in_words(asked: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _words(value: object) -> str:
-    return ", ".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
+    return ", ".join(as_typed(part) for part in value) if isinstance(value, tuple) else str(value)
+
+
+def as_typed(value: object) -> str:
+    """Return the value of an option as the user types it, so that another process understands it."""
+    from ipclab.backends.registry import Variant, typed
+
+    return typed(value) if isinstance(value, Variant) else str(value)
 
 
 def provider_options(command: Callable[..., Any]) -> Callable[..., Any]:

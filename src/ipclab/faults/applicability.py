@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipclab.backends.declared import guarantees_of
-from ipclab.backends.registry import Variant, channel_class, channel_names
+from ipclab.backends.registry import Variant, channel_class, is_known
 from ipclab.faults.base import Kind
 from ipclab.faults.spec import FaultSpec
 
@@ -43,6 +43,6 @@ def reason(spec: FaultSpec, kind: Kind) -> str:
 
 def why_not(spec: FaultSpec | None, backend: Variant) -> str:
     """Return why a trial's fault does not apply; empty without a fault or an installed backend."""
-    if spec is None or backend.name not in channel_names():
+    if spec is None or not is_known("channel", backend.name):
         return ""
     return reason(spec, kind_of(backend))

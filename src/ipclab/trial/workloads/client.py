@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ipclab.backends.base import Face
-from ipclab.backends.registry import channel_names
+from ipclab.backends.registry import is_known
 from ipclab.trial.safety import Scene
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.workload import Workload
 
 
 def _face(spec: TrialSpec) -> Face:
-    return "channel" if spec.backend.name in channel_names() else "counter"
+    return "channel" if is_known("channel", spec.backend.name) else "counter"
 
 
 def _scene() -> Scene:
