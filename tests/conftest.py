@@ -21,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import KINDS, Broker, Fleet
+from ipclab.conform import observers
+from ipclab.conform.leftovers import no_process_left
 from ipclab.host.language import preferred
-from tests.support import observers, processes
 from tests.support.servers import list_queues, obtain, obtain_private
 
 BrokerOf = Callable[[BrokerKind], Broker]
@@ -146,5 +147,5 @@ def private_broker_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brok
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
     """After the test no process that it started runs."""
-    with processes.no_process_left():
+    with no_process_left():
         yield

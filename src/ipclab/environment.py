@@ -39,6 +39,11 @@ def describe(start_method: StartMethod, clock: ClockTest) -> Environment:
     )
 
 
+def machine() -> tuple[str, int, int]:
+    """Return the processor, the number of cores and the memory in bytes, as ``describe()`` has them."""
+    return _processor(), cores(), psutil.virtual_memory().total
+
+
 def _library_versions() -> dict[str, str]:
     """Return the versions of the libraries that measurements depend on."""
     clients = [name for kind in kinds.usable() for name in kinds.get(kind).libraries]

@@ -51,7 +51,7 @@ def test_it_is_measured_with_every_start_method(ipclab: Ipclab, start_method: st
 
 
 def test_a_counter_is_raced_for(ipclab: Ipclab) -> None:
-    counter = "queue.py:MyCounter:discipline=lock"
+    counter = "queue.py:MyCounter:discipline=locked"
     ended = ipclab("run", "race", "-b", counter, "--start-method", "spawn", *SHORT, "--format", "json")
     assert ended.code == 0, ended.err
     trials = json.loads(ended.out)["trials"]
@@ -71,7 +71,7 @@ def test_two_versions_run_in_turns_on_it_and_the_result_can_be_compared_and_repo
 ) -> None:
     ended = ipclab("gate", "throughput", *ONE[:-1], "2", "--against", sys.executable, "--format", "json")
     assert ended.code in (0, 1, 3), ended.err
-    assert {row["key"]["backend"] for row in json.loads(ended.out)["rows"]} == {"my-queue"}
+    assert all("my-queue" in row["key"] for row in json.loads(ended.out)["rows"])
     (here / "queue.py").unlink()
     runs = sorted(str(path.parent) for path in (here / "results").rglob("result.json"))
     assert ipclab("compare", *(runs * 2)[:2]).code in (0, 1, 3)

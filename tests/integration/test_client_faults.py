@@ -22,11 +22,11 @@ from ipclab.backends.redis.client import connect
 from ipclab.brokers import Broker
 from ipclab.brokers.url import UrlBroker
 from ipclab.checks import check
+from ipclab.conform import observers
 from ipclab.history import read
 from ipclab.trial.client import SCENARIOS
 from ipclab.trial.record import Safety
 from tests.conftest import BrokerOf
-from tests.support import observers
 from tests.support.clients import NAMESPACE, defaults, play, safety_of
 
 pytestmark = [pytest.mark.timeout(90, method="signal"), pytest.mark.usefixtures("nothing_left")]

@@ -18,11 +18,11 @@ from ipclab.backends.redis.client import connect
 from ipclab.backends.registry import Variant, channel_class
 from ipclab.brokers import Broker, probe
 from ipclab.brokers.url import UrlBroker
+from ipclab.conform import observers
 from ipclab.host import stillness
 from ipclab.trial.record import Safety
 from ipclab.trial.strike import AT_REST
 from tests.conftest import BrokerOf
-from tests.support import observers
 from tests.support.crashes import NAMESPACE, play, play_order, safety_of
 
 pytestmark = [pytest.mark.timeout(120, method="signal"), pytest.mark.usefixtures("nothing_left")]

@@ -19,9 +19,9 @@ import pytest
 
 from ipclab.backends.redis.client import connect
 from ipclab.brokers import Broker, processes
+from ipclab.conform import observers
 from tests.conftest import BrokerOf
 from tests.integration.test_lab_interrupt import Lab, start
-from tests.support import observers
 from tests.support.crashes import NAMESPACE, play
 from tests.support.processes import wait_until_gone
 from tests.support.servers import require_server

@@ -13,13 +13,13 @@ from ipclab.backends.base import BrokerKind, Face
 from ipclab.backends.registry import Variant, is_own, shared_class
 from ipclab.brokers import Broker
 from ipclab.checks import verify
+from ipclab.conform import modes
 from ipclab.experiment import Request
 from ipclab.host.start_methods import StartMethod
 from ipclab.trial.record import Safety
 from ipclab.trial.runner import run_trial
 from ipclab.trial.scenes import forced_race
 from ipclab.trial.spec import TrialSpec
-from tests.support import modes
 
 pytestmark = [pytest.mark.timeout(60, method="signal"), pytest.mark.usefixtures("nothing_left")]
 

@@ -19,13 +19,13 @@ from ipclab.backends.shared import MutexClient, RegisterClient
 from ipclab.brokers import Broker
 from ipclab.checks import verify
 from ipclab.checks.breach import texts
+from ipclab.conform import modes
 from ipclab.experiment import Request
 from ipclab.results import verdict
 from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
-from tests.support import modes
 
 pytestmark = [pytest.mark.timeout(60, method="signal"), pytest.mark.usefixtures("nothing_left")]
 

@@ -17,6 +17,7 @@ from ipclab.backends.registry import Variant, channel_class
 from ipclab.brokers import Broker, kinds
 from ipclab.brokers.kinds.rabbitmq import probe as rabbitmq_probe
 from ipclab.brokers.url import UrlBroker
+from ipclab.conform.observers import names
 from ipclab.errors import BrokerUnavailableError, UsageError
 from ipclab.experiment import Request, load
 from ipclab.host.bounded_socket import Bounds
@@ -30,7 +31,6 @@ from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
 from tests.conftest import BrokerOf
 from tests.support import own_servers
-from tests.support.observers import names
 from tests.support.own_servers import wait_until_it_answers
 from tests.support.servers import forget_urls
 

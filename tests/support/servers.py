@@ -24,8 +24,8 @@ from ipclab.brokers import (
 )
 from ipclab.brokers import url as urls
 from ipclab.brokers.processes import ProcessId
+from ipclab.conform import observers
 from ipclab.errors import BrokerUnavailableError
-from tests.support import observers
 
 PROVIDER_VARIABLE = "IPCLAB_TEST_PROVIDER"
 

@@ -9,18 +9,28 @@ from ipclab.host import needs
 from ipclab.host.text import clean
 
 
-@url.kept_from_children()
 def describe(kind: BrokerKind) -> str:
     """Return one line: the provider that a run would use, or what is missing."""
+    here, words = _look(kind)
+    return f"yes, {words}" if here else f"no: {words}"
+
+
+def is_here(kind: BrokerKind) -> bool:
+    """Return whether a run would have this broker."""
+    return _look(kind)[0]
+
+
+@url.kept_from_children()
+def _look(kind: BrokerKind) -> tuple[bool, str]:
     if lacks := needs.lacks():
-        return f"no: {lacks[0]}"
+        return False, lacks[0]
     try:
         of = kinds.get(kind)
         broker = url.connect(kind)
     except (BrokerUnavailableError, UsageError) as error:
-        return clean(f"no: {error}")
+        return False, clean(str(error))
     if broker is not None:
-        return f"yes, url: {broker.masked_url} ({clean(broker.version)})"
+        return True, f"url: {broker.masked_url} ({clean(broker.version)})"
     no_engine = "compose.yaml has no service for it"
     if of.service is not None:
         try:
@@ -28,10 +38,10 @@ def describe(kind: BrokerKind) -> str:
         except BrokerUnavailableError as error:
             no_engine = clean(str(error))
         else:
-            return "yes, compose: a container"
+            return True, "compose: a container"
     if (program := of.find_program()) is not None:
-        return f"yes, native: {program}"
+        return True, f"native: {program}"
     command = install.command([kind])
     if command and install.is_possible(asked=None):
-        return f"yes, native: a run installs it ({command})"
-    return f"no: {no_engine}" + (f"; install it: {command}" if command else "")
+        return True, f"native: a run installs it ({command})"
+    return False, no_engine + (f"; install it: {command}" if command else "")

@@ -25,6 +25,7 @@ from ipclab.host.text import clean
 
 COMMANDS = {
     "run": "ipclab.cli.run:run",
+    "choose": "ipclab.cli.choose:choose",
     "up": "ipclab.cli.servers:up",
     "down": "ipclab.cli.servers:down",
     "status": "ipclab.cli.servers:status",
@@ -36,11 +37,13 @@ COMMANDS = {
     "compare": "ipclab.cli.compare:compare",
     "gate": "ipclab.cli.gate:gate",
     "trend": "ipclab.cli.trend:trend",
+    "conform": "ipclab.cli.conform:conform",
     "claims": "ipclab.cli.claims:claims",
     "doctor": "ipclab.cli.doctor:doctor",
 }
 SUMMARIES = {
     "run": "Run an experiment and print its table.",
+    "choose": "Say which backend fits your jobs, from stored runs, and why the others do not.",
     "up": "Start the brokers and leave them running.",
     "down": "Stop the brokers that 'up' started.",
     "status": "Show the brokers that a run would use.",
@@ -52,6 +55,7 @@ SUMMARIES = {
     "compare": "Compare two stored results: what is worse, better, the same or undecided.",
     "gate": "Run an experiment, and fail where it is worse than before or breaks a limit.",
     "trend": "Draw the stored runs of an experiment over time.",
+    "conform": "Check a backend, such as one of your own, against what it declares.",
     "claims": "Test the claims of study notes about processes and threads by experiment.",
     "doctor": "Show what this machine has, what it lacks, and whether its clock is reliable.",
 }

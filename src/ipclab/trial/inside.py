@@ -51,10 +51,10 @@ Play = Callable[[Job], TrialRecord]
 
 def run(link: Link, job: Job, play: Play) -> None:
     """Run a trial by ``play(job)``: the main function of a trial's process."""
-    _settle()
+    settle()
     phases.tell_to(link.send)
     before = Surroundings.now()
-    borrowed = None if job.broker is None else BorrowedBroker(job.broker, _asker(link))
+    borrowed = None if job.broker is None else BorrowedBroker(job.broker, asker(link))
     try:
         record = play(
             Job(spec=job.spec, site=job.site, folder=job.folder, broker=borrowed, history=job.history)
@@ -88,7 +88,8 @@ def portable(error: Exception) -> Exception:
     return RuntimeError(f"{type(error).__name__}: {error}")
 
 
-def _settle() -> None:
+def settle() -> None:
+    """Give the calling process the signal handlers, orphans and output of the process of a trial."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
             signal.signal(number, _end)
@@ -105,7 +106,8 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
     raise EndedBySignal(number)
 
 
-def _asker(link: Link) -> Ask:
+def asker(link: Link) -> Ask:
+    """Return what asks the lab to act on its broker, over the link of this process."""
     numbers = itertools.count()
 
     def ask(method: str, args: tuple[Any, ...], settings: Mapping[str, Any]) -> Answered:

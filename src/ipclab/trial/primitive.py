@@ -9,6 +9,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import ipclab
+from ipclab.backends import user_files
 from ipclab.host import child, stacks
 from ipclab.host.stacks import Frame, Mark, qualified
 
@@ -49,7 +50,8 @@ def adapters(*backends: type) -> tuple[Place, ...]:
             if module is None or file is None or _is_in(file, (_LAB,)):
                 continue
             if not _is_standard(file):
-                found[Path(file).parent if module.__package__ else Path(file)] = None
+                alone = not module.__package__ or user_files.holds(module.__name__)
+                found[Path(file) if alone else Path(file).parent] = None
     return tuple(found)
 
 

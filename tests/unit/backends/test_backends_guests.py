@@ -70,9 +70,9 @@ def test_a_class_in_a_file_is_a_backend_by_the_name_that_it_declares(put: Put) -
 
 
 def test_a_class_in_a_module_of_the_current_folder_is_a_backend(put: Put) -> None:
-    put("pkg/__init__.py", "")
-    put("pkg/mod.py")
-    assert Variant.parse("pkg.mod:Mine") == Variant("mine")
+    put("my_package/__init__.py", "")
+    put("my_package/mod.py")
+    assert Variant.parse("my_package.mod:Mine") == Variant("mine")
 
 
 def test_options_follow_the_address(put: Put) -> None:
@@ -102,8 +102,9 @@ def test_a_file_may_have_any_name_and_takes_the_place_of_no_module(put: Put, nam
 
 
 def test_two_files_of_one_name_are_two_modules(put: Put) -> None:
-    put("a/my_queue.py")
-    put("b/my_queue.py", SOURCE.replace('"mine"', '"other"'))
+    alone = SOURCE.replace("from neighbour import SUMMARY", "SUMMARY = 'x'")
+    put("a/my_queue.py", alone)
+    put("b/my_queue.py", alone.replace('"mine"', '"other"'))
     assert Variant.parse("a/my_queue.py:Mine") == Variant("mine")
     assert Variant.parse("b/my_queue.py:Mine") == Variant("other")
 

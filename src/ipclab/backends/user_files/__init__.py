@@ -29,6 +29,11 @@ def module_name(path: Path) -> str:
     return f"{__name__}.{_encoded(os.fsencode(path))}"
 
 
+def holds(module: str) -> bool:
+    """Return whether this is the name of a module of a user's file."""
+    return module.startswith(f"{__name__}.")
+
+
 def _encoded(path: bytes) -> str:
     return "".join(chr(one) if _PLAIN.match(bytes([one])) else f"_{one:02x}" for one in path)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ipclab.backends.base import Channel, Consumer, Counter, CounterClient, Producer
+from ipclab.conform.promise import require
 from ipclab.host import hang, supervisor
 from ipclab.host.child import Manner
 from ipclab.host.link import Link
@@ -116,10 +117,10 @@ class Remote:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def leave(self) -> None:
-        """Let the process end by itself."""
+        """Let the process end by itself. Raise BrokenPromise where it does not."""
         self.child.tell(None)
-        assert self.child.wait_for_end(DEADLINE_S), f"{self.child.name} does not end"
-        assert self.exit_code == 0, f"{self.child.name} {self.child.how_it_ended()}"
+        require(self.child.wait_for_end(DEADLINE_S), f"{self.child.name} does not end after close()")
+        require(self.exit_code == 0, f"{self.child.name} {self.child.how_it_ended()}")
 
     def _wait(self, until: Callable[[], bool], seconds: float) -> bool:
         deadline = time.monotonic() + seconds

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from ipclab.backends.base import Channel, Counter, Face, Guarantees, Option, OptionValue, SharedState, Site
 from ipclab.backends.registry import (
     Variant,
+    backend_names,
     channel_class,
-    channel_names,
     counter_class,
-    counter_names,
     shared_class,
 )
-from ipclab.errors import UnknownNameError
+from ipclab.experiment import Request, faces
 
 WINDOW = 10
 
@@ -46,10 +45,10 @@ class Mode:
         return self.channel(Site(namespace="ipclab:modes"), **self.variant.options).guarantees
 
 
-def channels(asked: Sequence[str]) -> list[Mode]:
+def channels(asked: Sequence[Variant]) -> list[Mode]:
     """Return the modes of these backends (of all, if none is named), with a window of 1."""
     found = []
-    for variant in _chosen(asked, channel_names(), counter_names()):
+    for variant in _chosen(asked, "channel"):
         kind = channel_class(variant)
         declared = set()
         for options in _combinations(kind.options, variant):
@@ -68,11 +67,11 @@ def with_windows(modes: Iterable[Mode]) -> Iterator[Mode]:
             yield Mode(mode.variant, WINDOW)
 
 
-def counters(asked: Sequence[str]) -> list[Variant]:
+def counters(asked: Sequence[Variant]) -> list[Variant]:
     """Return every counter of these backends (of all, if none is named) under each of its disciplines."""
     return [
         Variant(variant.name, options)
-        for variant in _chosen(asked, counter_names(), channel_names())
+        for variant in _chosen(asked, "counter")
         for options in _combinations(counter_class(variant).options, variant)
     ]
 
@@ -87,12 +86,10 @@ def shared(face: Face, variant: Variant) -> SharedState:
     return shared_class(face, variant)(Site(namespace="ipclab:modes"), **variant.options)
 
 
-def _chosen(asked: Sequence[str], names: Sequence[str], others: Sequence[str]) -> list[Variant]:
-    variants = [Variant.parse(text) for text in asked] or [Variant(name) for name in names]
-    for variant in variants:
-        if variant.name not in names and variant.name not in others:
-            raise UnknownNameError("backend", variant.name, [*names, *others])
-    return [variant for variant in variants if variant.name in names]
+def _chosen(asked: Sequence[Variant], face: Face) -> list[Variant]:
+    if not asked:
+        return [Variant(name) for name in backend_names(face)]
+    return [variant for variant in Request(backends=tuple(asked)).known() if face in faces(variant)]
 
 
 def _combinations(options: Sequence[Option], fixed: Variant) -> Iterator[dict[str, OptionValue]]:

@@ -1,0 +1,1 @@
+"""The outcome of the conformance suite: one file for each format, and the badge."""
