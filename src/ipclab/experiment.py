@@ -150,7 +150,7 @@ class Request:
         """
         if self.prefetch is None or not self.backends:
             return self
-        backends = [prefetch.require(variant, self.prefetch) for variant in self._known()]
+        backends = [prefetch.require(variant, self.prefetch) for variant in self.known()]
         return replace(self, backends=tuple(backends), prefetch=None)
 
     def counters(self) -> list[Variant]:

@@ -64,6 +64,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "brokers.kinds",
         "experiment",
         "faults.spec",
+        "payload",
         "results",
         "trial.record",
     ),

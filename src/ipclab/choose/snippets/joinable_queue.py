@@ -1,0 +1,36 @@
+"""Jobs in a ``multiprocessing.JoinableQueue``, which tells when all of them are done."""
+
+import multiprocessing
+from typing import Any
+
+WORKERS = 3
+
+
+def work(job: bytes) -> None:
+    """Do one job: put your own code here."""
+
+
+def worker(jobs: Any) -> None:
+    """Do jobs until there is an empty one."""
+    while job := jobs.get():
+        work(job)
+        jobs.task_done()
+
+
+def main(jobs_to_do: list[bytes]) -> None:
+    """Start the workers, hand out the jobs, and return when all of them are done."""
+    jobs: Any = multiprocessing.JoinableQueue()
+    workers = [multiprocessing.Process(target=worker, args=(jobs,)) for _ in range(WORKERS)]
+    for process in workers:
+        process.start()
+    for job in jobs_to_do:
+        jobs.put(job)
+    jobs.join()
+    for _ in workers:
+        jobs.put(b"")
+    for process in workers:
+        process.join()
+
+
+if __name__ == "__main__":
+    main([b"first job", b"second job"])

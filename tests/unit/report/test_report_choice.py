@@ -1,0 +1,85 @@
+"""A decision as text in both languages, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import get_args
+
+import pytest
+
+from ipclab.choose.decide import Constraint, Decision, Fit, Gap, Missing, Open, Rejected
+from ipclab.choose.needs import EVENTS, HARMS, Needs
+from ipclab.exit_codes import ExitCode
+from ipclab.report.choice import words
+from ipclab.report.choice.formats import CHOICE
+from ipclab.report.choice.shown import Shown
+from tests.unit.choose.test_choose_decide import kill, load
+
+FIT = Fit(
+    backend="redis-stream",
+    options={"min_idle_ms": 1000},
+    settings={"appendonly": "yes"},
+    broker="redis",
+    load=load(),
+    faults=[kill(duplicated=3, verdict="declared")],
+    assumed=["reboot"],
+    claims=["brokers_as_middleware"],
+)
+RULED = Rejected(backend="queue", settings={}, constraint="p99", needed=5e7, found=6.1e7, run="latency/1")
+UNKNOWN = Open(backend="pipe", settings={}, missing=[Missing(gap="no run", target="consumer")])
+NEEDS = Needs(rate_per_s=300, size_bytes=20_480)
+DECISION = Decision(needs=NEEDS, fits=[FIT], tied=1, rejected=[RULED], open=[UNKNOWN])
+SHOWN = Shown(DECISION, "import redis\n", ["ipclab run crash --backend pipe"])
+
+
+def test_the_text_has_the_backend_its_settings_the_evidence_each_reason_and_the_program() -> None:
+    text = CHOICE.formatted(SHOWN, "table")
+    for part in (
+        "Use redis-stream, appendonly=yes",
+        "settings: min_idle_ms=1000",
+        "settings of redis: appendonly yes",
+        "300 /s, 20 KiB, 1→3: p50 1.0 ms, p99 8.0 ms, carried 100%, 3 repeats (latency/1)",
+        "kill consumer, busy: declared, 1/1 kept, 3 twice (crash/1)",
+        "a reboot: declared only",
+        "claims: ipclab claims brokers_as_middleware",
+        "p99 was 61 ms, above 50 ms",
+        "no run has a worker's death: measure it?",
+        "ipclab run crash --backend pipe",
+        "import redis",
+    ):
+        assert part in text, part
+
+
+def test_the_chinese_text_has_the_same_figures() -> None:
+    text = CHOICE.formatted(Shown(DECISION, None, [], "zh"), "table")
+    for part in ("用 redis-stream", "p99 为 61 ms，超过 50 ms", "没有运行测过工作进程死亡：要测吗？"):
+        assert part in text, part
+
+
+def test_where_only_repeats_are_in_the_way_it_says_so() -> None:
+    repeat = Rejected(
+        backend="redis-stream", settings={}, constraint="repeat", needed="once", found="at-least-once"
+    )
+    shown = Shown(Decision(needs=NEEDS, fits=[], tied=0, rejected=[repeat], open=[]), None, [])
+    assert "--may repeat" in CHOICE.formatted(shown, "table")
+    assert shown.exit_code == ExitCode.UNKNOWN
+
+
+def test_json_has_the_reasons_as_data_and_the_exit_code() -> None:
+    read = json.loads(CHOICE.formatted(SHOWN, "json"))
+    assert (read["ipclab_choose"], read["exit_code"]) == (1, 0)
+    (one,) = read["rejected"]
+    assert (one["constraint"], one["needed"], one["found"], one["run"]) == ("p99", 5e7, 6.1e7, "latency/1")
+    assert read["fits"][0]["load"]["p99_ns"] == 8_000_000
+    assert read["open"][0]["missing"] == [{"gap": "no run", "target": "consumer"}]
+
+
+@pytest.mark.parametrize("language", get_args(words.Language))
+def test_every_constraint_and_gap_and_question_has_words_in_both_languages(language: words.Language) -> None:
+    for constraint in get_args(Constraint):
+        one = Rejected(backend="b", settings={}, constraint=constraint, needed=2, found=1, fault="kill")
+        assert words.why(one, language)
+    for gap in get_args(Gap):
+        assert words.gap(gap, "broker", language)
+    assert set(words.EVENTS) == set(words.ASSUMED) == set(EVENTS)
+    assert set(words.HARMS) == set(HARMS)
