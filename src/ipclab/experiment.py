@@ -93,8 +93,8 @@ _OPTIONS: Mapping[Option, _Option] = {
     "slo": _Option("--slo", "judges by no limit on latency", "capacity"),
     "faults": _Option("--fault", "has no faults", "crash"),
     "targets": _Option("--target", "has no faults", "crash"),
-    "work": _Option("--work", "has no work to do", "latency"),
-    "work_fail_share": _Option("--work-fail", "has no work that could fail", "latency"),
+    "work": _Option("--work", "has no work to do", "jobs"),
+    "work_fail_share": _Option("--work-fail", "has no work that could fail", "jobs"),
 }
 """By their names in a request. The workloads say which of them use an option."""
 _SETTINGS: frozenset[Option] = frozenset(name for name in _OPTIONS if name in TrialSpec.__struct_fields__)

@@ -8,6 +8,7 @@ from ipclab import experiment
 from ipclab.backends.registry import Variant
 from ipclab.errors import UsageError
 from ipclab.experiment import Request
+from ipclab.trial.study import Slo
 
 
 def request(*backends: str, **settings: object) -> Request:
@@ -45,8 +46,31 @@ def test_a_prefetch_that_no_trial_has_is_refused() -> None:
         experiment.load("race").plan(request(prefetch=7))
 
 
+def test_the_jobs_experiment_kills_a_worker_of_each_channel_whose_consumers_share_the_jobs() -> None:
+    plan = experiment.load("jobs").plan(request())
+    loads = [spec for spec in plan.trials if spec.workload == "paced"]
+    kills = [spec for spec in plan.trials if spec.workload == "crash"]
+    assert {str(spec.backend) for spec in loads} == {str(spec.backend) for spec in kills}
+    assert all((spec.consumers, spec.work) == (3, "5ms") for spec in plan.trials)
+    assert {str(spec.fault) for spec in kills} == {"kill consumer, working"}
+    left_out = dict(plan.left_out)
+    assert "hands every message to every consumer" in left_out["redis-pubsub"]
+    assert "pipe takes 1 producer" in left_out["pipe"]
+
+
+def test_a_limit_on_latency_is_an_option_of_jobs() -> None:
+    assert experiment.load("jobs").plan(request("queue", slo=Slo.parse("p99=20ms"))).trials
+    with pytest.raises(UsageError, match="leave out --slo"):
+        experiment.load("latency").plan(request("queue", work="5ms", slo=Slo.parse("p99=20ms")))
+
+
+def test_another_fault_than_a_killed_worker_is_for_the_experiment_crash() -> None:
+    with pytest.raises(UsageError, match="jobs kills a worker: leave out --fault and --target"):
+        experiment.load("jobs").plan(request("queue", faults=("pause",)))
+
+
 def test_work_is_asked_for_only_where_consumers_work() -> None:
-    with pytest.raises(UsageError, match="leave out --work, or use the experiment latency"):
+    with pytest.raises(UsageError, match="leave out --work, or use the experiment jobs"):
         experiment.load("round_trip").plan(request(work="5ms"))
     plan = experiment.load("latency").plan(request("queue", work="cpu:5ms", work_fail_share=0.01, repeats=1))
     assert {(spec.work, spec.work_fail_share) for spec in plan.trials} == {("cpu:5ms", 0.01)}

@@ -232,7 +232,7 @@ _TRIAL_OPTIONS = (
         "--slo",
         type=SLO,
         metavar="PERCENTILE=TIME",
-        help="Limit on latency, such as p99=10ms (capacity).",
+        help="Limit on latency, such as p99=10ms (capacity, jobs).",
     ),
     click.option("--duration", "duration_s", type=SECONDS, help="Length of the measured window, in seconds."),
     click.option(

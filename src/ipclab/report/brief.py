@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from ipclab.host.texts import tr
-from ipclab.report import capacity_table, family, heading, notes
+from ipclab.report import capacity_table, family, heading, jobs_table, notes
 from ipclab.report.look import Look
 from ipclab.report.safety_table import closing
 from ipclab.report.table import ranked_rows
@@ -37,6 +37,7 @@ def render(result: Result, look: Look) -> str:
     said = [notes.closing(rows, len(result.unavailable))] if rows or not other else []
     said += [capacity_table.closing(found, alone)] if alone is not None else []
     said += [closing(cells)] if cells else []
+    said += [answer] if (answer := jobs_table.closing(result)) else []
     said += [warning] if warning else []
     lines = [f"{result.experiment}: {tr(result.question)}"]
     shown = list(groups.items())[:MOST_CLASSES]

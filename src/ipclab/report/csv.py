@@ -1,4 +1,5 @@
-"""A result as CSV: a flat line per row, and a line per cell of the safety tables, in full precision.
+"""A result as CSV: a flat line per row, per cell of the safety tables, and per answer about jobs, in full
+precision.
 
 The columns follow from the fields of ``Row`` and ``Cell``: a new field is a column, unless it is named in
 ``LEFT_OUT``.
@@ -14,10 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 
 import msgspec
 
+from ipclab.report.jobs_table import words
 from ipclab.report.look import Look
 from ipclab.report.table import ranked_rows
 from ipclab.results.capacity import Capacity, capacities
 from ipclab.results.encoding import LATER, used
+from ipclab.results.jobs import Answer, answers
 from ipclab.results.result import Result
 from ipclab.results.rows.row import Figure, Percentiles, Race, Row
 from ipclab.results.safety.cells import Cell, make_cells
@@ -52,6 +55,7 @@ def render(result: Result, _look: Look | None = None) -> str:
     Raise ResultsError for an unreadable histogram.
     """
     rows, safety = ranked_rows(result), make_cells(result.trials)
+    jobs = answers(result)
     unused = {*LATER[Row]} - used(rows)
     found = capacities(result.trials)
     names = [
@@ -59,9 +63,11 @@ def render(result: Result, _look: Look | None = None) -> str:
         *(capacity_columns() if found else ()),
         *(cell_columns() if safety else ()),
     ]
+    names += job_columns() if jobs else []
     flat = [_flat_row(row, unused) for row in rows]
     flat += [dict(_values(row)) for row in found]
     flat += [_flat_cell(cell) for cell in safety]
+    flat += [_flat_job(answer) for answer in jobs]
     flat += [
         {"backend": gone.backend, "verdict": "unavailable", "reasons": gone.reason}
         for gone in result.unavailable
@@ -103,6 +109,11 @@ def cell_columns() -> list[str]:
     return [*fields(Cell), _LAST]
 
 
+def job_columns() -> list[str]:
+    """Return the columns of an answer about jobs. Where a row has a column of the same name, it shares it."""
+    return fields(Answer)
+
+
 def fields(struct: type[msgspec.Struct]) -> list[str]:
     """Return the fields of an object that have a column."""
     return [name for name in struct.__struct_fields__ if name not in LEFT_OUT.get(struct, {})]
@@ -139,6 +150,11 @@ def _values(row: Row | Capacity, unused: Set[str] = frozenset()) -> Iterator[tup
 def _flat_cell(cell: Cell) -> dict[str, object]:
     flat = {name: _joined(getattr(cell, name)) for name in fields(Cell)}
     return flat | {_LAST: "; ".join(cell.broken)}
+
+
+def _flat_job(answer: Answer) -> dict[str, object]:
+    flat = {name: _joined(getattr(answer, name)) for name in fields(Answer)}
+    return flat | {_LAST: "; ".join(words(answer, reason) for reason in answer.reasons)}
 
 
 def _joined(value: object) -> object:

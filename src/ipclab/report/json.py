@@ -8,6 +8,7 @@ from ipclab.report.look import Look
 from ipclab.report.table import ranked_rows
 from ipclab.results.capacity import Capacity, capacities
 from ipclab.results.encoding import encode
+from ipclab.results.jobs import Answer, answers
 from ipclab.results.result import Result
 from ipclab.results.rows.row import Row
 from ipclab.results.safety.cells import Cell, make_cells
@@ -15,13 +16,14 @@ from ipclab.results.sweeps import RateCurve, rate_curves
 
 
 class Report(Result, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A result with its rows, cells, capacities and curves. Reading it back gives the same result; these are
-    derived again."""
+    """A result with its rows, cells, capacities, curves and answers about jobs. Reading it back gives the
+    same result; all of these are derived again."""
 
     rows: list[Row] = msgspec.field(default_factory=list)
     cells: list[Cell] = msgspec.field(default_factory=list)
     capacities: list[Capacity] = msgspec.field(default_factory=list)
     curves: list[RateCurve] = msgspec.field(default_factory=list)
+    jobs: list[Answer] = msgspec.field(default_factory=list)
 
 
 def render(result: Result, _look: Look | None = None) -> str:
@@ -33,5 +35,6 @@ def render(result: Result, _look: Look | None = None) -> str:
         cells=make_cells(result.trials),
         capacities=capacities(result.trials),
         curves=rate_curves(result.trials),
+        jobs=answers(result),
     )
     return msgspec.json.format(encode(report)).decode() + "\n"

@@ -74,12 +74,16 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Blocks with the same columns. ``target`` is set for the fault matrix: what its faults strike."""
+    """Blocks with the same columns. ``target`` is set for the fault matrix: what its faults strike.
+
+    ``answers`` says that it has the answer of the run, which follows from all other sections.
+    """
 
     title: str
     heads: tuple[Head, ...]
     blocks: tuple[Block, ...]
     target: Target | None = None
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,9 @@ def _footnotes(sections: Sequence[Section], evidence: Sequence[Evidence]) -> lis
         tr("undelivered  confirmed messages that had not arrived when a process hung or no consumer was left")
         if "undelivered " in has
         else "",
+        tr("undone  messages that a consumer received and that none was done with")
+        if "undone " in has
+        else "",
         tr("twice  receipts of a message that had been received before") if "twice " in has else "",
         tr("reordered  receipts that came after a later message of the same producer")
         if "reordered " in has

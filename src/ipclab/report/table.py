@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ipclab.backends.base import Face
 from ipclab.faults import applicability
 from ipclab.host.texts import mark, tr
-from ipclab.report import columns, heading, notes
+from ipclab.report import columns, heading, jobs_table, notes
 from ipclab.report.capacity_table import capacity_part
 from ipclab.report.columns import VERDICT
 from ipclab.report.curve_table import curve_part
@@ -63,7 +63,13 @@ def make(result: Result, why_not: WhyNot = _why_not, rows: Sequence[Row] | None 
     return Table(
         title=f"{result.experiment}: {tr(result.question)}",
         heading=tuple(heading.lines(result)),
-        sections=(*sections, *capacity.sections, *curve.sections, *safety.sections),
+        sections=(
+            *jobs_table.section(result),
+            *sections,
+            *capacity.sections,
+            *curve.sections,
+            *safety.sections,
+        ),
         unavailable=tuple((gone.backend, gone.reason) for gone in result.unavailable),
         problems=tuple(problems),
         footnotes=(
@@ -74,7 +80,9 @@ def make(result: Result, why_not: WhyNot = _why_not, rows: Sequence[Row] | None 
         ),
         busy=busy.warning(result),
         closing=" ".join(
-            sentence for sentence in (judged, capacity.closing, curve.closing, safety.closing) if sentence
+            said
+            for said in (jobs_table.closing(result), judged, capacity.closing, curve.closing, safety.closing)
+            if said
         ),
         evidence=safety.evidence,
     )

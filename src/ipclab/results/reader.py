@@ -16,7 +16,7 @@ MOST_BYTES = 256 << 20
 """The largest result file that is read."""
 MOST_TEXT = 1 << 18
 """Characters of the longest text in a result; the stacks and timelines of the lab are far shorter."""
-_DERIVED = ("rows", "cells", "capacities", "curves")
+_DERIVED = ("rows", "cells", "capacities", "curves", "jobs")
 """What ``--format json`` prints beside a result. It is derived again from the trials."""
 
 

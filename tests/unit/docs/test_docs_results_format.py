@@ -14,6 +14,7 @@ from ipclab.checks.messages import COUNTS
 from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS
 from ipclab.report.json import Report
 from ipclab.results.capacity import Capacity
+from ipclab.results.jobs import Answer, ReasonKind
 from ipclab.results.result import SCHEMA_VERSION, Result
 from ipclab.results.rows.row import Row
 from ipclab.results.safety.cells import Cell, CellVerdict
@@ -58,7 +59,8 @@ def structs(hint: object, found: dict[str, type[msgspec.Struct]]) -> dict[str, t
     return found
 
 
-STRUCTS = structs(RateCurve, structs(Capacity, structs(Cell, structs(Row, structs(Result, {})))))
+_ANSWERS = structs(Answer, structs(RateCurve, structs(Capacity, {})))
+STRUCTS = structs(Cell, structs(Row, structs(Result, _ANSWERS)))
 
 
 GENERAL = {"Files of a run", "Rules for all fields"}
@@ -87,6 +89,7 @@ def test_every_count_of_a_delivery_is_described() -> None:
         ("Row", "verdict", [word for word in typing.get_args(Word) if word != "unavailable"]),
         ("Cell", "verdict", typing.get_args(CellVerdict)),
         ("Cell", "findings", typing.get_args(Kind)),
+        ("Reason", "kind", typing.get_args(ReasonKind)),
     ],
 )
 def test_every_value_of_a_closed_set_is_described(name: str, field: str, values: Collection[str]) -> None:
@@ -107,9 +110,8 @@ def test_every_field_of_an_object_is_described_with_its_type(name: str) -> None:
 
 
 def test_a_report_is_a_result_with_what_is_derived_from_it() -> None:
-    assert [*Result.__struct_fields__, "rows", "cells", "capacities", "curves"] == list(
-        Report.__struct_fields__
-    )
+    derived = ["rows", "cells", "capacities", "curves", "jobs"]
+    assert [*Result.__struct_fields__, *derived] == list(Report.__struct_fields__)
 
 
 def test_the_version_of_the_schema_is_the_one_described() -> None:

@@ -74,7 +74,7 @@ def test_json_is_the_result_with_its_rows(comparison):
     printed = json.loads(report_json.render(comparison))
     assert printed["ipclab_result"] == 2
     assert len(printed["rows"]) == 8
-    derived = ("rows", "cells", "capacities", "curves")
+    derived = ("rows", "cells", "capacities", "curves", "jobs")
     assert {key: value for key, value in printed.items() if key not in derived} == json.loads(
         encode(comparison)
     )

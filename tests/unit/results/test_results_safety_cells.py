@@ -225,3 +225,11 @@ def test_what_is_said_of_trials_together_covers_each_of_them(trials):
     assert all(len(set(map(id, p.trials))) == len(p.trials) <= len(of.trials) for p in of.pieces)
     lines = said(*alike)
     assert any(line.startswith("BROKEN: ") for line in lines) == (of.verdict == "broken")
+
+
+def test_a_message_that_a_consumer_with_work_took_and_nobody_finished_is_undone():
+    taken = crash(fault="kill consumer, working", counts={"unfinished": 2, "confirmed": 100})
+    assert said(taken) == ["undone 2 1/1"]
+    assert verdict(taken) == "declared"
+    lost = crash(fault="kill consumer, working", counts={"unfinished": 2, "lost": 2, "confirmed": 100})
+    assert said(lost) == ["lost 2 (2.0%) 1/1"]

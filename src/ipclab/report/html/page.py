@@ -30,6 +30,7 @@ class Part:
     """Everything that the page shows of one run. What a run does not have is empty."""
 
     run: Run
+    answers: Sequence[Grid]
     cards: Sequence[Card]
     wide: Markup
     strips: Sequence[Markup]
@@ -80,10 +81,12 @@ def _part(run: Run) -> Part:
     drawn = [picture.inline() for picture in lines.pictures(run)]
     found: Latencies = curves.latencies(run)
     faults = [section for section in run.table.sections if section.target is not None]
-    rows = run.table.sections[: len({row.kind for row in run.rows})]
-    others = [section for section in run.table.sections if section not in (*faults, *rows)]
+    answers = [section for section in run.table.sections if section.answers]
+    rows = run.table.sections[len(answers) :][: len({row.kind for row in run.rows})]
+    others = [section for section in run.table.sections if section not in (*answers, *faults, *rows)]
     return Part(
         run=run,
+        answers=figures.grids(run, answers),
         cards=fastest.cards(run),
         wide=drawn[0] if drawn else Markup(""),
         strips=drawn[1:],

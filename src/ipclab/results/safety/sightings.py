@@ -20,6 +20,7 @@ Kind = Literal[
     "phantom",
     "lost",
     "undelivered",
+    "undone",
     "twice",
     "reordered",
     "overtaken",
@@ -81,7 +82,7 @@ class Sighting:
         if self.kind == "lost":
             perhaps = "perhaps " if self.standing == "open" else ""
             return f"{perhaps}lost {units.count(self.amount)} ({units.percent(self.share)})"
-        if self.kind in _COUNTED or self.kind == "overtaken":
+        if self.kind in _COUNTED or self.kind in ("overtaken", "undone"):
             name = "sent by nobody" if self.kind == "phantom" else self.kind
             return f"{name} {units.count(self.amount)}"
         if self.kind == "hung":
@@ -105,6 +106,8 @@ def find_sightings(trial: TrialRecord) -> list[Sighting]:
     if found.refused:
         return []
     seen = [*_broken(found), *_counted(found)]
+    if undone := _undone(found):
+        seen.append(Sighting("undone", "declared", undone))
     if over := overtaken(found):
         seen.append(Sighting("overtaken", "declared", over))
     if found.verdict == "unknown" and not any(s.standing == "open" for s in seen):
@@ -132,6 +135,14 @@ def ends(found: Safety) -> dict[str, str]:
 def overtaken(found: Safety) -> int:
     """Return how many messages came out after others that certainly went in later, from any sender."""
     return found.anomalies.get("reordered", 0) if found.model == "queue" else 0
+
+
+def _undone(found: Safety) -> int:
+    """Return how many messages a consumer with work received and none was done with, without lost ones."""
+    if found.hung:
+        return 0
+    others = found.counts.get("lost", 0) + found.counts.get("undelivered", 0)
+    return max(found.counts.get("unfinished", 0) - others, 0)
 
 
 def _is_busy(trial: TrialRecord) -> bool:

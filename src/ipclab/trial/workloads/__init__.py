@@ -72,7 +72,9 @@ def options(spec: TrialSpec) -> frozenset[Option]:
     Raise UnknownNameError for an unknown workload.
     """
     if spec.study is None:
-        return of(spec).options
+        # A run whose consumers are killed at work is judged by a limit on latency: see ``results.jobs``.
+        judged = bool(spec.work) and of(spec) is CRASH
+        return of(spec).options | {"slo"} if judged else of(spec).options
     chosen: frozenset[Option] = SHAPE | MESSAGES | WORK | {"arrivals"}
     return chosen if spec.study.slo is None else chosen | {"slo"}
 
