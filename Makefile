@@ -34,7 +34,8 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy experiments/*.py benchmarks/*.py
+	$(BIN)/mypy experiments/*.py
+	$(BIN)/mypy benchmarks/*.py
 	$(BIN)/mypy experiments/claims/*.py
 	$(BIN)/mypy --package tests.support
 

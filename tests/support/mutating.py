@@ -62,6 +62,7 @@ class _FlippingConsumer(Consumer):
         self._count = 0
 
     def receive(self) -> Sequence[Any]:
+        message: Any
         (message,) = self._inner.receive()
         self._count += 1
         if not isinstance(message, bytes) and not self._count % EVERY:

@@ -16,8 +16,9 @@ from ipclab.claims.base import SECTIONS, Claim, Source
 from ipclab.claims.outcome import Measured, Outcome, Run, settle
 from ipclab.claims.table import markdown_row
 from ipclab.claims.text import Text
-from ipclab.claims.words import Language, conditions_line, say, state_line
+from ipclab.claims.words import conditions_line, say, state_line
 from ipclab.errors import UsageError
+from ipclab.host.language import Language
 
 _FILES: Mapping[str, Language] = {"claims.md": "en", "claims.zh.md": "zh"}
 _CPYTHON = "https://github.com/python/cpython/blob/main/"

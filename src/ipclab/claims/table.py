@@ -10,13 +10,13 @@ from ipclab.claims import words
 from ipclab.claims.outcome import Conditions, Outcome, Run
 from ipclab.claims.words import (
     HEADER,
-    Language,
     conditions_line,
     key_rows,
     row_line,
     say,
     state_line,
 )
+from ipclab.host.language import Language
 from ipclab.host.wrapping import wrap
 
 _SHARES = (22, 26, 36, 30)

@@ -37,10 +37,11 @@ class Keeper:
         if len(stored) > 1:
             raise ResultsError("only one interrupted run can go on: give one --from")
         self._results = results
-        self._path, self.before = next(iter(stored.items()), (None, None))
-        self._goes_on = bool(stored)
-        if self._path is not None and self.before is not None:
+        self._path: Path | None = None
+        self.before: Run | None = None
+        for self._path, self.before in stored.items():
             keep.require_same_conditions(self.before, conditions({}), self._path)
+        self._goes_on = bool(stored)
 
     def __enter__(self) -> Keeper:
         return self

@@ -18,7 +18,8 @@ from ipclab.faults.spec import ACTIONS, TARGETS
 from ipclab.host.language import LANGUAGES, Language, preferred
 from ipclab.host.texts import speaking
 from ipclab.payload.codecs import CODECS
-from ipclab.report.formats import CSV, JSON, RESULT
+from ipclab.report.formats import RESULT
+from ipclab.report.registry import CSV, JSON
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant

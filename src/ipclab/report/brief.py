@@ -71,7 +71,8 @@ def _capacity(row: Capacity) -> str:
 
 def _name(row: Row | Capacity) -> str:
     batch = tr(" window {window}", window=row.window) if row.window and row.window > 1 else ""
-    return row.way + batch
+    way = f"{row.name} {row.mode}".rstrip() if isinstance(row, Capacity) else row.way
+    return way + batch
 
 
 def _figures(row: Row) -> str:
