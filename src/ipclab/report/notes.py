@@ -21,6 +21,8 @@ LARGE_BYTES = 16 * 1024
 """From this size on, what the lab's own loops take is stated beside the CPU of the workers."""
 _EFFECTS_SHOWN = 4
 """How many side effects of a backend a note has; all are in the stored result."""
+_SETTING_SHOWN = 40
+"""How many characters of a server's setting a note has; all are in the stored result."""
 _LIMITS = ("maxmemory", "maxmemory-policy", "maxbytes")
 
 
@@ -33,6 +35,7 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
         *_behind(rows),
         *_skipped(rows),
         *_lost(result),
+        *_settings(result),
         *_dropped(result),
         *_side_effects(result),
         *_unaccounted(rows),
@@ -269,6 +272,22 @@ def _lost(result: Result) -> Iterator[str]:
                 lost=units.of(lost, "message"),
             )
         )
+
+
+def _settings(result: Result) -> Iterator[str]:
+    """Yield a note for each server of the user with what it says it is set to; the lab sets its own alike."""
+    for broker in result.brokers:
+        told = [
+            f"{name}={value if len(value) <= _SETTING_SHOWN else value[:_SETTING_SHOWN] + '…'}"
+            for name, value in broker.settings.items()
+            if value and not value.startswith("not told")
+        ]
+        if broker.provider == "url" and told:
+            yield tr(
+                "settings: the {kind} server was set to {settings}",
+                kind=broker.kind,
+                settings=", ".join(told),
+            )
 
 
 def _dropped(result: Result) -> Iterator[str]:

@@ -206,3 +206,18 @@ def test_of_a_channel_that_polls_no_more_is_said_than_it_declares(make):
 def test_the_labs_own_share_of_the_cpu_stands_beside_rows_of_large_messages(make, size_bytes, told):
     result = make.result([make.stream("pipe", 1.0, spec={"size_bytes": size_bytes})])
     assert any("can be the lab's own" in note for note in table.make(result).footnotes) is told
+
+
+def test_two_runs_against_servers_that_are_set_otherwise_do_not_look_alike(make):
+    def told(provider, **settings):
+        facts = BrokerFacts(kind="redis", provider=provider, version="7", url="redis://h", settings=settings)
+        result = replace(make.result([make.stream("redis-list", 1.0)]), brokers=[facts])
+        return [note for note in table.make(result).footnotes if note.startswith("settings:")]
+
+    often, seldom = (told("url", appendonly="yes", appendfsync=when, save="") for when in ("always", "no"))
+    assert often == ["settings: the redis server was set to appendonly=yes, appendfsync=always"]
+    assert seldom != often
+    assert told("native", appendonly="yes") == []
+    assert told("url", acl="not told to this user") == []
+    (long,) = told("url", acl="x" * 1000)
+    assert len(long) < 120
