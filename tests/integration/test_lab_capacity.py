@@ -17,6 +17,7 @@ from ipclab.backends.registry import Variant
 from ipclab.exit_codes import ExitCode
 from ipclab.experiment import Request, load
 from ipclab.report.formats import formatted
+from ipclab.report.look import Look
 from ipclab.results import store
 from ipclab.results.capacity import capacities
 from ipclab.results.result import Result
@@ -91,6 +92,7 @@ def test_no_rate_above_the_capacity_of_a_channel_holds(tmp_path: Path) -> None:
     assert exit_code(stored) == (ExitCode.SUCCESS if known else ExitCode.UNKNOWN)
     for format_ in ("table", "json", "csv", "md", "html"):
         assert "metered" in formatted(stored, format_)
+    assert "metered" in formatted(stored, "table", Look(brief=True))
     assert not _ranked(stored)
 
 
