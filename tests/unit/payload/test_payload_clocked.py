@@ -30,13 +30,18 @@ def test_the_time_of_all_calls_follows_from_the_samples(every: int) -> None:
     assert account.total_ns >= 2 * EVERY * 100_000
 
 
-def test_large_payloads_are_all_measured() -> None:
-    for size_bytes, sampled in ((LARGE_BYTES, 3), (LARGE_BYTES - 1, 0)):
-        serialised = Serialised(size_bytes)
-        encode = serialised.encoding(burn)
-        for _ in range(3):
-            encode(50_000)
-        assert (serialised.spent()["encode_cpu_ns"] > 0) == bool(sampled)
+@pytest.mark.parametrize(("size_bytes", "sampled"), [(LARGE_BYTES, 3), (LARGE_BYTES - 1, 1)])
+def test_large_payloads_are_all_measured_and_of_small_ones_the_first_and_some(
+    size_bytes: int, sampled: int
+) -> None:
+    calls: list[int] = []
+    serialised = Serialised(size_bytes)
+    encode = serialised.encoding(lambda argument: calls.append(burn(argument)))
+    for _ in range(3):
+        encode(50_000)
+    (account,) = serialised._encoding
+    assert (len(calls), account.sampled) == (3, sampled)
+    assert serialised.spent()["encode_cpu_ns"] >= 3 * 50_000
 
 
 def test_what_a_queue_pickles_by_itself_is_measured_and_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
