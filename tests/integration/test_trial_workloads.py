@@ -149,3 +149,22 @@ def test_a_record_names_its_server_without_the_password(broker_of: BrokerOf) -> 
     assert record.broker is not None
     assert (record.broker.kind, record.broker.version) == ("redis", broker.version)
     assert record.broker.url == broker.masked_url
+
+
+@pytest.mark.parametrize(
+    ("backend", "settings"),
+    [
+        ("redis-stream", {"payload": "dict", "codec": "json", "size_bytes": 2048, "window": 20}),
+        ("redis-list", {"payload": "ndarray:float64", "codec": "pickle5", "size_bytes": 2**20}),
+        ("rabbitmq", {"payload": "dataclass", "codec": "msgpack", "size_bytes": 4096, "consumers": 2}),
+        ("memcached-ticket", {"payload": "ndarray:uint8", "codec": "shm", "size_bytes": 4 * 2**20}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value["codec"],
+)
+def test_a_broker_carries_payloads_by_every_codec(
+    broker_of: BrokerOf, backend: str, settings: dict[str, Any]
+) -> None:
+    record = play(broker_of, backend, "stream", **settings)
+    assert_all_arrived(record)
+    assert record.serialising is not None
+    assert record.segments_left == 0

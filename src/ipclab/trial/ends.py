@@ -113,6 +113,7 @@ class _PayloadConsumer(Consumer):
         self._header_of = opener.header_of
         self._decode = serialised.decoding(codec.decode) if codec else None
         self._release = codec.release if codec else None
+        self._last: tuple[Any, Any] = (None, None)
         self.serialised = serialised
         self.acknowledges = inner.acknowledges  # type: ignore[misc]
         self.ack = inner.ack  # type: ignore[method-assign]
@@ -144,4 +145,7 @@ class _PayloadConsumer(Consumer):
             # No view of the segment may be left.
             message = None
             self._release()
+        # As in the loop of a program, a message lives until the next one has come. Large ones then take turns
+        # in the same memory, where the system would otherwise provide new pages for each.
+        self._last = (raw, message)
         return header
