@@ -14,7 +14,7 @@ import msgspec
 from ipclab.backends.registry import Variant
 from ipclab.errors import ResultsError, UsageError
 from ipclab.results import verdict
-from ipclab.results.busy import BUSY_SHARE
+from ipclab.results.busy import BUSY_SHARE, others_cores
 from ipclab.results.result import Result
 from ipclab.results.rows.build import unended
 from ipclab.results.stats import median
@@ -122,7 +122,10 @@ def answers(result: Result) -> list[Answer]:
     if len(rates) != 1 or not kills:
         return []
     slo = limit_of(result)
-    found = [_answer(backend, some, kills.get(backend, []), slo) for backend, some in loads.items()]
+    usual_cores = _usual_cores(result)
+    found = [
+        _answer(backend, some, kills.get(backend, []), slo, usual_cores) for backend, some in loads.items()
+    ]
     measured = {answer.backend for answer in found}
     for gone in result.unavailable:
         backend = _canonical(gone.backend)
@@ -172,15 +175,20 @@ def _canonical(backend: str) -> str:
     return _text(Variant.parse(backend)) if ":" in backend else backend
 
 
-def _answer(backend: str, loads: Sequence[TrialRecord], kills: Sequence[TrialRecord], slo: Slo) -> Answer:
+def _answer(
+    backend: str, loads: Sequence[TrialRecord], kills: Sequence[TrialRecord], slo: Slo, usual_cores: float
+) -> Answer:
     done = [trial for trial in loads if trial.outcome == "finished"]
     worked = [trial.work for trial in done if trial.work is not None]
     kills_done = [trial for trial in kills if trial.safety is not None and not trial.safety.refused]
     slow_share, percentile_ns = _latency(done, slo)
+    is_busy = any(_is_busy(trial, usual_cores) for trial in done)
     carried = [share for trial in done if (share := _carried(trial)) is not None]
     reasons = [
         *_outcome(loads),
-        *_in_time(done, median(carried) if carried else None, slow_share, percentile_ns, slo),
+        *_in_time(
+            done, median(carried) if carried else None, slow_share, percentile_ns, slo, is_busy=is_busy
+        ),
         *_when_killed(kills, kills_done),
     ]
     first = loads[0]
@@ -249,22 +257,35 @@ def _in_time(
     slow_share: float | None,
     percentile_ns: int | None,
     slo: Slo,
+    *,
+    is_busy: bool,
 ) -> Iterator[Reason]:
-    busy = any(_is_busy(trial) for trial in done)
-    if carried is not None and carried < CARRIED_SHARE and not busy:
+    if carried is not None and carried < CARRIED_SHARE and not is_busy:
         yield Reason(kind="behind", amount=carried, limit=CARRIED_SHARE)
     if slow_share is None:
         if done:
             yield Reason(kind="few")
     elif slow_share > 1 - slo.share:
-        kind: ReasonKind = "slow_while_busy" if busy else "slow"
+        kind: ReasonKind = "slow_while_busy" if is_busy else "slow"
         yield Reason(kind=kind, amount=percentile_ns or 0, limit=slo.limit_ns)
 
 
-def _is_busy(trial: TrialRecord) -> bool:
-    """Return whether other programs used so much of the machine that a slow job may be theirs."""
+def _usual_cores(result: Result) -> float:
+    """Return how many processors other programs used in most trials; where unknown, the load at the start."""
+    used = others_cores(result)
+    return result.environment.load_1min if used is None else used
+
+
+def _is_busy(trial: TrialRecord, usual_cores: float) -> bool:
+    """Return whether other programs used so much of the machine that a slow job may be theirs.
+
+    ``usual_cores`` are those of the other trials of the run, which count where this one does not know.
+    """
     cost = trial.cost
-    return cost is not None and cost.others_cores is not None and cost.others_cores > BUSY_SHARE * cost.cores
+    if cost is None:
+        return False
+    used = usual_cores if cost.others_cores is None else cost.others_cores
+    return used > BUSY_SHARE * cost.cores
 
 
 def _when_killed(kills: Sequence[TrialRecord], done: Sequence[TrialRecord]) -> Iterator[Reason]:

@@ -71,6 +71,16 @@ def test_a_slow_backend_on_a_busy_machine_is_not_ruled_out(make: Make) -> None:
     assert "other programs used the machine" in said(make, *trials)[0]
 
 
+def test_a_trial_that_does_not_know_what_others_used_goes_by_the_other_trials_of_its_run(make: Make) -> None:
+    busy = replace(make.cost(), others_cores=1.0)
+    slow = load(make, "rabbitmq", SLOW), kill("rabbitmq")
+    run = make.result([*slow, load(make, "queue", cost=busy), kill("queue")])
+    assert {each.backend: each.fits for each in answers(run)} == {"rabbitmq": "unknown", "queue": "yes"}
+    calm = replace(make.cost(), others_cores=0.1)
+    run = make.result([*slow, load(make, "queue", cost=calm), kill("queue")])
+    assert {each.backend: each.fits for each in answers(run)} == {"rabbitmq": "no", "queue": "yes"}
+
+
 def test_a_fast_backend_on_a_busy_machine_fits(make: Make) -> None:
     busy = replace(make.cost(), others_cores=1.0)
     assert answer(make, load(make, "queue", cost=busy), kill("queue")).fits == "yes"

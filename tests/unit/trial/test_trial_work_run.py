@@ -106,6 +106,7 @@ def test_the_latency_of_a_job_reaches_to_the_end_of_its_work() -> None:
     assert 0.8 * least <= worked.utilisation <= 1
 
 
+@pytest.mark.slow
 def test_a_trial_without_work_says_nothing_of_it_and_reaches_to_the_receipt() -> None:
     spec = TrialSpec(
         workload="paced", backend=Variant("simple-queue"), rate_per_s=200.0, duration_s=0.1, warmup_s=0.0
@@ -116,6 +117,7 @@ def test_a_trial_without_work_says_nothing_of_it_and_reaches_to_the_receipt() ->
     assert (row.work, row.utilisation, row.jobs) == ("", None, None)
 
 
+@pytest.mark.slow
 def test_a_job_whose_handler_raises_is_done_again_where_its_message_can_be_returned() -> None:
     record, worked = run("putting-back", work_fail_share=0.3)
     assert worked.failed == worked.returned > 0
@@ -125,6 +127,7 @@ def test_a_job_whose_handler_raises_is_done_again_where_its_message_can_be_retur
     assert record.ledger.duplicated == worked.returned
 
 
+@pytest.mark.slow
 def test_a_job_whose_handler_raises_stays_undone_where_no_message_can_be_returned() -> None:
     record, worked = run("simple-queue", work_fail_share=0.3)
     assert worked.failed == worked.unfinished > 0
@@ -139,6 +142,7 @@ def test_a_job_whose_handler_raises_stays_undone_where_no_message_can_be_returne
     assert row.end_to_end.max_ns is None
 
 
+@pytest.mark.slow
 def test_a_stream_with_work_counts_jobs_and_names_the_consumers_as_its_limit() -> None:
     record, worked = run("simple-queue", workload="stream", rate_per_s=None, max_backlog=20)
     assert record.latency.end_to_end is None
@@ -148,6 +152,7 @@ def test_a_stream_with_work_counts_jobs_and_names_the_consumers_as_its_limit() -
     assert record.limit == "consumer"
 
 
+@pytest.mark.slow
 def test_a_killed_consumer_takes_its_job_with_it_where_nothing_is_acknowledged() -> None:
     from tests.support.crashes import play, safety_of
 
