@@ -29,7 +29,7 @@ from typing import IO, Any
 import msgspec
 
 from ipclab.exit_codes import ChildExit
-from ipclab.host.interruptions import ENDING, die_with_parent
+from ipclab.host.interruptions import ENDING, EndedBySignal, die_with_parent
 from ipclab.host.link import Link
 from ipclab.host.start_methods import StartMethod
 from ipclab.host.text import line_of
@@ -102,7 +102,18 @@ def stack_path(folder: Path, name: str) -> Path:
 
 
 def run(link: Link, manner: Manner, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    """Run ``function(link, *args)`` as a child; the entry point of every supervised process."""
+    """Run ``function(link, *args)`` as a child; the entry point of every supervised process.
+
+    A function may handle signals by raising EndedBySignal. One that comes when the function has returned, or
+    while its error is reported, ends the process without a traceback.
+    """
+    try:
+        _run(link, manner, function, args)
+    except EndedBySignal:
+        _exit_now(ChildExit.GAVE_UP)
+
+
+def _run(link: Link, manner: Manner, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if not manner.keeps_signals:
         reset_signals()

@@ -14,9 +14,11 @@ import multiprocessing.util
 import os
 import pickle
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -24,6 +26,7 @@ from typing import Any, NoReturn
 from ipclab.backends.base import Site
 from ipclab.brokers.base import Broker
 from ipclab.errors import IpclabError
+from ipclab.exit_codes import ChildExit
 from ipclab.host.child import forget_forkserver
 from ipclab.host.interruptions import EndedBySignal
 from ipclab.host.link import Link
@@ -52,6 +55,13 @@ Play = Callable[[Job], TrialRecord]
 def run(link: Link, job: Job, play: Play) -> None:
     """Run a trial by ``play(job)``: the main function of a trial's process."""
     settle()
+    try:
+        _run(link, job, play)
+    except EndedBySignal:
+        end_descendants(os.getpid())
+
+
+def _run(link: Link, job: Job, play: Play) -> None:
     phases.tell_to(link.send)
     before = Surroundings.now()
     borrowed = None if job.broker is None else BorrowedBroker(job.broker, asker(link))
@@ -60,9 +70,6 @@ def run(link: Link, job: Job, play: Play) -> None:
             Job(spec=job.spec, site=job.site, folder=job.folder, broker=borrowed, history=job.history)
         )
         link.send(Found(record))
-    except EndedBySignal:
-        end_descendants(os.getpid())
-        return
     except Exception as error:  # noqa: BLE001 - the lab raises it
         link.send(Refused(portable(error), traceback.format_exc()))
     gc.collect()
@@ -93,6 +100,7 @@ def settle() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
             signal.signal(number, _end)
+    sys.unraisablehook = partial(_leave_if_told, sys.unraisablehook)
     adopt_orphans()
     forget_forkserver()
     # What a backend prints is not part of the lab's output.
@@ -104,6 +112,14 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
     for later in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(later, signal.SIG_IGN)
     raise EndedBySignal(number)
+
+
+def _leave_if_told(otherwise: Callable[[Any], object], unraisable: sys.UnraisableHookArgs) -> None:
+    """End the process where it was told to end within a finalizer, which swallows every exception."""
+    if unraisable.exc_type is not None and issubclass(unraisable.exc_type, EndedBySignal):
+        end_descendants(os.getpid())
+        os._exit(ChildExit.GAVE_UP)
+    otherwise(unraisable)
 
 
 def asker(link: Link) -> Ask:

@@ -17,8 +17,10 @@ import pytest
 
 import ipclab
 from ipclab.errors import ChannelError
-from ipclab.host import supervisor
+from ipclab.exit_codes import ChildExit
+from ipclab.host import child, supervisor
 from ipclab.host.child import Manner
+from ipclab.host.interruptions import EndedBySignal
 from ipclab.host.link import Link
 from ipclab.host.start_methods import StartMethod
 from ipclab.host.supervisor import Child
@@ -207,7 +209,7 @@ def test_a_program_that_is_not_guarded_is_told_so_and_starts_nothing_twice(tmp_p
 
 OWN_WAY = ("host/supervisor.py", "host/clock.py", "faults/proxy/handle.py")
 """The supervisor; the self-test of the clock, whose child only answers; the proxy, which is a server."""
-SCENARIOS = "trial/client/"
+PROGRAMS = ("trial/client/", "choose/snippets/")
 """Programs of a user, which start processes as a user does."""
 
 
@@ -219,6 +221,30 @@ def test_no_other_module_starts_a_child_by_itself() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and any(keyword.arg == "target" for keyword in node.keywords):
                 called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                if called == "Process" and not name.startswith(SCENARIOS):
+                if called == "Process" and not name.startswith(PROGRAMS):
                     found.add(name)
     assert found == set(OWN_WAY)
+
+
+def end_when_told(_link: Link) -> None:
+    def leave(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise EndedBySignal(number)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def test_an_order_to_end_that_comes_when_the_function_has_returned_prints_no_traceback(
+    start: Callable[..., Child], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    exit_now = child._exit_now
+
+    def exit_after_the_order(code: ChildExit) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        exit_now(code)
+
+    monkeypatch.setattr(child, "_exit_now", exit_after_the_order)
+    told = start(end_when_told, leaves_at_once=True)
+    assert heard(told, lambda: told.ended)
+    assert told.exit_code == ChildExit.GAVE_UP
+    assert capfd.readouterr().err == ""

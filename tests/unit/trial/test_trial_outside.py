@@ -23,6 +23,7 @@ from ipclab.backends.local.queue import QueueChannel
 from ipclab.backends.registry import Variant
 from ipclab.brokers.base import Broker, Usage
 from ipclab.errors import UnknownNameError, UsageError
+from ipclab.exit_codes import ChildExit
 from ipclab.host.interruptions import EndedBySignal
 from ipclab.host.surroundings import Surroundings
 from ipclab.trial import inside, outside
@@ -161,7 +162,7 @@ def test_what_a_backend_does_to_its_process_ends_with_the_trial_and_is_named(
     assert Surroundings.now() == before
     assert record.outcome == "finished"
     effects = "\n".join(record.side_effects)
-    assert "changed the nice value of its process from 0 to 3" in effects
+    assert f"changed the nice value of its process from {os.nice(0)} to {os.nice(0) + 3}" in effects
     assert "changed the working folder of its process to /" in effects
     assert "changed the umask of its process" in effects
     assert "changed the handler of SIGHUP in its process" in effects
@@ -342,6 +343,28 @@ def test_what_cannot_be_carried_out_is_raised_in_the_lab_with_its_class(tmp_path
 def test_an_order_to_end_is_no_error_of_the_backend() -> None:
     with pytest.raises(EndedBySignal), watched("setup()"):
         raise EndedBySignal(signal.SIGTERM)
+
+
+class TellsToEnd:
+    """Is told to end while it is finalized, where Python swallows every exception."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_an_order_to_end_within_a_finalizer_ends_the_process_and_prints_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    pid = os.fork()
+    if not pid:
+        try:
+            inside.settle()
+            TellsToEnd()
+        finally:
+            os._exit(7)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == ChildExit.GAVE_UP
+    assert capfd.readouterr().err == ""
 
 
 def test_what_a_backend_prints_is_not_in_the_output_of_the_lab(
