@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from ipclab.results.store import Store
 
 NAME = "report.html"
-_ORDER = ("comparison", "throughput", "latency", "round_trip", "race", "crash", "order", "client")
+_ORDER = (
+    "comparison",
+    "throughput",
+    "latency",
+    "capacity",
+    "curve",
+    "round_trip",
+    "race",
+    "crash",
+    "order",
+    "client",
+)
 """The order of the experiments on a page without named runs; others follow."""
 
 _REPORT_HELP = """Write one page about the stored results RUN… that opens in a browser without a network.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from ipclab.host.texts import tr
-from ipclab.report import capacity_table, family, heading, jobs_table, notes
+from ipclab.report import capacity_table, curve_table, family, heading, jobs_table, notes
 from ipclab.report.look import Look
 from ipclab.report.safety_table import closing
 from ipclab.report.table import ranked_rows
@@ -16,6 +16,7 @@ from ipclab.results.capacity import Capacity, capacities
 from ipclab.results.result import Result
 from ipclab.results.rows.row import Row
 from ipclab.results.safety.cells import make_cells
+from ipclab.results.sweeps import RateCurve, rate_curves
 from ipclab.results.units import NOT_APPLICABLE, NOT_TOLD
 from ipclab.results.verdict import SOUND
 
@@ -33,16 +34,18 @@ def render(result: Result, look: Look) -> str:
     cells = make_cells(result.trials)
     warning = busy.warning(result)
     found, alone = capacities(result.trials), searches.machine(result.trials)
-    other = cells or alone is not None
+    curves = rate_curves(result.trials)
+    other = cells or curves or alone is not None
     said = [notes.closing(rows, len(result.unavailable))] if rows or not other else []
     said += [capacity_table.closing(found, alone)] if alone is not None else []
+    said += [curve_table.curve_part(result.trials).closing] if curves else []
     said += [closing(cells)] if cells else []
     said += [answer] if (answer := jobs_table.closing(result)) else []
     said += [warning] if warning else []
     lines = [f"{result.experiment}: {tr(result.question)}"]
     shown = list(groups.items())[:MOST_CLASSES]
     lines += [_best(title, members) for title, members in shown]
-    lines += [_capacity(row) for row in found]
+    lines += [*map(_capacity, found), *map(_curve, curves)]
     if more := len(groups) - len(shown):
         lines.append(tr("… and {more} more", more=units.of(more, "class", "classes")))
     if not result.complete:
@@ -69,10 +72,18 @@ def _capacity(row: Capacity) -> str:
     return f"{family.of(row.name).sign} {capacity_table.capacity(row)}: {_name(row)} · {row.group}"
 
 
+def _curve(curve: RateCurve) -> str:
+    known = [point for point in curve.points if point.rate_per_s == curve.knee_per_s and point.p50_ns]
+    knees = [
+        tr("knee at {rate}, p50 {p50}", rate=units.end_rate(p.rate_per_s), p50=units.duration(p.p50_ns or 0))
+        for p in known
+    ]
+    return f"{family.of(curve.name).sign} {knees[0] if knees else tr('no knee')}: {curve.way}"
+
+
 def _name(row: Row | Capacity) -> str:
     batch = tr(" window {window}", window=row.window) if row.window and row.window > 1 else ""
-    way = f"{row.name} {row.mode}".rstrip() if isinstance(row, Capacity) else row.way
-    return way + batch
+    return row.way + batch
 
 
 def _figures(row: Row) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from ipclab.host.texts import tr
 from ipclab.report.layout import Block, Head, Line, Section
 from ipclab.results import searches, units
 from ipclab.results.capacity import Capacity, capacities
@@ -57,8 +58,8 @@ def capacity_part(trials: Sequence[TrialRecord], *, marks_taken: int = 0) -> Cap
         blocks.setdefault(row.group, []).append(_line(row, mark))
     limit = ", ".join(dict.fromkeys(in_words(Slo.parse(row.slo)) for row in rows))
     section = Section(
-        f"Capacity: the largest rate with {limit}",
-        _HEADS,
+        tr("Capacity: the largest rate with {limit}", limit=limit),
+        tuple(head.said() for head in _HEADS),
         tuple(Block(title, tuple(lines)) for title, lines in blocks.items()),
     )
     return CapacityPart((section,) if rows else (), _footnotes(rows), tuple(problems), closing(rows, alone))
@@ -69,18 +70,26 @@ def closing(rows: Sequence[Capacity], alone: Machine | None) -> str:
     if alone is not None and alone.fails:
         return machine_in_words(alone)
     many = Counter("unknown" if not _is_known(row) else "bracket" if row.complete else "half" for row in rows)
-    parts = [f"{units.of(many['bracket'], 'backend')} with both ends"]
-    parts += [f"{many['half']} with one end"] if many["half"] else []
-    parts += [f"{many['unknown']} unknown"] if many["unknown"] else []
+    parts = [tr("{backends} with both ends", backends=units.of(many["bracket"], "backend"))]
+    parts += [tr("{many} with one end", many=many["half"])] if many["half"] else []
+    parts += [tr("{many} unknown", many=many["unknown"])] if many["unknown"] else []
     broken = sum(row.verdict == "broken" for row in rows)
-    parts += [f"{broken} BROKE a declared guarantee"] if broken else []
-    return f"Capacity: {'; '.join(parts)}."
+    parts += [tr("{many} BROKE a declared guarantee", many=broken)] if broken else []
+    return tr("Capacity: {parts}.", parts="; ".join(parts))
 
 
 def machine_in_words(alone: Machine) -> str:
     """Return what the machine alone does, and what that means for the limit."""
-    stalls = "skips messages" if alone.stall_ns is None else f"stalls {units.duration(alone.stall_ns)}"
-    return f"This machine alone {stalls}: {alone.slo} cannot be told here. Try again when it is idle."
+    if alone.stall_ns is None:
+        return tr(
+            "This machine alone skips messages: {slo} cannot be told here. Try again when it is idle.",
+            slo=alone.slo,
+        )
+    return tr(
+        "This machine alone stalls {stall}: {slo} cannot be told here. Try again when it is idle.",
+        stall=units.duration(alone.stall_ns),
+        slo=alone.slo,
+    )
 
 
 def in_words(slo: Slo) -> str:
@@ -90,40 +99,46 @@ def in_words(slo: Slo) -> str:
 
 def capacity(row: Capacity) -> str:
     """Return the capacity of a row as text: a bracket, a half of one with the reason, or ``unknown``."""
-    if row.held_above_per_s:
-        held = units.end_rate(row.held_above_per_s[-1])
-        failed = f"fails at {units.end_rate(row.high_per_s)}" if row.high_per_s else "fails"
-        return f"not monotone: {failed}, holds at {held}"
     low, high = row.low_per_s, row.high_per_s
+    if row.held_above_per_s and high is not None:
+        return tr(
+            "not monotone: fails at {high}, holds at {held}",
+            high=units.end_rate(high),
+            held=units.end_rate(row.held_above_per_s[-1]),
+        )
     if low is not None and high is not None:
         return units.end_rates(low, high)
     why = _why(row)
     if low is not None:
-        return f"≥ {units.end_rate(low)}; above: {why}"
-    if high is not None:
-        below = "" if row.missing == "floor" else f"; below: {why}"
-        return f"< {units.end_rate(high)}{below}"
-    return why
+        return tr("≥ {low}; above: {why}", low=units.end_rate(low), why=why)
+    if high is None:
+        return why
+    if row.missing == "floor":
+        return f"< {units.end_rate(high)}"
+    return tr("< {high}; below: {why}", high=units.end_rate(high), why=why)
 
 
 def _why(row: Capacity) -> str:
     """Return why an end is missing."""
     match row.missing:
         case "others":
-            used = units.number(row.others_cores or 0.0, 2)
-            return f"unknown (others used {used} of {units.of(row.cores, 'core')})"
+            return tr(
+                "unknown (others used {used} of {cores})",
+                used=units.number(row.others_cores or 0.0, 2),
+                cores=units.of(row.cores, "core"),
+            )
         case "cap":
-            return "not tried (1.5 × its peak)"
+            return tr("not tried (1.5 × its peak)")
         case "time":
-            return "unknown (out of time)"
+            return tr("unknown (out of time)")
         case "failed":
-            return "unknown (no trial at the lowest rate finished)"
+            return tr("unknown (no trial at the lowest rate finished)")
         case "machine":
-            return "unknown (the machine alone does not keep the limit)"
+            return tr("unknown (the machine alone does not keep the limit)")
         case "no peak":
-            return "unknown (no stream finished)"
+            return tr("unknown (no stream finished)")
         case "floor" | "":
-            return "unknown"
+            return tr("unknown")
         case _:
             assert_never(row.missing)
 
@@ -137,7 +152,7 @@ def _line(row: Capacity, mark: str) -> Line:
     times = [latency.p50_ns if latency else None, latency.p99_ns if latency else None]
     cells = (
         row.rank or NOT_APPLICABLE,
-        f"{row.name} {row.mode}".rstrip(),
+        row.way,
         row.shape,
         str(row.window),
         capacity(row),
@@ -157,20 +172,33 @@ def _footnotes(rows: Sequence[Capacity]) -> tuple[str, ...]:
     if not rows:
         return ()
     slo = Slo.parse(rows[0].slo)
-    most = f"{round((1 - slo.share) * 100, 3):g}%"
+    share, limit = f"{round((1 - slo.share) * 100, 3):g}%", in_words(slo).partition("≤ ")[2]
     found = [
-        f"capacity  between these two rates: at the lower one, at most {most} of the "
-        f"messages were skipped or slower than {in_words(slo).partition('≤ ')[2]}, none was lost, and at "
-        "least 95% of what was offered arrived in time; at the upper one two of three trials failed",
-        "trials/void  paced trials; void ones failed while other programs used more than 0.5 core, which "
-        "proves nothing about the backend",
-        "limit  what limited the backend beyond its capacity",
+        tr(
+            "capacity  between these two rates: at the lower one, at most {share} of the messages were "
+            "skipped or slower than {limit}, none was lost, and at least 95% of what was offered arrived in "
+            "time; at the upper one two of three trials failed",
+            share=share,
+            limit=limit,
+        ),
+        tr(
+            "trials/void  paced trials; void ones failed while other programs used more than 0.5 core, which "
+            "proves nothing about the backend"
+        ),
+        tr("limit  what limited the backend beyond its capacity"),
     ]
     if any(row.rank for row in rows):
         found.append(
-            "#  1 + the number of brackets of the group that lie above this one as a whole; a capacity "
-            "without both ends has no rank"
+            tr(
+                "#  1 + the number of brackets of the group that lie above this one as a whole; a capacity "
+                "without both ends has no rank"
+            )
         )
     if any(row.end_to_end and row.end_to_end.p99_ns is None for row in rows):
-        found.append(f"{WITHHELD}  withheld: fewer than 10 samples, or 10 separate excursions, lie beyond it")
+        found.append(
+            tr(
+                "{sign}  withheld: fewer than 10 samples, or 10 separate excursions, lie beyond it",
+                sign=WITHHELD,
+            )
+        )
     return tuple(found)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ipclab.host.texts import mark, tr
 from ipclab.report.layout import Block, Head, Line, Section
 from ipclab.results import units
 from ipclab.results.sweeps import KNEE, CurvePoint, RateCurve, rate_curves
 from ipclab.results.units import NOT_APPLICABLE, WITHHELD
 from ipclab.trial.record import TrialRecord
 
-KNEE_MARK = "◀ knee"
+KNEE_MARK = mark("◀ knee")
 _LESSON = 2.0
 """From so many times on, the figures with and without coordinated omission are shown side by side."""
 _HEADS = (
     Head("rate", "offered rate", True, True, False, False),
-    Head("", "knee", False, False, False, False),
+    Head("knee", "knee", False, False, False, False),
     Head("carried", "carried", True, False, False, False),
     Head("p50", "p50", True, False, False, False),
     Head("p99", "p99", True, False, False, False),
@@ -46,16 +47,17 @@ def curve_part(trials: Sequence[TrialRecord]) -> CurvePart:
     )
     knees = sum(curve.knee_per_s is not None for curve in found)
     return CurvePart(
-        (Section("Latency by rate", _HEADS, blocks),),
+        (Section(tr("Latency by rate"), tuple(head.said() for head in _HEADS), blocks),),
         _footnotes(found),
-        f"Curves: {knees} of {units.of(len(found), 'backend')} with a knee.",
+        tr("Curves: {knees} of {all} with a knee.", knees=knees, all=units.of(len(found), "backend")),
     )
 
 
 def _title(curve: RateCurve) -> str:
-    parts = [f"{curve.name} {curve.mode}".rstrip(), curve.shape]
-    parts += [f"window {curve.window}"] if curve.window > 1 else []
-    parts += ["no stream finished"] if curve.peak_per_s is None else [f"peak {units.rate(curve.peak_per_s)}"]
+    parts = [curve.way, curve.shape]
+    parts += [tr("window {window}", window=curve.window)] if curve.window > 1 else []
+    peak = curve.peak_per_s
+    parts += [tr("no stream finished") if peak is None else tr("peak {rate}", rate=units.rate(peak))]
     return " · ".join(parts)
 
 
@@ -65,7 +67,7 @@ def _line(curve: RateCurve, point: CurvePoint) -> Line:
     return Line(
         cells=(
             units.end_rate(point.rate_per_s),
-            KNEE_MARK if point.rate_per_s == curve.knee_per_s else "",
+            tr(KNEE_MARK) if point.rate_per_s == curve.knee_per_s else "",
             NOT_APPLICABLE if share is None else units.percent(min(share, 1.0)),
             *(WITHHELD if ns is None else units.duration(ns) for ns in times),
             str(point.repeats),
@@ -79,14 +81,21 @@ def _line(curve: RateCurve, point: CurvePoint) -> Line:
 
 def _footnotes(found: Sequence[RateCurve]) -> tuple[str, ...]:
     notes = [
-        f"{KNEE_MARK}  beyond this rate the median latency is more than {KNEE:g} times that at "
-        "the lowest rate, or less than 95% is carried; figures are medians of the repeats",
+        tr(
+            "{sign}  beyond this rate the median latency is more than {times} times that at the lowest rate, "
+            "or less than 95% is carried; figures are medians of the repeats",
+            sign=tr(KNEE_MARK),
+            times=f"{KNEE:g}",
+        ),
         *_lesson(found),
     ]
     cells = [ns for c in found for p in c.points for ns in (p.p50_ns, p.p99_ns, p.service_p99_ns)]
     if None in cells:
         notes.append(
-            f"{WITHHELD}  withheld: too few samples lie beyond it, or it lies among messages that never came"
+            tr(
+                "{sign}  withheld: too few samples lie beyond it, or it lies among messages that never came",
+                sign=WITHHELD,
+            )
         )
     return tuple(notes)
 
@@ -105,8 +114,13 @@ def _lesson(found: Sequence[RateCurve]) -> list[str]:
     if times < _LESSON or point.p99_ns is None or point.service_p99_ns is None:
         return []
     return [
-        f"Coordinated omission: {curve.backend} at {units.end_rate(point.rate_per_s)} has p99 "
-        f"{units.duration(point.p99_ns)} counted from when a message was due, and "
-        f"{units.duration(point.service_p99_ns)} counted from when it was sent. A closed loop sees only the "
-        "second: it waits for the slow messages and then begins the next ones late"
+        tr(
+            "Coordinated omission: {backend} at {rate} has p99 {due} counted from when a message was due, "
+            "and {sent} counted from when it was sent. A closed loop sees only the second: it waits for the "
+            "slow messages and then begins the next ones late",
+            backend=curve.backend,
+            rate=units.end_rate(point.rate_per_s),
+            due=units.duration(point.p99_ns),
+            sent=units.duration(point.service_p99_ns),
+        )
     ]

@@ -14,7 +14,7 @@ from ipclab.payload.kinds import PLAIN
 from ipclab.results import units, verdict
 from ipclab.results.rows import classes
 from ipclab.results.rows.build import unended
-from ipclab.results.rows.row import Percentiles, percentiles
+from ipclab.results.rows.row import Percentiles, percentiles, way
 from ipclab.results.searches import Key, Searched, find_searches, machine
 from ipclab.results.verdict import Word
 from ipclab.trial.record import Limit, TrialRecord
@@ -73,6 +73,11 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def complete(self) -> bool:
         """Return whether both ends are known in every repeat: only then is it compared with others."""
         return all(one.complete for one in self.brackets)
+
+    @property
+    def way(self) -> str:
+        """Return how its messages travel: the backend and its mode, and payload and codec where chosen."""
+        return way(self.name, self.mode, self.payload, self.codec)
 
     @property
     def shape(self) -> str:

@@ -12,6 +12,7 @@ from ipclab.capacity.judge import CARRIED, carried_share
 from ipclab.errors import ResultsError
 from ipclab.results.rows import classes
 from ipclab.results.rows.build import unended, unreceived
+from ipclab.results.rows.row import way
 from ipclab.trial.distribution import roughly
 from ipclab.trial.record import PERCENTILES, Distribution, Limit, TrialRecord
 from ipclab.trial.spec import TrialSpec
@@ -63,6 +64,11 @@ class RateCurve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     peak_per_s: float | None
     points: list[CurvePoint]
     knee_per_s: float | None
+
+    @property
+    def way(self) -> str:
+        """Return how its messages travel: the backend and its mode, and payload and codec where chosen."""
+        return way(self.name, self.mode, self.payload, self.codec)
 
     @property
     def shape(self) -> str:

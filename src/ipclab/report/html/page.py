@@ -12,7 +12,18 @@ import jinja2
 from markupsafe import Markup
 
 from ipclab.host.texts import language, tr
-from ipclab.report.html import curves, fastest, figures, lines, matrix, races, style, summary
+from ipclab.report.html import (
+    brackets,
+    curves,
+    fastest,
+    figures,
+    lines,
+    matrix,
+    races,
+    rates,
+    style,
+    summary,
+)
 from ipclab.report.html.claims import ClaimCard
 from ipclab.report.html.curves import Latencies
 from ipclab.report.html.fastest import Card
@@ -34,6 +45,8 @@ class Part:
     cards: Sequence[Card]
     wide: Markup
     strips: Sequence[Markup]
+    brackets: Sequence[Markup]
+    rates: Sequence[Markup]
     curves: Sequence[Markup]
     withheld: Sequence[str]
     races: Sequence[Markup]
@@ -74,7 +87,13 @@ def make_page(runs: Sequence[Run], claims: Sequence[ClaimCard] = (), trends: Seq
 
 def pictures(run: Run) -> list[Picture]:
     """Return the pictures of a run as they are on a wide page, to be files of their own."""
-    return [*lines.pictures(run)[:1], *curves.latencies(run).pictures, *races.pictures(run, races.WIDE)]
+    return [
+        *lines.pictures(run)[:1],
+        *brackets.pictures(run),
+        *rates.pictures(run),
+        *curves.latencies(run).pictures,
+        *races.pictures(run, races.WIDE),
+    ]
 
 
 def _part(run: Run) -> Part:
@@ -90,6 +109,8 @@ def _part(run: Run) -> Part:
         cards=fastest.cards(run),
         wide=drawn[0] if drawn else Markup(""),
         strips=drawn[1:],
+        brackets=[picture.inline() for picture in brackets.pictures(run)],
+        rates=[picture.inline() for picture in rates.pictures(run)],
         curves=[picture.inline() for picture in found.pictures],
         withheld=found.withheld,
         races=[picture.inline() for picture in races.pictures(run, races.WIDE)],

@@ -239,8 +239,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     @property
     def way(self) -> str:
         """Return how its messages travel: the backend and its mode, and payload and codec where chosen."""
-        sent = "" if self.payload == PLAIN else f" {units.payload(self.payload)}"
-        return f"{self.name} {self.mode}".rstrip() + sent + (f" {self.codec}" if self.codec else "")
+        return way(self.name, self.mode, self.payload, self.codec)
 
     @property
     def shape(self) -> str:
@@ -261,6 +260,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         if measured is not None or self.end_to_end is None or not self.end_to_end.p50_by_repeat_ns:
             return measured
         return figure([1e9 / max(ns, 1) for ns in self.end_to_end.p50_by_repeat_ns])
+
+
+def way(name: str, mode: str, payload: str, codec: str) -> str:
+    """Return how messages travel: a backend and its mode, and payload and codec where they are chosen."""
+    sent = "" if payload == PLAIN else f" {units.payload(payload)}"
+    return f"{name} {mode}".rstrip() + sent + (f" {codec}" if codec else "")
 
 
 def figure(values: Sequence[float]) -> Figure | None:
