@@ -18,7 +18,7 @@ from pathlib import Path
 from ipclab.report import formats, table
 from ipclab.report.html import words
 from ipclab.report.look import Look
-from ipclab.results import units
+from ipclab.results import busy, units
 from ipclab.results.result import Result
 from ipclab.results.rows.row import Row
 from ipclab.results.store import read
@@ -81,6 +81,8 @@ def needs_table(runs: Mapping[str, Result], language: str) -> str:
         mode = f" {own[0].mode}" if need.shown else ""
         cost = _cost(need, rows[need.experiment], language)
         figures = _figures(own, language)
+        if busy.warning(runs[need.experiment]):
+            figures += {"en": " (rough: the machine was busy)", "zh": "（粗略：机器繁忙）"}[language]
         lines.append(f"| {getattr(need.need, language)} | {name}{mode} | {figures} | {cost} |")
     return "\n".join(lines)
 

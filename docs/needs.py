@@ -77,6 +77,16 @@ NEEDS = (
         also="redis:discipline=incr",
     ),
     Need(
+        Text("large arrays (1 MiB each)", "大数组（每个 1 MiB）"),
+        "pipe",
+        Text(
+            "one host; the array lies in shared memory and only its name is sent (`--codec shm`); "
+            "whoever dies may leave a segment behind",
+            "限一台机器；数组放在共享内存里，只发送它的名字（`--codec shm`）；进程死去可能留下内存段",
+        ),
+        experiment="throughput",
+    ),
+    Need(
         Text("every consumer gets every message (fan-out)", "每个消费者都收到每条消息（扇出）"),
         "redis-pubsub",
         Text(

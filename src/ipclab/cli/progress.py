@@ -67,14 +67,17 @@ class TerminalProgress:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as Bar
+        from rich.table import Column
 
         self._console = Console(stderr=True, file=unfailing(sys.stderr))
         self._bar = Bar(
-            BarColumn(bar_width=16),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[left]:>12}"),
-            TextColumn("{task.fields[rates]}"),
-            TextColumn("{task.description}"),
+            BarColumn(bar_width=16, table_column=Column(min_width=16)),
+            MofNCompleteColumn(table_column=Column(min_width=9, no_wrap=True)),
+            TextColumn(
+                "{task.fields[left]}", table_column=Column(min_width=12, no_wrap=True, justify="right")
+            ),
+            TextColumn("{task.fields[rates]}", table_column=Column(min_width=SPARKS, no_wrap=True)),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=self._console,
             auto_refresh=False,
             transient=True,

@@ -63,6 +63,16 @@ def test_the_excerpt_has_at_most_40_lines_and_every_row_of_a_channel(fill: Modul
     assert shown == [f"{row.name} {row.mode}".rstrip() for row in rows]
 
 
+def test_there_are_eight_needs_each_with_a_figure_and_a_cost() -> None:
+    for page in BOTH[0]:
+        (found,) = tables(slots(page.read_text(encoding="utf-8"))["needs"])
+        assert len(found) == 1 + 8
+        for _, take, figures, cost in found[1:]:
+            assert re.search("`.+`", take)
+            assert re.search(r"\d.*/s", figures)
+            assert cost
+
+
 def test_each_choice_declares_what_its_need_asks_for(fill: ModuleType) -> None:
     needs = {need.need.en: need.backend for need in fill.NEEDS}
 

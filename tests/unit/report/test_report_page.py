@@ -17,6 +17,7 @@ import pytest
 from ipclab.report import table
 from ipclab.report.formats import formatted
 from ipclab.report.html.claims import ClaimCard
+from ipclab.report.html.matrix import Spot
 from ipclab.report.html.page import make_page, pictures
 from ipclab.report.html.run import gather
 from ipclab.report.html.style import of_picture
@@ -254,3 +255,10 @@ def test_batches_and_single_messages_stand_side_by_side_on_a_card(make: Any) -> 
     text = drawn(comparison(make)).text
     card = text[text.index("At least once, while the broker lives") :]
     assert card.index("in batches") < card.index("redis-stream · window 100") < card.index("one at a time")
+
+
+def test_a_cell_may_be_broken_within_a_name_but_never_within_a_number() -> None:
+    spot = Spot(None, "lost 1 (0.83%) in Queue.get of BrokenPipeError", "", None)
+    assert "".join(spot.pieces) == spot.text
+    assert any(piece.endswith("Queue.") for piece in spot.pieces)
+    assert any("0.83%" in piece for piece in spot.pieces)

@@ -14,7 +14,7 @@ from ipclab.report.html.run import Run
 from ipclab.report.html.signs import Sign
 from ipclab.report.layout import Brief, Line, Section
 
-_SEAM = re.compile(r"(?<=[a-z.])(?=[A-Z(])|(?<=\.)(?=\w)")
+_SEAM = re.compile(r"(?<=[a-z.])(?=[A-Z(])|(?<=[A-Za-z_]\.)(?=\w)")
 """Within names such as ``BrokenPipeError`` and ``Queue.get``."""
 
 
