@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
+from ipclab.host.texts import mark, tr
 from ipclab.report.layout import Block, Head, Line, Section
 from ipclab.results import units
 from ipclab.results.jobs import OPEN, Answer, Fits, Reason, answers
@@ -14,10 +15,11 @@ from ipclab.results.verdict import Word
 from ipclab.trial.study import Slo
 
 _TITLES: dict[Fits, str] = {
-    "yes": "Fit for these jobs",
-    "unknown": "Undecided",
-    "no": "Ruled out",
+    "yes": mark("Fit for these jobs"),
+    "unknown": mark("Undecided"),
+    "no": mark("Ruled out"),
 }
+_SAID: dict[Fits, str] = {"yes": mark("yes"), "unknown": mark("unknown"), "no": mark("no")}
 _WORDS: dict[Fits, Word] = {"yes": "kept", "unknown": "unknown", "no": "failed"}
 _MOST_NAMES = 6
 
@@ -31,8 +33,15 @@ def section(result: Result) -> list[Section]:
     blocks: list[Block] = []
     for fits, title in _TITLES.items():
         if some := [answer for answer in found if answer.fits == fits]:
-            blocks.append(Block(title, tuple(map(_line, some)), () if blocks else _advice(found)))
-    return [Section(title="Jobs", heads=_heads(percentile), blocks=tuple(blocks), answers=True)]
+            blocks.append(Block(tr(title), tuple(map(_line, some)), () if blocks else _advice(found)))
+    return [
+        Section(
+            title=tr("Jobs"),
+            heads=tuple(head.said() for head in _heads(percentile)),
+            blocks=tuple(blocks),
+            answers=True,
+        )
+    ]
 
 
 def closing(result: Result) -> str:
@@ -43,15 +52,21 @@ def closing(result: Result) -> str:
     fit = [answer.backend for answer in found if answer.fits == "yes"]
     open_ = sum(answer.fits == "unknown" for answer in found)
     out = sum(answer.fits == "no" for answer in found)
-    more = f" and {len(fit) - _MOST_NAMES} more" if len(fit) > _MOST_NAMES else ""
-    names = f": {', '.join(fit[:_MOST_NAMES])}{more}" if fit else ""
-    undecided = f"; {open_} undecided" if open_ else ""
-    return (
-        f"Jobs: {len(fit)} of {units.of(len(found), 'backend')} "
-        f"{'keeps' if len(fit) == 1 else 'keep'} {found[0].slo} and "
-        f"{'loses' if len(fit) == 1 else 'lose'} nothing when a worker is killed{names}; "
-        f"{out} ruled out{undecided}."
-    )
+    names = ", ".join(fit[:_MOST_NAMES])
+    if (more := len(fit) - _MOST_NAMES) > 0:
+        names = tr("{names} and {more} more", names=names, more=more)
+    parts = [
+        tr(
+            "{fit} of {backends} keep {slo} and lose nothing when a worker is killed{names}",
+            fit=len(fit),
+            backends=units.of(len(found), "backend"),
+            slo=found[0].slo,
+            names=f": {names}" if names else "",
+        ),
+        tr("{out} ruled out", out=out),
+        tr("{undecided} undecided", undecided=open_) if open_ else "",
+    ]
+    return tr("Jobs: {parts}.", parts="; ".join(part for part in parts if part))
 
 
 def words(answer: Answer, reason: Reason) -> str:
@@ -62,33 +77,40 @@ def words(answer: Answer, reason: Reason) -> str:
         case "unavailable":
             return reason.what
         case "failed":
-            return f"failed: {reason.what}"
+            return tr("failed: {what}", what=reason.what)
         case "hung":
-            return f"hung: {reason.what}"
+            return tr("hung: {what}", what=reason.what)
         case "broken":
-            return f"BROKE what it declares: {reason.what}"
+            return tr("BROKE what it declares: {what}", what=reason.what)
         case "lost":
-            return f"{many} lost although nothing failed"
+            return tr("{jobs} lost although nothing failed", jobs=many)
         case "undone":
-            return f"{many} not done, because the handler raised and the job was not delivered again"
+            return tr(
+                "{jobs} not done, because the handler raised and the job was not delivered again", jobs=many
+            )
         case "lost_when_killed":
-            return f"{many} lost when a worker was killed"
+            return tr("{jobs} lost when a worker was killed", jobs=many)
         case "hung_when_killed":
-            return f"the others hung in {reason.what} when a worker was killed"
+            return tr("the others hung in {what} when a worker was killed", what=reason.what)
         case "broken_when_killed":
-            return f"BROKE what it declares when a worker was killed: {reason.what}"
+            return tr("BROKE what it declares when a worker was killed: {what}", what=reason.what)
         case "behind":
-            return f"carried only {units.percent(reason.amount)} of the offered jobs"
+            return tr("carried only {share} of the offered jobs", share=units.percent(reason.amount))
         case "slow":
             return f"{percentile} {_slow(answer, reason)}"
         case "slow_while_busy":
-            return f"{percentile} {_slow(answer, reason)}, but other programs used the machine: measure again"
+            return tr(
+                "{slow}, but other programs used the machine: measure again",
+                slow=f"{percentile} {_slow(answer, reason)}",
+            )
         case "few":
-            return f"too few jobs to tell {percentile}: choose a longer --duration"
+            return tr("too few jobs to tell {percentile}: choose a longer --duration", percentile=percentile)
         case "not_killed":
-            return f"no worker was killed{f': {reason.what}' if reason.what else ''}"
+            return tr("no worker was killed{why}", why=f": {reason.what}" if reason.what else "")
         case "undecided_when_killed":
-            return f"undecided when a worker was killed{f': {reason.what}' if reason.what else ''}"
+            return tr(
+                "undecided when a worker was killed{why}", why=f": {reason.what}" if reason.what else ""
+            )
         case _:
             assert_never(reason.kind)
 
@@ -98,7 +120,7 @@ def _slow(answer: Answer, reason: Reason) -> str:
     if reason.amount:
         return f"{units.duration(reason.amount)} > {limit}"
     share = units.percent(answer.slow_share or 0.0)
-    return f"> {limit}: {share} of the jobs took longer, or never ended"
+    return tr("> {limit}: {share} of the jobs took longer, or never ended", limit=limit, share=share)
 
 
 def _heads(percentile: str) -> tuple[Head, ...]:
@@ -124,11 +146,11 @@ def _line(answer: Answer) -> Line:
             units.duration(answer.percentile_ns) if answer.percentile_ns is not None else NOT_APPLICABLE,
             units.percent(answer.utilisation) if answer.utilisation is not None else NOT_APPLICABLE,
             str(answer.prefetch) if answer.prefetch else NOT_APPLICABLE,
-            ("yes" if answer.acknowledges else "no") if measured else NOT_APPLICABLE,
+            (tr("yes") if answer.acknowledges else tr("no")) if measured else NOT_APPLICABLE,
             units.count(answer.lost_when_killed) if killed else NOT_APPLICABLE,
             units.count(answer.again_when_killed) if killed else NOT_APPLICABLE,
             "; ".join(dict.fromkeys(words(answer, reason) for reason in _decisive(answer))) or NOT_APPLICABLE,
-            answer.fits,
+            tr(_SAID[answer.fits]),
         ),
         verdict=word,
         values=(
@@ -160,11 +182,14 @@ def _on_acknowledgement(found: Sequence[Answer]) -> Iterator[str]:
     killed = [answer for answer in found if answer.killed]
     with_, without = ([a for a in killed if a.acknowledges is which] for which in (True, False))
     if with_ and without:
-        yield (
-            f"Acknowledged after the work ({units.of(len(with_), 'backend')}): "
-            f"{units.of(sum(a.lost_when_killed for a in with_), 'job')} lost with a killed worker, "
-            f"{sum(a.again_when_killed for a in with_)} begun again. Not acknowledged "
-            f"({units.of(len(without), 'backend')}): {sum(a.lost_when_killed for a in without)} lost."
+        yield tr(
+            "Acknowledged after the work ({with_}): {kept} lost with a killed worker, {again} begun again. "
+            "Not acknowledged ({without}): {lost} lost.",
+            with_=units.of(len(with_), "backend"),
+            kept=units.of(sum(a.lost_when_killed for a in with_), "job"),
+            again=sum(a.again_when_killed for a in with_),
+            without=units.of(len(without), "backend"),
+            lost=sum(a.lost_when_killed for a in without),
         )
 
 
@@ -178,13 +203,20 @@ def _on_prefetch(found: Sequence[Answer]) -> Iterator[str]:
     for name, some in by_name.items():
         if len(some) > 1:
             each = ", ".join(
-                f"{units.duration(some[count].percentile_ns or 0)} with a prefetch of {count}"
+                tr(
+                    "{time} with a prefetch of {count}",
+                    time=units.duration(some[count].percentile_ns or 0),
+                    count=count,
+                )
                 for count in sorted(some)
             )
             percentile = Slo.parse(next(iter(some.values())).slo).percentile
-            yield (
-                f"{percentile} of {name}: {each}. A prefetched job may wait for a busy worker while another "
-                f"is idle."
+            yield tr(
+                "{percentile} of {name}: {each}. A prefetched job may wait for a busy worker while another "
+                "is idle.",
+                percentile=percentile,
+                name=name,
+                each=each,
             )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ipclab.host.texts import speaking
 from ipclab.report import brief, csv, html, jobs_table, json, table, terminal
 from ipclab.report.look import Look
 from ipclab.results import reader
@@ -148,6 +149,14 @@ def test_a_run_without_work_or_without_a_killed_worker_is_not_about_jobs(make: M
     assert "Jobs" not in table.make(make.result([load(make, "queue")])).closing
 
 
+def test_the_answer_is_in_the_language_of_the_reader(make: Make) -> None:
+    run = make.result([load(make, "queue"), kill("queue", unfinished=2)])
+    with speaking("zh"):
+        assert "1 个被排除" in jobs_table.closing(run)
+        (found,) = answers(run)
+        assert jobs_table.words(found, found.reasons[0]) == "工作进程被杀死时丢失 2 个作业"
+
+
 def test_every_format_has_the_answer_with_its_reasons(make: Make) -> None:
     trials = [
         load(make, "rabbitmq:prefetch=1"),
@@ -160,7 +169,7 @@ def test_every_format_has_the_answer_with_its_reasons(make: Make) -> None:
     trials[0] = replace(trials[0], options={"prefetch": 1}, guarantees=safety.AT_LEAST_ONCE)
     result = make.result(trials)
     closing = (
-        "Jobs: 1 of 3 backends keeps p99=50ms and loses nothing when a worker is killed: "
+        "Jobs: 1 of 3 backends keep p99=50ms and lose nothing when a worker is killed: "
         "rabbitmq:prefetch=1; 2 ruled out."
     )
     shown = terminal.render(result, Look(120, False))
