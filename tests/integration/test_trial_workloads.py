@@ -12,6 +12,7 @@ from ipclab.backends.base import BrokerKind
 from ipclab.backends.registry import Variant, channel_class, counter_class
 from ipclab.brokers import Broker
 from ipclab.trial import meter, runner
+from ipclab.trial.pacing import planned
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
@@ -109,6 +110,24 @@ def test_two_paced_producers_share_the_rate(broker_of: BrokerOf, arrivals: str) 
     wanted = 1000.0 * (record.spec.warmup_s + record.spec.duration_s)
     # A busy machine skips what it could not send in time, and says so.
     assert 0.6 * wanted < record.ledger.attempted + record.latency.skipped_sends < 1.4 * wanted
+
+
+@pytest.mark.parametrize(("backend", "window"), [("queue", 1), ("redis-list", 20)])
+@pytest.mark.parametrize("arrivals", ["constant", "burst:10"])
+def test_paced_producers_offer_their_schedule_in_batches_too(
+    broker_of: BrokerOf, backend: str, window: int, arrivals: str
+) -> None:
+    record = play(
+        broker_of, backend, "paced", producers=2, window=window, rate_per_s=1000.0, arrivals=arrivals
+    )
+
+    assert_all_arrived(record)
+    offered = sum(len(planned(record.spec, producer)) for producer in range(2))
+    assert record.ledger is not None
+    assert record.ledger.attempted <= offered
+    # What a busy machine could not send in time is skipped; only that of the window is counted.
+    if record.latency.skipped_sends == 0:
+        assert record.ledger.attempted == offered == 300
 
 
 @pytest.mark.parametrize("backend", CHANNELS)

@@ -20,7 +20,6 @@ from ipclab.trial.check import check
 from ipclab.trial.message import tail
 from ipclab.trial.pacing import SPIN_NS, doze_until, planned, wait_until, waiter
 from ipclab.trial.rawlog import RawLog
-from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import Leg, TrialSpec
 from tests.unit.trial.test_trial_hot_loops import Kept
 
@@ -86,17 +85,6 @@ def test_a_window_that_ends_within_a_batch_flushes_what_was_sent_and_skips_the_r
     assert paced(logs, producer, 25, window=10, end_ns=end_ns, wait=wait) == 13
     assert producer.flushes == [10, 13]
     assert logs.counts() == (13, 13)
-
-
-@pytest.mark.slow
-def test_a_paced_trial_in_batches_with_several_producers_offers_its_schedule_and_loses_nothing() -> None:
-    asked = spec(producers=2, window=1, arrivals="constant", rate_per_s=2000.0, duration_s=0.4)
-    found = run_trial(asked, namespace="ipclab:test:0")
-    assert found.outcome == "finished", found.reason
-    assert found.ledger is not None
-    offered = sum(len(planned(asked, i)) for i in range(2))
-    assert found.ledger.attempted + found.latency.skipped_sends == offered == 800
-    assert found.ledger.lost == 0
 
 
 def test_bursts_are_due_at_once_and_evenly_spaced() -> None:
