@@ -77,6 +77,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "conform.outcome",
         "faults",
         "payload.kinds",
+        "host.language",
         "host.texts",
         "host.wrapping",
         "results",

@@ -12,6 +12,7 @@ import click
 
 from ipclab.cli.options import (
     COUNT,
+    LANGUAGE,
     PAYLOAD,
     RATE,
     RESULTS,
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from ipclab.choose.decide import Decision
     from ipclab.choose.measure import Step
     from ipclab.choose.needs import Needs
+    from ipclab.host.language import Language
     from ipclab.payload.asked import Payload
     from ipclab.payload.sizes import Size, Sizes
-    from ipclab.report.choice.words import Language
 
 NO_SERVERS = "none"
 _HARMS = ("lose", "repeat", "reorder")
@@ -120,7 +121,7 @@ DURATION = _Duration()
     default=None,
     help="Measure what stored runs lack, or not (default: ask on a terminal).",
 )
-@click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@LANGUAGE
 @provider_options
 @output_in(CHOICE.names)
 @RESULTS

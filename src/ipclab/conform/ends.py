@@ -264,7 +264,12 @@ def exchange(
         end.begin(receive_until_stopped)
     for end, bodies in zip(producers, sent, strict=True):
         end.begin(send, bodies, window)
-    listen(consumers, lambda: sum(len(b) for end in consumers for b in end.items) >= owed, DEADLINE_S)
+
+    def over() -> bool:
+        failed = any(end.child.failed is not None or end.child.ended for end in producers)
+        return failed or sum(len(batch) for end in consumers for batch in end.items) >= owed
+
+    listen([*consumers, *producers], over, DEADLINE_S)
     for end in producers:
         end.result()
     deadline = time.monotonic() + DEADLINE_S

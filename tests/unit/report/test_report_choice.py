@@ -10,6 +10,7 @@ import pytest
 from ipclab.choose.decide import Constraint, Decision, Fit, Gap, Missing, Open, Rejected
 from ipclab.choose.needs import EVENTS, HARMS, Needs
 from ipclab.exit_codes import ExitCode
+from ipclab.host.language import LANGUAGES, Language
 from ipclab.report.choice import words
 from ipclab.report.choice.formats import CHOICE
 from ipclab.report.choice.shown import Shown
@@ -74,8 +75,8 @@ def test_json_has_the_reasons_as_data_and_the_exit_code() -> None:
     assert read["open"][0]["missing"] == [{"gap": "no run", "target": "consumer"}]
 
 
-@pytest.mark.parametrize("language", get_args(words.Language))
-def test_every_constraint_and_gap_and_question_has_words_in_both_languages(language: words.Language) -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_constraint_and_gap_and_question_has_words_in_both_languages(language: Language) -> None:
     for constraint in get_args(Constraint):
         one = Rejected(backend="b", settings={}, constraint=constraint, needed=2, found=1, fault="kill")
         assert words.why(one, language)

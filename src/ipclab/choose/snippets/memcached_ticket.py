@@ -6,7 +6,7 @@ A job that a worker has taken is lost if the worker dies, and memcached drops jo
 import itertools
 import os
 import time
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pymemcache.client.base import Client
 
@@ -24,6 +24,10 @@ def connect() -> Client:
     """Connect, and create the counters of the queue unless they are there."""
     address = urlsplit(URL)
     client = Client((address.hostname or "localhost", address.port or 11211))
+    if address.username:
+        # A server with a password takes the first value that is set as the login.
+        login = f"{unquote(address.username)} {unquote(address.password or '')}"
+        client.set("login", login, noreply=False)
     for counter in (HEAD, TAIL):
         client.add(counter, "0", noreply=False)
     return client

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ipclab.choose.decide import Decision
 from ipclab.exit_codes import ExitCode
-from ipclab.report.choice.words import Language
+from ipclab.host.language import Language
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ipclab.choose.decide import Fit
+from ipclab.host.language import Language
 from ipclab.report.choice import words
 from ipclab.report.choice.shown import Shown
-from ipclab.report.choice.words import Language
 from ipclab.report.look import Look
 from ipclab.report.terminal import columns
 

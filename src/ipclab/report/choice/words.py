@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from ipclab.choose.decide import Constraint, Gap, Rejected
 from ipclab.choose.evidence import Load
 from ipclab.choose.needs import Event, Harm
 from ipclab.faults.spec import Target
+from ipclab.host.language import Language
 from ipclab.payload.kinds import PLAIN
 from ipclab.results import units
-
-Language = Literal["en", "zh"]
 
 
 class Text(NamedTuple):
