@@ -46,7 +46,7 @@ def test_a_limit_that_a_stored_row_missed_rules_out_and_code_3(ipclab: Ipclab, h
     ended = ipclab("choose", "-b", "queue", *LOAD, "--language", "zh")
     assert ended.code == 3
     assert "没有已知合适的后端" in ended.out
-    assert "超过 50 ms" in ended.out
+    assert "的作业超过了 50 ms" in ended.out
 
 
 def test_what_no_run_has_is_offered_by_a_command_and_not_measured_unasked(ipclab: Ipclab, here: Path) -> None:

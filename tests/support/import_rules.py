@@ -62,11 +62,13 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "choose": (
         "backends",
         "brokers.kinds",
+        "capacity.judge",
         "experiment",
         "faults.spec",
         "payload",
         "results",
         "trial.record",
+        "trial.study",
     ),
     "report": (
         "backends.base",

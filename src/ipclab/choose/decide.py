@@ -31,6 +31,10 @@ samples, others used the machine meanwhile, or the checks could not decide."""
 BUSY_CORES = 0.5
 """Processors in use by other programs, from which on a limit that was missed proves nothing."""
 LEAST_CARRIED = 0.95
+MOST_SLOW = 0.01
+"""The share of the jobs that may be slower than the limit for p99."""
+LEAST_SAMPLES = 1000
+"""Jobs without which a share of one in a hundred shows little."""
 MOMENTS: dict[Target, tuple[Moment, ...]] = {
     "consumer": ("busy", "working"),
     "producer": ("busy",),
@@ -332,10 +336,10 @@ def _loaded(needs: Needs, candidate: Candidate, load: Load) -> Rejected | Gap | 
         return "other programs" if busy else no("rate", needs.rate_per_s, load.carried * needs.rate_per_s)
     if needs.p99_ns is None:
         return None
-    if load.p99_ns is None:
+    if load.slow_share is None or load.samples < LEAST_SAMPLES:
         return "too few samples"
-    if load.p99_ns > needs.p99_ns:
-        return "other programs" if busy else no("p99", needs.p99_ns, load.p99_ns)
+    if load.slow_share > MOST_SLOW:
+        return "other programs" if busy else no("p99", needs.p99_ns, load.slow_share)
     return None
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from ipclab.backends.registry import Variant
+from ipclab.capacity.judge import slow_share
 from ipclab.choose.candidates import key_of
 from ipclab.errors import UsageError
 from ipclab.faults.spec import Moment, Target
@@ -20,13 +21,18 @@ from ipclab.results.rows.row import Row
 from ipclab.results.safety.cells import Cell, CellVerdict, make_cells
 from ipclab.results.verdict import Word
 from ipclab.trial.record import TrialRecord
+from ipclab.trial.study import Slo
+
+_P99 = 0.99
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """A measured load: a row of paced trials of one run.
 
-    ``failing`` is the share of the work that was made to fail; ``carried`` the share of the offered rate that
-    arrived; ``others_cores`` the processors that other programs used meanwhile, in the median of its trials.
+    ``slow_share`` is the share of the jobs that were slower than the limit for p99, skipped or lost, where
+    there is a limit. ``failing`` is the share of the work that was made to fail; ``carried`` that of the
+    offered rate that arrived; ``others_cores`` the processors that other programs used meanwhile, in the
+    median of its trials.
     """
 
     run: str
@@ -42,6 +48,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     p50_ns: int | None
     p99_ns: int | None
     p99_range_ns: tuple[int, int] | None
+    samples: int
+    slow_share: float | None
     carried: float | None
     lost: int
     others_cores: float | None
@@ -88,8 +96,12 @@ class Evidence:
     faults: Mapping[str, Sequence[Fault]] = field(default_factory=dict)
 
 
-def gather(runs: Iterable[tuple[str, Result]], here: Machine | None = None) -> Evidence:
+def gather(
+    runs: Iterable[tuple[str, Result]], here: Machine | None = None, limit_ns: int | None = None
+) -> Evidence:
     """Return the evidence in these runs, given with their names, the oldest first.
+
+    ``limit_ns`` is the limit for p99 by which loads are judged.
 
     Runs of another machine than ``here`` show nothing about this one, and are left out. Raise ResultsError
     for an unreadable histogram.
@@ -99,7 +111,7 @@ def gather(runs: Iterable[tuple[str, Result]], here: Machine | None = None) -> E
     for name, result in runs:
         if here is not None and here != Machine.of(result.environment):
             continue
-        for key, load in _loads(name, result.trials):
+        for key, load in _loads(name, result.trials, limit_ns):
             loads.setdefault(key, []).insert(0, load)
         for cell in make_cells(result.trials):
             if cell.workload == "crash" and (key := _key(Variant.parse(cell.backend), cell.settings)):
@@ -107,7 +119,7 @@ def gather(runs: Iterable[tuple[str, Result]], here: Machine | None = None) -> E
     return Evidence(loads, faults)
 
 
-def _loads(run: str, trials: Sequence[TrialRecord]) -> Iterable[tuple[str, Load]]:
+def _loads(run: str, trials: Sequence[TrialRecord], limit_ns: int | None) -> Iterable[tuple[str, Load]]:
     paced = [trial for trial in trials if trial.spec.workload == "paced"]
     # Rows do not tell apart trials under different settings of a server.
     by_settings: dict[tuple[tuple[str, str], ...], list[TrialRecord]] = {}
@@ -118,14 +130,17 @@ def _loads(run: str, trials: Sequence[TrialRecord]) -> Iterable[tuple[str, Load]
         for row, members in zip(made, trials_of(made, some), strict=True):
             key = _key(Variant(row.name, row.options), dict(settings))
             if key and row.rate_per_s is not None:
-                yield key, _load(run, row, members)
+                yield key, _load(run, row, members, limit_ns)
 
 
-def _load(run: str, row: Row, members: Sequence[TrialRecord]) -> Load:
+def _load(run: str, row: Row, members: Sequence[TrialRecord], limit_ns: int | None) -> Load:
     assert row.rate_per_s is not None
     latency = row.end_to_end
     carried = row.carried_per_s.median / row.rate_per_s if row.carried_per_s else None
     others = [t.cost.others_cores for t in members if t.cost and t.cost.others_cores is not None]
+    slo = Slo(share=_P99, limit_ns=limit_ns) if limit_ns else None
+    slow = [slow_share(trial, slo) for trial in members] if slo else []
+    known = [share for share in slow if share is not None]
     return Load(
         run=run,
         rate_per_s=row.rate_per_s,
@@ -140,6 +155,9 @@ def _load(run: str, row: Row, members: Sequence[TrialRecord]) -> Load:
         p50_ns=latency.p50_ns if latency else None,
         p99_ns=latency.p99_ns if latency else None,
         p99_range_ns=latency.p99_range_ns if latency else None,
+        samples=latency.count if latency else 0,
+        # The trials of a row are equally long.
+        slow_share=statistics.fmean(known) if known and len(known) == len(slow) else None,
         carried=carried,
         lost=row.messages.lost if row.messages else 0,
         others_cores=statistics.median(others) if others else None,

@@ -19,10 +19,10 @@ from ipclab.payload.asked import Payload
 from ipclab.payload.kinds import PLAIN
 from ipclab.payload.sizes import Size, SizeRange
 
-WITHIN_S = 120.0
+WITHIN_S = 115.0
 """A choice measures for no longer than this."""
-REPEATS = 3
-SAMPLES = 1500
+REPEATS = 2
+SAMPLES = 1100
 """Jobs of a backend in all repeats together, so that there is a p99."""
 SHORTEST_S, LONGEST_S = 1.0, 4.0
 _WARMUP_S = 0.3
@@ -36,7 +36,7 @@ _RESTART_S = 3.0
 class Step:
     """One run: its experiment, the request, how long it takes about, and the command that does the same.
 
-    ``options`` is the request as the store keeps it.
+    ``options`` is the request as the store keeps it. ``target`` is what dies in a crash run.
     """
 
     experiment: Literal["latency", "crash"]
@@ -44,10 +44,17 @@ class Step:
     options: dict[str, Any]
     seconds: float
     command: str
+    target: Target | None = None
 
 
-def steps(decision: Decision, within_s: float = WITHIN_S) -> list[Step]:
+def steps(
+    decision: Decision,
+    within_s: float = WITHIN_S,
+    done: frozenset[tuple[str, str | None]] = frozenset(),
+) -> list[Step]:
     """Return the runs that fill the gaps of this decision, as far as there is time for them.
+
+    ``done`` are the experiments, with their targets, that are not to be run again.
 
     The load comes first, since a backend that does not carry it needs no more. What a setting of a server
     changes is not measured here.
@@ -56,13 +63,14 @@ def steps(decision: Decision, within_s: float = WITHIN_S) -> list[Step]:
     possible = [one for one in decision.open if not one.settings and _can_be_measured(one)]
     loads = [one for one in possible if any(m.target is None for m in one.missing)]
     left_s = within_s
+    loads = [] if ("latency", None) in done else loads
     if loads and (step := _latency(decision.needs, [Variant.parse(one.backend) for one in loads], left_s)):
         found.append(step)
         left_s -= step.seconds
     targets: dict[Target, list[Variant]] = {}
     for one in possible:
         for missing in one.missing:
-            if missing.target is not None:
+            if missing.target is not None and ("crash", missing.target) not in done:
                 targets.setdefault(missing.target, []).append(Variant.parse(one.backend))
     for target, backends in targets.items():
         step = _crash(decision.needs, backends, target, left_s)
@@ -79,7 +87,9 @@ def _can_be_measured(one: Open) -> bool:
 def _latency(needs: Needs, backends: Sequence[Variant], within_s: float) -> Step | None:
     assert needs.rate_per_s is not None
     wanted_s = min(max(SAMPLES / needs.rate_per_s / REPEATS, SHORTEST_S), LONGEST_S)
-    # At least one backend is tried, and the first ones where there is no time for all.
+    servers_s = _servers_s(backends)
+    within_s -= servers_s
+    # The first ones, where there is no time for all.
     each_s = REPEATS * (SHORTEST_S + _WARMUP_S + _START_S)
     backends = backends[: max(int(within_s / each_s), 0)]
     if not backends:
@@ -97,7 +107,7 @@ def _latency(needs: Needs, backends: Sequence[Variant], within_s: float) -> Step
         "warmup_s": _WARMUP_S,
         "repeats": REPEATS,
     }
-    seconds = len(backends) * REPEATS * (duration_s + _WARMUP_S + _START_S)
+    seconds = len(backends) * REPEATS * (duration_s + _WARMUP_S + _START_S) + servers_s
     given = {name: value for name, value in settings.items() if value is not None}
     return _step("latency", backends, given, seconds)
 
@@ -110,16 +120,24 @@ def _size(needs: Needs) -> Size | None:
 
 def _crash(needs: Needs, backends: Sequence[Variant], target: Target, within_s: float) -> Step | None:
     chosen: list[Variant] = []
-    seconds = 0.0
+    cells_s = seconds = 0.0
     for backend in backends:
         cost_s = _cells_s(backend, target)
-        if seconds + cost_s <= within_s:
+        whole_s = cells_s + cost_s + _servers_s([*chosen, backend])
+        if whole_s <= within_s:
             chosen.append(backend)
-            seconds += cost_s
+            cells_s += cost_s
+            seconds = whole_s
     if not chosen:
         return None
     settings: dict[str, Any] = {"faults": ("kill",), "targets": (target,)}
     return _step("crash", chosen, settings, seconds)
+
+
+def _servers_s(backends: Sequence[Variant]) -> float:
+    """Return how long it takes about to start the servers of these backends."""
+    found = {broker for backend in backends if (broker := channel_class(backend).broker)}
+    return sum(kinds.get(broker).starts_again_s for broker in found)
 
 
 def _cells_s(backend: Variant, target: Target) -> float:
@@ -162,4 +180,5 @@ def _step(
         flag, written = _FLAGS[name]
         words += [flag, written(value)]
     asked = {"backends": tuple(backends), **settings, "seed": 1}
-    return Step(experiment, Request(**asked), asked, seconds, shlex.join(words))
+    target = settings["targets"][0] if experiment == "crash" else None
+    return Step(experiment, Request(**asked), asked, seconds, shlex.join(words), target)

@@ -273,7 +273,7 @@ def _decide(needs: Needs, found: list[Candidate], results: Path, absent: frozens
             runs.append((name, store.load(name)))
         except ResultsError as error:
             say(f"left out: {error}")
-    return conclude(needs, found, gather(runs, Machine(*machine())), absent)
+    return conclude(needs, found, gather(runs, Machine(*machine()), needs.p99_ns), absent)
 
 
 def _wants(measure: bool | None, seconds: float, language: Language) -> bool:
@@ -298,14 +298,16 @@ def _measure(
     from ipclab.choose import measure
 
     until = time.monotonic() + measure.WITHIN_S
-    done: set[str] = set()
+    done: set[tuple[str, str | None]] = set()
     while True:
-        steps = [s for s in measure.steps(decision, until - time.monotonic()) if s.command not in done]
-        if not steps:
+        # After each run, fewer candidates may be left for the next. What stays open is measured once only.
+        left_s = until - time.monotonic()
+        found_steps = measure.steps(decision, left_s, frozenset(done))
+        if not found_steps:
             return decision
-        # After each run, fewer candidates may be left for the next one.
-        done.add(steps[0].command)
-        _run(steps[0], results, observer, provider, install)
+        step = found_steps[0]
+        done.add((step.experiment, step.target))
+        _run(step, results, observer, provider, install)
         decision = _decide(decision.needs, found, results, absent)
 
 

@@ -29,6 +29,16 @@ def test_a_paced_row_is_a_load_of_its_mode() -> None:
     assert abs(load.p50_ns - 1_000_000) < 2_000
 
 
+def test_the_share_of_slow_jobs_is_counted_by_the_limit() -> None:
+    runs = [("latency/1", MAKE.result(paced()))]
+    for limit_ns, share in ((10_000_000, 1 / 1021), (2_000_000, 31 / 1021)):
+        (load,) = gather(runs, None, limit_ns).loads[key_of(Variant("queue"), {})]
+        assert load.samples == 3 * 1020
+        # One job of each trial was skipped.
+        assert load.slow_share is not None
+        assert abs(load.slow_share - share) < 1e-6
+
+
 def test_the_newest_run_is_first() -> None:
     runs = [(name, MAKE.result(paced())) for name in ("latency/1", "latency/2")]
     loads = gather(runs).loads[key_of(Variant("queue"), {})]

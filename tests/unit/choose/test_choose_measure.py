@@ -26,7 +26,7 @@ def test_the_load_is_measured_first_then_the_deaths_each_by_a_command() -> None:
     first, second = measure.steps(decision())
     assert first.command.startswith("ipclab run latency --backend redis-list-reliable --backend redis-stream")
     assert first.command.endswith(
-        "--rate 300 --size 20480 --producers 1 --consumers 3 --duration 1.6 --warmup 0.3 --repeats 3"
+        "--rate 300 --size 20480 --producers 1 --consumers 3 --duration 1.8 --warmup 0.3 --repeats 2"
     )
     assert second.command.startswith("ipclab run crash --backend ")
     assert second.command.endswith("--fault kill --target consumer")
@@ -64,6 +64,15 @@ def test_a_backend_whose_server_is_not_here_is_not_measured() -> None:
     steps = measure.steps(decision(absent=frozenset({"redis"})))
     assert all("redis" not in step.command for step in steps)
     assert any("rabbitmq" in step.command for step in steps)
+
+
+def test_what_was_done_is_not_done_again() -> None:
+    (only,) = measure.steps(decision(), measure.WITHIN_S, frozenset({("latency", None)}))
+    assert (only.experiment, only.target) == ("crash", "consumer")
+    assert (
+        measure.steps(decision(), measure.WITHIN_S, frozenset({("latency", None), ("crash", "consumer")}))
+        == []
+    )
 
 
 def test_nothing_is_measured_where_nothing_is_open() -> None:

@@ -27,8 +27,12 @@ class Text(NamedTuple):
 
 CONSTRAINTS: Mapping[Constraint, Text] = {
     "fan-out": Text("it sends each job to every worker", "每个作业会发给所有工作进程"),
-    "producers": Text("it takes {found} producers, not {needed}", "只支持 {found} 个生产者，不是 {needed}"),
-    "consumers": Text("it takes {found} workers, not {needed}", "只支持 {found} 个工作进程，不是 {needed}"),
+    "producers": Text(
+        "it takes {found} at most, and there are {needed} producers", "只支持 {found} 个生产者，不是 {needed}"
+    ),
+    "consumers": Text(
+        "it takes {found} at most, and there are {needed} workers", "只支持 {found} 个工作进程，不是 {needed}"
+    ),
     "servers": Text("it needs {found}, which may not be used", "需要 {found}，不允许使用"),
     "hosts": Text("it reaches the {found} only, not {needed} hosts", "只限 {found}，不能跨 {needed} 台主机"),
     "size": Text("it carries {found} at most, not {needed}", "最多传 {found}，需要 {needed}"),
@@ -50,7 +54,7 @@ CONSTRAINTS: Mapping[Constraint, Text] = {
     "reordered": Text("{found} jobs came out of order{after}", "{found} 个作业乱序{after}"),
     "broken": Text("it broke what it declares{after}: {found}", "违反了自己的声明{after}：{found}"),
     "rate": Text("it carried {found}, not {needed}", "只达到 {found}，需要 {needed}"),
-    "p99": Text("p99 was {found}, above {needed}", "p99 为 {found}，超过 {needed}"),
+    "p99": Text("{found} of the jobs took longer than {needed}", "{found} 的作业超过了 {needed}"),
 }
 """Why a candidate is ruled out."""
 GAPS: Mapping[Gap, Text] = {
@@ -135,7 +139,9 @@ _AFTER = Text(" after {fault}", "（{fault} 之后）")
 
 def why(one: Rejected, language: Language) -> str:
     """Return why a candidate is ruled out, in one line."""
-    needed, found = (_value(one.constraint, value) for value in (one.needed, one.found))
+    needed, found = _value(one.constraint, one.needed), _value(one.constraint, one.found)
+    if one.constraint == "p99" and not isinstance(one.found, str):
+        found = units.percent(one.found)
     after = _AFTER.of(language, fault=one.fault) if one.fault else ""
     return CONSTRAINTS[one.constraint].of(language, needed=needed, found=found, fault=one.fault, after=after)
 
