@@ -55,7 +55,13 @@ def command(name: str) -> click.Command:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_command_of_the_documents_can_be_given_like_that(call: list[str]) -> None:
+def test_a_command_of_the_documents_can_be_given_like_that(
+    call: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "jobs.jsonl").write_text(
+        '{"job": 1}\n'
+    )  # a file of the reader's, which docs/payloads.md names
     if call[0].startswith("-"):
         cli.make_context("ipclab", [*call, "list"])
         return
