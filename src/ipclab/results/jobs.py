@@ -7,6 +7,7 @@ it worked. Each reason why a backend does not fit is data: its kind, an amount a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -27,6 +28,8 @@ LIMIT = Slo(share=0.99, limit_ns=50_000_000)
 """The limit of a run that names none."""
 CARRIED_SHARE = 0.95
 """A backend that finishes a smaller share of the offered jobs within the window does not carry the rate."""
+RULE_OF_THREE = 3.0
+"""Where none of n jobs was slow, the share of slow ones is below 3/n with 95 % confidence."""
 
 ReasonKind = Literal[
     "unavailable",
@@ -63,7 +66,7 @@ ReasonKind = Literal[
 The others leave it open whether it fits:
 
 ``slow_while_busy``  as ``slow``, but other programs used the machine meanwhile, so it may be theirs.
-``few``          too few jobs to tell the percentile.
+``few``          ``amount`` jobs are too few to tell the percentile (``limit``: at least).
 ``not_killed``   no trial with a killed worker was carried out; ``what`` says why.
 ``undecided_when_killed``  that trial decides nothing; ``what`` says why.
 """
@@ -83,8 +86,9 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether one backend fits, with what was measured of it.
 
-    ``percentile_ns`` is that of ``slo`` over all repeats, from however few jobs; ``slow_share`` the share of
-    the jobs that took longer than its limit, or never ended; ``carried_share`` that of the jobs due in the
+    Of several repeats, those that were slow while other programs used the machine do not count where others
+    were in time. ``percentile_ns`` is that of ``slo``, from however few jobs; ``slow_share`` the share of the
+    jobs that took longer than its limit, or never ended; ``carried_share`` that of the jobs due in the
     window, as many as were finished in it. ``killed`` trials had a worker killed:
     ``lost_when_killed`` is the most jobs that one of them lost, ``again_when_killed`` the most that one of
     them handed out again. ``acknowledges`` says whether it declares that an unfinished job is delivered
@@ -181,14 +185,14 @@ def _answer(
     done = [trial for trial in loads if trial.outcome == "finished"]
     worked = [trial.work for trial in done if trial.work is not None]
     kills_done = [trial for trial in kills if trial.safety is not None and not trial.safety.refused]
-    slow_share, percentile_ns = _latency(done, slo)
-    is_busy = any(_is_busy(trial, usual_cores) for trial in done)
-    carried = [share for trial in done if (share := _carried(trial)) is not None]
+    void = [trial for trial in done if not _latency([trial], slo).keeps and _is_busy(trial, usual_cores)]
+    counted = [trial for trial in done if trial not in void] or done
+    found = _latency(counted, slo)
+    carried = [share for trial in counted if (share := _carried(trial)) is not None]
+    carried_share = median(carried) if carried else None
     reasons = [
         *_outcome(loads),
-        *_in_time(
-            done, median(carried) if carried else None, slow_share, percentile_ns, slo, is_busy=is_busy
-        ),
+        *(_in_time(found, carried_share, slo, is_busy=counted is done and bool(void)) if done else ()),
         *_when_killed(kills, kills_done),
     ]
     first = loads[0]
@@ -200,10 +204,10 @@ def _answer(
         fits="no" if ruled_out else "unknown" if reasons else "yes",
         reasons=reasons,
         slo=str(slo),
-        percentile_ns=percentile_ns,
-        slow_share=slow_share,
+        percentile_ns=found.percentile_ns,
+        slow_share=found.slow_share,
         rate_per_s=first.spec.rate_per_s,
-        carried_share=median(carried) if carried else None,
+        carried_share=carried_share,
         utilisation=median([each.utilisation for each in worked]) if worked else None,
         jobs=sum(trial.ledger.confirmed for trial in done if trial.ledger),
         lost=sum(trial.ledger.lost for trial in done if trial.ledger),
@@ -217,17 +221,38 @@ def _answer(
     )
 
 
-def _latency(done: Sequence[TrialRecord], slo: Slo) -> tuple[float | None, int | None]:
-    """Return the share of the jobs that were slower than the limit, and the percentile, None for no jobs."""
+@dataclass(frozen=True, slots=True)
+class _Latency:
+    """``slow_share`` of ``jobs`` took longer than the limit, or never ended; None for no jobs.
+
+    ``enough`` says whether there were enough to show that the share is not larger; ``keeps`` whether they
+    kept the limit.
+    """
+
+    jobs: int
+    slow_share: float | None
+    percentile_ns: int | None
+    enough: bool
+    keeps: bool
+
+
+def _latency(done: Sequence[TrialRecord], slo: Slo) -> _Latency:
+    """Return the latency of all jobs of these trials, against a limit."""
     parts = [(trial.latency.end_to_end, unended(trial)) for trial in done if trial.latency.end_to_end]
     total = sum(part.count + never for part, never in parts)
     if not total:
-        return None, None
+        return _Latency(0, None, None, enough=False, keeps=False)
     slow = sum(beyond(part, slo.limit_ns) + never for part, never in parts)
     values = [
         value for part, never in parts if (value := unchecked(part, slo.share, never=never)) is not None
     ]
-    return slow / total, round(median(values)) if len(values) == len(parts) else None
+    return _Latency(
+        jobs=total,
+        slow_share=slow / total,
+        percentile_ns=round(median(values)) if len(values) == len(parts) else None,
+        enough=total >= RULE_OF_THREE / (1 - slo.share),
+        keeps=slow / total <= 1 - slo.share,
+    )
 
 
 def _carried(trial: TrialRecord) -> float | None:
@@ -251,23 +276,14 @@ def _outcome(loads: Sequence[TrialRecord]) -> Iterator[Reason]:
         yield Reason(kind="undone", amount=undone)
 
 
-def _in_time(
-    done: Sequence[TrialRecord],
-    carried: float | None,
-    slow_share: float | None,
-    percentile_ns: int | None,
-    slo: Slo,
-    *,
-    is_busy: bool,
-) -> Iterator[Reason]:
+def _in_time(found: _Latency, carried: float | None, slo: Slo, *, is_busy: bool) -> Iterator[Reason]:
     if carried is not None and carried < CARRIED_SHARE and not is_busy:
         yield Reason(kind="behind", amount=carried, limit=CARRIED_SHARE)
-    if slow_share is None:
-        if done:
-            yield Reason(kind="few")
-    elif slow_share > 1 - slo.share:
+    if found.jobs and not found.keeps:
         kind: ReasonKind = "slow_while_busy" if is_busy else "slow"
-        yield Reason(kind=kind, amount=percentile_ns or 0, limit=slo.limit_ns)
+        yield Reason(kind=kind, amount=found.percentile_ns or 0, limit=slo.limit_ns)
+    elif not found.enough:
+        yield Reason(kind="few", amount=found.jobs, limit=RULE_OF_THREE / (1 - slo.share))
 
 
 def _usual_cores(result: Result) -> float:

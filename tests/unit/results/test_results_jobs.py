@@ -82,6 +82,22 @@ def test_a_trial_that_does_not_know_what_others_used_goes_by_the_other_trials_of
     assert {each.backend: each.fits for each in answers(run)} == {"rabbitmq": "no", "queue": "yes"}
 
 
+def test_a_repeat_in_time_counts_and_one_that_was_slow_on_a_busy_machine_does_not(make: Make) -> None:
+    busy = replace(make.cost(), others_cores=1.0)
+    slow, fast = load(make, "queue", SLOW, cost=busy, repeat=0), load(make, "queue", repeat=1)
+    found = answer(make, slow, fast, kill("queue"))
+    assert (found.fits, found.slow_share) == ("yes", 0.0)
+    assert answer(make, replace(slow, cost=make.cost()), fast, kill("queue")).fits == "no"
+
+
+def test_too_few_jobs_tell_nothing_of_a_percentile(make: Make) -> None:
+    few = load(make, "queue", range(1_000_000, 1_000_000 + 200 * 1000, 1000), rate=200.0)
+    assert answer(make, few, kill("queue")).fits == "unknown"
+    assert said(make, few, kill("queue")) == ["too few jobs to tell p99: choose a longer --duration"]
+    enough = load(make, "queue", range(1_000_000, 1_000_000 + 300 * 1000, 1000), rate=300.0)
+    assert answer(make, enough, kill("queue")).fits == "yes"
+
+
 def test_a_fast_backend_on_a_busy_machine_fits(make: Make) -> None:
     busy = replace(make.cost(), others_cores=1.0)
     assert answer(make, load(make, "queue", cost=busy), kill("queue")).fits == "yes"
