@@ -33,7 +33,6 @@ from ipclab.brokers.kinds.memcached import Memcached
 from ipclab.brokers.kinds.redis import Redis
 from ipclab.brokers.processes import ProcessId
 from ipclab.errors import BrokerUnavailableError
-from ipclab.faults.proxy.handle import Proxy
 from ipclab.host import ports
 from tests.support.servers import all_gone, answers, recorded, require_server
 
@@ -56,20 +55,6 @@ def quick(own_state: Path) -> Iterator[Fleet]:
     require_server(*QUICK)
     with acquire(QUICK, provider="native", install=False) as fleet:
         yield fleet
-
-
-def test_a_private_memcached_obeys_nobody_without_its_password_also_through_a_proxy(quick: Fleet) -> None:
-    url = quick.brokers["memcached"].url
-    port = urlsplit(url).port
-    assert port is not None
-    with Proxy("127.0.0.1", port, "fork") as proxy:
-        for way in (port, proxy.port):
-            with pytest.raises(probe.LoginRefusedError):
-                probe.version("memcached", f"memcached://127.0.0.1:{way}")
-            with socket.create_connection(("127.0.0.1", way), DEADLINE_S) as stranger:
-                stranger.sendall(b"flush_all\r\n")
-                assert b"unauthenticated" in stranger.recv(100)
-    assert answers(quick.brokers["memcached"])
 
 
 @pytest.fixture
