@@ -96,6 +96,7 @@ def test_runs_of_the_same_version_tell_what_could_be_detected(ipclab: Ipclab) ->
         (("--aa", "2", "--against", "main"), "exclude one another"),
         (("--fail-if", "p99 > fast"), "is no limit"),
         (("--against", "no-such-thing"), "no git revision"),
+        (("--baseline", "/dev/null"), "/dev/null is no folder"),
     ],
 )
 def test_what_cannot_be_gated_is_refused_before_anything_runs(

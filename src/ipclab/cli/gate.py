@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,8 @@ def gate(
         baseline = Path("baselines")
     if against is None and baseline is None and aa is None and not fail_if:
         raise UsageError("there is nothing to gate by: give --against, --baseline, --aa or --fail-if")
+    if baseline is not None and os.path.lexists(baseline) and not baseline.is_dir():
+        raise UsageError(f"--baseline is a folder of stored runs, and {baseline} is no folder")
     with writable(output), progress() as observer:
         run = _asked(name, fail_if, results, observer, asked)
         if aa is not None:
