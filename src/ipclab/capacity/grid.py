@@ -33,4 +33,4 @@ def step_of(per_s: float) -> int:
 def trial_s(per_s: float, slo: Slo) -> float:
     """Return how long a trial at this rate lasts, in seconds."""
     enough_s = _BEYOND / (1 - slo.share) / per_s
-    return min(max(SHORTEST_S, enough_s, _LIMITS_A_TRIAL * slo.limit_ns / 1e9), LONGEST_S)
+    return round(min(max(SHORTEST_S, enough_s, _LIMITS_A_TRIAL * slo.limit_ns / 1e9), LONGEST_S), 3)

@@ -14,7 +14,8 @@ from ipclab.trial.study import Slo
 CARRIED = 0.95
 """At least this share of what was offered within the window must have arrived within it."""
 MOST_OTHERS_CORES = 0.5
-"""A trial that failed while other programs used more than this many cores is void."""
+"""A trial that failed while other programs used more than this many cores is void, and so is one of which
+that is not known."""
 
 Reason = Literal["", "slow", "lost", "not carried", "wrong", "unfinished"]
 """Why a trial does not hold: too many messages were slower than the limit; messages were lost; less than 95 %
@@ -38,12 +39,16 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge_trial(trial: TrialRecord, slo: Slo) -> Judged:
-    """Return whether a paced trial held. Raise ValueError for an unreadable histogram."""
+    """Return whether a paced trial held. Raise ValueError for an unreadable histogram.
+
+    A trial that failed is void unless it is known that no other program was at work: what a broker used
+    cannot always be read, and on a busy machine less often than on an idle one.
+    """
     others = trial.cost.others_cores if trial.cost is not None else None
     lost = trial.ledger.lost if trial.ledger is not None else 0
     slow, carried = slow_share(trial, slo), carried_share(trial)
     reason = _reason(trial, slo, slow, carried)
-    void = bool(reason) and others is not None and others > MOST_OTHERS_CORES
+    void = bool(reason) and (others is None or others > MOST_OTHERS_CORES)
     return Judged(
         outcome="void" if void else "fail" if reason else "hold",
         reason=reason,

@@ -31,7 +31,7 @@ def steps(peak_per_s: float) -> list[int]:
 
 def trial_s(per_s: float) -> float:
     """Return how long a trial at this rate lasts, in seconds: long enough for a p99."""
-    return min(max(SHORTEST_S, _SAMPLES / per_s), LONGEST_S)
+    return round(min(max(SHORTEST_S, _SAMPLES / per_s), LONGEST_S), 3)
 
 
 class Sweeps:

@@ -122,9 +122,11 @@ def _why(row: Capacity) -> str:
     """Return why an end is missing."""
     match row.missing:
         case "others":
+            if row.others_cores is None:
+                return tr("unknown (what others used is not known)")
             return tr(
                 "unknown (others used {used} of {cores})",
-                used=units.number(row.others_cores or 0.0, 2),
+                used=units.number(row.others_cores, 2),
                 cores=units.of(row.cores, "core"),
             )
         case "cap":

@@ -25,7 +25,7 @@ MAKE = Make()
 Carries = Callable[[TrialSpec], bool]
 
 
-def record(spec: TrialSpec, *, holds: bool, peak_per_s: float, others: float = 0.0) -> TrialRecord:
+def record(spec: TrialSpec, *, holds: bool, peak_per_s: float, others: float | None = 0.0) -> TrialRecord:
     """What a trial would leave behind: a stream at its peak, or a paced trial that holds or does not."""
     cost = msgspec.structs.replace(MAKE.cost(), others_cores=others)
     if spec.workload == "stream":
@@ -47,7 +47,7 @@ def carry_out(
     firsts: list[TrialSpec],
     capacity_per_s: dict[str, float],
     *,
-    others: float = 0.0,
+    others: float | None = 0.0,
     machine_holds: bool = True,
     arrivals: str = "poisson",
 ) -> list[TrialRecord]:
@@ -122,6 +122,11 @@ def test_where_all_failures_are_beside_other_programs_only_a_lower_end_is_known(
     assert found.void > 0
     assert found.rank is None
     assert exit_code(MAKE.result(trials, options={"backends": "queue"})) == ExitCode.SUCCESS
+
+
+def test_where_it_is_not_known_what_others_used_a_failure_proves_nothing() -> None:
+    found = row(carry_out([first("queue")], {"queue": 20_000}, others=None))
+    assert capacity(found) == "≥ 17.2 k/s; above: unknown (what others used is not known)"
 
 
 def test_a_named_backend_that_stays_unknown_is_exit_code_3_and_another_is_not() -> None:

@@ -66,6 +66,11 @@ def test_a_failed_trial_beside_other_programs_is_void(bad: dict[str, Any]) -> No
     assert judge_trial(trial(**bad, others=0.51), P99).outcome == "void"
 
 
+def test_a_failed_trial_of_which_it_is_not_known_who_else_was_at_work_is_void() -> None:
+    assert judge_trial(trial(900, 100, cost=None), P99).outcome == "void"
+    assert judge_trial(trial(900, 100, cost=MAKE.cost()), P99).outcome == "void"
+
+
 def test_a_trial_that_holds_counts_whoever_else_is_at_work() -> None:
     assert judge_trial(trial(others=1.9), P99).outcome == "hold"
 
