@@ -69,6 +69,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "results",
         "trial.record",
         "trial.study",
+        "trial.workloads",
     ),
     "report": (
         "backends.base",

@@ -20,6 +20,7 @@ from ipclab.results.rows.build import rows, trials_of
 from ipclab.results.rows.row import Row
 from ipclab.results.safety.cells import Cell, CellVerdict, make_cells
 from ipclab.results.verdict import Word
+from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.study import Slo
 
@@ -114,13 +115,13 @@ def gather(
         for key, load in _loads(name, result.trials, limit_ns):
             loads.setdefault(key, []).insert(0, load)
         for cell in make_cells(result.trials):
-            if cell.workload == "crash" and (key := _key(Variant.parse(cell.backend), cell.settings)):
+            if cell.action and (key := _key(Variant.parse(cell.backend), cell.settings)):
                 faults.setdefault(key, []).insert(0, _fault(name, cell))
     return Evidence(loads, faults)
 
 
 def _loads(run: str, trials: Sequence[TrialRecord], limit_ns: int | None) -> Iterable[tuple[str, Load]]:
-    paced = [trial for trial in trials if trial.spec.workload == "paced"]
+    paced = [trial for trial in trials if workloads.of(trial.spec).open_loop]
     # Rows do not tell apart trials under different settings of a server.
     by_settings: dict[tuple[tuple[str, str], ...], list[TrialRecord]] = {}
     for trial in paced:

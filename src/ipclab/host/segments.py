@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ipclab.errors import UsageError
+from ipclab.exit_codes import ChildExit
 
 FOLDER = Path("/dev/shm")
 _LOOKS = 5
@@ -95,4 +96,4 @@ def _keep(reading: int, names_begin: str) -> None:
             sweep(names_begin)
             time.sleep(_BETWEEN_S)
     finally:
-        os._exit(0)
+        os._exit(ChildExit.DONE)

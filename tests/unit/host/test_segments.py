@@ -7,6 +7,7 @@ import select
 import signal
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,24 +16,25 @@ import pytest
 from ipclab.host import folders, segments
 from ipclab.payload.segments import untracked
 
-PREFIX = "ipclab-unit0seg-shm-"
-
 
 @pytest.fixture(autouse=True)
-def own_prefix(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(segments, "prefix", lambda: PREFIX)
-    yield
-    segments.sweep(PREFIX)
+def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The token of a lab of this test alone: the keeper of another test may still look for its segments."""
+    token = f"unit{uuid.uuid4().hex[:8]}"
+    begin = segments.of_semaphores(f"ipclab-{token}")
+    monkeypatch.setattr(segments, "prefix", lambda: begin)
+    yield token
+    segments.sweep(begin)
 
 
 def left() -> list[str]:
-    return [path.name for path in segments.FOLDER.glob(f"{PREFIX}*")]
+    return [path.name for path in segments.FOLDER.glob(f"{segments.prefix()}*")]
 
 
 def test_what_is_left_at_the_end_is_unlinked() -> None:
     with segments.kept():
-        untracked(f"{PREFIX}a", 4096).close()
-        assert left() == [f"{PREFIX}a"]
+        untracked(f"{segments.prefix()}a", 4096).close()
+        assert left() == [f"{segments.prefix()}a"]
     assert left() == []
 
 
@@ -41,11 +43,11 @@ def test_the_keeper_of_a_process_that_was_killed_unlinks_what_it_left() -> None:
     pid = os.fork()
     if not pid:
         with segments.kept():
-            untracked(f"{PREFIX}a", 4096).close()
+            untracked(f"{segments.prefix()}a", 4096).close()
             os.write(writing, b"made")
             signal.pause()
     assert os.read(reading, 4) == b"made"
-    assert left() == [f"{PREFIX}a"]
+    assert left() == [f"{segments.prefix()}a"]
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     deadline = time.monotonic() + 60
@@ -71,14 +73,14 @@ def test_a_keeper_holds_no_file_open_but_its_pipe() -> None:
 
 
 def test_the_segments_of_a_killed_lab_are_unlinked_by_the_next_sweep(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: str
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(folders, "_SHORT_FOLDERS", (str(tmp_path),))
-    name = segments.of_semaphores("ipclab-unit0seg") + "b"
+    name = f"{segments.prefix()}b"
     pid = os.fork()
     if not pid:
-        folders._make(tmp_path, folders._PREFIX, "unit0seg", semaphores="ipclab-unit0seg")
+        folders._make(tmp_path, folders._PREFIX, lab, semaphores=f"ipclab-{lab}")
         untracked(name, 4096).close()
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(pid, 0)
