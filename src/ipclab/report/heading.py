@@ -80,7 +80,7 @@ def _conditions(specs: list[TrialSpec]) -> str:
             tr(
                 "latency at {offered} ({rates} arrivals)",
                 offered=offered,
-                rates=_each(dict.fromkeys(s.arrivals for s in rates)),
+                rates=_each(dict.fromkeys(s.pattern for s in rates)),
             )
         )
     if streams := [spec for spec in specs if workloads.of(spec).bounded]:

@@ -131,6 +131,11 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return self.size_bytes if self.is_plain else HEADER_BYTES
 
     @property
+    def pattern(self) -> str:
+        """Return the arrivals as text, with the rates where these vary: ``poisson 100:10s,500:5s``."""
+        return " ".join([self.arrivals, ",".join(map(str, self.legs))]).rstrip()
+
+    @property
     def shape(self) -> str:
         """Return the shape, such as ``4→1`` for four producers and one consumer."""
         return f"{self.producers}→{self.consumers}"

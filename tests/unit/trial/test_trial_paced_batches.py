@@ -115,6 +115,12 @@ def test_a_rate_that_varies_has_each_rate_in_its_time_and_the_first_in_the_warm_
     assert max(times) < 2_000_000_000
 
 
+def test_rates_that_vary_are_told_with_the_arrivals() -> None:
+    """Otherwise rows of two runs with the same mean rate would be compared."""
+    assert spec(legs=LEGS).pattern == "poisson 100:1s,1000:0.5s"
+    assert spec(arrivals="burst:5").pattern == "burst:5"
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [

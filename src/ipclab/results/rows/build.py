@@ -161,7 +161,7 @@ def _by_pace(trials: list[TrialRecord]) -> list[list[TrialRecord]]:
 
 def _pace(trial: TrialRecord) -> _Pace | None:
     spec = trial.spec
-    return _Pace(spec.rate_per_s, spec.arrivals) if spec.rate_per_s is not None else None
+    return _Pace(spec.rate_per_s, spec.pattern) if spec.rate_per_s is not None else None
 
 
 def _row(trials: Sequence[TrialRecord]) -> Row:
@@ -195,7 +195,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         trials=_trials(trials),
         **_rates(done),
         rate_per_s=offered.rate_per_s if offered else None,
-        arrivals=offered.arrivals if offered else None,
+        arrivals=offered.pattern if offered else None,
         late_sends=sum(trial.latency.late_sends for trial in paced) if paced else None,
         skipped_sends=sum(skipped) if paced else None,
         send=percentiles(_distributions(done, lambda latency: latency.send)),
