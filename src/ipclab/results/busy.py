@@ -25,6 +25,15 @@ def warning(result: Result) -> str:
     cores, used = result.environment.cores, others_cores(result)
     if used is None or used < BUSY_SHARE * cores:
         return ""
+    if any(t.spec.study is not None and t.spec.study.kind == "capacity" for t in result.trials):
+        # More repeats would be more searches, each with its own void trials.
+        return tr(
+            "Busy machine: other processes used {used} of {cores}, so some ends of brackets may be unknown; "
+            "repeat on an idle machine: {result}",
+            used=number(used, 2),
+            cores=of(cores, "core"),
+            result=again.command(result),
+        )
     return tr(
         "Busy machine: other processes used {used} of {cores}, so figures are "
         "rough; repeat on an idle machine, or with more repeats: {result}",

@@ -87,6 +87,13 @@ def test_csv_has_a_line_for_each_capacity_in_full_precision(capacity: Result) ->
     assert lines["manager-queue"]["missing"] == "others"
 
 
+def test_a_busy_machine_is_told_without_the_advice_to_repeat_more_often() -> None:
+    trials = searches.carry_out([searches.first("queue")], {"queue": 20_000}, others=1.5)
+    said = make(MAKE.result(trials, experiment="capacity", brokers=[])).busy
+    assert said.startswith("Busy machine: other processes used 1.5 of 2 cores, so some ends of brackets may")
+    assert "--repeats" not in said
+
+
 def test_json_is_read_back_and_shows_the_same(capacity: Result, curve: Result) -> None:
     for result in (capacity, curve):
         printed = formatted(result, "json")
