@@ -25,6 +25,7 @@ def find_limit(
     stalled: float,
     paced: bool,
     cores: int,
+    working: float = 0.0,
 ) -> Limit:
     """Return the party that limited the rate.
 
@@ -33,13 +34,16 @@ def find_limit(
     helper processes together, None where unknown. ``stalled`` is the share of the window that the producers
     spent waiting for room in the backlog.
 
-    ``paced`` is for a trial whose producers kept their schedule: only the schedule limited it.
+    ``paced`` is for a trial whose producers kept their schedule: only the schedule limited it, unless the
+    consumers had no time left: ``working`` is the share of the window that they spent in work.
 
     The limit is the machine (``cores``) where all processes together fill it while more want to run than fit,
     or where the busiest process spends much of its time waiting for a processor. Otherwise it is the busiest
     party above ``BUSY``. Where nobody is busy, producers that waited for room show that the consumers' side
     is slow; else everybody was ``waiting`` for somebody else, as in consecutive round trips.
     """
+    if working >= BUSY:
+        return "consumer"
     if paced:
         return "pacing"
     if not running:

@@ -32,14 +32,14 @@ from ipclab.trial import outside, payload_facts, safety, serving, workloads
 from ipclab.trial.analysis import Window
 from ipclab.trial.check import check
 from ipclab.trial.inside import Job
-from ipclab.trial.limit import BUSY, behind_schedule, find_limit
-from ipclab.trial.measurement import Measurement, outlast
+from ipclab.trial.limit import behind_schedule, find_limit
+from ipclab.trial.measurement import Findings, Measurement, outlast
 from ipclab.trial.meter import Meter, Sample, others_cores, served
 from ipclab.trial.orders import Done, Go
 from ipclab.trial.phases import found, watched
 from ipclab.trial.primitive import adapters, name_primitive
 from ipclab.trial.processes import Crew
-from ipclab.trial.record import Cost, Latency, Limit, ProcessCost, TrialRecord, unfinished
+from ipclab.trial.record import Cost, Limit, ProcessCost, TrialRecord, unfinished
 from ipclab.trial.spec import TrialSpec
 
 LEAD_S = 0.02
@@ -262,11 +262,7 @@ class _Trial:
             latency=findings.latency,
             work=findings.work,
             cost=cost,
-            limit="consumer"
-            if findings.work and findings.work.utilisation >= BUSY
-            else self._limit(cost, findings.latency)
-            if cost
-            else "unknown",
+            limit=self._limit(cost, findings) if cost else "unknown",
         )
 
     def _most_under_way(self) -> int | None:
@@ -316,15 +312,16 @@ class _Trial:
         late_s = (last.broker_at_ns - self.window.end_ns) / 1e9
         return late_s < self.window.seconds / 10 and broker_interval_s > self.window.seconds / 2
 
-    def _limit(self, cost: Cost, latency: Latency) -> Limit:
+    def _limit(self, cost: Cost, findings: Findings) -> Limit:
         return find_limit(
             {w.name: w.cpu_s / cost.interval_s for w in cost.workers if w.cpu_s is not None},
             {w.name: w.queued_s / cost.interval_s for w in cost.workers if w.queued_s is not None},
             _share(cost.broker_cpu_s, cost.broker_interval_s),
             broker_queued=_share(cost.broker_queued_s, cost.broker_interval_s),
             stalled=cost.stalled_s / (self.spec.warmup_s + self.spec.duration_s) / self.spec.producers,
-            paced=workloads.of(self.spec).open_loop and not behind_schedule(latency),
+            paced=workloads.of(self.spec).open_loop and not behind_schedule(findings.latency),
             cores=cost.cores,
+            working=findings.work.utilisation if findings.work else 0.0,
         )
 
 

@@ -122,3 +122,12 @@ def test_a_server_that_always_wants_to_run_is_the_limit_though_it_is_kept_waitin
 
 def test_a_worker_that_wants_to_run_more_than_the_server_is_the_limit() -> None:
     assert told({"producer-0": 0.97}, broker=0.8, broker_queued=0.1) == "producer"
+
+
+@pytest.mark.parametrize("paced", [False, True])
+def test_consumers_that_spend_their_time_in_work_are_the_limit_though_they_sleep_in_it(paced: bool) -> None:
+    def limit(working: float) -> Limit:
+        return find_limit({"consumer-0": 0.05}, {}, None, stalled=0.0, paced=paced, cores=8, working=working)
+
+    assert limit(0.9) == "consumer"
+    assert limit(0.5) == ("pacing" if paced else "waiting")
