@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
+from multiprocessing import resource_tracker
 from multiprocessing.context import ForkContext, ForkServerContext, SpawnContext
 from typing import Literal, cast
 
@@ -18,7 +20,22 @@ def context(start_method: StartMethod) -> Context:
     Raise ValueError where the platform has none.
     """
     guard_helpers()
+    if start_method != "fork":
+        _shield_tracker()
     return cast(Context, multiprocessing.get_context(start_method))
+
+
+def _shield_tracker() -> None:
+    """Start multiprocessing's resource tracker so that neither Ctrl-\\ nor a closed terminal ends it.
+
+    It ignores Ctrl-C and SIGTERM by itself. One that took its place would not know the names that it knew,
+    and would print a traceback for each. A fork context needs none, because its locks have no names.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGQUIT, signal.SIGHUP})
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def default() -> StartMethod:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -189,6 +190,14 @@ def test_a_package_that_breaks_on_import_is_named_in_one_line(install: Install, 
     ) as caught:
         channel_class(Variant("other"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_package_that_changes_the_process_on_import_is_told_and_never_loaded(install: Install) -> None:
+    install("ipclab_other_backend:Other", module=MODULE + "\nimport os\nos.chdir('/')\n")
+    before = os.getcwd()
+    (broken,) = registry.broken_plugins()
+    assert "it changed the working folder of its process to /; repair" in broken.sentence
+    assert (os.getcwd(), "ipclab_other_backend" in sys.modules) == (before, False)
 
 
 def test_a_backend_that_takes_a_name_of_the_labs_own_is_refused(install: Install) -> None:
