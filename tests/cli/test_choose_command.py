@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from ipclab.environment import machine
-from tests.support.program import Ipclab
+from tests.support.program import PROGRAM, TIMEOUT_S, Ipclab
 from tests.support.records import Make
 
 MAKE = Make()
@@ -88,3 +91,35 @@ def test_needs_that_make_no_sense_are_refused(ipclab: Ipclab, options: tuple[str
     ended = ipclab("choose", *options)
     assert ended.code == 2
     assert said in ended.err
+
+
+def test_on_a_terminal_it_asks_what_matters_and_decides_by_the_answers(
+    here: Path, environ: dict[str, str]
+) -> None:
+    here.mkdir(exist_ok=True)
+    ours, theirs = pty.openpty()
+    # May: lose, repeat, reorder. Survive: consumer, producer, broker, reboot. Hosts, servers, producers,
+    # workers, rate.
+    os.write(ours, b"y\ny\ny\nn\nn\nn\nn\n1\nnone\n1\n3\n0\n")
+    with subprocess.Popen(
+        [PROGRAM, "choose", "--format", "json"],
+        cwd=here,
+        env=environ,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as program:
+        os.close(theirs)
+        out, err = program.communicate(timeout=TIMEOUT_S)
+    os.close(ours)
+    assert program.returncode == 0, err.decode()
+    read = json.loads(out)
+    assert sorted(read["needs"]["may"]) == ["lose", "reorder", "repeat"]
+    assert (read["needs"]["servers"], read["needs"]["consumers"], read["needs"]["rate_per_s"]) == (
+        [],
+        3,
+        None,
+    )
+    assert "queue" in [fit["backend"] for fit in read["fits"]]
+    assert {one["constraint"] for one in read["rejected"]} == {"servers", "consumers", "fan-out"}
+    assert "May a job be lost?" in err.decode()

@@ -50,6 +50,7 @@ def test_it_is_measured_with_every_start_method(ipclab: Ipclab, start_method: st
     assert trial["ledger"]["received"] == trial["ledger"]["attempted"] > 0
 
 
+@pytest.mark.slow
 def test_a_counter_is_raced_for(ipclab: Ipclab) -> None:
     counter = "queue.py:MyCounter:discipline=locked"
     ended = ipclab("run", "race", "-b", counter, "--start-method", "spawn", *SHORT, "--format", "json")
@@ -66,6 +67,7 @@ def test_it_is_listed_alone_with_what_it_declares(ipclab: Ipclab) -> None:
     assert [line.split()[0] for line in ended.out.splitlines() if line] == ["channel", "my-queue"]
 
 
+@pytest.mark.slow
 def test_two_versions_run_in_turns_on_it_and_the_result_can_be_compared_and_reported(
     ipclab: Ipclab, here: Path
 ) -> None:

@@ -16,6 +16,7 @@ from ipclab.choose.candidates import Candidate
 from ipclab.choose.claims import about
 from ipclab.choose.evidence import Evidence, Fault, Load
 from ipclab.choose.needs import EVENTS, Event, Needs
+from ipclab.faults.spec import MOMENTS as ALL_MOMENTS
 from ipclab.faults.spec import Moment, Target
 
 SCHEMA_VERSION = 1
@@ -25,9 +26,10 @@ Constraint = Literal[
     "hangs", "stops", "lost", "repeated", "reordered", "broken", "rate", "p99",
 ]  # fmt: skip
 """What can rule a candidate out. From ``hangs`` on, a run has shown it; the others are declared."""
-Gap = Literal["no run", "no server", "too few samples", "other programs", "undecided"]
-"""Why nothing is known: there is no run, and perhaps no server here to make one; or the run has too few
-samples, others used the machine meanwhile, or the checks could not decide."""
+Gap = Literal["no run", "no server", "settings", "too few samples", "other programs", "undecided"]
+"""Why nothing is known: there is no run, and perhaps no server here to make one, or none can be made under
+settings of a server; or the run has too few samples, others used the machine meanwhile, or the checks could
+not decide."""
 BUSY_CORES = 0.5
 """Processors in use by other programs, from which on a limit that was missed proves nothing."""
 LEAST_CARRIED = 0.95
@@ -174,13 +176,14 @@ def _judge(needs: Needs, candidate: Candidate, evidence: Evidence) -> Fit | Reje
         for rejected in _suffered(needs, candidate, newest):
             return rejected
         if gap := _gap(newest, target):
-            missing.append(Missing(gap=gap, target=target))
-        faults += newest
+            unmeasured = gap == "no run" and candidate.settings and target != "broker"
+            missing.append(Missing(gap="settings" if unmeasured else gap, target=target))
+        faults += sorted(newest, key=lambda cell: ALL_MOMENTS.index(cell.moment))
     load: Load | None = None
     if needs.has_load:
         load = _load(needs, evidence.loads.get(candidate.key, ()))
         if load is None:
-            missing.append(Missing(gap="no run"))
+            missing.append(Missing(gap="settings" if candidate.settings else "no run"))
         else:
             ruled = _loaded(needs, candidate, load)
             if isinstance(ruled, Rejected):

@@ -122,9 +122,7 @@ class _Matrix:
         found = row.get(fault)
         if found is None:
             return self._missing(row, fault, self._moments[fault])
-        lines = []
-        if found.trials and not found.pieces:
-            lines.append(suffered.kept(found))
+        lines = [text] if (text := suffered.kept(found)) else []
         for piece in found.pieces:
             mark, link = self._exhibits.mark(piece)
             links.update(link)

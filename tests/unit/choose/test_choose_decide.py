@@ -217,6 +217,14 @@ def test_settings_of_the_server_are_another_candidate_with_evidence_of_its_own()
     assert unknown.missing[0].target == "broker"
 
 
+def test_what_the_lab_cannot_measure_under_settings_is_named_so() -> None:
+    needs = Needs(
+        may=frozenset({"repeat"}), survive=frozenset({"consumer"}), rate_per_s=300, size_bytes=20_480
+    )
+    (one,) = judged(needs, STREAM_ON_DISK).open
+    assert [missing.gap for missing in one.missing] == ["settings", "settings"]
+
+
 def test_the_lowest_p99_is_first_and_what_overlaps_it_is_tied_with_the_simplest_first() -> None:
     slow = replace(PIPE, name="slow", variant=Variant("pipe-locked"))
     loads = {

@@ -277,6 +277,15 @@ def test_a_loss_that_is_not_decided_is_explained(make):
         assert any(note.startswith("perhaps lost  ") for note in notes) is explained
 
 
+def test_an_undecided_cell_says_what_was_kept_in_its_other_trials(make):
+    open_ = crash(fault="kill consumer, idle", counts={"lost": 1}, verdict="unknown")
+    kept = [crash(fault=f"kill consumer, {moment}") for moment in ("busy", "working")]
+    lost = crash(fault="kill consumer, idle", counts={"lost": 1})
+    for trials, part in (([open_, *kept], "kept 2/3"), ([open_], None), ([lost, *kept], None)):
+        shown = markdown.render(make.result(trials))
+        assert re.findall(r"kept \d/\d", shown) == ([part] if part else [])
+
+
 def test_the_closing_sentence_counts_each_cell_once(run):
     assert table.make(run, why_not).closing == (
         "Safety: 29 cells (one fault at one moment, or one scenario): 16 kept everything; 2 lost messages, "

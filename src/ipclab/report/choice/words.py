@@ -62,6 +62,10 @@ GAPS: Mapping[Gap, Text] = {
     "no server": Text(
         "no run has {what}, and its server is not here", "没有运行测过{what}，本机没有其服务器"
     ),
+    "settings": Text(
+        "the lab does not measure {what} under settings of a server yet",
+        "在服务器的这些设置下，还不能测{what}",
+    ),
     "too few samples": Text("too few samples for a p99: measure longer", "样本太少，得不出 p99：请测更久"),
     "other programs": Text(
         "other programs used the machine, so the limit that it missed proves nothing: measure again",
@@ -157,6 +161,8 @@ def load(measured: Load) -> str:
     p50 = units.duration(measured.p50_ns) if measured.p50_ns is not None else units.WITHHELD
     p99 = units.duration(measured.p99_ns) if measured.p99_ns is not None else units.WITHHELD
     carried = units.percent(min(measured.carried, 1.0)) if measured.carried is not None else units.NOT_TOLD
+    late = measured.slow_share
+    slow = f"{units.percent(late)} slower than the limit, " if late is not None else ""
     shape = f"{measured.producers}→{measured.consumers}"
     smallest = f"{units.size(measured.smallest_bytes)} to " if measured.smallest_bytes else ""
     payload = f"{measured.payload} of " if measured.payload != PLAIN else ""
@@ -164,7 +170,7 @@ def load(measured: Load) -> str:
     return (
         f"{units.given_rate(measured.rate_per_s)}, {payload}{smallest}{units.size(measured.size_bytes)}, "
         f"{shape}{work}: "
-        f"p50 {p50}, p99 {p99}, carried {carried}, {units.of(measured.repeats, 'repeat')}"
+        f"p50 {p50}, p99 {p99}, {slow}carried {carried}, {units.of(measured.repeats, 'repeat')}"
     )
 
 

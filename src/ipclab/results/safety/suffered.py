@@ -113,8 +113,16 @@ def words(of: Suffered, piece: Piece, mark: str) -> str:
 
 
 def kept(of: Suffered) -> str:
-    """Return the text for trials in which nothing went wrong, such as ``kept 9/9``."""
-    return f"kept {units.count(len(of.trials))}/{units.count(len(of.trials))}"
+    """Return the text for trials in which nothing went wrong, such as ``kept 9/9``; empty for none.
+
+    Where other trials saw something go wrong, there is a text only if one of them is undecided: then it says
+    what was kept in the others.
+    """
+    if of.pieces and not any(piece.worst.standing == "open" for piece in of.pieces):
+        return ""
+    bad = {id(trial) for piece in of.pieces for trial in piece.trials}
+    many = sum(id(trial) not in bad for trial in of.trials)
+    return f"kept {units.count(many)}/{units.count(len(of.trials))}" if many else ""
 
 
 def _moments(trials: Iterable[TrialRecord]) -> list[Moment]:
