@@ -102,6 +102,15 @@ def test_bursts_of_several_producers_have_the_rate_together(producers: int, burs
     assert abs(offered - 5000) <= burst * producers
 
 
+@pytest.mark.parametrize("arrivals", ["constant", "poisson", "burst:10"])
+@pytest.mark.parametrize("rate_per_s", [1.0, 1_000.0, 50_000.0, 200_000.0])
+def test_a_schedule_offers_its_rate_within_two_percent(arrivals: str, rate_per_s: float) -> None:
+    seconds = max(1.0, 20_000 / rate_per_s)
+    asked = spec(arrivals=arrivals, producers=2, rate_per_s=rate_per_s, duration_s=seconds)
+    offered = sum(len(planned(asked, i)) for i in range(2))
+    assert offered == pytest.approx(rate_per_s * seconds, rel=0.02)
+
+
 LEGS = [Leg(rate_per_s=100, seconds=1.0), Leg(rate_per_s=1000, seconds=0.5)]
 
 
