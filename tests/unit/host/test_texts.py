@@ -102,3 +102,10 @@ def test_data_for_programs_is_the_same_in_every_language(tmp_path: Path) -> None
         for language in ("en", "zh"):
             emit(RUN, format_, tmp_path / f"{language}.{format_}", language=language)  # type: ignore[arg-type]
         assert (tmp_path / f"en.{format_}").read_bytes() == (tmp_path / f"zh.{format_}").read_bytes()
+
+
+def test_a_plain_installation_has_the_compiled_catalogue() -> None:
+    builders = pytest.importorskip("hatchling.builders.wheel", reason="hatchling is part of the extra 'test'")
+    builder = builders.WheelBuilder(str(CHECKOUT))
+    included = {file.relative_path for file in builder.recurse_included_files()}
+    assert "src/ipclab/locale/zh/LC_MESSAGES/ipclab.mo" in included
