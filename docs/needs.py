@@ -44,8 +44,9 @@ NEEDS = (
         Text("jobs must not be lost when a worker is killed", "工作进程被杀时，任务不能丢"),
         "redis-stream",
         Text(
-            "a Redis server; an unfinished job is done again, so it must be safe to repeat",
-            "需要 Redis 服务器；没做完的任务会重做，所以任务必须可以重复执行",
+            "a Redis server, whose restart may lose jobs; an unfinished job is done again, so it must be "
+            "safe to repeat",
+            "需要 Redis 服务器，它重启可能丢任务；没做完的任务会重做，所以任务必须可以重复执行",
         ),
     ),
     Need(

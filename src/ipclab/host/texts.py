@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gettext
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -37,7 +36,8 @@ def language() -> Language:
 
 def tr(text: str, /, **fields: object) -> str:
     """Return the text in the language of the reader, with its ``{fields}`` filled in."""
-    found = _catalogue(_language.get()).gettext(text) if text else ""
+    speaks = _language.get()
+    found = text if speaks == "en" or not text else _catalogue(speaks)(text)
     return found.format(**fields) if fields else found
 
 
@@ -47,7 +47,7 @@ def mark(text: str) -> str:
 
 
 @functools.cache
-def _catalogue(language: Language) -> gettext.NullTranslations:
-    if language == "en":
-        return gettext.NullTranslations()
-    return gettext.translation(DOMAIN, FOLDER, [language], fallback=True)
+def _catalogue(language: Language) -> Callable[[str], str]:
+    import gettext  # not for whoever reads English
+
+    return gettext.translation(DOMAIN, FOLDER, [language], fallback=True).gettext
