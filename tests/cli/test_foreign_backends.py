@@ -163,7 +163,7 @@ odd = ipclab_odd:OddChannel
 oddcounter = ipclab_odd:OddCounter
 oddmutex = ipclab_odd:OddMutex
 """
-QUICK = ("--duration", "0.05", "--warmup", "0.05", "--repeats", "1", "--format", "json")
+QUICK = ("--duration", "0.2", "--warmup", "0.05", "--repeats", "1", "--format", "json")
 
 
 def installed(folder: Path, points: str = POINTS, module: str = PACKAGE) -> dict[str, str]:
