@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -34,7 +36,7 @@ class Bench:
         self.folder = folder
         self.start_method: StartMethod = startmethod.default()
         self.context: Context = startmethod.context(self.start_method)
-        self.timeline = Timeline(folder / "timeline", time.monotonic_ns(), live)
+        self.timeline = Timeline(folder / "timeline", time.monotonic_ns(), live, _columns() if live else 0)
         self.namespace = namespace(folder)
         self._children = 0
 
@@ -102,6 +104,17 @@ class Bench:
             start_method=self.start_method,
             url=self.url(kind) if kind else None,
         )
+
+
+def _columns() -> int:
+    """Return the width of the terminal that shows what happens: what ``COLUMNS`` says, else the terminal's; 0
+    where there is none."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal():
+        return int(told)
+    with contextlib.suppress(OSError):
+        return os.get_terminal_size(1).columns
+    return 0
 
 
 def namespace(folder: Path) -> str:
