@@ -56,12 +56,13 @@ class Account:
 
 
 class Serialised:
-    """The accounts of one worker: what it encoded and what it decoded."""
+    """The accounts of one worker: what it encoded and decoded, and the lab's own check of it."""
 
     def __init__(self, size_bytes: int) -> None:
         self._every = 1 if size_bytes >= LARGE_BYTES else EVERY
         self._encoding: list[Account] = []
         self._decoding: list[Account] = []
+        self._checking: list[Account] = []
 
     def encoding(self, call: Callable[[A], R]) -> Callable[[A], R]:
         """Return this function of an encoder, measured."""
@@ -71,15 +72,20 @@ class Serialised:
         """Return this function of a decoder, measured."""
         return self._entered(self._decoding, call)
 
+    def checking(self, call: Callable[[A], R]) -> Callable[[A], R]:
+        """Return this function that compares a payload with the one that was sent, measured."""
+        return self._entered(self._checking, call)
+
     def _entered(self, accounts: list[Account], call: Callable[[A], R]) -> Callable[[A], R]:
         accounts.append(Account(self._every))
         return accounts[-1].clocked(call)
 
     def spent(self) -> dict[str, int]:
-        """Return the CPU time so far in ns, by ``encode_cpu_ns`` and ``decode_cpu_ns``."""
+        """Return the CPU time so far in ns, by the fields of ``Done``."""
         return {
             "encode_cpu_ns": sum(account.total_ns for account in self._encoding),
             "decode_cpu_ns": sum(account.total_ns for account in self._decoding),
+            "check_cpu_ns": sum(account.total_ns for account in self._checking),
         }
 
     def watch_multiprocessing(self) -> None:

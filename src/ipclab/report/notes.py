@@ -277,8 +277,9 @@ def _columns(rows: Sequence[Row], cells: set[str]) -> Iterator[str]:
         yield (
             tr(
                 "serialising  share of the workers' CPU time that they spent encoding "
-                "and decoding payloads, as measured in them; what a broker or a manager "
-                "serialises is in its own CPU time"
+                "and decoding payloads, as measured in them, without the lab's own "
+                "comparison of each payload; what a broker or a manager serialises is in "
+                "its own CPU time"
             )
         )
     if left := [

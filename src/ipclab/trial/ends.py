@@ -110,7 +110,7 @@ class _PayloadProducer(Producer):
 class _PayloadConsumer(Consumer):
     def __init__(self, inner: Consumer, opener: Opener, codec: Codec | None, serialised: Serialised) -> None:
         self._inner = inner
-        self._header_of = opener.header_of
+        self._header_of = serialised.checking(opener.header_of)
         self._decode = serialised.decoding(codec.decode) if codec else None
         self._release = codec.release if codec else None
         self._last: tuple[Any, Any] = (None, None)

@@ -68,7 +68,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     ``overtaken`` messages no longer counted in the backlog at the end, because a later one had arrived before
     them. ``probes`` were sent although the backlog was full, to find out whether anything arrives.
     ``returned`` jobs whose handler raised were left to the channel to deliver again.
-    ``encode_cpu_ns`` and ``decode_cpu_ns`` are the CPU time that the worker spent serialising payloads.
+    ``encode_cpu_ns`` and ``decode_cpu_ns`` are the CPU time that the worker spent serialising payloads,
+    ``check_cpu_ns`` that of comparing them with what was sent.
     """
 
     count: int
@@ -81,3 +82,4 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     peak_rss_bytes: int = 0
     encode_cpu_ns: int = 0
     decode_cpu_ns: int = 0
+    check_cpu_ns: int = 0

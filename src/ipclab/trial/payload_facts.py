@@ -42,4 +42,5 @@ def _serialising(spec: TrialSpec, crew: Crew) -> Serialising | None:
     return Serialising(
         encode_us_per_message=sum(one.encode_cpu_ns for _, one in done) / messages / 1e3,
         decode_us_per_message=sum(one.decode_cpu_ns for _, one in done) / messages / 1e3,
+        check_us_per_message=sum(one.check_cpu_ns for _, one in done) / messages / 1e3,
     )

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from ipclab.errors import ResultsError
 from ipclab.results.rows.build import rows
+from ipclab.results.rows.groups import form
 from ipclab.results.rows.row import percentiles
 from ipclab.results.verdict import exit_code, of_trial
 from ipclab.trial.distribution import merge, summarize
-from ipclab.trial.record import Latency
+from ipclab.trial.record import Latency, Serialising
 
 replace = msgspec.structs.replace
 latencies = st.lists(st.integers(min_value=1, max_value=10**10), min_size=1, max_size=300)
@@ -290,3 +291,37 @@ def test_the_exit_code_tells_broken_before_unknown_before_fine(make):
     assert exit_code(make.result([good])) == 0
     assert exit_code(make.result([good, make.hung("pipe")])) == 3
     assert exit_code(make.result([make.hung("pipe"), good, broken])) == 1
+
+
+@pytest.mark.parametrize(("check_us", "share"), [(0.0, 0.4), (200.0, 0.5), (999.0, 1.0), (2000.0, 1.0)])
+def test_the_share_of_serialising_leaves_out_what_the_lab_itself_spends_on_checks(make, check_us, share):
+    # Two workers with half a core each and 1 000 messages a second: 1 000 µs for each message.
+    serialising = Serialising(
+        encode_us_per_message=300.0, decode_us_per_message=100.0, check_us_per_message=check_us
+    )
+    spec = {"payload": "dict", "codec": "json"}
+    trials = [make.stream("pipe", 1000.0, repeat=n, spec=spec, serialising=serialising) for n in range(2)]
+    (row,) = rows(trials)
+    assert row.serialising_share.values == [pytest.approx(share)] * 2
+    assert rows([make.stream("pipe", 1000.0)])[0].serialising_share is None
+
+
+def test_rows_that_differ_in_payload_codec_or_range_are_apart_and_other_payloads_are_not_ranked(make):
+    specs = [
+        {},
+        {"payload": "dict", "codec": "json"},
+        {"payload": "dict", "codec": "pickle"},
+        {"smallest_bytes": 64},
+    ]
+    found = rows([make.stream("pipe", 1000.0, spec=spec) for spec in specs])
+    assert [(row.payload, row.codec, row.smallest_bytes) for row in found] == [
+        ("bytes", "", 0),
+        ("dict", "json", 0),
+        ("dict", "pickle", 0),
+        ("bytes", "", 64),
+    ]
+    groups = {group.title: [row.codec for row in group.rows] for group in form(found)}
+    assert len(groups) == 3
+    assert ["json", "pickle"] in [sorted(codecs) for codecs in groups.values()]
+    assert any(title.endswith("· dict · 1 KiB") for title in groups)
+    assert any(title.endswith("· 64 B–1 KiB") for title in groups)

@@ -300,13 +300,17 @@ def _cpu(closed: Sequence[TrialRecord], pick: Callable[[Cost], tuple[float | Non
 
 
 def _serialising(closed: Sequence[TrialRecord]) -> Figure | None:
-    """Return the share of the workers' CPU time that was spent encoding and decoding payloads."""
+    """Return the share of the workers' CPU time, without the lab's own check, that encoding and decoding
+    took."""
     found = []
     for trial in closed:
         whole = _cpu([trial], lambda cost: (_worker_cpu_s(cost), cost.interval_s))
-        if trial.serialising is not None and whole is not None and whole.median:
-            spent_us = trial.serialising.encode_us_per_message + trial.serialising.decode_us_per_message
-            found.append(min(spent_us / whole.median, 1.0))
+        if trial.serialising is None or whole is None:
+            continue
+        spent_us = trial.serialising.encode_us_per_message + trial.serialising.decode_us_per_message
+        of_us = whole.median - trial.serialising.check_us_per_message
+        # The samples are of the whole trial, and the CPU time is that of the window.
+        found.append(min(spent_us / of_us, 1.0) if of_us > 0 else 1.0)
     return figure(found)
 
 

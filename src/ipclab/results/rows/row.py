@@ -158,8 +158,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``race``      of shared state for which a race was forced too.
     ``payload``, ``codec``  what the messages are and how they become bytes; ``smallest_bytes`` is above 0
                   where sizes are drawn between it and ``size_bytes``.
-    ``serialising_share``  the part of the workers' CPU time that went into encoding and decoding payloads, of
-                  the trials that ``*_cpu_us_per_message`` are of.
+    ``serialising_share``  the part of the workers' CPU time that went into encoding and decoding payloads. It
+                  does not count the lab's own check of each payload. Of the same trials as
+                  ``*_cpu_us_per_message``.
     ``segments_left``  segments of shared memory that nobody unlinked in time, of all trials.
     ``trials``    how many trials of each workload there were, by outcome too where not finished.
 
