@@ -13,6 +13,7 @@ import ast
 import difflib
 import importlib
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -48,7 +49,7 @@ class Address:
     @property
     def path(self) -> Path | None:
         """Return the absolute path of the file, None for a module."""
-        return Path(self.where).absolute() if self.where.endswith(".py") else None
+        return Path(os.path.abspath(self.where)) if self.where.endswith(".py") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ def _load(address: Address, name: str, is_own: Callable[[str], bool]) -> Any:
     if kind is None:
         raise _wrong(address, f"it has no class {address.attribute}{_offer(address, vars(module))}")
     if reason := refusal(kind, is_own, [], ""):
-        hint = "; give it another name" if is_own(getattr(kind, "name", "")) else ""
+        name = getattr(kind, "name", "")
+        hint = "; give it another name" if isinstance(name, str) and is_own(name) else ""
         raise _wrong(address, f"{address.attribute} {reason}{hint}")
     return kind
 

@@ -15,7 +15,7 @@ from ipclab.backends.base import OptionValue
 from ipclab.choose.candidates import Candidate
 from ipclab.choose.claims import about
 from ipclab.choose.evidence import Evidence, Fault, Load
-from ipclab.choose.needs import EVENTS, Event, Needs
+from ipclab.choose.needs import EVENTS, Needs
 from ipclab.faults.spec import MOMENTS as ALL_MOMENTS
 from ipclab.faults.spec import Moment, Target
 
@@ -38,11 +38,15 @@ MOST_SLOW = 0.01
 LEAST_SAMPLES = 1000
 """Jobs without which a share of one in a hundred shows little."""
 MOMENTS: dict[Target, tuple[Moment, ...]] = {
-    "consumer": ("busy", "working"),
+    "consumer": ("working",),
     "producer": ("busy",),
     "broker": ("busy",),
 }
 """The moments of a kill that must have been tried for a target. Others count where a run has them."""
+
+
+Assumption = Literal["reboot", "reconnect", "network"]
+"""What no run can show, or the user's program must do: see ``Fit``."""
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +83,9 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
     """A candidate that fits, and what shows it.
 
-    ``options`` are all its settings, the defaults included. ``assumed`` is what no run can show, as it is
-    declared. ``claims`` are the names of claims of the study notes about it.
+    ``options`` are all its settings, the defaults included. ``assumed``: a ``reboot`` is declared only;
+    clients must ``reconnect`` after the broker's death; the ``network`` between hosts was not measured.
+    ``claims`` are the names of claims of the study notes about it.
     """
 
     backend: str
@@ -89,7 +94,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
     broker: str | None
     load: Load | None
     faults: list[Fault]
-    assumed: list[Event]
+    assumed: list[Assumption]
     claims: list[str]
 
 
@@ -193,7 +198,11 @@ def _judge(needs: Needs, candidate: Candidate, evidence: Evidence) -> Fit | Reje
     settings = dict(candidate.settings)
     if missing:
         return Open(backend=candidate.name, settings=settings, missing=missing)
-    assumed: list[Event] = ["reboot"] if "reboot" in needs.survive else []
+    assumed: list[Assumption] = ["reboot"] if "reboot" in needs.survive else []
+    if candidate.broker is not None and needs.survive & {"broker", "reboot"}:
+        assumed.append("reconnect")
+    if needs.hosts > 1:
+        assumed.append("network")
     return Fit(
         backend=candidate.name,
         options=dict(candidate.options),

@@ -41,6 +41,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     smallest_bytes: int = 0
     payload: str = PLAIN
+    codec: str = ""
     work: str = ""
     failing: float = 0.0
     producers: int
@@ -148,6 +149,7 @@ def _load(run: str, row: Row, members: Sequence[TrialRecord], limit_ns: int | No
         size_bytes=row.size_bytes or 0,
         smallest_bytes=row.smallest_bytes,
         payload=row.payload,
+        codec=row.codec,
         work=row.work,
         failing=row.work_fail_share,
         producers=row.producers,

@@ -75,6 +75,18 @@ def test_a_class_in_a_module_of_the_current_folder_is_a_backend(put: Put) -> Non
     assert Variant.parse("my_package.mod:Mine") == Variant("mine")
 
 
+def test_one_file_may_be_written_in_several_ways(put: Put) -> None:
+    put("my_queue.py")
+    put("folder/empty.py", "")
+    for text in (
+        "my_queue.py",
+        "./my_queue.py",
+        "folder/../my_queue.py",
+        str(Path("my_queue.py").absolute()),
+    ):
+        assert Variant.parse(f"{text}:Mine") == Variant("mine")
+
+
 def test_options_follow_the_address(put: Put) -> None:
     put("my_queue.py")
     variant = Variant.parse("my_queue.py:Mine:batch=7")
@@ -147,6 +159,7 @@ def test_an_address_that_leads_nowhere_is_refused_with_what_to_do(put: Put, text
             SOURCE.replace('"mine"', '"pipe"'),
             "takes the name pipe, which is ipclab's own; give it another name",
         ),
+        (SOURCE.replace('"mine"', "[]"), "breaks the contract of a backend: its name must be letters"),
         (SOURCE.replace('"mine"', "5"), "breaks the contract of a backend: its name must be letters"),
         (SOURCE + "\n    broker = 5", "breaks the contract of a backend: mine: broker must be"),
     ],

@@ -112,7 +112,8 @@ def test_a_declaration_rules_out(needs: Needs, one: Candidate, by: str) -> None:
 def test_a_connection_may_break_between_hosts() -> None:
     (listed, *_) = candidates.of([Variant("redis-list")])
     assert constraint(Needs(hosts=2), listed) == "connection"
-    assert judged(Needs(hosts=2, may=frozenset({"lose"})), listed).fits
+    (fit,) = judged(Needs(hosts=2, may=frozenset({"lose"})), listed).fits
+    assert fit.assumed == ["network"]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,9 @@ def test_the_newest_load_decides() -> None:
     assert constraint(LOADED, STREAM, (load(slow_share=0.5), load())) == "p99"
 
 
-@pytest.mark.parametrize("faults", [(), (kill(),), (kill(), kill(moment="working", trials=0))])
+@pytest.mark.parametrize(
+    "faults", [(), (kill(),), (kill(), kill(moment="working", trials=0)), (kill("producer"),)]
+)
 def test_a_death_that_no_run_brought_about_in_every_needed_moment_is_open(faults: tuple[Fault, ...]) -> None:
     (one,) = judged(SURVIVING, STREAM, (), faults).open
     assert [(missing.gap, missing.target) for missing in one.missing] == [("no run", "consumer")]
@@ -212,7 +215,7 @@ def test_settings_of_the_server_are_another_candidate_with_evidence_of_its_own()
     assert STREAM_ON_DISK.settings == {"appendonly": "yes", "appendfsync": "always"}
     found = judged(needs, STREAM_ON_DISK, (), (kill("broker"),))
     (fit,) = found.fits
-    assert (fit.settings["appendonly"], fit.assumed) == ("yes", ["reboot"])
+    assert (fit.settings["appendonly"], fit.assumed) == ("yes", ["reboot", "reconnect"])
     (unknown,) = conclude(needs, [STREAM_ON_DISK], Evidence({}, {STREAM.key: [kill("broker")]})).open
     assert unknown.missing[0].target == "broker"
 

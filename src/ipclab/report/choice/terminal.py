@@ -94,7 +94,7 @@ def _evidence(fit: Fit, language: Language) -> Iterator[str]:
         harms = {"lost": fault.lost, "twice": fault.duplicated, "out of order": fault.reordered}
         seen = "".join(f", {many} {name}" for name, many in harms.items() if many)
         yield f"{fault.action} {fault.target}, {fault.moment}: {kept}{seen} ({fault.run})"
-    for event in fit.assumed:
-        yield words.ASSUMED[event].of(language)
+    for assumption in fit.assumed:
+        yield words.ASSUMED[assumption].of(language)
     if fit.claims:
         yield words.CLAIMS.of(language, names=" ".join(fit.claims))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ipclab.choose.decide import Constraint, Gap, Rejected
+from ipclab.choose.decide import Assumption, Constraint, Gap, Rejected
 from ipclab.choose.evidence import Load
 from ipclab.choose.needs import Event, Harm
 from ipclab.faults.spec import Target
@@ -115,14 +115,19 @@ REPEAT_HINT = Text(
 SETTINGS = Text("settings", "设置")
 SERVER_SETTINGS = Text("settings of {broker}", "{broker} 的设置")
 EVIDENCE = Text("Evidence", "依据")
-ASSUMED: Mapping[Event, Text] = {
+ASSUMED: Mapping[Assumption, Text] = {
     "reboot": Text(
         "a reboot: declared only; the lab kills the broker, and does not cut the power",
         "重启机器：仅为声明；实验室只杀死服务器，不断电",
     ),
-    "consumer": Text("a worker's death: declared only", "工作进程死亡：仅为声明"),
-    "producer": Text("a producer's death: declared only", "生产者死亡：仅为声明"),
-    "broker": Text("the broker's death: declared only", "服务器死亡：仅为声明"),
+    "reconnect": Text(
+        "after the broker's death its clients get an error: your program must connect and send again",
+        "服务器死亡后客户端会报错：你的程序必须重新连接并重发",
+    ),
+    "network": Text(
+        "several hosts: measured on one host, so add your network",
+        "多台主机：只在一台主机上测过，请加上你的网络延迟",
+    ),
 }
 CLAIMS = Text("claims: ipclab claims {names}", "相关说法：ipclab claims {names}")
 TIED = Text(
@@ -165,7 +170,8 @@ def load(measured: Load) -> str:
     slow = f"{units.percent(late)} slower than the limit, " if late is not None else ""
     shape = f"{measured.producers}→{measured.consumers}"
     smallest = f"{units.size(measured.smallest_bytes)} to " if measured.smallest_bytes else ""
-    payload = f"{measured.payload} of " if measured.payload != PLAIN else ""
+    codec = f" as {measured.codec}" if measured.codec else ""
+    payload = f"{measured.payload}{codec} of " if measured.payload != PLAIN else ""
     work = f", work {measured.work}" if measured.work else ""
     return (
         f"{units.given_rate(measured.rate_per_s)}, {payload}{smallest}{units.size(measured.size_bytes)}, "
