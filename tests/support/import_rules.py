@@ -116,7 +116,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "trial",
     ),
     "pytest_plugin": ("compare", "gate", "report", "results"),
-    "claims": ("backends.base", "brokers", "experiment", "host", "results.stats", "trial"),
+    "claims": ("backends.base", "brokers", "experiment", "host", "results.reader", "results.stats", "trial"),
     "cli": (
         "backends",
         "brokers",

@@ -14,6 +14,7 @@ from ipclab.claims.outcome import Conditions, Measured, Outcome, Run, settle
 from ipclab.claims.timeline import Event
 from ipclab.errors import ResultsError
 from ipclab.host.files import read_bytes
+from ipclab.results.reader import escaped_texts
 
 MOST_BYTES = 64 << 20
 """The largest stored run of claims that is read."""
@@ -65,12 +66,13 @@ def read(path: Path) -> Run:
     """
     try:
         data = read_bytes(path, MOST_BYTES)
-        if "kept" not in msgspec.json.decode(data, type=dict[str, msgspec.Raw]):
-            return msgspec.json.decode(data, type=Run)
-        kept = msgspec.json.decode(data, type=KeptRun)
+        whole = escaped_texts(msgspec.json.decode(data, type=dict[str, Any]), str(path))
+        if "kept" not in whole:
+            return msgspec.convert(whole, Run)
+        kept = msgspec.convert(whole, KeptRun)
     except OSError as error:
         raise ResultsError(f"cannot read {path}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ResultsError(f"{path} is no run of claims: {error}; make one with -o") from error
     return Run(
         ipclab_claims=kept.ipclab_claims,

@@ -158,7 +158,7 @@ def _claims(path: Path, language: Language) -> list[ClaimCard]:
 
     try:
         known = msgspec.json.decode(read_bytes(path, keep.MOST_BYTES), type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, OSError):
+    except (msgspec.MsgspecError, OSError, RecursionError):
         return []
     return (
         [_card(outcome, language) for outcome in keep.read(path).outcomes] if "ipclab_claims" in known else []

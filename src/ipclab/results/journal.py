@@ -10,7 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from ipclab.host.files import read_bytes
 from ipclab.results import encoding
+from ipclab.results.reader import MOST_BYTES, escaped_texts
 from ipclab.results.result import Result
 from ipclab.trial.record import TrialRecord
 
@@ -37,16 +39,19 @@ def remove(folder: Path) -> None:
 
 
 def with_journal(result: Result, folder: Path) -> Result:
-    """Return a result with the trials that are only in the journal of its folder. Raise OSError."""
+    """Return a result with the trials that are only in the journal of its folder.
+
+    Raise OSError, also where the journal is no regular file, and ResultsError for a text that is too long.
+    """
     try:
-        lines = (folder / JOURNAL).read_bytes().split(b"\n")
+        lines = read_bytes(folder / JOURNAL, MOST_BYTES).split(b"\n")
     except FileNotFoundError:
         return result
     trials, ended_utc = list(result.trials), result.ended_utc
     for line in lines:
         try:
-            entry = msgspec.json.decode(line, type=Entry)
-        except msgspec.MsgspecError:
+            entry = msgspec.convert(escaped_texts(msgspec.json.decode(line), JOURNAL), Entry)
+        except (msgspec.MsgspecError, RecursionError):
             break
         if entry.number == len(trials):
             trials.append(entry.trial)

@@ -29,9 +29,9 @@ def parse(data: bytes, name: str) -> Result:
     try:
         whole = msgspec.json.decode(data)
         version = msgspec.convert(whole, _Version).ipclab_result
+        whole = escaped_texts(whole, name)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ResultsError(f"{name} is not a result of ipclab, or is damaged: {error}") from error
-    whole = escaped_texts(whole, name)
     fields: dict[str, Any] = {key: value for key, value in whole.items() if key not in _DERIVED}
     if version == version_1.VERSION:
         fields = version_1.upgrade(fields)
@@ -52,7 +52,8 @@ def parse(data: bytes, name: str) -> Result:
 def escaped_texts(value: Any, name: str) -> Any:
     """Return decoded data with control characters escaped in every text, because anybody may have written it.
 
-    Raise ResultsError for a text that is longer than any of the lab's own.
+    Raise ResultsError for a text that is longer than any of the lab's own, RecursionError for data that are
+    nested deeply.
     """
     if isinstance(value, str):
         if len(value) > MOST_TEXT:

@@ -68,3 +68,16 @@ def test_evidence_of_another_experiment_is_refused(run: Run, tmp_path: Path) -> 
 
     with pytest.raises(ResultsError, match=r"other evidence of mutex.*run it again"):
         keep.read(path)
+
+
+def test_a_stored_run_of_somebody_else_steers_no_terminal_and_is_not_endless(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(ResultsError, match="is no run of claims"):
+        keep.read(path)
+    kept = KEPT[0].read_text()
+    assert "ValueError: semaphore" in kept
+    path.write_text(kept.replace("ValueError: semaphore", "ValueError: \\u001b[31m semaphore"))
+    (one,) = (outcome for outcome in keep.read(path).outcomes if outcome.name == "semaphore")
+    assert "\x1b" not in str(msgspec.to_builtins(one))
+    assert "\\x1b[31m semaphore" in msgspec.json.encode(one).decode()

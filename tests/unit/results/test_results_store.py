@@ -349,3 +349,27 @@ def test_a_limit_of_file_sizes_is_not_told_as_a_full_disk(make, store, monkeypat
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(ResultsError, match="ulimit -f unlimited"):
         run.save(make.result())
+
+
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_a_result_that_is_nested_without_end_is_refused_in_one_line(tmp_path, depth):
+    nested = "[" * depth + "]" * depth
+    with pytest.raises(ResultsError, match="not a result of ipclab, or is damaged") as caught:
+        read(written(tmp_path, f'{{"ipclab_result": 2, "question": {nested}}}'))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_journal_is_no_way_around_the_rules_for_a_result(make, store):
+    run = store.begin(make.result(trials=[]))
+    run.append(0, make.hung("pipe"), "")
+    journal = run.folder / "trials.jsonl"
+    plain = journal.read_bytes()
+    said = msgspec.json.encode(store.load("latest").trials[0].reason)[1:-1]
+    journal.write_bytes(plain.replace(said, b"red \\u001b[31m"))
+    assert store.load("latest").trials[0].reason == "red \\x1b[31m"
+    journal.write_bytes(b"[" * 100_000)
+    assert store.load("latest").trials == []
+    journal.unlink()
+    os.mkfifo(journal)
+    with pytest.raises(ResultsError, match="it is a FIFO"):
+        store.load("latest")
