@@ -135,15 +135,32 @@ def _studied(specs: list[TrialSpec]) -> str:
     """Return the conditions of the trials of a study; the rates are in its table."""
     paced = [spec for spec in specs if spec.rate_per_s is not None]
     parts = [
-        f"messages of {_each(_sizes(specs))}",
-        f"window {_each(str(window) for window in _values(specs, 'window'))}",
+        tr("messages of {messages}", messages=_each(_sizes(specs))),
+        tr("window {messages}", messages=_each(str(window) for window in _values(specs, "window"))),
     ]
+    if worked := [spec for spec in specs if spec.work]:
+        parts.append(_work(worked))
     if paced:
         shortest, longest = min(s.duration_s for s in paced), max(s.duration_s for s in paced)
-        lengths = f"{shortest:.3g}" if shortest == longest else f"{shortest:.3g} to {longest:.3g}"
-        parts.append(f"{_each(dict.fromkeys(spec.arrivals for spec in paced))} arrivals")
-        parts.append(f"{units.of(len(paced), 'paced trial')} of {lengths} s after 0.1 s of warm-up")
-    return f"Conditions: {', '.join(parts)}"
+        warmups = _each(f"{value:g}" for value in _values(paced, "warmup_s"))
+        parts += [
+            tr("{arrivals} arrivals", arrivals=_each(dict.fromkeys(spec.pattern for spec in paced))),
+            tr(
+                "{trials} of {seconds} s after {warmups} s of warm-up",
+                trials=units.of(len(paced), "paced trial"),
+                seconds=f"{shortest:.3g}",
+                warmups=warmups,
+            )
+            if shortest == longest
+            else tr(
+                "{trials} of {shortest} to {longest} s after {warmups} s of warm-up",
+                trials=units.of(len(paced), "paced trial"),
+                shortest=f"{shortest:.3g}",
+                longest=f"{longest:.3g}",
+                warmups=warmups,
+            ),
+        ]
+    return tr("Conditions: {parts}", parts=", ".join(parts))
 
 
 def _watched(specs: list[TrialSpec]) -> str:
