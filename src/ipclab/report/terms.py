@@ -29,4 +29,17 @@ TERMS = (
     *(mark("compare and set"), mark("read and write")),
     # facts at the end of the page
     *(mark("began"), mark("ended"), mark("seed"), mark("libraries"), mark("brokers"), mark("trials")),
+    # why a fault does not apply
+    mark("there is no broker: the messages are in a pipe of the kernel's"),
+    mark("there is no network connection: nothing can be cut or dropped on the way"),
+    mark("a reply is dropped for the one who asked: see producer and consumer"),
+    mark("a reply can be dropped only where one is on its way: see busy"),
+    mark("the broker does not answer its producers, so there is no reply to drop"),
+    mark("memory is filled by messages that flow: see busy"),
+    mark("the memory that messages fill is the broker's"),
+    mark("it has no limit of its own: it grows until the machine's memory is used up"),
+    mark("a worker that is started again is a new process: see kill"),
+    mark("the server process of a Manager cannot be started again under its old address"),
+    mark("a broker that is told to end does so in good order: see restart"),
+    mark("was not tried in this run"),
 )

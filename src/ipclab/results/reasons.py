@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ipclab.host.texts import tr
 from ipclab.results import units
 from ipclab.trial.spec import TrialSpec
 
@@ -28,8 +29,8 @@ class Reasons:
         return f"{units.NOT_APPLICABLE}({self._letters.setdefault(reason, _letter(len(self._letters)))})"
 
     def notes(self) -> list[str]:
-        """Return a line for each reason."""
-        return [f"{units.NOT_APPLICABLE}({letter})  {reason}" for reason, letter in self._letters.items()]
+        """Return a line for each reason, in the language of the reader."""
+        return [f"{units.NOT_APPLICABLE}({letter})  {tr(reason)}" for reason, letter in self._letters.items()]
 
 
 def _letter(place: int) -> str:

@@ -11,6 +11,10 @@ from types import ModuleType
 
 import pytest
 
+from ipclab.backends.registry import Variant
+from ipclab.experiment import STANDARD_CHANNELS
+from ipclab.faults.applicability import kind_of, reason
+from ipclab.faults.spec import ACTIONS, MOMENTS, TARGETS, FaultSpec
 from ipclab.host.texts import FOLDER, mark, speaking, tr
 from ipclab.report.formats import formatted
 from ipclab.report.html.page import make_page
@@ -109,3 +113,17 @@ def test_a_plain_installation_has_the_compiled_catalogue() -> None:
     builder = builders.WheelBuilder(str(CHECKOUT))
     included = {file.relative_path for file in builder.recurse_included_files()}
     assert "src/ipclab/locale/zh/LC_MESSAGES/ipclab.mo" in included
+
+
+def test_every_reason_why_a_fault_does_not_apply_is_translated() -> None:
+    kinds = [kind_of(Variant.parse(text)) for text in STANDARD_CHANNELS]
+    faults = [
+        FaultSpec(action=action, target=target, moment=moment)
+        for action in ACTIONS
+        for target in TARGETS
+        for moment in MOMENTS
+    ]
+    reasons = {reason(fault, kind) for kind in kinds for fault in faults} - {""}
+    assert len(reasons) > 8
+    with speaking("zh"):
+        assert [one for one in reasons if tr(one) == one] == []
