@@ -73,11 +73,12 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True):
-    """A candidate about which too little is known."""
+    """A candidate about which too little is known. ``load`` was measured, and proves nothing."""
 
     backend: str
     settings: dict[str, str]
     missing: list[Missing]
+    load: Load | None = None
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +140,7 @@ def _without_server(unknown: Open) -> Open:
     missing = [
         Missing(gap="no server" if m.gap == "no run" else m.gap, target=m.target) for m in unknown.missing
     ]
-    return Open(backend=unknown.backend, settings=unknown.settings, missing=missing)
+    return msgspec.structs.replace(unknown, missing=missing)
 
 
 def _ranked(fits: Sequence[Fit]) -> tuple[list[Fit], int]:
@@ -197,7 +198,7 @@ def _judge(needs: Needs, candidate: Candidate, evidence: Evidence) -> Fit | Reje
                 missing.append(Missing(gap=ruled))
     settings = dict(candidate.settings)
     if missing:
-        return Open(backend=candidate.name, settings=settings, missing=missing)
+        return Open(backend=candidate.name, settings=settings, missing=missing, load=load)
     assumed: list[Assumption] = ["reboot"] if "reboot" in needs.survive else []
     if candidate.broker is not None and needs.survive & {"broker", "reboot"}:
         assumed.append("reconnect")
@@ -340,19 +341,19 @@ def _loaded(needs: Needs, candidate: Candidate, load: Load) -> Rejected | Gap | 
         return no("broken", "as declared", load.reasons[0] if load.reasons else "broken")
     if load.lost and "lose" not in needs.may:
         return no("lost", 0, load.lost)
-    busy = load.others_cores is not None and load.others_cores > BUSY_CORES
     if load.carried is None or load.verdict in ("unknown", "failed", "hung", "unavailable"):
         return "undecided"
+    if load.void and load.void == load.repeats:
+        return "other programs"
     assert needs.rate_per_s is not None
     if load.carried < LEAST_CARRIED:
+        busy = needs.p99_ns is None and load.others_cores is not None and load.others_cores > BUSY_CORES
         return "other programs" if busy else no("rate", needs.rate_per_s, load.carried * needs.rate_per_s)
     if needs.p99_ns is None:
         return None
     if load.slow_share is None or load.samples < LEAST_SAMPLES:
         return "too few samples"
-    if load.slow_share > MOST_SLOW:
-        return "other programs" if busy else no("p99", needs.p99_ns, load.slow_share)
-    return None
+    return no("p99", needs.p99_ns, load.slow_share) if load.slow_share > MOST_SLOW else None
 
 
 def _rejected(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from ipclab.backends.registry import Variant
-from ipclab.capacity.judge import slow_share
+from ipclab.capacity.judge import judge_trial
 from ipclab.choose.candidates import key_of
 from ipclab.errors import UsageError
 from ipclab.faults.spec import Moment, Target
@@ -30,10 +30,11 @@ _P99 = 0.99
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """A measured load: a row of paced trials of one run.
 
-    ``slow_share`` is the share of the jobs that were slower than the limit for p99, skipped or lost, where
-    there is a limit. ``failing`` is the share of the work that was made to fail; ``carried`` that of the
-    offered rate that arrived; ``others_cores`` the processors that other programs used meanwhile, in the
-    median of its trials.
+    ``void`` of its ``repeats`` missed the limit for p99 while other programs used the machine, which proves
+    nothing. The others have ``samples`` jobs, of which ``slow_share`` were slower than the limit, skipped or
+    lost, where there is a limit. ``failing`` is the share of the work that was made to fail; ``carried`` that
+    of the offered rate that arrived; ``others_cores`` the processors that other programs used meanwhile, in
+    the median of its trials.
     """
 
     run: str
@@ -50,6 +51,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     p50_ns: int | None
     p99_ns: int | None
     p99_range_ns: tuple[int, int] | None
+    void: int
     samples: int
     slow_share: float | None
     carried: float | None
@@ -140,9 +142,14 @@ def _load(run: str, row: Row, members: Sequence[TrialRecord], limit_ns: int | No
     latency = row.end_to_end
     carried = row.carried_per_s.median / row.rate_per_s if row.carried_per_s else None
     others = [t.cost.others_cores for t in members if t.cost and t.cost.others_cores is not None]
-    slo = Slo(share=_P99, limit_ns=limit_ns) if limit_ns else None
-    slow = [slow_share(trial, slo) for trial in members] if slo else []
-    known = [share for share in slow if share is not None]
+    sound, slow = list(members), []
+    if limit_ns:
+        judged = [judge_trial(trial, Slo(share=_P99, limit_ns=limit_ns)) for trial in members]
+        sound = [trial for trial, one in zip(members, judged, strict=True) if one.outcome != "void"]
+        slow = [one.slow_share for one in judged if one.outcome != "void" and one.slow_share is not None]
+        shares = [one.carried_share for one in judged if one.outcome != "void"]
+        if known := [share for share in shares if share is not None]:
+            carried = statistics.fmean(known)
     return Load(
         run=run,
         rate_per_s=row.rate_per_s,
@@ -158,9 +165,10 @@ def _load(run: str, row: Row, members: Sequence[TrialRecord], limit_ns: int | No
         p50_ns=latency.p50_ns if latency else None,
         p99_ns=latency.p99_ns if latency else None,
         p99_range_ns=latency.p99_range_ns if latency else None,
-        samples=latency.count if latency else 0,
+        void=len(members) - len(sound),
+        samples=sum(t.latency.end_to_end.count for t in sound if t.latency.end_to_end is not None),
         # The trials of a row are equally long.
-        slow_share=statistics.fmean(known) if known and len(known) == len(slow) else None,
+        slow_share=statistics.fmean(slow) if slow else None,
         carried=carried,
         lost=row.messages.lost if row.messages else 0,
         others_cores=statistics.median(others) if others else None,

@@ -36,6 +36,7 @@ def load(p99_ms: float | None = 8, **fields: Any) -> Load:
         "p50_ns": 1_000_000,
         "p99_ns": p99_ns,
         "p99_range_ns": (p99_ns, p99_ns) if p99_ns else None,
+        "void": 0,
         "samples": 2000,
         "slow_share": 0.0,
         "carried": 1.0,
@@ -155,8 +156,7 @@ def test_a_load_that_was_not_carried_as_needed_rules_out(measured: Load, by: str
 @pytest.mark.parametrize(
     ("measured", "gap"),
     [
-        (load(slow_share=0.02, others_cores=0.9), "other programs"),
-        (load(carried=0.5, others_cores=0.9), "other programs"),
+        (load(slow_share=None, void=3), "other programs"),
         (load(samples=999), "too few samples"),
         (load(slow_share=None), "too few samples"),
         (load(verdict="failed"), "undecided"),
@@ -178,6 +178,18 @@ def test_another_load_than_the_one_that_is_needed_shows_nothing(field: dict[str,
 
 def test_a_percentile_that_is_withheld_does_not_hide_that_few_jobs_were_slow() -> None:
     assert judged(LOADED, STREAM, (load(p99_ms=None, slow_share=0.004),)).fits
+
+
+def test_a_rate_that_was_missed_beside_other_programs_proves_nothing() -> None:
+    needs = Needs(rate_per_s=300, size_bytes=20_480, consumers=3)
+    (one,) = judged(needs, QUEUE, (load(carried=0.5, others_cores=0.9),)).open
+    assert one.missing[0].gap == "other programs"
+    assert one.load is not None
+    assert constraint(needs, QUEUE, (load(carried=0.5),)) == "rate"
+
+
+def test_a_repeat_that_kept_the_limit_counts_beside_one_that_is_void() -> None:
+    assert judged(LOADED, STREAM, (load(void=2, others_cores=1.5),)).fits
 
 
 def test_a_pass_beside_other_programs_counts() -> None:

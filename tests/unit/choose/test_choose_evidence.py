@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from ipclab.backends.registry import Variant
 from ipclab.choose.candidates import key_of, of
 from ipclab.choose.evidence import Machine, gather
@@ -10,12 +12,13 @@ from tests.support import safety
 from tests.support.records import Make
 
 MAKE = Make()
+IDLE = msgspec.structs.replace(MAKE.cost(), others_cores=0.0)
 FAST = [1_000_000] * 990 + [5_000_000] * 30
 
 
 def paced(backend: str = "queue", rate: float = 300.0, **spec: object) -> list[TrialRecord]:
     made = {"size_bytes": 2048, "consumers": 3, **spec}
-    return [MAKE.paced(backend, FAST, rate=rate, repeat=repeat, spec=made) for repeat in range(3)]
+    return [MAKE.paced(backend, FAST, rate=rate, repeat=repeat, spec=made, cost=IDLE) for repeat in range(3)]
 
 
 def test_a_paced_row_is_a_load_of_its_mode() -> None:
@@ -37,6 +40,22 @@ def test_the_share_of_slow_jobs_is_counted_by_the_limit() -> None:
         # One job of each trial was skipped.
         assert load.slow_share is not None
         assert abs(load.slow_share - share) < 1e-6
+
+
+def test_a_repeat_that_missed_the_limit_beside_other_programs_is_void() -> None:
+    slow = [60_000_000] * 1020
+    busy = msgspec.structs.replace(MAKE.cost(), others_cores=1.5)
+    spec = {"size_bytes": 2048, "consumers": 3}
+    trials = [
+        MAKE.paced("queue", slow, rate=300, repeat=0, spec=spec, cost=busy),
+        MAKE.paced("queue", FAST, rate=300, repeat=1, spec=spec, cost=busy),
+    ]
+    (load,) = gather([("latency/1", MAKE.result(trials))], None, 50_000_000).loads[
+        key_of(Variant("queue"), {})
+    ]
+    assert (load.void, load.repeats, load.samples) == (1, 2, 1020)
+    assert load.slow_share is not None
+    assert load.slow_share < 0.01
 
 
 def test_the_newest_run_is_first() -> None:

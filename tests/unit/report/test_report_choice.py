@@ -52,6 +52,11 @@ def test_the_text_has_the_backend_its_settings_the_evidence_each_reason_and_the_
         assert part in text, part
 
 
+def test_a_void_repeat_is_named_beside_the_share_of_the_others() -> None:
+    said = words.load(load(p99_ms=54, void=1, slow_share=0.0))
+    assert "p99 54 ms, 1 of 3 repeats void beside other programs, else 0% slower than the limit" in said
+
+
 def test_the_chinese_text_has_the_same_figures() -> None:
     text = CHOICE.formatted(Shown(DECISION, None, [], "zh"), "table")
     for part in ("用 redis-stream", "2.1% 的作业超过了 50 ms", "没有运行测过工作进程死亡：要测吗？"):

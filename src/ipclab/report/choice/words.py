@@ -168,6 +168,8 @@ def load(measured: Load) -> str:
     carried = units.percent(min(measured.carried, 1.0)) if measured.carried is not None else units.NOT_TOLD
     late = measured.slow_share
     slow = f"{units.percent(late)} slower than the limit, " if late is not None else ""
+    if measured.void:
+        slow = f"{measured.void} of {measured.repeats} repeats void beside other programs, else {slow}"
     shape = f"{measured.producers}→{measured.consumers}"
     smallest = f"{units.size(measured.smallest_bytes)} to " if measured.smallest_bytes else ""
     codec = f" as {measured.codec}" if measured.codec else ""
