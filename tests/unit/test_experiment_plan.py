@@ -14,7 +14,8 @@ from ipclab.backends.registry import Variant, channel_names, counter_names
 from ipclab.errors import UnknownNameError, UsageError
 from ipclab.experiment import Experiment, Request
 from ipclab.trial import workloads
-from ipclab.trial.spec import TrialSpec
+from ipclab.trial.spec import Leg, TrialSpec
+from ipclab.trial.study import Slo
 
 
 def request(*backends: str, **settings: object) -> Request:
@@ -359,3 +360,49 @@ def test_the_default_experiment_measures_every_channel_and_every_discipline() ->
 def test_an_unknown_experiment_gets_the_nearest_names() -> None:
     with pytest.raises(UnknownNameError, match="no experiment is called 'latencey'; did you mean latency"):
         experiment.load("latencey")
+
+
+def test_a_plan_without_a_course_runs_its_trials_in_their_order() -> None:
+    plan = SHAPES.plan(request("queue", consumers=1))
+    course = plan.course(plan.trials)
+    seen: list[TrialSpec] = []
+    while (spec := course.next()) is not None:
+        assert list(course.coming()) == plan.trials[len(seen) :]
+        seen.append(spec)
+        course.skip()
+    assert seen == plan.trials
+
+
+def test_the_course_of_an_experiment_begins_with_the_trials_that_are_possible() -> None:
+    plan = experiment.load("capacity").plan(request("queue", "simple-queue", size_bytes=64, repeats=2))
+    course = plan.course(plan.trials)
+    machine = course.next()
+    assert machine is not None
+    assert machine.study is not None
+    assert (machine.study.part, machine.backend.name) == ("machine", "pipe")
+    course.skip()
+    assert course.next() == plan.trials[0]
+    assert {spec.size_bytes for spec in course.coming()} == {64}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "line"),
+    [
+        ("capacity", {"rate_per_s": 5.0}, "leave out --rate"),
+        ("curve", {"slo": Slo.parse("p99=10ms")}, "leave out --slo"),
+        ("round_trip", {"arrivals": "constant"}, "leave out --arrivals"),
+        ("capacity", {"legs": (Leg(rate_per_s=5, seconds=1),)}, "leave out --variable-rate"),
+        ("latency", {"legs": (Leg(rate_per_s=5, seconds=1),), "duration_s": 1.0}, "leave out --duration"),
+    ],
+)
+def test_what_a_study_chooses_itself_cannot_be_asked_for(
+    name: str, settings: dict[str, object], line: str
+) -> None:
+    with pytest.raises(UsageError, match=line):
+        experiment.load(name).plan(request("pipe", **settings))
+
+
+def test_a_rate_that_varies_is_one_trial_as_long_as_its_parts() -> None:
+    legs = (Leg(rate_per_s=100, seconds=10.0), Leg(rate_per_s=500, seconds=5.0))
+    (spec,) = experiment.load("latency").plan(request("pipe", legs=legs, repeats=1)).trials
+    assert (spec.duration_s, spec.rate_per_s, tuple(spec.legs)) == (15.0, 3500 / 15, legs)
