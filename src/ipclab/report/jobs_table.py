@@ -194,30 +194,31 @@ def _on_acknowledgement(found: Sequence[Answer]) -> Iterator[str]:
 
 
 def _on_prefetch(found: Sequence[Answer]) -> Iterator[str]:
-    """Yield what the prefetch did to the percentile, for each backend that was measured with several."""
+    """Yield what the prefetch did to the percentile, for each backend that was measured with several.
+
+    Where other programs made one of them slow, nothing is said.
+    """
     by_name: dict[str, dict[int, Answer]] = {}
     for answer in found:
-        if answer.prefetch is not None and answer.percentile_ns is not None:
-            name = _without_prefetch(answer.backend)
-            by_name.setdefault(name, {})[answer.prefetch] = answer
+        if answer.prefetch is not None:
+            by_name.setdefault(_without_prefetch(answer.backend), {})[answer.prefetch] = answer
     for name, some in by_name.items():
-        if len(some) > 1:
-            each = ", ".join(
-                tr(
-                    "{time} with a prefetch of {count}",
-                    time=units.duration(some[count].percentile_ns or 0),
-                    count=count,
-                )
-                for count in sorted(some)
-            )
-            percentile = Slo.parse(next(iter(some.values())).slo).percentile
-            yield tr(
-                "{percentile} of {name}: {each}. A prefetched job may wait for a busy worker while another "
-                "is idle.",
-                percentile=percentile,
-                name=name,
-                each=each,
-            )
+        told = [some[count].percentile_ns for count in sorted(some)]
+        known = [value for value in told if value is not None]
+        if len(known) < 2 or len(known) < len(told) or any(map(_made_slow, some.values())):
+            continue
+        each = ", ".join(
+            tr("{time} with a prefetch of {count}", time=units.duration(value), count=count)
+            for count, value in zip(sorted(some), known, strict=True)
+        )
+        percentile = Slo.parse(next(iter(some.values())).slo).percentile
+        yield tr("{percentile} of {name}: {each}.", percentile=percentile, name=name, each=each)
+        if known == sorted(known) and known[0] < known[-1]:
+            yield tr("A prefetched job may wait for a busy worker while another is idle.")
+
+
+def _made_slow(answer: Answer) -> bool:
+    return any(reason.kind == "slow_while_busy" for reason in answer.reasons)
 
 
 def _without_prefetch(backend: str) -> str:

@@ -165,6 +165,19 @@ def test_a_run_without_work_or_without_a_killed_worker_is_not_about_jobs(make: M
     assert "Jobs" not in table.make(make.result([load(make, "queue")])).closing
 
 
+def test_nothing_is_said_of_the_prefetch_where_other_programs_made_one_slow(make: Make) -> None:
+    busy = replace(make.cost(), others_cores=1.0)
+    run = make.result(
+        [
+            load(make, "rabbitmq:prefetch=1", SLOW, options={"prefetch": 1}, cost=busy),
+            load(make, "rabbitmq:prefetch=100", options={"prefetch": 100}, cost=busy),
+            kill("rabbitmq:prefetch=1"),
+            kill("rabbitmq:prefetch=100"),
+        ]
+    )
+    assert [block.advice for block in jobs_table.section(run)[0].blocks] == [(), ()]
+
+
 def test_the_answer_is_in_the_language_of_the_reader(make: Make) -> None:
     run = make.result([load(make, "queue"), kill("queue", unfinished=2)])
     with speaking("zh"):
@@ -192,7 +205,10 @@ def test_every_format_has_the_answer_with_its_reasons(make: Make) -> None:
     assert closing in shown.replace("\n", " ")
     assert "2 jobs lost when a worker was killed" in " ".join(shown.split())
     (block,) = [b for b in jobs_table.section(result)[0].blocks if b.advice]
-    assert "p99 of rabbitmq: 4.0 ms with a prefetch of 1, 75 ms with a prefetch of 100." in block.advice[1]
+    assert block.advice[1:] == (
+        "p99 of rabbitmq: 4.0 ms with a prefetch of 1, 75 ms with a prefetch of 100.",
+        "A prefetched job may wait for a busy worker while another is idle.",
+    )
     assert closing in brief.render(result, Look(120, False))
     page = html.render(result)
     assert page.index("which channel fits, and why the others do not") < page.index(
