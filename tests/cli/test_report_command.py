@@ -32,6 +32,17 @@ def test_a_run_leaves_a_page_and_says_where(ipclab: Ipclab, here: Path) -> None:
         assert f"{row['name']} {row['mode']}".strip() in words
 
 
+def test_the_brief_result_of_a_stored_run_says_where_its_page_is(ipclab: Ipclab, here: Path) -> None:
+    run = here / "results" / "comparison" / "20261130T000000Z"
+    run.mkdir(parents=True)
+    shutil.copy(CHECKOUT / "docs" / "run" / "comparison" / "result.json", run)
+    assert "browser" not in ipclab("show", "--brief").err
+    (run / "report.html").touch()
+    ended = ipclab("show", "--brief")
+    assert "open it in a browser: results/comparison/20261130T000000Z/report.html" in ended.err
+    assert len(ended.out.splitlines()) <= 11
+
+
 def test_a_page_that_cannot_be_written_does_not_spoil_the_run(
     ipclab: Ipclab, here: Path, tmp_path: Path
 ) -> None:

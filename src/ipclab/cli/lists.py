@@ -9,7 +9,7 @@ import click
 
 from ipclab.cli.completion import runs
 from ipclab.cli.options import RESULTS, VARIANT, emit, output_options, shown
-from ipclab.cli.streams import put
+from ipclab.cli.streams import put, say
 from ipclab.cli.tables import draw_table
 
 if TYPE_CHECKING:
@@ -43,11 +43,15 @@ _SHOW_HELP = """Print the stored result RUN: latest, EXPERIMENT/latest, EXPERIME
 @RESULTS
 def show(run: str, format_: str, output: Path | None, results: Path, **look: Any) -> None:
     """Run ``ipclab show``; its help is ``_SHOW_HELP``."""
+    from ipclab.cli.report import NAME as PAGE
     from ipclab.results.store import RESULT, Store, read
 
     path = Store(results).find(run)
     folder = shown(path.parent) if path.name == RESULT else ""
     emit(read(path), format_, output, folder=folder, **look)
+    page = path.with_name(PAGE)
+    if look["brief"] and page.is_file():
+        say(f"open it in a browser: {shown(page)}")
 
 
 _BACKENDS_HELP = """List the backends, their declarations, and whether this machine can use them."""
