@@ -67,7 +67,7 @@ def _conditions(specs: list[TrialSpec]) -> str:
     messages = [spec for spec in specs if workloads.face(spec) == "channel"]
     parts = []
     if messages:
-        parts.append(tr("messages of {messages}", messages=_each(_sizes(messages))))
+        parts.append(tr("messages of {messages}", messages=_sizes(messages)))
         parts.append(
             tr("window {messages}", messages=_each(str(window) for window in _values(messages, "window")))
         )
@@ -118,24 +118,23 @@ def _work(specs: list[TrialSpec]) -> str:
     return tr("work of {each} per message{fails}", each=each, fails=fails)
 
 
-def _sizes(messages: Iterable[TrialSpec]) -> list[str]:
+def _sizes(messages: Iterable[TrialSpec]) -> str:
     """Return the sizes of the messages as text, after that of their payloads where these are not bytes."""
     found: dict[str, set[tuple[int, int]]] = {}
     for spec in messages:
         kind = "" if spec.payload == PLAIN else tr(" of {payload}", payload=units.payload(spec.payload))
         found.setdefault(kind, set()).add((spec.smallest_bytes or spec.size_bytes, spec.size_bytes))
-    return [
-        f"{units.sizes(*one)}{kind}"
+    return "; ".join(
+        f"{_each(units.sizes(*one) for one in sorted(sizes, key=lambda s: s[::-1]))}{kind}"
         for kind, sizes in found.items()
-        for one in sorted(sizes, key=lambda s: s[::-1])
-    ]
+    )
 
 
 def _studied(specs: list[TrialSpec]) -> str:
     """Return the conditions of the trials of a study; the rates are in its table."""
     paced = [spec for spec in specs if spec.rate_per_s is not None]
     parts = [
-        tr("messages of {messages}", messages=_each(_sizes(specs))),
+        tr("messages of {messages}", messages=_sizes(specs)),
         tr("window {messages}", messages=_each(str(window) for window in _values(specs, "window"))),
     ]
     if worked := [spec for spec in specs if spec.work]:

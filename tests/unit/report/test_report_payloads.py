@@ -8,7 +8,7 @@ from typing import Any
 
 from ipclab.compare.digest import digest
 from ipclab.report import csv as report_csv
-from ipclab.report import table
+from ipclab.report import heading, table
 from ipclab.report.html.run import gather
 from ipclab.results import units
 from ipclab.trial.record import Serialising
@@ -56,3 +56,13 @@ def test_a_range_of_sizes_names_a_unit_once_where_both_have_it() -> None:
     assert units.sizes(2048, 20480) == "2–20 KiB"
     assert units.sizes(64, 20480) == "64 B–20 KiB"
     assert units.sizes(64, 64) == "64 B"
+
+
+def test_the_heading_names_the_sizes_of_each_payload_once(make: Any) -> None:
+    specs = [
+        {"size_bytes": 64},
+        {"size_bytes": 2048, "payload": "dict"},
+        {"size_bytes": 2**20, "payload": "dict"},
+    ]
+    result = make.result([make.stream("queue", 1000.0, spec=spec) for spec in specs])
+    assert "messages of 64 B; 2 KiB and 1 MiB of dict, window 1" in "\n".join(heading.lines(result))
