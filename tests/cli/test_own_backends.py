@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_completion import completed
-from tests.support.program import Ipclab
+from tests.support.program import TIMEOUT_S, Ipclab
 
 SOURCE = """
 from ipclab.backends.base import Channel
@@ -93,3 +94,23 @@ def test_what_it_prints_is_no_data_and_a_mistake_is_one_line(ipclab: Ipclab) -> 
     assert ended.err.splitlines()[-1] == (
         "ipclab: --backend 'queue.py:MyChanel': it has no class MyChanel; it has MyChannel, MyCounter"
     )
+
+
+@pytest.mark.slow
+def test_the_fixture_of_pytest_takes_it(here: Path, file: Path, environ: dict[str, str]) -> None:
+    file.rename(here / "my_queue.py")
+    (here / "test_it.py").write_text(
+        "def test_it(ipclab):\n"
+        "    options = dict(producers=1, consumers=1, size=64, duration=0.2, warmup=0.05, repeats=1)\n"
+        "    ran = ipclab.run('throughput', backend='my_queue.py:MyChannel', **options)\n"
+        "    assert {trial.spec.backend.name for trial in ran.result.trials} == {'my-queue'}\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"],
+        cwd=here,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr

@@ -23,9 +23,10 @@ def _lines(shown: Shown, look: Look) -> Iterator[str]:
         best = decision.fits[0]
         yield words.USE.of(language, backend=named(best.backend, best.settings))
         yield from _settings(best, language)
-        yield ""
-        yield f"{words.EVIDENCE.of(language)}:"
-        yield from (f"  {line}" for line in _evidence(best, language))
+        if shown_by := list(_evidence(best, language)):
+            yield ""
+            yield f"{words.EVIDENCE.of(language)}:"
+            yield from (f"  {line}" for line in shown_by)
         if decision.tied > 1:
             yield words.TIED.of(language, many=decision.tied)
         if len(decision.fits) > 1:
