@@ -352,7 +352,7 @@ def _loaded(needs: Needs, candidate: Candidate, load: Load) -> Rejected | Gap | 
     if needs.p99_ns is None:
         return None
     if load.slow_share is None or load.samples < LEAST_SAMPLES:
-        return "too few samples"
+        return "other programs" if load.void else "too few samples"
     return no("p99", needs.p99_ns, load.slow_share) if load.slow_share > MOST_SLOW else None
 
 

@@ -158,6 +158,7 @@ def test_a_load_that_was_not_carried_as_needed_rules_out(measured: Load, by: str
     [
         (load(slow_share=None, void=3), "other programs"),
         (load(samples=999), "too few samples"),
+        (load(samples=999, void=1), "other programs"),
         (load(slow_share=None), "too few samples"),
         (load(verdict="failed"), "undecided"),
         (load(carried=None), "undecided"),

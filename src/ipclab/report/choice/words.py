@@ -172,7 +172,7 @@ def load(measured: Load) -> str:
         slow = f"{measured.void} of {measured.repeats} repeats void beside other programs, else {slow}"
     shape = f"{measured.producers}→{measured.consumers}"
     smallest = f"{units.size(measured.smallest_bytes)} to " if measured.smallest_bytes else ""
-    codec = f" as {measured.codec}" if measured.codec else ""
+    codec = f" as {measured.codec}" if measured.codec not in ("", measured.payload) else ""
     payload = f"{measured.payload}{codec} of " if measured.payload != PLAIN else ""
     work = f", work {measured.work}" if measured.work else ""
     return (
