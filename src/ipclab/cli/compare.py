@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from ipclab.cli.options import RESULTS, emit_text, output_in, writable
+from ipclab.cli.options import LANGUAGE, RESULTS, emit_text, output_in, spoken, writable
+from ipclab.host.language import Language
 from ipclab.report.comparison.formats import COMPARISON
 
 _COMPARE_HELP = """Compare the stored results OLD and NEW, row by row and metric by metric.
@@ -21,8 +22,9 @@ Exit codes: 0 nothing is worse; 1 something is worse; 2 the runs cannot be compa
 @click.argument("old")
 @click.argument("new", default="latest")
 @output_in(COMPARISON.names)
+@LANGUAGE
 @RESULTS
-def compare(old: str, new: str, format_: str, output: Path | None, results: Path) -> int:
+def compare(old: str, new: str, format_: str, output: Path | None, language: Language, results: Path) -> int:
     """Run ``ipclab compare``; its help is ``_COMPARE_HELP``."""
     from ipclab.compare.comparison import compare as compared
     from ipclab.compare.digest import digest
@@ -32,6 +34,9 @@ def compare(old: str, new: str, format_: str, output: Path | None, results: Path
     with writable(output):
         found = compared(digest(store.load(old)), digest(store.load(new)), labels=(old, new))
     emit_text(
-        lambda look: COMPARISON.formatted(found, format_, look), output, utf_8=COMPARISON.named(format_).utf_8
+        lambda look: COMPARISON.formatted(found, format_, look),
+        output,
+        utf_8=COMPARISON.named(format_).utf_8,
+        language=spoken(format_, language),
     )
     return found.exit_code

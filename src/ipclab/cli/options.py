@@ -19,7 +19,7 @@ from ipclab.host.language import LANGUAGES, Language, preferred
 from ipclab.host.texts import speaking
 from ipclab.payload.codecs import CODECS
 from ipclab.report.formats import RESULT
-from ipclab.report.registry import CSV, JSON
+from ipclab.report.registry import MARKDOWN, TABLE
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant
@@ -392,21 +392,27 @@ def emit(
     """
 
     def render(look: Look) -> str:
-        # Data for programs is the same in every language.
-        with speaking("en" if format_ in (JSON.name, CSV.name) else language):
-            return RESULT.formatted(result, format_, replace(look, folder=folder, notes=notes, brief=brief))
+        return RESULT.formatted(result, format_, replace(look, folder=folder, notes=notes, brief=brief))
 
-    emit_text(render, output, utf_8=RESULT.named(format_).utf_8)
+    emit_text(render, output, utf_8=RESULT.named(format_).utf_8, language=spoken(format_, language))
 
 
-def emit_text(render: Callable[[Look], str], output: Path | None, *, utf_8: bool) -> None:
+def spoken(format_: str, language: Language) -> Language:
+    """Return the language of a format: data for programs is the same in every language."""
+    return language if format_ in (TABLE.name, MARKDOWN.name, "html") else "en"
+
+
+def emit_text(
+    render: Callable[[Look], str], output: Path | None, *, utf_8: bool, language: Language = "en"
+) -> None:
     """Write text to stdout or into a file, in UTF-8 wherever it goes if so asked. Raise ResultsError."""
     from ipclab.report.look import WIDTH, Look
     from ipclab.report.terminal import wants_colour
 
     on_terminal = output is None and out().isatty()
     columns = width(WIDTH) if output is None else WIDTH
-    text = render(Look(columns, on_terminal and wants_colour(out())))
+    with speaking(language):
+        text = render(Look(columns, on_terminal and wants_colour(out())))
     if output is not None:
         write(output, text)
     else:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ipclab.cli.options import RESULTS, emit_text, output_in
+from ipclab.cli.options import LANGUAGE, RESULTS, emit_text, output_in, spoken
+from ipclab.host.language import Language
 from ipclab.report.trend.formats import TREND
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ With --format csv: a line a run, in the form that Apache Otava reads to find cha
 @click.command(help=_TREND_HELP)
 @click.argument("experiment", default="comparison")
 @output_in(TREND.names)
+@LANGUAGE
 @RESULTS
-def trend(experiment: str, format_: str, output: Path | None, results: Path) -> None:
+def trend(experiment: str, format_: str, output: Path | None, language: Language, results: Path) -> None:
     """Run ``ipclab trend``; its help is ``_TREND_HELP``."""
     from ipclab.errors import ResultsError
     from ipclab.results.store import Store
@@ -33,7 +35,12 @@ def trend(experiment: str, format_: str, output: Path | None, results: Path) -> 
     found = gather(Store(results), experiment)
     if not found.points:
         raise ResultsError(f"there are no results of {experiment} in {results} that can be read")
-    emit_text(lambda look: TREND.formatted(found, format_, look), output, utf_8=TREND.named(format_).utf_8)
+    emit_text(
+        lambda look: TREND.formatted(found, format_, look),
+        output,
+        utf_8=TREND.named(format_).utf_8,
+        language=spoken(format_, language),
+    )
 
 
 def gather(store: Store, experiment: str) -> Trend:

@@ -13,6 +13,7 @@ from ipclab.compare.comparison import Comparison, compare
 from ipclab.compare.limits import parse
 from ipclab.compare.trend import follow
 from ipclab.errors import UnknownNameError
+from ipclab.host.texts import speaking
 from ipclab.report.comparison.formats import COMPARISON
 from ipclab.report.look import Look
 from ipclab.report.trend.formats import TREND
@@ -37,6 +38,17 @@ def test_every_format_names_what_is_worse(found: Comparison, format_: str) -> No
     assert text.endswith("\n")
     assert "pipe" in text
     assert "worse" in text.lower()
+
+
+@pytest.mark.parametrize("format_", ["table", "md"])
+def test_a_comparison_is_in_chinese_for_whoever_reads_that(found: Comparison, format_: str) -> None:
+    english = COMPARISON.formatted(found, format_, Look(200))
+    with speaking("zh"):
+        chinese = COMPARISON.formatted(found, format_, Look(200))
+    assert "WARNING: " in english
+    assert "警告：" in chinese
+    assert "变差" in chinese
+    assert "Old: " not in chinese
 
 
 def test_an_unknown_format_is_answered_with_the_known_ones(found: Comparison) -> None:

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ipclab.compare.comparison import Comparison
-from ipclab.report.comparison.words import Line, closing, heading, lines
+from ipclab.host.texts import mark, tr
+from ipclab.report.comparison.words import Line, closing, heading, lines, warnings
 from ipclab.report.look import Look
 
 _MARKS = "\\|*_<>#`~[]"
-_HEADS = ("", "row", "metric", "old", "new", "change", "95 % interval", "would have seen", "evidence")
+_HEADS = (
+    "",
+    "row",
+    "metric",
+    "old",
+    "new",
+    "change",
+    "95 % interval",
+    mark("would have seen"),
+    mark("evidence"),
+)
 
 
 def render(comparison: Comparison, _look: Look | None = None) -> str:
@@ -19,10 +30,13 @@ def render(comparison: Comparison, _look: Look | None = None) -> str:
     same = [line for line in everything if line.gates and line.word == "same"]
     shown = [line for line in everything if not line.gates]
     out = [f"### {_escaped(comparison.experiment)}: {_escaped(closing(comparison))}", ""]
-    out += [f"- {_escaped(line)}" for line in heading(comparison)]
+    out += [f"- {_escaped(line)}" for line in (*heading(comparison), *warnings(comparison))]
     if open_:
         out += ["", *_table(open_)]
-    out += [*_folded(f"{len(same)} the same", same), *_folded(f"{len(shown)} shown only", shown)]
+    out += [
+        *_folded(tr("{same} the same", same=len(same)), same),
+        *_folded(tr("{shown} shown only", shown=len(shown)), shown),
+    ]
     return "\n".join(out) + "\n"
 
 
@@ -33,7 +47,7 @@ def _folded(title: str, some: Sequence[Line]) -> list[str]:
 
 
 def _table(some: Sequence[Line]) -> Iterator[str]:
-    yield f"| {' | '.join(_HEADS)} |"
+    yield f"| {' | '.join(map(tr, _HEADS))} |"
     yield f"| {' | '.join(':--' for _ in _HEADS)} |"
     for line in some:
         word = f"**{line.word}**" if line.word == "worse" else line.word
@@ -51,6 +65,6 @@ def _table(some: Sequence[Line]) -> Iterator[str]:
 
 
 def _escaped(what: str) -> str:
-    for mark in _MARKS:
-        what = what.replace(mark, f"\\{mark}")
+    for sign in _MARKS:
+        what = what.replace(sign, f"\\{sign}")
     return " ".join(what.split())

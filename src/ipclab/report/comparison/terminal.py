@@ -11,11 +11,22 @@ from rich.text import Text
 
 from ipclab.compare.comparison import Comparison
 from ipclab.compare.rules import Word
-from ipclab.report.comparison.words import Line, closing, heading, lines
+from ipclab.host.texts import mark, tr
+from ipclab.host.wrapping import wrap
+from ipclab.report.comparison.words import Line, closing, heading, lines, warnings
 from ipclab.report.look import Look
 
 _STYLES: dict[Word, str] = {"worse": "bold red", "undecided": "yellow", "better": "green", "same": ""}
-_HEADS = ("", "row", "metric", "old", "new", "change", "95 % interval", "would\nhave seen")
+_HEADS = (
+    "",
+    mark("row"),
+    mark("metric"),
+    mark("old"),
+    mark("new"),
+    mark("change"),
+    mark("95 % interval"),
+    mark("would\nhave seen"),
+)
 
 
 def render(comparison: Comparison, look: Look) -> str:
@@ -32,14 +43,16 @@ def render(comparison: Comparison, look: Look) -> str:
         emoji=False,
         legacy_windows=False,
     )
-    against = "old against new" if comparison.old else "one run, by its declarations and limits"
+    against = tr("old against new") if comparison.old else tr("one run, by its declarations and limits")
     console.print(Text(f"{comparison.experiment}: {against}", style="bold"))
     for said in heading(comparison):
-        console.print(Text(said, style="bold yellow" if said.startswith("WARNING") else "dim"))
+        _say(console, said, "dim")
+    for said in warnings(comparison):
+        _say(console, said, "bold yellow")
     everything = lines(comparison)
     gating = [line for line in everything if line.gates]
     shown = [line for line in everything if not line.gates]
-    for title, some in (("What counts", gating), ("Shown only, as it cannot fail a gate", shown)):
+    for title, some in ((tr("What counts"), gating), (tr("Shown only, as it cannot fail a gate"), shown)):
         if some:
             console.print()
             console.print(Text(title, style="bold cyan"))
@@ -48,17 +61,22 @@ def render(comparison: Comparison, look: Look) -> str:
     if said_why:
         console.print()
     for line in said_why:
-        console.print(Text(f"{line.row}, {line.metric}: {line.evidence}", style=_STYLES[line.word]))
+        _say(console, f"{line.row}, {line.metric}: {line.evidence}", _STYLES[line.word])
     console.print()
     console.print(Text(closing(comparison), style=_STYLES[comparison.verdict] or "bold"))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _say(console: Console, what: str, style: str) -> None:
+    """Print a line of prose, wrapped at words."""
+    console.print(Text("\n".join(wrap(what, console.width)), style=style), soft_wrap=True)
 
 
 def _grid(some: Sequence[Line]) -> Table:
     grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for head in _HEADS:
         right = head in ("old", "new", "change", "would\nhave seen")
-        grid.add_column(head, justify="right" if right else "left", overflow="fold")
+        grid.add_column(tr(head), justify="right" if right else "left", overflow="fold")
     for line in some:
         cells = (line.row, line.metric, line.old, line.new, line.change, line.interval, line.visible)
         grid.add_row(Text(line.word, style=_STYLES[line.word]), *map(Text, cells))

@@ -12,6 +12,7 @@ from ipclab.compare.digest import Metric
 from ipclab.compare.guarantees import GuaranteeChange
 from ipclab.compare.limits import Count, LimitJudgement
 from ipclab.compare.rules import LEAST_REPEATS, SAME_WITHIN, Judgement, Why, Word
+from ipclab.host.texts import tr
 from ipclab.results import units
 
 NAMES: dict[Metric | Count, str] = {"cpu": "CPU/message"}
@@ -47,38 +48,44 @@ def lines(comparison: Comparison) -> list[Line]:
     cells = (*comparison.cells, *comparison.added_cells)
     found += [_guarantee(cell.cell, cell.guarantee) for cell in cells]
     for gone in comparison.missing:
-        reason = gone.reason or "the new run does not have it"
+        reason = gone.reason or tr("the new run does not have it")
         found.append(_plain("undecided", gone.row, "row", "measured", "missing", reason))
     return sorted(found, key=lambda line: (not line.gates, _ORDER.index(line.word)))
 
 
 def heading(comparison: Comparison) -> list[str]:
-    """Return what was compared, under which conditions, and what to beware of."""
+    """Return what was compared, and under which conditions."""
     old, new = comparison.old, comparison.new
-    found = [f"Old: {_side(old)}"] if old else []
-    found.append(f"New: {_side(new)}")
+    found = [tr("Old: {old}", old=_side(old))] if old else []
+    found.append(tr("New: {new}", new=_side(new)))
     if comparison.floor_runs:
         found.append(
-            f"A/A floors: from {units.of(comparison.floor_runs, 'stored run')}; a change below a row's floor "
-            "is not claimed"
+            tr(
+                "A/A floors: from {floor_runs}; a change below a row's floor is not claimed",
+                floor_runs=units.of(comparison.floor_runs, "stored run"),
+            )
         )
-    found += [f"Differs: {difference.text}" for difference in comparison.differences]
-    found += [f"WARNING: {_note(note)}" for note in comparison.notes]
+    found += [tr("Differs: {text}", text=difference.text) for difference in comparison.differences]
     return found
+
+
+def warnings(comparison: Comparison) -> list[str]:
+    """Return what to beware of."""
+    return [tr("WARNING: {note}", note=_note(note)) for note in comparison.notes]
 
 
 def closing(comparison: Comparison) -> str:
     """Return the verdict in one line."""
     gating = [line for line in lines(comparison) if line.gates]
     counts = [(word, sum(line.word == word for line in gating)) for word in _ORDER]
-    counted = ", ".join(f"{many} {word}" for word, many in counts if many) or "nothing was compared"
+    counted = ", ".join(f"{many} {word}" for word, many in counts if many) or tr("nothing was compared")
     match comparison.verdict:
         case "worse":
-            said = "WORSE"
+            said = tr("WORSE")
         case "undecided":
-            said = "UNDECIDED, which is not passed"
+            said = tr("UNDECIDED, which is not passed")
         case "better" | "same":
-            said = "NOTHING WORSE"
+            said = tr("NOTHING WORSE")
         case _:
             assert_never(comparison.verdict)
     return f"{said}: {counted}"
@@ -91,12 +98,12 @@ def _of_row(row: RowComparison) -> Iterator[Line]:
         # The verdict gates a loss that breaks a declaration; one within it is shown.
         word: Word = "same" if row.old_loss == row.new_loss else "undecided"
         old, new = units.percent(row.old_loss), units.percent(row.new_loss)
-        why = "shown only: whether a loss breaks the declaration stands in the verdict"
+        why = tr("shown only: whether a loss breaks the declaration stands in the verdict")
         yield _plain(word, row.row, "loss", old, new, why, gates=False)
 
 
 def _guarantee(row: str, change: GuaranteeChange) -> Line:
-    old = change.old or "not measured"
+    old = change.old or tr("not measured")
     evidence = change.detail if change.word in ("worse", "undecided") else ""
     return _plain(change.word, row, "verdict", old, change.new, evidence)
 
@@ -126,7 +133,7 @@ def evidence_of(one: Judgement) -> str:
     if said := _why(one.why, one):
         parts.append(said)
     if one.word in ("worse", "better") and one.p_holm is not None:
-        parts.append(f"p = {units.number(max(one.p_holm, 1e-4), 2)} after Holm")
+        parts.append(tr("p = {p_holm} after Holm", p_holm=units.number(max(one.p_holm, 0.0001), 2)))
     return "; ".join(parts)
 
 
@@ -138,8 +145,8 @@ def _limits(comparison: Comparison) -> Iterator[Line]:
             interval = f"{value(one.what, one.low)} … {value(one.what, one.high)}"
         yield Line(
             word=words[one.word],
-            row=one.row or "no row",
-            metric=f"limit {one.limit}",
+            row=one.row or tr("no row"),
+            metric=tr("limit {limit}", limit=one.limit),
             old="",
             new=value(one.what, one.value),
             change="",
@@ -152,14 +159,18 @@ def _limits(comparison: Comparison) -> Iterator[Line]:
 
 def _limit(one: LimitJudgement) -> str:
     if one.word == "broken":
-        return f"the limit {one.limit} is broken"
+        return tr("the limit {limit} is broken", limit=one.limit)
     if one.word == "kept":
         return ""
     if not one.row:
-        return "no row fits the limit, or none has such a figure"
+        return tr("no row fits the limit, or none has such a figure")
     if one.repeats < LEAST_REPEATS:
-        return f"too few repeats to say: {one.repeats}, and {LEAST_REPEATS} are the least"
-    return "the interval has the limit inside"
+        return tr(
+            "too few repeats to say: {repeats}, and {least_repeats} are the least",
+            repeats=one.repeats,
+            least_repeats=LEAST_REPEATS,
+        )
+    return tr("the interval has the limit inside")
 
 
 def of_limit(one: LimitJudgement) -> str:
@@ -168,8 +179,10 @@ def of_limit(one: LimitJudgement) -> str:
         return f"{one.limit}: {_limit(one)}"
     figure = value(one.what, one.value)
     if one.low is not None and one.high is not None:
-        figure += f", 95 % interval {value(one.what, one.low)} … {value(one.what, one.high)}"
-    return f"{one.row}: {figure}: {_limit(one) or f'the limit {one.limit} is kept'}"
+        figure += tr(
+            ", 95 % interval {what} … {what2}", what=value(one.what, one.low), what2=value(one.what, one.high)
+        )
+    return f"{one.row}: {figure}: {_limit(one) or tr('the limit {limit} is kept', limit=one.limit)}"
 
 
 def _why(why: Why, one: Judgement) -> str:
@@ -178,21 +191,32 @@ def _why(why: Why, one: Judgement) -> str:
             return ""
         case "too few repeats":
             fewer = min(one.old_repeats, one.new_repeats)
-            return f"too few repeats to say: {fewer}, and {LEAST_REPEATS} are the least"
+            return tr(
+                "too few repeats to say: {fewer}, and {least_repeats} are the least",
+                fewer=fewer,
+                least_repeats=LEAST_REPEATS,
+            )
         case "not measured":
-            return f"not measured in the {'old' if one.old is None else 'new'} run"
+            return tr("not measured in the {part} run", part="old" if one.old is None else "new")
         case "not comparable":
-            return "the broker's CPU time is known in one of the runs only"
+            return tr("the broker's CPU time is known in one of the runs only")
         case "not gated":
-            varies = f": the repeats vary by {units.percent(one.deviation)}" if one.deviation else ""
-            return f"shown only{varies}"
+            varies = (
+                tr(": the repeats vary by {deviation}", deviation=units.percent(one.deviation))
+                if one.deviation
+                else ""
+            )
+            return tr("shown only{varies}", varies=varies)
         case "wide":
             widest = units.percent(max(math.expm1(SAME_WITHIN), one.floor or 0.0))
-            return f"the interval is too wide to say same: it must lie within ±{widest}"
+            return tr("the interval is too wide to say same: it must lie within ±{widest}", widest=widest)
         case "between":
-            return f"a change is shown, but it is smaller than the {units.percent(one.threshold)} of a claim"
+            return tr(
+                "a change is shown, but it is smaller than the {threshold} of a claim",
+                threshold=units.percent(one.threshold),
+            )
         case "not significant":
-            return "chance alone may explain it"
+            return tr("chance alone may explain it")
         case _:
             assert_never(why)
 
@@ -226,29 +250,44 @@ def _for_the_worse(metric: Metric, share: float) -> float:
 
 
 def _side(side: Side) -> str:
-    runs = f", the last of {units.of(side.runs, 'stored run')} taken together" if side.runs > 1 else ""
+    runs = (
+        tr(", the last of {runs} taken together", runs=units.of(side.runs, "stored run"))
+        if side.runs > 1
+        else ""
+    )
     began = f"{side.began_utc[:10]} {side.began_utc[11:16]} UTC"
-    return f"{side.label}, {began}, ipclab {side.ipclab}, Python {side.python}{runs}"
+    return tr(
+        "{label}, {began}, ipclab {ipclab}, Python {python}{runs}",
+        label=side.label,
+        began=began,
+        ipclab=side.ipclab,
+        python=side.python,
+        runs=runs,
+    )
 
 
 def _note(note: Note) -> str:
     match note:
         case "busy old":
-            return "other programs used the machine during the old run; figures vary more than they need to"
+            return tr(
+                "other programs used the machine during the old run; figures vary more than they need to"
+            )
         case "busy new":
-            return "other programs used the machine during the new run; figures vary more than they need to"
+            return tr(
+                "other programs used the machine during the new run; figures vary more than they need to"
+            )
         case "partial old":
-            return "the old run was interrupted"
+            return tr("the old run was interrupted")
         case "partial new":
-            return "the new run was interrupted"
+            return tr("the new run was interrupted")
         case "few baselines":
-            return "fewer than 5 stored runs: there is no floor yet, so speed is shown and cannot fail"
+            return tr("fewer than 5 stored runs: there is no floor yet, so speed is shown and cannot fail")
         case "no baseline":
-            return "there is no stored run yet: only declarations and limits can fail"
+            return tr("there is no stored run yet: only declarations and limits can fail")
         case "sequential":
-            return (
-                "the runs were one after the other, so a change of the machine shows as a change of the "
-                "code; 'ipclab gate --against' runs both in turns"
+            return tr(
+                "the runs were one after the other, so a change of the machine shows as "
+                "a change of the code; 'ipclab gate --against' runs both in turns"
             )
         case _:
             assert_never(note)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from ipclab.compare.trend import Point, Series, Trend
+from ipclab.host.texts import tr
 from ipclab.report.comparison.words import NAMES, signed, value
 from ipclab.report.look import Look
 from ipclab.report.trend.words import changes, not_kept
@@ -25,9 +26,15 @@ def render(trend: Trend, look: Look) -> str:
     room = max(look.width - label - 34, _LEAST_RUNS)
     points = trend.points[-room:]
     left_out = len(trend.points) - len(points)
-    out = [f"{trend.experiment}: {units.of(len(trend.points), 'run')}, the oldest first"]
+    out = [
+        tr(
+            "{experiment}: {points}, the oldest first",
+            experiment=trend.experiment,
+            points=units.of(len(trend.points), "run"),
+        )
+    ]
     if left_out:
-        out.append(f"the first {left_out} of them are not drawn; --format csv has all")
+        out.append(tr("the first {left_out} of them are not drawn; --format csv has all", left_out=left_out))
     out.append("")
     for name, series in zip(names, trend.series, strict=True):
         medians = series.medians[-room:]
