@@ -310,6 +310,16 @@ def test_a_result_with_an_endless_text_or_of_endless_size_is_refused(ipclab: Ipc
         assert said in ended.line
 
 
+def test_a_result_of_millions_of_parts_is_refused_within_bounds(ipclab: Ipclab, here: Path) -> None:
+    many = b"[]," * 4_300_000 + b"[]"
+    (here / "many.json").write_bytes(b'{"ipclab_result": 2, "question": [' + many + b"]}")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    ended = ipclab("show", "./many.json")
+    assert ended.code == 2
+    assert "does not fit the result schema" in ended.line
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < max(before, 300 << 10)
+
+
 def test_a_run_that_is_refused_leaves_no_empty_output(ipclab: Ipclab, here: Path) -> None:
     ended = ipclab("run", "latency", "-b", "pipe", "--size", "1", "-o", "out.md")
     assert ended.code == 2

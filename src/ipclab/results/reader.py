@@ -16,6 +16,7 @@ MOST_BYTES = 256 << 20
 """The largest result file that is read."""
 MOST_TEXT = 1 << 18
 """Characters of the longest text in a result; the stacks and timelines of the lab are far shorter."""
+_MOST_BYTES_OF_VERSION_1 = 32 << 20
 _DERIVED = ("rows", "cells", "capacities", "curves", "jobs")
 """What ``--format json`` prints beside a result. It is derived again from the trials."""
 
@@ -27,19 +28,23 @@ def parse(data: bytes, name: str) -> Result:
     version.
     """
     try:
-        whole = msgspec.json.decode(data)
-        version = msgspec.convert(whole, _Version).ipclab_result
-        whole = escaped_texts(whole, name)
+        version = msgspec.json.decode(data, type=_Version).ipclab_result
+        parts = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ResultsError(f"{name} is not a result of ipclab, or is damaged: {error}") from error
-    fields: dict[str, Any] = {key: value for key, value in whole.items() if key not in _DERIVED}
+    kept = msgspec.json.encode({key: value for key, value in parts.items() if key not in _DERIVED})
     if version == version_1.VERSION:
-        fields = version_1.upgrade(fields)
+        if len(data) > _MOST_BYTES_OF_VERSION_1:
+            raise ResultsError(f"{name} is larger than {_MOST_BYTES_OF_VERSION_1 >> 20} MiB")
+        fields = version_1.upgrade(_decoded(kept, Any, name))
     elif version != SCHEMA_VERSION:
         raise ResultsError(
             f"{name} has version {version} of the result schema, and this ipclab reads versions "
             f"{version_1.VERSION} to {SCHEMA_VERSION}: use the ipclab that wrote it, or run it again"
         )
+    else:
+        # The schema is checked while it is decoded: any other data may take fifty times their size in memory.
+        fields = _decoded(kept, Result, name)
     try:
         result = msgspec.convert(fields, Result)
         for trial in result.trials:
@@ -47,6 +52,14 @@ def parse(data: bytes, name: str) -> Result:
     except (msgspec.MsgspecError, UnknownNameError) as error:
         raise ResultsError(f"{name} does not fit the result schema: {error}") from error
     return result
+
+
+def _decoded(data: bytes, schema: Any, name: str) -> Any:
+    """Return decoded data that fit this schema, as plain objects with all texts escaped."""
+    try:
+        return escaped_texts(msgspec.to_builtins(msgspec.json.decode(data, type=schema)), name)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ResultsError(f"{name} does not fit the result schema: {error}") from error
 
 
 def escaped_texts(value: Any, name: str) -> Any:
