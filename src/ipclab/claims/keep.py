@@ -16,8 +16,9 @@ from ipclab.errors import ResultsError
 from ipclab.host.files import read_bytes
 from ipclab.results.reader import escaped_texts
 
-MOST_BYTES = 64 << 20
-"""The largest stored run of claims that is read."""
+MOST_BYTES = 8 << 20
+"""The largest stored run of claims that is read. Evidence may be data of any form, which may take fifty
+times their size in memory."""
 _DECIMALS = 3
 """Decimals of the seconds of a timeline, which is shown with as many."""
 
@@ -66,8 +67,10 @@ def read(path: Path) -> Run:
     """
     try:
         data = read_bytes(path, MOST_BYTES)
-        whole = escaped_texts(msgspec.json.decode(data, type=dict[str, Any]), str(path))
-        if "kept" not in whole:
+        in_full = "kept" not in msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        found = msgspec.json.decode(data, type=Run if in_full else KeptRun)
+        whole = escaped_texts(msgspec.to_builtins(found), str(path))
+        if in_full:
             return msgspec.convert(whole, Run)
         kept = msgspec.convert(whole, KeptRun)
     except OSError as error:

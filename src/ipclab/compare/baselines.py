@@ -66,7 +66,8 @@ def read(path: Path) -> Baseline | None:
                 f"{path} has version {version} of the baseline schema, and this ipclab reads version "
                 f"{SCHEMA_VERSION}: remove it, and make a new baseline with --update-baseline"
             )
-        return msgspec.convert(escaped_texts(msgspec.json.decode(data), str(path)), Baseline)
+        found = msgspec.to_builtins(msgspec.json.decode(data, type=Baseline))
+        return msgspec.convert(escaped_texts(found, str(path)), Baseline)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ResultsError(f"{path} is no baseline of ipclab, or is damaged: {error}") from error
 

@@ -50,7 +50,9 @@ def with_journal(result: Result, folder: Path) -> Result:
     trials, ended_utc = list(result.trials), result.ended_utc
     for line in lines:
         try:
-            entry = msgspec.convert(escaped_texts(msgspec.json.decode(line), JOURNAL), Entry)
+            entry = msgspec.convert(
+                escaped_texts(msgspec.to_builtins(msgspec.json.decode(line, type=Entry)), JOURNAL), Entry
+            )
         except (msgspec.MsgspecError, RecursionError):
             break
         if entry.number == len(trials):
