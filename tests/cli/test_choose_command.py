@@ -85,6 +85,7 @@ def test_without_options_and_without_a_terminal_it_says_what_to_do(ipclab: Ipcla
         (("--p99", "50ms"), "needs a rate"),
         (("--rate", "5"), "needs the size"),
         (("--servers", "reddis"), "did you mean redis"),
+        (("-b", "value", "--hosts", "1"), "value carries no jobs: name channels"),
         (("--p99", "50", "--rate", "5"), "is not a duration"),
     ],
 )

@@ -51,6 +51,17 @@ def test_it_is_measured_with_every_start_method(ipclab: Ipclab, start_method: st
     assert trial["ledger"]["received"] == trial["ledger"]["attempted"] > 0
 
 
+def test_a_module_of_the_current_folder_is_found_by_spawned_workers(ipclab: Ipclab, file: Path) -> None:
+    (file.parent / "my_package").mkdir()
+    (file.parent / "my_package" / "__init__.py").touch()
+    file.rename(file.parent / "my_package" / "queues.py")
+    named = ("-b", "my_package.queues:MyChannel", *ONE[2:], "--start-method", "spawn")
+    ended = ipclab("run", "throughput", *named, "--format", "json")
+    assert ended.code == 0, ended.err
+    (trial,) = json.loads(ended.out)["trials"]
+    assert (trial["outcome"], trial["spec"]["backend"]["name"]) == ("finished", "my-queue")
+
+
 @pytest.mark.slow
 def test_a_counter_is_raced_for(ipclab: Ipclab) -> None:
     counter = "queue.py:MyCounter:discipline=locked"

@@ -144,6 +144,7 @@ def choose(
 
     needs = _needs(given, language)
     found = candidates.of(Request(backends=backends).channels())
+    _require_channels(backends, found)
     lacking = _absent(found)
     with writable(output):
         decision = _decide(needs, found, results, lacking)
@@ -186,6 +187,15 @@ def _needs(given: dict[str, Any], language: Language) -> Needs:
     )
     needs.check()
     return needs
+
+
+def _require_channels(backends: tuple[Variant, ...], found: list[Candidate]) -> None:
+    """Raise UsageError for a backend that carries no jobs."""
+    from ipclab.errors import UsageError
+
+    known = {one.variant.name for one in found}
+    if others := [variant.name for variant in backends if variant.name not in known]:
+        raise UsageError(f"{', '.join(others)} carries no jobs: name channels, see 'ipclab backends'")
 
 
 def _size(payload: Payload | None, asked: Size | Sizes | None) -> tuple[int, int | None]:
