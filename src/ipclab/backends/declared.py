@@ -98,6 +98,8 @@ def _wrong_in_class(kind: type[Channel] | type[SharedState]) -> Iterator[str]:
             type(text) is not str for pair in reasons.items() for text in pair
         ):
             yield f"{name}: impossible_moments must be a dict of texts, not {described(reasons)}"
+        if (carries := kind.carries_objects) not in ("", "at once", "later"):
+            yield (f"{name}: carries_objects must be '', 'at once' or 'later', not {described(carries)}")
     for field in ("has_server", "windowed", "has_owner", "replaceable"):
         if type(getattr(kind, field, False)) is not bool:
             yield f"{name}: {field} must be True or False, not {described(getattr(kind, field))}"

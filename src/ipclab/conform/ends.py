@@ -186,6 +186,15 @@ def send(end: Producer, bodies: Sequence[bytes], window: int) -> None:
     end.flush()
 
 
+def send_lists_and_change_them(end: Producer, lists: Sequence[list[Any]]) -> None:
+    """Send each list as an object, and empty it as soon as ``send()`` has returned."""
+    send_object: Callable[[Any], object] = end.send
+    for one in lists:
+        send_object(one)
+        one.clear()
+    end.flush()
+
+
 def send_unflushed(end: Producer, bodies: Sequence[bytes]) -> None:
     """Send these and leave it at that."""
     for body in bodies:

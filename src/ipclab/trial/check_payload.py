@@ -31,6 +31,11 @@ def refuse_unfit(spec: TrialSpec, channel: type[Channel], *, fan_out: bool) -> N
     _check_sizes(spec, kind.smallest_bytes, kind.largest_bytes)
     if spec.codec == "shm":
         segments.require()
+        if spec.work_fail_share:
+            raise UsageError(
+                "the codec shm unlinks an array when it is received, so a job that failed cannot be done "
+                "again: leave out --work-fail, or use another codec"
+            )
         if fan_out and spec.consumers > 1:
             raise UsageError(
                 f"{channel.name} delivers each message to every consumer, and the codec shm is for one "

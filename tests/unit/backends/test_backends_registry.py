@@ -253,6 +253,7 @@ class Other(SimpleQueueChannel):
         ("max_producers = 0", "max_producers must be None or"),
         ("max_consumers = True", "max_consumers must be None or"),
         ("windowed = 'yes'", "windowed must be True or False"),
+        ("carries_objects = True", "carries_objects must be '', 'at once' or 'later'"),
         ("summary = None", "summary must be one line"),
         ("summary = 'two\\nlines'", "summary must be one line"),
         ("summary = 'red \\x1b[31m'", "summary must be one line"),

@@ -169,6 +169,11 @@ def test_no_segment_is_left_after_the_lab_was_killed_with_all_segments_in_use(st
         (spec_of("queue", "ndarray"), UsageError, "is written ndarray:float64"),
         (spec_of("queue", "dict", workload="order"), UsageError, "order sends bytes of its own"),
         (
+            spec_of("queue", "ndarray:float64", codec="shm", work="1ms", work_fail_share=0.1),
+            UsageError,
+            "leave out --work-fail",
+        ),
+        (
             spec_of("redis-pubsub", "ndarray:float64", codec="shm", consumers=2),
             UsageError,
             "for one receiver",

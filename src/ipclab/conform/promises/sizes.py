@@ -26,6 +26,14 @@ BODIES = {
 }
 
 
+OBJECTS: tuple[object, ...] = (
+    {"a": [1, 2.5, None, True, {"b": "ü"}]},
+    ("tuple", b"bytes"),
+    list(range(5000)),
+)
+LIST = list(range(100_000))
+
+
 def _any_bytes(bench: Bench, mode: Mode) -> None:
     channel = bench.channel(mode)
     consumer, producer = bench.consumer(channel), bench.producer(channel)
@@ -36,6 +44,25 @@ def _any_bytes(bench: Bench, mode: Mode) -> None:
         arrived = sorted(consumer.call(ends.receive, len(sent))) == sorted(sent)
         require(arrived, f"these bytes did not arrive as they were sent: {what}")
         producer.result()
+
+
+def _objects(bench: Bench, mode: Mode) -> None:
+    channel = bench.channel(mode)
+    consumer, producer = bench.consumer(channel), bench.producer(channel)
+    for sent in OBJECTS:
+        producer.begin(ends.send, [sent], mode.window)
+        (arrived,) = consumer.call(ends.receive, 1)
+        require(arrived == sent, f"{sent!r} arrived as {arrived!r}")
+        producer.result()
+
+
+def _objects_at_once(bench: Bench, mode: Mode) -> None:
+    channel = bench.channel(mode)
+    consumer, producer = bench.consumer(channel), bench.producer(channel)
+    producer.begin(ends.send_lists_and_change_them, [list(LIST)])
+    (arrived,) = consumer.call(ends.receive, 1)
+    require(arrived == LIST, f"a list that was emptied after send() arrived with {len(arrived)} items")
+    producer.result()
 
 
 def _largest(bench: Bench, mode: Mode) -> None:
@@ -83,6 +110,14 @@ def _send_one(producer: Remote, consumer: Remote, body: bytes) -> str:
 
 PROMISES = (
     Promise("any-bytes", "any bytes arrive as they were sent", "mode", which.every, _any_bytes),
+    Promise("objects", "objects arrive as they were sent", "mode", which.object_carrying, _objects),
+    Promise(
+        "objects-at-once",
+        "an object that is changed after send() arrives as it was",
+        "mode",
+        which.pickling_at_once,
+        _objects_at_once,
+    ),
     Promise("largest", "a message of the largest declared size arrives", "mode", which.limited, _largest),
     Promise(
         "too-large",

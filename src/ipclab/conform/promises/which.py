@@ -16,6 +16,16 @@ def every(_: object) -> bool:
     return True
 
 
+def object_carrying(mode: Mode) -> bool:
+    """Return whether the channel takes objects."""
+    return bool(mode.channel.carries_objects)
+
+
+def pickling_at_once(mode: Mode) -> bool:
+    """Return whether the channel takes objects, and has pickled one when ``send()`` returns."""
+    return mode.channel.carries_objects == "at once"
+
+
 def served(mode: Mode) -> bool:
     """Return whether the channel is on a server."""
     return mode.channel.broker is not None
