@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from ipclab import experiment
 from ipclab.backends.registry import Variant
 from ipclab.errors import UsageError
 from ipclab.experiment import Request
+from ipclab.trial.record import Worked
+from ipclab.trial.spec import TrialSpec
 from ipclab.trial.study import Slo
+from tests.support import safety
+from tests.support.records import Make
 
 
 def request(*backends: str, **settings: object) -> Request:
@@ -74,3 +81,35 @@ def test_work_is_asked_for_only_where_consumers_work() -> None:
         experiment.load("round_trip").plan(request(work="5ms"))
     plan = experiment.load("latency").plan(request("queue", work="cpu:5ms", work_fail_share=0.01, repeats=1))
     assert {(spec.work, spec.work_fail_share) for spec in plan.trials} == {("cpu:5ms", 0.01)}
+
+
+def play(make: Make, *, took_s: float = 5.0, lost: int = 0, **settings: Any) -> list[TrialSpec]:
+    """The trials of a run whose loads are too slow, on a machine that others use."""
+    plan = experiment.load("jobs").plan(request("rabbitmq", "queue", **settings))
+    course, run = plan.course(plan.trials), []
+    slow = range(1_000_000, 1_000_000 + 3000 * 25_000, 25_000)
+    busy = msgspec.structs.replace(make.cost(), others_cores=1.0)
+    while (spec := course.next()) is not None:
+        run.append(spec)
+        if spec.workload == "paced":
+            record = make.paced(
+                "queue", slow, rate=3000.0, cost=busy, work=Worked(utilisation=0.5, finished=1)
+            )
+        else:
+            record = safety.crash("queue", "kill consumer, working", counts={"unfinished": lost})
+        course.tell(msgspec.structs.replace(record, spec=spec), took_s)
+    return run
+
+
+def test_a_channel_that_was_slow_on_a_busy_machine_gets_a_second_chance(make: Make) -> None:
+    again = [str(spec.backend) for spec in play(make) if spec.repeat == 1]
+    assert sorted(again) == ["queue", "rabbitmq"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"lost": 1}, {"took_s": 40.0}, {"repeats": 1}],
+    ids=["ruled out anyway", "no time left", "the user chose the repeats"],
+)
+def test_there_is_no_second_chance_where_it_would_not_help(make: Make, settings: dict[str, Any]) -> None:
+    assert {spec.repeat for spec in play(make, **settings)} == {0}

@@ -22,6 +22,7 @@ from ipclab.results.stats import median
 from ipclab.trial import workloads
 from ipclab.trial.distribution import beyond, unchecked
 from ipclab.trial.record import TrialRecord
+from ipclab.trial.spec import TrialSpec
 from ipclab.trial.study import Slo
 
 LIMIT = Slo(share=0.99, limit_ns=50_000_000)
@@ -138,6 +139,24 @@ def answers(result: Result) -> list[Answer]:
             reasons = [Reason(kind="unavailable", what=gone.reason)]
             found.append(Answer(backend=backend, fits="no", reasons=reasons, slo=str(slo)))
     return sorted(found, key=_place)
+
+
+def worth_repeating(trials: Sequence[TrialRecord], slo: Slo) -> list[TrialSpec]:
+    """Return one more repeat of each trial under load that only a busy machine leaves undecided.
+
+    Those of backends that are ruled out anyway are left out. The one nearest to the limit comes first.
+    """
+    known = [t.cost.others_cores for t in trials if t.cost and t.cost.others_cores is not None]
+    usual_cores = median(known) if known else 0.0
+    kills = _by_backend(trial for trial in trials if _is_kill(trial))
+    found: list[tuple[float, TrialSpec]] = []
+    for backend, loads in _by_backend(trial for trial in trials if _is_load(trial)).items():
+        answer = _answer(backend, loads, kills.get(backend, []), slo, usual_cores)
+        if answer.fits == "unknown" and any(reason.kind == "slow_while_busy" for reason in answer.reasons):
+            latest = max((trial.spec for trial in loads), key=lambda spec: spec.repeat)
+            again = msgspec.structs.replace(latest, repeat=latest.repeat + 1)
+            found.append((answer.slow_share or 0.0, again))
+    return [spec for _, spec in sorted(found, key=lambda pair: pair[0])]
 
 
 def limit_of(result: Result) -> Slo:
