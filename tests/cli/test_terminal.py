@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.documents import CHECKOUT
 from tests.support.program import ONE_TRIAL, PROGRAM, TIMEOUT_S, Ended, with_option
 
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-7]|4[0-7]|9[0-7]|38|48)(?:;[0-9;]*)?m")
@@ -120,7 +121,7 @@ def test_without_arguments_a_terminal_gets_three_lines_on_what_to_do_next(
 def test_data_in_a_pipe_has_the_width_that_columns_says(
     here: Path, environ: dict[str, str], columns: str
 ) -> None:
-    for arguments in (("backends",), ("list",), ONE_TRIAL):
+    for arguments in (("backends",), ("list",), ("show", str(CHECKOUT / "docs" / "run" / "comparison"))):
         ended = subprocess.run(
             [PROGRAM, *arguments],
             cwd=here,
