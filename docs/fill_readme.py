@@ -70,8 +70,8 @@ def translated(page: Path, language: str) -> Path:
 def needs_table(runs: Mapping[str, Result], language: str) -> str:
     """Return the table that leads from a need to a backend, with its figures and its cost."""
     heads = {
-        "en": ("you need", "take", "figures of the run below", "what it costs"),
-        "zh": ("你需要", "选用", "下面这次运行的数字", "代价"),
+        "en": ("you need", "take", "figures of stored runs", "what it costs"),
+        "zh": ("你需要", "选用", "存下的运行中的数字", "代价"),
     }
     rows = {name: table.ranked_rows(run) for name, run in runs.items()}
     lines = [f"| {' | '.join(heads[language])} |", "| :-- | :-- | :-- | :-- |"]
