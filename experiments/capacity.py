@@ -8,7 +8,8 @@ lost, and what was offered is carried. A trial that fails while other programs a
 from collections.abc import Iterator, Sequence
 
 from ipclab.capacity.course import STREAM_S, WARMUP_S, Searches
-from ipclab.experiment import Course, Experiment, Request
+from ipclab.course import Course
+from ipclab.experiment import Experiment, Request
 from ipclab.program import main
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.study import Slo, Study

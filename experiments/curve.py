@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from ipclab.capacity.course import STREAM_S, WARMUP_S
 from ipclab.capacity.sweep import Sweeps
-from ipclab.experiment import Course, Experiment, Request
+from ipclab.course import Course
+from ipclab.experiment import Experiment, Request
 from ipclab.program import main
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.study import Study

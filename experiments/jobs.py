@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipclab.backends.base import Site
 from ipclab.backends.registry import Variant, channel_class
 from ipclab.brokers import kinds
+from ipclab.course import Course, InOrder
 from ipclab.errors import UsageError
-from ipclab.experiment import Course, Experiment, InOrder, Request
+from ipclab.experiment import Experiment, Request
 from ipclab.faults.applicability import kind_of, reason
 from ipclab.faults.spec import FaultSpec
 from ipclab.program import main

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
@@ -31,6 +30,7 @@ from ipclab.backends.registry import (
     refuse_broken,
     shared_class,
 )
+from ipclab.course import Course, InOrder
 from ipclab.errors import MessageTooLargeError, UnknownNameError, UsageError
 from ipclab.faults.spec import Target
 from ipclab.host import start_methods as startmethod
@@ -39,7 +39,6 @@ from ipclab.payload.asked import Payload
 from ipclab.payload.sizes import Size, Sizes
 from ipclab.trial import payloads, workloads
 from ipclab.trial.check import check
-from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import Leg, TrialSpec
 from ipclab.trial.study import Slo
 from ipclab.trial.workload import Option
@@ -254,45 +253,6 @@ def _disciplines(variant: Variant, face: Face) -> list[Variant]:
 
 
 _Refused = tuple[TrialSpec, UsageError | MessageTooLargeError]
-
-
-class Course(Protocol):
-    """The trials of a run, one after the other. An adaptive course chooses a trial by those before it.
-
-    Each ``next()`` is followed by ``tell()``, or by ``skip()`` where the trial cannot be run any more. In the
-    lab's own process; not thread-safe.
-    """
-
-    def next(self) -> TrialSpec | None:
-        """Return the next trial; None when there is none."""
-
-    def tell(self, record: TrialRecord, took_s: float) -> None:
-        """Take the record of that trial, which took ``took_s`` seconds in all."""
-
-    def skip(self) -> None:
-        """Leave that trial out, and in an adaptive course all that would follow from it."""
-
-    def coming(self) -> Sequence[TrialSpec]:
-        """Return the trials to come, that of ``next()`` included; in an adaptive course a guess."""
-
-
-class InOrder(Course):
-    """A course that was fixed beforehand."""
-
-    def __init__(self, trials: Iterable[TrialSpec]) -> None:
-        self._left = deque(trials)
-
-    def next(self) -> TrialSpec | None:
-        return self._left[0] if self._left else None
-
-    def tell(self, record: TrialRecord, took_s: float) -> None:
-        self._left.popleft()
-
-    def skip(self) -> None:
-        self._left.popleft()
-
-    def coming(self) -> Sequence[TrialSpec]:
-        return self._left
 
 
 @dataclass(frozen=True, slots=True)

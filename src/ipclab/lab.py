@@ -20,8 +20,9 @@ from ipclab import brokers, environment, readiness
 from ipclab.backends.base import BrokerKind
 from ipclab.backends.registry import backend_class
 from ipclab.brokers import Broker, Fleet, ProviderName, kinds, marks, url
+from ipclab.course import Course
 from ipclab.errors import BrokerUnavailableError
-from ipclab.experiment import Course, Experiment, Plan, Request, faces
+from ipclab.experiment import Experiment, Plan, Request, faces
 from ipclab.host import clock, folders, needs
 from ipclab.host.interruptions import ending_blocked
 from ipclab.host.text import clean

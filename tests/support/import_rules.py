@@ -90,10 +90,12 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "trial.study",
         "trial.workloads",
     ),
-    "experiment": ("backends", "faults.spec", "host", "payload", "trial"),
+    "course": ("trial.record", "trial.spec"),
+    "experiment": ("course", "backends", "faults.spec", "host", "payload", "trial"),
     "environment": ("brokers.kinds", "host", "results.result"),
     "readiness": ("backends", "brokers", "experiment", "host.text", "results.result", "trial"),
     "lab": (
+        "course",
         "backends",
         "brokers",
         "environment",

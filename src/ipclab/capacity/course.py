@@ -54,7 +54,7 @@ class _One:
 
 
 class Searches:
-    """The course of a capacity run: see ``ipclab.experiment.Course``.
+    """The course of a capacity run: see ``ipclab.course.Course``.
 
     The backends take turns, so that a slow minute of the machine affects all of them. Where the machine alone
     does not keep the limit, twice, no search begins: no trial could hold for the backend's sake.

@@ -35,7 +35,7 @@ def trial_s(per_s: float) -> float:
 
 
 class Sweeps:
-    """The course of a curve run: see ``ipclab.experiment.Course``.
+    """The course of a curve run: see ``ipclab.course.Course``.
 
     First the short streams of all backends in turns, then repeat by repeat every rate of every backend. A
     backend whose streams have not finished has no curve.
