@@ -17,7 +17,7 @@ from ipclab.trial.spec import TrialSpec
 
 LATER: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
     TrialSpec: ("work", "work_fail_share", "payload", "codec", "smallest_bytes", "legs", "study"),
-    TrialRecord: ("work", "serialising", "segments_left"),
+    TrialRecord: ("drops_excuse", "work", "serialising", "segments_left"),
     Row: (
         *("work", "work_fail_share", "utilisation", "to_receipt", "handling", "jobs"),
         *("payload", "codec", "smallest_bytes", "serialising_share", "segments_left"),

@@ -9,6 +9,7 @@ from ipclab.report.json import Report
 from ipclab.results.encoding import LATER, encode
 from ipclab.results.reader import parse
 from ipclab.results.rows.build import rows
+from tests.support.documents import CHECKOUT
 from tests.support.records import Make
 
 
@@ -26,6 +27,11 @@ def test_the_later_fields_are_only_written_where_they_say_something() -> None:
     assert {"payload", "codec"} <= second["spec"].keys()
     assert ["payload" in row for row in lines] == [False, True]
     assert parse(text, "it") == result
+
+
+def test_a_stored_result_of_plain_bytes_is_written_again_as_it_was() -> None:
+    data = (CHECKOUT / "docs" / "run" / "comparison" / "result.json").read_bytes()
+    assert msgspec.json.decode(encode(parse(data, "it"))) == msgspec.json.decode(data)
 
 
 @pytest.mark.parametrize("struct", LATER, ids=lambda struct: struct.__name__)
