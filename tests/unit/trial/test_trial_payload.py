@@ -92,13 +92,14 @@ def test_payloads_of_every_form_are_all_accounted_for(
     assert (record.serialising.decode_us_per_message > 0) == serialises
 
 
+@pytest.mark.slow
 def test_workers_that_are_spawned_carry_payloads_too() -> None:
     require_sound(run("queue", "ndarray:float64", codec="shm", start_method="spawn"))
 
 
 @pytest.mark.parametrize("backend", ["mutated", "flipping"])
 def test_an_array_that_was_changed_on_its_way_or_after_put_is_corrupted(backend: str) -> None:
-    record = run(backend, "ndarray:float64", size_bytes=64 * 1024, at_least=2 * mutating.EVERY)
+    record = run(backend, "ndarray:float64", size_bytes=64 * 1024, at_least=2 * mutating.EVERY, drain_s=0.1)
     assert record.outcome == "finished", record.reason
     assert record.ledger is not None
     assert record.ledger.corrupted >= record.ledger.received // mutating.EVERY > 0
