@@ -24,11 +24,6 @@ def require_possible(spec: TrialSpec, channel: type[Channel]) -> None:
         )
     if spec.window > 1:
         raise UsageError("consumers with work take one message at a time: use --window 1")
-    if spec.work_fail_share and spec.codec == "shm":
-        raise UsageError(
-            "the receiver of a segment unlinks it, so a job that failed could not be delivered again: use "
-            "another --codec than shm, or leave out --work-fail"
-        )
     made = channel(Site(namespace="ipclab:check", url=None), **spec.backend.options)
     if spec.consumers > 1 and made.guarantees.fan_out:
         raise UsageError(

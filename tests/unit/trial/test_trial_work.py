@@ -178,7 +178,7 @@ def test_a_handler_that_raises_has_its_message_rejected_where_the_backend_can(
         ),
         (
             {"work": "5ms", "work_fail_share": 0.1, "codec": "shm", "payload": "ndarray:float64"},
-            "use another --codec than shm",
+            "a job that failed cannot be done again",
         ),
         ({"work": "1s", "workload": "crash", "rate_per_s": None}, "at most 100 ms of work"),
     ],
