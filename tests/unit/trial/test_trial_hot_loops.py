@@ -16,7 +16,6 @@ from ipclab.host.clock import now_ns
 from ipclab.trial import rawlog, roles
 from ipclab.trial.backlog import STILL_NS, Backlog
 from ipclab.trial.message import NO_HEADER, STOP, Stamper, stamp, tail
-from ipclab.trial.pacing import wait_until
 from ipclab.trial.rawlog import (
     RECEIPT_BYTES,
     RawLog,
@@ -239,21 +238,17 @@ def test_bodies_that_are_put_together_when_they_are_sent_are_those_that_are_stam
     assert found == Stamper(3, own_tail, 20, 0x1234).stamp(0, 20)
 
 
-def test_a_slow_send_is_not_called_again_after_the_end(tmp_path: Path) -> None:
+def test_a_slow_send_is_not_called_again_after_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rawlog.create(tmp_path / "sends", 8, 5000)
-    sends, ends_ns = RawLog(tmp_path / "sends"), now_ns() + 300_000_000
-
-    class Slowing(Kept):
-        """Quick at first, so that blocks get long, and then each call outlasts the window."""
-
-        def send(self, body: bytes) -> None:
-            super().send(body)
-            if len(self.bodies) == 100:
-                wait_until(ends_ns)
-
-    producer = Slowing()
+    sends, end_ns = RawLog(tmp_path / "sends"), 300_000_000
+    clock = itertools.count(step=1000)
+    monkeypatch.setattr(roles, "now_ns", lambda: next(clock) if len(producer.bodies) < 100 else end_ns)
+    # Sends are quick at first, so that blocks get long; the hundredth outlasts the window.
+    producer = Kept()
     backlog = Backlog(sent=[], received=[], most=1000, copies=1)
-    sent, _ = roles.saturate(producer, 0, tail(1, 0, 64), sends, backlog, window=1, end_ns=ends_ns)
+    sent, _ = roles.saturate(producer, 0, tail(1, 0, 64), sends, backlog, window=1, end_ns=end_ns)
     assert sent == len(producer.bodies) == sends.progress[0] == 100
 
 
