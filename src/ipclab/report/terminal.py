@@ -23,6 +23,7 @@ from ipclab.results.result import Result
 from ipclab.results.verdict import Word
 
 _MOST_FLEXIBLE = 40
+_NARROWEST_CHINESE = 24
 _PIECES = re.compile(r"[^\s=-]*(?:[=-]|\s+|$)")
 """The pieces into which a word may be broken: up to and including a space, ``-`` or ``=``."""
 _STYLES: dict[Word, str] = {"kept": "green", "unsafe": "yellow", "unknown": "yellow"}
@@ -226,8 +227,18 @@ def _least(section: Section, place: int) -> int:
     head = section.heads[place]
     texts = head.text.split("\n")
     for cell in _column(section, place):
-        texts += [piece.rstrip() for piece in _PIECES.findall(cell)] if head.flexible else [cell]
+        texts += _smallest(cell) if head.flexible else [cell]
     return max(map(cell_len, texts), default=0)
+
+
+def _smallest(cell: str) -> list[str]:
+    """Return the parts of a cell that share no line with others where the column is as narrow as it may be.
+
+    Chinese text may be broken after almost every character, but is not to be read down a column of them.
+    """
+    if cell_len(cell) > len(cell):
+        return wrap(cell, _NARROWEST_CHINESE)
+    return [piece.rstrip() for piece in _PIECES.findall(cell)]
 
 
 def _lines(section: Section, place: int) -> list[str]:

@@ -170,3 +170,11 @@ def test_beside_a_shared_rank_stands_what_the_repeats_could_have_shown(make):
     assert "the smallest difference that these repeats could have shown" in " ".join(
         table.make(make.result(trials)).footnotes
     )
+
+
+def test_chinese_text_in_a_list_is_wrapped_and_not_cut() -> None:
+    said = "同步：调用者等待所依赖的任务完成。异步：只通知任务去做，任务是否完成并不确定。"
+    for width in (40, 60, 80, 81, 82, 120):
+        lines = terminal.columns(("#", "说法"), [["1", said]], width=width).splitlines()
+        assert "".join("".join(lines[1:]).split()) == f"1{said}"
+        assert max(map(cell_len, lines)) <= width
