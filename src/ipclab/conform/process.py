@@ -32,9 +32,11 @@ from ipclab.host.supervisor import Child
 from ipclab.host.surroundings import end_descendants, running_descendants
 from ipclab.host.text import clean, line_of
 from ipclab.trial import borrowed
-from ipclab.trial.inside import asker, portable, settle
-from ipclab.trial.phases import Answered, Asked
+from ipclab.trial.inside import asker, settle
+from ipclab.trial.lender import answer
+from ipclab.trial.phases import Asked
 from ipclab.trial.primitive import adapters, name_primitive
+from ipclab.trial.wind_up import wind_up
 
 WITHIN_S = 60.0
 """How long a case may stand still before it hangs. The calls of its workers have shorter limits."""
@@ -78,66 +80,86 @@ def _outcome(case: Case, judged: Judged, seconds: float) -> Outcome:
 
 def _judge(case: Case, brokers: Mapping[BrokerKind, Broker], folder: Path) -> Judged:
     manner = Manner(name="check", folder=folder, forks=True, leaves_at_once=True)
-    started: list[Child] = []
+    checked = _Checked(case, brokers)
     try:
-        child = supervisor.start("fork", manner, _inside, (case, brokers), entered=started.append)
-        return _follow(child, case, brokers)
+        supervisor.start("fork", manner, _inside, (case, brokers), entered=checked.enter)
+        return checked.follow()
     finally:
         with ending_blocked():
-            for child in started:
-                if child.alive:
-                    end_descendants(child.pid)
-                child.end()
+            checked.end()
 
 
-def _follow(child: Child, case: Case, brokers: Mapping[BrokerKind, Broker]) -> Judged:
-    """Serve and watch the process of a case until it has ended, and return what it said."""
-    said: list[Judged] = []
-    messages = 0
+class _Checked:
+    """The process of a case, as the lab sees it."""
 
-    def wait(until: Callable[[], bool], seconds: float) -> bool:
-        nonlocal messages
+    _child: Child
+
+    def __init__(self, case: Case, brokers: Mapping[BrokerKind, Broker]) -> None:
+        self._case = case
+        self._brokers = brokers
+        self._started = False
+        self._said: list[Judged] = []
+        self._messages = 0
+
+    def enter(self, child: Child) -> None:
+        """Take charge of the process."""
+        self._child, self._started = child, True
+
+    def follow(self) -> Judged:
+        """Serve and watch the process until it has ended, and return what it said."""
+        waited = hang.outlast(
+            self._wait,
+            lambda: self._child.ended,
+            within_s=WITHIN_S,
+            progress=lambda: self._messages,
+            pids=self._pids,
+        )
+        if self._said:
+            return self._said[-1]
+        if waited == "came":
+            return Judged("broken", f"the process of the check {self._child.how_it_ended()}")
+        stack = self._child.look()
+        place = name_primitive(stack, adapters(_class_of(self._case))) if stack else "unknown"
+        return Judged("broken", f"it did not end within {WITHIN_S:g} s: it is {waited} in {place}")
+
+    def end(self) -> None:
+        """End the process: let it delete what it made if it still runs, then end all that is left of it."""
+        if not self._started:
+            return
+        wind_up(self._child, self._wait, lambda: self._messages, self._pids)
+        if self._child.alive:
+            end_descendants(self._child.pid)
+        self._child.end()
+
+    def _pids(self) -> list[int]:
+        return [self._child.pid, *(process.pid for process in running_descendants(self._child.pid))]
+
+    def _wait(self, until: Callable[[], bool], seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while not until() and (left_s := deadline - time.monotonic()) > 0:
-            supervisor.listen([child], left_s)
-            while child.inbox:
-                messages += 1
-                match child.inbox.popleft():
-                    case Judged() as judged:
-                        said.append(judged)
-                    case Asked() as asked:
-                        child.tell(_answer(brokers, asked))
+            supervisor.listen([self._child], left_s)
+            inbox = self._child.inbox
+            while inbox:
+                self._messages += 1
+                # A question in whose middle the lab is told to end stays first: the process waits for it.
+                self._take(inbox[0])
+                inbox.popleft()
         return until()
 
-    waited = hang.outlast(
-        wait,
-        lambda: child.ended,
-        within_s=WITHIN_S,
-        progress=lambda: messages,
-        pids=lambda: [child.pid, *(process.pid for process in running_descendants(child.pid))],
-    )
-    if said:
-        return said[-1]
-    if waited == "came":
-        return Judged("broken", f"the process of the check {child.how_it_ended()}")
-    stack = child.look()
-    place = name_primitive(stack, adapters(_class_of(case))) if stack else "unknown"
-    return Judged("broken", f"it did not end within {WITHIN_S:g} s: it is {waited} in {place}")
+    def _take(self, message: object) -> None:
+        match message:
+            case Judged():
+                self._said.append(message)
+            case Asked():
+                (broker,) = self._brokers.values()
+                self._child.tell(answer(broker, message))
+            case _:
+                raise TypeError(f"the process of a check says nothing like {message!r}")
 
 
 def _class_of(case: Case) -> type:
     subject = case.subject
     return channel_class(subject.variant) if isinstance(subject, Mode) else counter_class(subject)
-
-
-def _answer(brokers: Mapping[BrokerKind, Broker], asked: Asked) -> Answered:
-    (broker,) = brokers.values()
-    value, error = None, None
-    try:
-        value = getattr(broker, asked.method)(*asked.args, **asked.settings)
-    except Exception as raised:  # noqa: BLE001 - the process of the case raises it
-        error = portable(raised)
-    return Answered(asked.number, value, error, borrowed.facts(broker))
 
 
 def _inside(link: Link, case: Case, brokers: Mapping[BrokerKind, Broker]) -> None:

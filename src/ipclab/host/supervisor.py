@@ -100,13 +100,14 @@ class Child:
         return True
 
     def hear(self) -> None:
-        """Take in its messages and whether it has ended, without waiting."""
+        """Take in its messages and whether it has ended, without waiting. No signal cuts off a message."""
         gone = not self.process.is_alive()
-        try:
-            while not self._closed and self.link.poll():
-                self._take(self.link.recv())
-        except (EOFError, OSError):
-            self._closed = True
+        with ending_blocked():
+            try:
+                while not self._closed and self.link.poll():
+                    self._take(self.link.recv())
+            except (EOFError, OSError):
+                self._closed = True
         if gone:
             self.ended = True
 

@@ -26,7 +26,6 @@ from typing import Any, NoReturn
 from ipclab.backends.base import Site
 from ipclab.brokers.base import Broker
 from ipclab.errors import IpclabError
-from ipclab.exit_codes import ChildExit
 from ipclab.host.child import forget_forkserver
 from ipclab.host.interruptions import EndedBySignal
 from ipclab.host.link import Link
@@ -50,6 +49,8 @@ class Job:
 
 
 Play = Callable[[Job], TrialRecord]
+_AGAIN_AFTER_S = 0.005
+"""When a process is told to end again whose finalizer swallowed the order; long enough to leave that."""
 
 
 def run(link: Link, job: Job, play: Play) -> None:
@@ -100,7 +101,7 @@ def settle() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
             signal.signal(number, _end)
-    sys.unraisablehook = partial(_leave_if_told, sys.unraisablehook)
+    sys.unraisablehook = partial(_tell_again, sys.unraisablehook)
     adopt_orphans()
     forget_forkserver()
     # What a backend prints is not part of the lab's output.
@@ -114,11 +115,15 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
     raise EndedBySignal(number)
 
 
-def _leave_if_told(otherwise: Callable[[Any], object], unraisable: sys.UnraisableHookArgs) -> None:
-    """End the process where it was told to end within a finalizer, which swallows every exception."""
+def _tell_again(otherwise: Callable[[Any], object], unraisable: sys.UnraisableHookArgs) -> None:
+    """Tell the process to end once more where a finalizer, which swallows every exception, was told.
+
+    Nothing may be raised in here, so a timer does it a moment later. Then every ``finally`` runs.
+    """
     if unraisable.exc_type is not None and issubclass(unraisable.exc_type, EndedBySignal):
-        end_descendants(os.getpid())
-        os._exit(ChildExit.GAVE_UP)
+        signal.signal(signal.SIGALRM, _end)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_AFTER_S)
+        return
     otherwise(unraisable)
 
 

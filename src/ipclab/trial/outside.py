@@ -23,18 +23,16 @@ from ipclab.host.stacks import NO_STACK
 from ipclab.host.supervisor import Child
 from ipclab.host.surroundings import end_descendants, running_descendants
 from ipclab.host.text import line_of
-from ipclab.trial import borrowed, inside, workloads
-from ipclab.trial.inside import Job, Play, portable
-from ipclab.trial.phases import Answered, Asked, Effects, Entered, Found, Left, Refused
+from ipclab.trial import inside, workloads
+from ipclab.trial.inside import Job, Play
+from ipclab.trial.lender import answer
+from ipclab.trial.phases import Asked, Effects, Entered, Found, Left, Refused
 from ipclab.trial.primitive import adapters, name_primitive
 from ipclab.trial.record import TrialRecord
+from ipclab.trial.wind_up import wind_up
 
 CALL_AT_LEAST_S = 5.0
 """The least time that a call of the backend may take, however short the patience for one operation is."""
-END_WITHIN_S = 5.0
-"""Seconds that a trial which was told to end may be idle before it is killed."""
-SLOW_END_AT_MOST_S = 15.0
-"""Seconds that a trial which was told to end may work before it is killed."""
 SLOW_CALLS_OF = 3
 """How many times its patience a call that still works gets after its patience is over."""
 _IDLE_S = 3600.0
@@ -101,16 +99,7 @@ class _Trial:
         if not self._started:
             return
         child = self._child
-        if child.alive:
-            child.signal(signal.SIGTERM)
-            hang.outlast(
-                self._wait,
-                lambda: child.ended,
-                within_s=END_WITHIN_S,
-                progress=lambda: self._messages,
-                pids=self._pids,
-                slow_at_most_s=SLOW_END_AT_MOST_S,
-            )
+        wind_up(child, self._wait, lambda: self._messages, self._pids)
         self._end_processes()
         child.end()
 
@@ -185,7 +174,9 @@ class _Trial:
         inbox = self._child.inbox
         while inbox:
             self._messages += 1
-            self._take(inbox.popleft())
+            # A message in whose middle the lab is told to end stays first: a process may wait for its answer.
+            self._take(inbox[0])
+            inbox.popleft()
 
     def _take(self, message: object) -> None:
         match message:
@@ -194,7 +185,8 @@ class _Trial:
             case Left():
                 self._call = ""
             case Asked():
-                self._child.tell(self._answer(message))
+                assert self._job.broker is not None
+                self._child.tell(answer(self._job.broker, message))
             case Found(record):
                 self._found = record
             case Refused():
@@ -203,14 +195,3 @@ class _Trial:
                 self._effects = lines
             case _:
                 raise TypeError(f"the process of a trial says nothing like {message!r}")
-
-    def _answer(self, asked: Asked) -> Answered:
-        broker = self._job.broker
-        assert broker is not None
-        assert asked.method in borrowed.METHODS
-        value, error = None, None
-        try:
-            value = getattr(broker, asked.method)(*asked.args, **asked.settings)
-        except Exception as raised:  # noqa: BLE001 - the process of the trial raises it
-            error = portable(raised)
-        return Answered(asked.number, value, error, borrowed.facts(broker))

@@ -20,6 +20,8 @@ from ipclab.backends.local.queue import SimpleQueueChannel
 from ipclab.backends.registry import Variant
 from ipclab.conform import leftovers, process, suite
 from ipclab.conform.outcome import Outcome
+from ipclab.host import supervisor
+from ipclab.host.supervisor import Child
 from tests.support.processes import is_running
 
 Run = Callable[..., Outcome]
@@ -129,6 +131,39 @@ def test_a_process_that_is_left_running_breaks_the_promise_and_is_ended(
     assert found.verdict == "broken"
     (pid,) = re.findall(r"left running: sleep 1000 \(pid (\d+)\)", found.reason)
     assert not is_running(int(pid))
+
+
+class Slow(Good):
+    """Notes in ``folder`` that it was set up, and that it was torn down."""
+
+    folder = Path()
+
+    def setup(self) -> None:
+        super().setup()
+        (self.folder / "set-up").touch()
+        time.sleep(1000)
+
+    def teardown(self) -> None:
+        (self.folder / "torn-down").touch()
+
+
+def test_a_case_deletes_what_it_made_when_the_lab_is_interrupted(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Slow, "folder", tmp_path)
+    listen = supervisor.listen
+
+    def interrupted(children: list[Child], within_s: float) -> None:
+        listen(children, min(within_s, 0.02))
+        if (tmp_path / "set-up").exists() and not came:
+            came.append(True)
+            raise KeyboardInterrupt
+
+    came: list[bool] = []
+    monkeypatch.setattr(supervisor, "listen", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(Slow, "any-bytes")
+    assert (tmp_path / "torn-down").exists()
 
 
 def test_a_case_that_cannot_be_checked_here_says_why() -> None:

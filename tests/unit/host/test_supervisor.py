@@ -140,6 +140,31 @@ def test_a_child_has_ended_although_a_process_that_it_started_holds_its_pipes(
         wait_until_gone({child.returned.value})
 
 
+class Signalled:
+    """A link of which each message is read in two parts, with Ctrl-C between them."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._link, name)
+
+    def recv(self) -> Any:
+        message = self._link.recv()
+        signal.raise_signal(signal.SIGINT)
+        return message
+
+
+def test_a_signal_in_the_middle_of_a_message_does_not_lose_it(start: Callable[..., Child]) -> None:
+    child = start(echo)
+    assert heard(child, lambda: child.began)
+    child.link = Signalled(child.link)
+    child.tell("good morning")
+    with pytest.raises(KeyboardInterrupt):
+        heard(child, lambda: child.ended)
+    assert child.inbox.popleft() == ("heard", "good morning")
+
+
 def test_a_look_tells_the_place_and_leaves_the_child_alone(start: Callable[..., Child]) -> None:
     child = start(sleep)
     assert heard(child, lambda: child.began)

@@ -23,10 +23,9 @@ from ipclab.backends.local.queue import QueueChannel
 from ipclab.backends.registry import Variant
 from ipclab.brokers.base import Broker, Usage
 from ipclab.errors import UnknownNameError, UsageError
-from ipclab.exit_codes import ChildExit
-from ipclab.host.interruptions import EndedBySignal
+from ipclab.host.interruptions import EndedBySignal, ending_blocked
 from ipclab.host.surroundings import Surroundings
-from ipclab.trial import inside, outside
+from ipclab.trial import inside, outside, wind_up
 from ipclab.trial.borrowed import BorrowedBroker
 from ipclab.trial.phases import watched
 from ipclab.trial.record import TrialRecord
@@ -236,7 +235,7 @@ def test_an_interruption_ends_a_trial_whose_backend_hangs(
         hang()
 
     hostile(**{call: note_and_hang})
-    monkeypatch.setattr(outside, "END_WITHIN_S", 0.3)
+    monkeypatch.setattr(wind_up, "END_WITHIN_S", 0.3)
     listen = outside._Trial._listen
 
     def interrupted(trial: Any, within_s: float) -> None:
@@ -331,6 +330,35 @@ def test_what_is_done_to_a_broker_is_done_by_the_lab_itself(tmp_path: Path) -> N
     assert broker.calls == [(name, os.getpid()) for name in ("usage", "restart", "execute")]
 
 
+class Interrupted(NotOurs):
+    """The lab is told to end while it does the first ``revive()``."""
+
+    def revive(self) -> None:
+        self._note("revive")
+        if len(self.calls) == 1:
+            raise KeyboardInterrupt
+
+
+def test_a_trial_restores_what_it_changed_when_the_lab_ends_in_the_middle_of_its_question(
+    tmp_path: Path,
+) -> None:
+    restored, broker = tmp_path / "restored", Interrupted()
+
+    def restore(job: inside.Job) -> TrialRecord:
+        assert job.broker is not None
+        with ending_blocked():
+            job.broker.revive()
+            restored.write_text("yes")
+        return a_record(job)
+
+    job = a_job(tmp_path, broker)
+    with pytest.raises(KeyboardInterrupt):
+        outside.run(job, restore, a_record(job))
+
+    assert broker.calls == [("revive", os.getpid())] * 2
+    assert restored.exists()
+
+
 def test_what_cannot_be_carried_out_is_raised_in_the_lab_with_its_class(tmp_path: Path) -> None:
     def refuse(job: inside.Job) -> TrialRecord:
         raise UnknownNameError("option", "sise", ["size"])
@@ -352,7 +380,7 @@ class TellsToEnd:
         signal.raise_signal(signal.SIGTERM)
 
 
-def test_an_order_to_end_within_a_finalizer_ends_the_process_and_prints_nothing(
+def test_an_order_to_end_within_a_finalizer_is_given_again_and_prints_nothing(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     pid = os.fork()
@@ -360,10 +388,13 @@ def test_an_order_to_end_within_a_finalizer_ends_the_process_and_prints_nothing(
         try:
             inside.settle()
             TellsToEnd()
+            time.sleep(10)
+        except EndedBySignal:
+            os._exit(5)
         finally:
             os._exit(7)
     _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == ChildExit.GAVE_UP
+    assert os.waitstatus_to_exitcode(status) == 5
     assert capfd.readouterr().err == ""
 
 
