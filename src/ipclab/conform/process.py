@@ -34,9 +34,9 @@ from ipclab.host.text import clean, line_of
 from ipclab.trial import borrowed
 from ipclab.trial.inside import asker, settle
 from ipclab.trial.lender import answer
+from ipclab.trial.ordered_end import end_in_good_order
 from ipclab.trial.phases import Asked
 from ipclab.trial.primitive import adapters, name_primitive
-from ipclab.trial.wind_up import wind_up
 
 WITHIN_S = 60.0
 """How long a case may stand still before it hangs. The calls of its workers have shorter limits."""
@@ -126,7 +126,7 @@ class _Checked:
         """End the process: let it delete what it made if it still runs, then end all that is left of it."""
         if not self._started:
             return
-        wind_up(self._child, self._wait, lambda: self._messages, self._pids)
+        end_in_good_order(self._child, self._wait, lambda: self._messages, self._pids)
         if self._child.alive:
             end_descendants(self._child.pid)
         self._child.end()

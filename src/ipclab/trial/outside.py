@@ -26,10 +26,10 @@ from ipclab.host.text import line_of
 from ipclab.trial import inside, workloads
 from ipclab.trial.inside import Job, Play
 from ipclab.trial.lender import answer
+from ipclab.trial.ordered_end import end_in_good_order
 from ipclab.trial.phases import Asked, Effects, Entered, Found, Left, Refused
 from ipclab.trial.primitive import adapters, name_primitive
 from ipclab.trial.record import TrialRecord
-from ipclab.trial.wind_up import wind_up
 
 CALL_AT_LEAST_S = 5.0
 """The least time that a call of the backend may take, however short the patience for one operation is."""
@@ -99,7 +99,7 @@ class _Trial:
         if not self._started:
             return
         child = self._child
-        wind_up(child, self._wait, lambda: self._messages, self._pids)
+        end_in_good_order(child, self._wait, lambda: self._messages, self._pids)
         self._end_processes()
         child.end()
 

@@ -25,7 +25,7 @@ from ipclab.brokers.base import Broker, Usage
 from ipclab.errors import UnknownNameError, UsageError
 from ipclab.host.interruptions import EndedBySignal, ending_blocked
 from ipclab.host.surroundings import Surroundings
-from ipclab.trial import inside, outside, wind_up
+from ipclab.trial import inside, ordered_end, outside
 from ipclab.trial.borrowed import BorrowedBroker
 from ipclab.trial.phases import watched
 from ipclab.trial.record import TrialRecord
@@ -235,7 +235,7 @@ def test_an_interruption_ends_a_trial_whose_backend_hangs(
         hang()
 
     hostile(**{call: note_and_hang})
-    monkeypatch.setattr(wind_up, "END_WITHIN_S", 0.3)
+    monkeypatch.setattr(ordered_end, "END_WITHIN_S", 0.3)
     listen = outside._Trial._listen
 
     def interrupted(trial: Any, within_s: float) -> None:

@@ -24,6 +24,7 @@ from ipclab.report.html import (
     style,
     summary,
 )
+from ipclab.report.html.bytecode import BesideSource
 from ipclab.report.html.claims import ClaimCard
 from ipclab.report.html.curves import Latencies
 from ipclab.report.html.fastest import Card
@@ -176,6 +177,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=BesideSource(style.TEMPLATES),
     )
     environment.globals["tr"] = tr
     return environment

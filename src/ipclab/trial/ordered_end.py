@@ -14,7 +14,7 @@ SLOW_END_AT_MOST_S = 15.0
 """Seconds that a process which was told to end may work before it is killed."""
 
 
-def wind_up(
+def end_in_good_order(
     child: Child,
     wait: Callable[[Callable[[], bool], float], bool],
     progress: Callable[[], object],
