@@ -17,7 +17,7 @@ PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime  ## compare every way to share state that this machine has to offer
-	$(BIN)/ipclab run
+	$(BIN)/ipclab demo
 
 test: $(VENV)/.test  ## the whole suite, on real servers
 	@$(BIN)/python scripts/get_servers.py

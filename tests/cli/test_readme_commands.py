@@ -131,7 +131,7 @@ def test_make_knows_what_the_guide_asks_of_it(line: str) -> None:
         [*shlex.split(line), "--dry-run"], cwd=CHECKOUT, capture_output=True, text=True, timeout=60
     )
     assert answer.returncode == 0, answer.stderr
-    assert {"demo": "ipclab run", "test": "pytest"}.get(line.split()[1], "") in answer.stdout
+    assert {"demo": "ipclab demo", "test": "pytest"}.get(line.split()[1], "") in answer.stdout
 
 
 def test_every_line_of_a_command_block_is_of_a_kind_that_is_tested() -> None:

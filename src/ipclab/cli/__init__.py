@@ -24,6 +24,7 @@ from ipclab.host.interruptions import EndedBySignal
 from ipclab.host.text import clean
 
 COMMANDS = {
+    "demo": "ipclab.cli.run:demo",
     "run": "ipclab.cli.run:run",
     "choose": "ipclab.cli.choose:choose",
     "up": "ipclab.cli.servers:up",
@@ -42,6 +43,7 @@ COMMANDS = {
     "doctor": "ipclab.cli.doctor:doctor",
 }
 SUMMARIES = {
+    "demo": "Compare every way to share state that this machine has: the first thing to run.",
     "run": "Run an experiment and print its table.",
     "choose": "Say which backend fits your jobs, from stored runs, and why the others do not.",
     "up": "Start the brokers and leave them running.",
@@ -98,14 +100,14 @@ class _LazyGroup(click.Group):
 
 _CLI_HELP = """Measure and check how Python processes on this machine share state.
 
-Start with 'ipclab run': it compares all backends that this machine can use.
+Start with 'ipclab demo': it compares all backends that this machine can use.
 
 Exit codes: 0 success; 1 a declared guarantee was broken; 2 usage error; 3 a verdict is unknown;
 4 a broker cannot be reached; 130 interrupted.
 """
 
 
-_NEXT = """ipclab run      measures every way that this machine has to share state, and takes a few minutes
+_NEXT = """ipclab demo     measures every way that this machine has to share state, and takes a few minutes
 ipclab report   writes a page with pictures about the stored results
 ipclab --help   lists all commands"""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,23 @@ def run(
             "; ".join(outcome.lost_brokers.values()) + "; the finished trials are stored"
         )
     return exit_code(outcome.result)
+
+
+_DEMO_HELP = """Compare every way to share state that this machine has, and print one table.
+
+It starts the brokers that it finds, stores the result with a page to open in a browser, and stops
+the brokers.
+This takes less than five minutes, and is the same as 'ipclab run' without a name.
+
+\b
+ipclab demo
+ipclab demo --brief
+"""
+
+assert run.callback is not None
+demo = click.Command(
+    "demo",
+    params=[parameter for parameter in run.params if parameter.name != "name"],
+    callback=functools.partial(run.callback, "comparison"),
+    help=_DEMO_HELP,
+)
