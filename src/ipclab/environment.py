@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -22,8 +23,8 @@ _LIBRARIES = ("docker", "numpy")
 """The libraries of the lab itself; the kinds of servers name those of their clients."""
 
 
-def describe(start_method: StartMethod, clock: ClockTest) -> Environment:
-    """Return the present state of this machine."""
+def describe(start_method: StartMethod, clock: ClockTest, distributions: Iterable[str] = ()) -> Environment:
+    """Return the present state of this machine, with the versions of these distributions too."""
     return Environment(
         ipclab=__version__,
         python=platform.python_version(),
@@ -34,7 +35,7 @@ def describe(start_method: StartMethod, clock: ClockTest) -> Environment:
         memory_bytes=psutil.virtual_memory().total,
         load_1min=round(os.getloadavg()[0], 2),
         start_method=start_method,
-        libraries=_library_versions(),
+        libraries=_library_versions(distributions),
         clock=clock,
     )
 
@@ -44,11 +45,11 @@ def machine() -> tuple[str, int, int]:
     return _processor(), cores(), psutil.virtual_memory().total
 
 
-def _library_versions() -> dict[str, str]:
+def _library_versions(distributions: Iterable[str]) -> dict[str, str]:
     """Return the versions of the libraries that measurements depend on."""
     clients = [name for kind in kinds.usable() for name in kinds.get(kind).libraries]
     found = {}
-    for name in (*clients, *_LIBRARIES):
+    for name in (*clients, *distributions, *_LIBRARIES):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found

@@ -18,6 +18,7 @@ import msgspec
 
 from ipclab import brokers, environment, readiness
 from ipclab.backends.base import BrokerKind
+from ipclab.backends.plugins import package_of
 from ipclab.backends.registry import backend_class
 from ipclab.brokers import Broker, Fleet, ProviderName, kinds, marks, url
 from ipclab.course import Course
@@ -130,7 +131,7 @@ def run(
             ended_utc=began,
             complete=False,
             options=dict(options or {}),
-            environment=environment.describe(start_method, clock_test),
+            environment=environment.describe(start_method, clock_test, _distributions(plan)),
             brokers=[
                 cleaned_broker(f)
                 for broker in fleet.brokers.values()
@@ -261,6 +262,12 @@ def _cleaned(gone: list[Unavailable]) -> list[Unavailable]:
 
 
 _CELL_S = 2.0
+
+
+def _distributions(plan: Plan) -> list[str]:
+    """Return the client libraries and the packages of all backends of the plan."""
+    classes = {backend_class(workloads.face(spec), spec.backend) for spec in plan.trials}
+    return [name for found in classes for name in (*found.libraries, *package_of(found))]
 
 
 def _estimate_s(spec: TrialSpec) -> float:

@@ -34,6 +34,12 @@ def test_it_names_the_software(found: Environment) -> None:
     assert all(found.libraries.values())
 
 
+def test_it_has_the_client_versions_of_the_backends_that_ran() -> None:
+    told = environment.describe("spawn", CLOCK, ["pytest", "not-installed"]).libraries
+    assert told["pytest"] == pytest.__version__
+    assert "not-installed" not in told
+
+
 def test_it_names_the_machine_in_general_terms(found: Environment) -> None:
     assert found.cores == len(os.sched_getaffinity(0))
     assert found.memory_bytes == psutil.virtual_memory().total

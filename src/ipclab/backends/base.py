@@ -29,13 +29,19 @@ from ipclab.host.start_methods import Context, StartMethod, context
 
 BrokerKind = str
 """The name of a kind of server: one of ``ipclab.brokers.kinds.names()``, which packages may add to."""
-LossCause = Literal["consumer crash", "producer crash", "broker crash", "connection loss", "overload"]
+LossCause = Literal[
+    "consumer crash", "producer crash", "broker crash", "connection loss", "overload", "expired"
+]
+"""Why a confirmed message may never arrive. ``overload``: there was no room for it, or its consumer was too
+slow. ``expired``: nobody received it within its time to live (see ``Channel.expires_after_s``)."""
 OptionValue = str | int
 Face = Literal["channel", "counter", "register", "lock"]
 """How a backend is used: a ``channel`` carries messages, the other faces are shared state."""
 Pause = Callable[[], None]
 """Called by a held client at the moment at which others can intervene: see ``Counter.held_client``."""
 Reach = Literal["process tree", "host", "network"]
+LogOffset = Literal["", "consumer", "server"]
+LogRetention = Literal["", "unlimited", "size", "age", "size and age"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,14 @@ class Guarantees:
     ``max_message_bytes``  the largest body that is carried, None for no limit below memory.
     ``fan_out``     every consumer gets every message (a queue delivers each message to one consumer).
     ``polling``     a waiting consumer polls, which its latency and CPU time include.
+    ``log_offset``  empty for a queue, which forgets a message once it is delivered and acknowledged. Any
+                    other value declares a *log*: messages stay after their delivery and can be read again
+                    (replay). The value says where the reading position is kept: in the ``consumer``'s
+                    process, which starts at a place of its own choice after a crash, or at the ``server``,
+                    which continues after the last acknowledged message.
+    ``log_retention``  of a log only: how long messages stay. ``unlimited``; or until the log exceeds a
+                    ``size`` (then ``may_lose`` names ``overload``) or a message exceeds an ``age`` (then
+                    ``may_lose`` names ``expired``): the oldest messages are deleted, read or not.
     """
 
     delivery: Literal["at-most-once", "at-least-once"]
@@ -70,6 +84,8 @@ class Guarantees:
     fan_out: bool = False
     polling: bool = False
     may_corrupt: frozenset[LossCause] = frozenset()
+    log_offset: LogOffset = ""
+    log_retention: LogRetention = ""
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is not among those listed above."""
@@ -85,6 +101,16 @@ class Guarantees:
         largest = self.max_message_bytes
         if largest is not None and (type(largest) is not int or largest < 1):
             raise ValueError(f"max_message_bytes must be None or a whole number above 0, not {largest!r}")
+        if bool(self.log_offset) != bool(self.log_retention):
+            raise ValueError("a log declares both log_offset and log_retention; any other channel neither")
+        for word, cause in _DELETES.items():
+            if word in self.log_retention and cause not in self.may_lose:
+                raise ValueError(f"log_retention {self.log_retention!r} needs {cause!r} in may_lose")
+
+    @property
+    def is_log(self) -> bool:
+        """Return whether messages stay after their delivery and can be read again."""
+        return bool(self.log_offset)
 
     def described(self) -> dict[str, str | int | bool | list[str] | None]:
         """Return all fields as values that can be stored."""
@@ -100,8 +126,12 @@ _DECLARATIONS: Mapping[str, tuple[object, ...]] = {
     "reach": get_args(Reach),
     "fan_out": (False, True),
     "polling": (False, True),
+    "log_offset": get_args(LogOffset),
+    "log_retention": get_args(LogRetention),
 }
 """The allowed values of those fields of ``Guarantees`` that have a closed set."""
+_DELETES: Mapping[str, LossCause] = {"size": "overload", "age": "expired"}
+"""The loss cause of each limit that makes a log delete messages."""
 
 
 def _one_of(field: str, value: object, allowed: tuple[object, ...]) -> None:
@@ -112,29 +142,45 @@ def _one_of(field: str, value: object, allowed: tuple[object, ...]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of a backend: a choice from ``choices``, or a positive integer where there are none.
+    """One option of a backend: a choice from ``choices``, or a whole number where there are none.
 
-    Raises ValueError for a name that ``--backend`` cannot take, and for a default that is not allowed.
+    The choices are all texts or all whole numbers, as in ``qos=0``, ``qos=1``. ``least`` (0 or
+    more) is the smallest number that is allowed where there are no choices. Raises ValueError for a name that
+    ``--backend`` cannot take, and for a default that is not allowed.
     """
 
     name: str
     default: OptionValue
     help: str
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] | tuple[int, ...] = ()
+    least: int = 1
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and self.name.isidentifier()):
             raise ValueError(f"the name of an option must be an identifier, not {self.name!r}")
-        if not (isinstance(self.choices, tuple) and all(type(choice) is str for choice in self.choices)):
+        if not isinstance(self.choices, tuple) or not any(
+            all(type(choice) is kind for choice in self.choices) for kind in (str, int)
+        ):
             raise ValueError(
-                f"choices of option {self.name} must be a tuple of strings, not {self.choices!r}"
+                f"choices of option {self.name} must be a tuple of strings or of whole numbers, "
+                f"not {self.choices!r}"
             )
+        if type(self.least) is not int or self.least < 0:
+            raise ValueError(
+                f"least of the option {self.name} must be a whole number of 0 or more, not {self.least!r}"
+            )
+        if wrong := self.refusal(self.default):
+            raise ValueError(f"default of the option {self.name} must be {wrong}")
+
+    def refusal(self, value: OptionValue) -> str:
+        """Return what this value must be and is not, such as ``one of a, b, not 'c'``; empty if allowed."""
         if self.choices:
-            _one_of(f"default of the option {self.name}", self.default, self.choices)
-        elif type(self.default) is not int or self.default < 1:
-            raise ValueError(
-                f"default of the option {self.name} must be a whole number above 0, not {self.default!r}"
-            )
+            allowed = any(type(value) is type(choice) and value == choice for choice in self.choices)
+            words = f"one of {', '.join(map(str, self.choices))}"
+        else:
+            allowed = type(value) is int and value >= self.least
+            words = "a whole number above 0" if self.least == 1 else f"a whole number of {self.least} or more"
+        return "" if allowed else f"{words}, not {value!r}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +284,9 @@ class Channel(abc.ABC):
     options: ClassVar[tuple[Option, ...]] = ()
     max_producers: ClassVar[int | None] = None
     max_consumers: ClassVar[int | None] = None
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """The distributions of the client, such as ``("nats-py",)``: their versions are stored with a result.
+    Those of the kind of server ``broker`` and the package of a plug-in are stored without being named."""
     has_server: ClassVar[bool] = False
     """Whether ``setup()`` starts a server process of the backend's own (see ``server_pids``)."""
     windowed: ClassVar[bool] = False
@@ -313,6 +362,14 @@ class Channel(abc.ABC):
         return 0.0
 
     @property
+    def expires_after_s(self) -> float | None:
+        """Return the seconds after which a message that nobody received is dropped, or None for never.
+
+        Only for a channel that declares the loss cause ``expired``, which excuses no loss in less time.
+        """
+        return None
+
+    @property
     def most_in_flight(self) -> int | None:
         """Return the most unacknowledged messages that a consumer may hold, or None for no limit.
 
@@ -349,6 +406,8 @@ class SharedState(abc.ABC):
     summary: ClassVar[str]
     broker: ClassVar[BrokerKind | None] = None
     options: ClassVar[tuple[Option, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """As ``Channel.libraries``."""
 
     def __init__(self, site: Site, **options: OptionValue) -> None:
         self.site = site
@@ -359,7 +418,7 @@ class SharedState(abc.ABC):
     @classmethod
     def disciplines(cls) -> tuple[str, ...]:
         """Return all disciplines, in the order in which they are shown."""
-        return next(option.choices for option in cls.options if option.name == "discipline")
+        return tuple(str(c) for o in cls.options if o.name == "discipline" for c in o.choices)
 
     @property
     def discipline(self) -> str:

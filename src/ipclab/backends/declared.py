@@ -100,6 +100,8 @@ def _wrong_in_class(kind: type[Channel] | type[SharedState]) -> Iterator[str]:
             yield f"{name}: impossible_moments must be a dict of texts, not {described(reasons)}"
         if (carries := kind.carries_objects) not in ("", "at once", "later"):
             yield (f"{name}: carries_objects must be '', 'at once' or 'later', not {described(carries)}")
+    if not isinstance(kind.libraries, tuple) or any(type(one) is not str for one in kind.libraries):
+        yield f"{name}: libraries must be a tuple of names of distributions, not {described(kind.libraries)}"
     for field in ("has_server", "windowed", "has_owner", "replaceable"):
         if type(getattr(kind, field, False)) is not bool:
             yield f"{name}: {field} must be True or False, not {described(getattr(kind, field))}"
@@ -113,8 +115,11 @@ def _wrong_options(kind: type[Channel] | type[SharedState]) -> Iterator[str]:
     names = [option.name for option in options]
     if twice := {name for name in names if names.count(name) > 1}:
         yield f"{kind.name}: two options are called {sorted(twice)[0]}"
-    if issubclass(kind, SharedState) and not any(o.name == "discipline" and o.choices for o in options):
-        yield f"{kind.name}: it needs an option 'discipline' with choices"
+    if issubclass(kind, SharedState) and not any(
+        option.name == "discipline" and option.choices and all(type(c) is str for c in option.choices)
+        for option in options
+    ):
+        yield f"{kind.name}: it needs an option 'discipline' with choices that are texts"
 
 
 def _modes(options: tuple[Option, ...]) -> Iterator[dict[str, str | int]]:
@@ -142,6 +147,11 @@ def _wrong_in_channel(channel: Channel) -> Iterator[str]:
         seconds = getattr(channel, field)
         if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
             yield f"{channel.name}: {field} must be a number of seconds, not {described(seconds)}"
+    ttl_s = channel.expires_after_s
+    if ttl_s is not None and (type(ttl_s) not in (int, float) or not 0 < ttl_s < math.inf):
+        yield f"{channel.name}: expires_after_s must be None or a number of seconds, not {described(ttl_s)}"
+    elif type(guarantees) is Guarantees and (ttl_s is None) == ("expired" in guarantees.may_lose):
+        yield f"{channel.name}: expires_after_s and the loss cause 'expired' must be declared together"
     held = channel.most_in_flight
     if held is not None and (type(held) is not int or held < 1):
         yield f"{channel.name}: most_in_flight must be None or a whole number above 0, not {described(held)}"

@@ -74,6 +74,13 @@ def load(is_own: Callable[[str], bool]) -> Plugins:
     return Plugins(tuple(found), tuple(broken))
 
 
+def package_of(backend: type) -> tuple[str, ...]:
+    """Return the distribution whose entry point is this class; empty for the lab's own and for a file."""
+    where = f"{backend.__module__}:{backend.__qualname__}"
+    points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    return tuple({point.dist.name for point in points if point.value == where and point.dist is not None})
+
+
 def _use(point: importlib.metadata.EntryPoint, is_own: Callable[[str], bool]) -> None:
     """Import a backend and make it, as ``load`` does."""
     refusal(point.load(), is_own, [], _MEND)

@@ -256,10 +256,8 @@ def _check_options(owner: str, options: tuple[Option, ...], chosen: Mapping[str,
             if not known:
                 raise UsageError(f"{owner} has no options, so {name}={value} cannot be set")
             raise UnknownNameError(f"option of {owner}", name, known)
-        if option.choices and value not in option.choices:
-            raise UsageError(f"{owner}: {name} must be one of {', '.join(option.choices)}, not {value!r}")
-        if not option.choices and (not isinstance(value, int) or value < 1):
-            raise UsageError(f"{owner}: {name} must be a whole number above 0, not {value!r}")
+        if wrong := option.refusal(value):
+            raise UsageError(f"{owner}: {name} must be {wrong}")
 
 
 def _all(face: Face) -> dict[str, str | type]:

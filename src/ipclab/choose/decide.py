@@ -22,7 +22,7 @@ from ipclab.faults.spec import Moment, Target
 SCHEMA_VERSION = 1
 Constraint = Literal[
     "fan-out", "producers", "consumers", "servers", "hosts", "size",
-    "overload", "consumer", "producer", "broker", "reboot", "connection", "repeat", "order",
+    "overload", "expired", "consumer", "producer", "broker", "reboot", "connection", "repeat", "order",
     "hangs", "stops", "lost", "repeated", "reordered", "broken", "rate", "p99",
 ]  # fmt: skip
 """What can rule a candidate out. From ``hangs`` on, a run has shown it; the others are declared."""
@@ -249,6 +249,8 @@ def _losses(needs: Needs, candidate: Candidate) -> Iterator[Rejected]:
     may_lose = candidate.declared.may_lose
     if "overload" in may_lose:
         yield _rejected(candidate, "overload", "no loss", "overload")
+    if "expired" in may_lose:
+        yield _rejected(candidate, "expired", "no loss", "expired")
     for event in EVENTS:
         if event not in needs.survive:
             continue

@@ -119,7 +119,8 @@ def _channel(name: str) -> list[str]:
         name,
         declared.delivery
         + (", fan-out" if declared.fan_out else "")
-        + (", polling" if declared.polling else ""),
+        + (", polling" if declared.polling else "")
+        + (f", log (offset: {declared.log_offset})" if declared.is_log else ""),
         ", ".join(sorted(declared.may_lose)) or "nothing",
         declared.order,
         declared.durability,
@@ -151,4 +152,4 @@ def _shape(channel: type[Channel]) -> str:
 
 
 def _values(option: Option) -> str:
-    return " | ".join(option.choices) or "a whole number"
+    return " | ".join(map(str, option.choices)) or ("0 or more" if not option.least else "a whole number")

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipclab.backends import registry
-from ipclab.backends.base import Channel, Counter
+from ipclab.backends import plugins, registry
+from ipclab.backends.base import Channel, Counter, Site
 from ipclab.backends.declared import check_class
 from ipclab.backends.registry import Variant, channel_class, channel_names, counter_class, counter_names
 from ipclab.errors import UnknownNameError, UsageError
@@ -78,6 +78,35 @@ def test_a_value_outside_the_choices_is_refused_with_the_choices() -> None:
 def test_a_number_that_is_none_above_zero_is_refused(value: str | int) -> None:
     with pytest.raises(UsageError, match="prefetch must be a whole number above 0"):
         channel_class(Variant("rabbitmq", {"prefetch": value}))
+
+
+NUMBERED = """
+from dataclasses import replace
+from ipclab.backends.base import Option
+from ipclab.backends.registry import channel_class, Variant
+class Numbered(channel_class(Variant("queue"))):
+    name = "{name}"
+    options = (Option("qos", 1, "quality", (0, 1, 2)), Option("limit", 0, "0 for none", least=0))
+"""
+
+
+def test_an_option_takes_numbers_as_choices_and_may_allow_zero(install: Install) -> None:
+    install("ipclab_other_backend:Numbered", module=NUMBERED)
+    asked = Variant.parse("other:qos=0,limit=0")
+    assert channel_class(asked)(Site(namespace="ipclab:test"), **asked.options).chosen == {
+        "qos": 0,
+        "limit": 0,
+    }
+    with pytest.raises(UsageError, match="qos must be one of 0, 1, 2, not 3"):
+        channel_class(Variant.parse("other:qos=3"))
+    with pytest.raises(UsageError, match="limit must be a whole number of 0 or more, not '-1'"):
+        channel_class(Variant.parse("other:limit=-1"))
+
+
+def test_the_package_of_a_backend_is_known_by_its_entry_point(install: Install) -> None:
+    install("ipclab_other_backend:Numbered", module=NUMBERED)
+    assert plugins.package_of(channel_class(Variant("other"))) == ("ipclab-other",)
+    assert plugins.package_of(channel_class(Variant("queue"))) == ()
 
 
 @pytest.mark.parametrize("name", channel_names())
@@ -265,6 +294,20 @@ class Other(SimpleQueueChannel):
         ("options = (Option('a,b', 1, 'x'),)", "the name of an option"),
         ("options = (Option('a', 'no', 'x', ('yes',)),)", "default of the option a must be one of yes"),
         ("options = (Option('a', True, 'x'),)", "default of the option a must be a whole number"),
+        ("options = (Option('a', 1, 'x', (1, '2')),)", "must be a tuple of strings or of whole numbers"),
+        ("options = (Option('a', '1', 'x', (0, 1)),)", "default of the option a must be one of 0, 1"),
+        ("options = (Option('a', 0, 'x', (), -1),)", "least of the option a must be a whole number of 0 or"),
+        ("options = (Option('a', 0, 'x', (), 2),)", "must be a whole number of 2 or more, not 0"),
+        ("libraries = 'pyzmq'", "libraries must be a tuple of names"),
+        ("guarantees = replace(GOOD, may_lose={'expired'})", "expires_after_s and the loss cause 'expired'"),
+        ("expires_after_s = 5.0", "expires_after_s and the loss cause 'expired'"),
+        ("expires_after_s = 0", "expires_after_s must be None or a number"),
+        ("guarantees = replace(GOOD, log_offset='client')", "log_offset must be one of"),
+        ("guarantees = replace(GOOD, log_offset='server')", "declares both log_offset and log_retention"),
+        (
+            "guarantees = replace(GOOD, log_offset='server', log_retention='age')",
+            "log_retention 'age' needs 'expired' in may_lose",
+        ),
         ("most_in_flight = 0", "most_in_flight must be None or"),
         ("redelivers_after_s = float('nan')", "redelivers_after_s must be a number of seconds"),
         ("def __init__(self, site, **options): raise SystemExit(3)", "it called sys.exit(3)"),

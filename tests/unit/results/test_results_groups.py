@@ -117,6 +117,20 @@ def test_safe_and_unsafe_disciplines_are_apart_and_come_after_the_channels(make)
             {"order": "none", "fan_out": True},
             "Fan-out, at most once: every consumer that keeps up gets every message",
         ),
+        ({"may_lose": ["expired"]}, "At most once: a crash or a long wait may cost messages"),
+        (
+            {"delivery": "at-least-once", "may_lose": ["expired"], "durability": "disk"},
+            "At least once, but a long wait may cost messages",
+        ),
+        (
+            {"log_offset": "server", "order": "none"},
+            "At most once: a crash may cost messages, in any order; a log, which can be read again",
+        ),
+        (
+            {"log_offset": "consumer", "fan_out": True, "delivery": "at-least-once"},
+            "Fan-out, at least once: every consumer gets every message; a log, which can be read again",
+        ),
+        ({"log_offset": ""}, "At most once: a crash may cost messages"),
         ({"fan_out": True}, "Fan-out, at most once: every consumer that keeps up gets every message"),
     ],
 )

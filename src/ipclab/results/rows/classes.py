@@ -1,7 +1,8 @@
 """The guarantee classes: which rows declare enough of the same to be ranked together.
 
 A channel that promises no order has an easier task than one that keeps each producer's order, so it is in a
-class of its own, directly below the class that it would otherwise be in.
+class of its own, directly below the class that it would otherwise be in. A log keeps messages that a queue
+forgets, which is other work: it is in a class of its own too.
 """
 
 from __future__ import annotations
@@ -17,40 +18,54 @@ Declared = Mapping[str, str | int | bool | list[str] | None]
 @dataclass(frozen=True, slots=True, order=True)
 class GuaranteeClass:
     """``place`` orders the classes, the strongest first. ``kept`` is the title of the class with the same
-    guarantees that keeps the order, for one that does not."""
+    guarantees that keeps the order, for one that does not. ``queue`` is the class with the same guarantees
+    that is no log, for one that is."""
 
     place: int
     title: str
     kept: str = ""
+    queue: GuaranteeClass | None = None
 
     def said(self) -> str:
         """Return the title in the language of the reader."""
+        if self.queue is not None:
+            return tr("{title}; a log, which can be read again", title=self.queue.said())
         return tr("{title}, in any order", title=tr(self.kept)) if self.kept else tr(self.title)
 
 
 SURVIVES = GuaranteeClass(0, mark("At least once, survives a broker restart"))
-ORDERLY = GuaranteeClass(2, mark("At least once, survives an orderly restart of the broker but no crash"))
-WHILE_BROKER = GuaranteeClass(4, mark("At least once, while the broker lives"))
-WHILE_ALL = GuaranteeClass(6, mark("At least once, while broker, producers and consumers live"))
-AT_LEAST_OVERLOAD = GuaranteeClass(8, mark("At least once, but overload may cost messages"))
-AT_MOST = GuaranteeClass(10, mark("At most once: a crash may cost messages"))
-AT_MOST_OVERLOAD = GuaranteeClass(12, mark("At most once: a crash or overload may cost messages"))
-FAN_OUT = GuaranteeClass(14, mark("Fan-out, at least once: every consumer gets every message"))
+ORDERLY = GuaranteeClass(4, mark("At least once, survives an orderly restart of the broker but no crash"))
+WHILE_BROKER = GuaranteeClass(8, mark("At least once, while the broker lives"))
+WHILE_ALL = GuaranteeClass(12, mark("At least once, while broker, producers and consumers live"))
+AT_LEAST_OVERLOAD = GuaranteeClass(20, mark("At least once, but overload may cost messages"))
+AT_LEAST_EXPIRED = GuaranteeClass(16, mark("At least once, but a long wait may cost messages"))
+AT_MOST = GuaranteeClass(24, mark("At most once: a crash may cost messages"))
+AT_MOST_OVERLOAD = GuaranteeClass(32, mark("At most once: a crash or overload may cost messages"))
+AT_MOST_EXPIRED = GuaranteeClass(28, mark("At most once: a crash or a long wait may cost messages"))
+FAN_OUT = GuaranteeClass(36, mark("Fan-out, at least once: every consumer gets every message"))
 FAN_OUT_AT_MOST = GuaranteeClass(
-    16, mark("Fan-out, at most once: every consumer that keeps up gets every message")
+    40, mark("Fan-out, at most once: every consumer that keeps up gets every message")
 )
-SAFE = GuaranteeClass(18, mark("Shared state: safe disciplines"))
-UNSAFE = GuaranteeClass(20, mark("Shared state: unsafe disciplines"))
-UNDECLARED = GuaranteeClass(22, mark("Nothing declared"))
-_ORDERED = (SURVIVES, ORDERLY, WHILE_BROKER, WHILE_ALL, AT_LEAST_OVERLOAD, AT_MOST, AT_MOST_OVERLOAD)
+SAFE = GuaranteeClass(44, mark("Shared state: safe disciplines"))
+UNSAFE = GuaranteeClass(48, mark("Shared state: unsafe disciplines"))
+UNDECLARED = GuaranteeClass(52, mark("Nothing declared"))
+_ORDERED = (
+    SURVIVES, ORDERLY, WHILE_BROKER, WHILE_ALL, AT_LEAST_EXPIRED, AT_LEAST_OVERLOAD,
+    AT_MOST, AT_MOST_EXPIRED, AT_MOST_OVERLOAD,
+)  # fmt: skip
 
 
 def _in_any_order(kept: GuaranteeClass) -> GuaranteeClass:
-    # Places are even, so that one is free behind each.
+    # Places are multiples of four, so that three are free behind each.
     return GuaranteeClass(kept.place + 1, f"{kept.title}, in any order", kept.title)
 
 
-_ALL = (*_ORDERED, *map(_in_any_order, _ORDERED), FAN_OUT, FAN_OUT_AT_MOST, SAFE, UNSAFE, UNDECLARED)
+def _as_log(queue: GuaranteeClass) -> GuaranteeClass:
+    return GuaranteeClass(queue.place + 2, f"{queue.title}; a log, which can be read again", queue=queue)
+
+
+_DELIVER = (*_ORDERED, *map(_in_any_order, _ORDERED), FAN_OUT, FAN_OUT_AT_MOST)
+_ALL = (*_DELIVER, *map(_as_log, _DELIVER), SAFE, UNSAFE, UNDECLARED)
 _BY_TITLE = {each.title: each for each in _ALL}
 
 
@@ -67,9 +82,11 @@ def guarantee_class(declared: Declared) -> GuaranteeClass:
         return UNDECLARED
     at_least_once = declared["delivery"] == "at-least-once"
     if declared.get("fan_out"):
-        return FAN_OUT if at_least_once else FAN_OUT_AT_MOST
-    found = _of_queue(declared, at_least_once=at_least_once)
-    return _in_any_order(found) if declared.get("order") == "none" else found
+        found = FAN_OUT if at_least_once else FAN_OUT_AT_MOST
+    else:
+        found = _of_queue(declared, at_least_once=at_least_once)
+        found = _in_any_order(found) if declared.get("order") == "none" else found
+    return _as_log(found) if declared.get("log_offset") else found
 
 
 def _of_queue(declared: Declared, *, at_least_once: bool) -> GuaranteeClass:
@@ -77,9 +94,13 @@ def _of_queue(declared: Declared, *, at_least_once: bool) -> GuaranteeClass:
     causes = declared.get("may_lose")
     may_lose = set(causes) if isinstance(causes, list) else set()
     if not at_least_once:
-        return AT_MOST_OVERLOAD if "overload" in may_lose else AT_MOST
+        if "overload" in may_lose:
+            return AT_MOST_OVERLOAD
+        return AT_MOST_EXPIRED if "expired" in may_lose else AT_MOST
     if "overload" in may_lose:
         return AT_LEAST_OVERLOAD
+    if "expired" in may_lose:
+        return AT_LEAST_EXPIRED
     if may_lose - {"broker crash"}:
         return WHILE_ALL
     if declared.get("durability") == "none":
