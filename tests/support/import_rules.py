@@ -19,6 +19,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "errors": (),
     "exit_codes": (),
     "host": (),
+    "hosts": ("host",),
     "history": ("host.files",),
     "checks": ("history", "host.text"),
     "backends": ("host",),
