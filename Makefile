@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 JOBS := 5
 PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint unit local bench texts clean
+.PHONY: demo test lint unit local bench texts schemas clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime  ## compare every way to share state that this machine has to offer
@@ -48,6 +48,9 @@ bench: $(VENV)/.test  ## what the lab itself costs
 
 texts: $(VENV)/.test  ## collect the texts to translate, and compile the catalogue of the translations
 	$(BIN)/python scripts/texts.py
+
+schemas: $(VENV)/.test  ## write the JSON schemas of results, histories and claims
+	$(BIN)/python scripts/schemas.py
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -24,6 +24,7 @@ from ipclab.brokers import KINDS, Broker, Fleet
 from ipclab.conform import observers
 from ipclab.conform.leftovers import no_process_left
 from ipclab.host.language import preferred
+from tests.support.schemas import problems_below
 from tests.support.servers import list_queues, obtain, obtain_private
 
 BrokerOf = Callable[[BrokerKind], Broker]
@@ -64,6 +65,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that have a slow test first: the one that lasts longest must not be the last to start."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def _stored_files_follow_their_schemas(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every result, history and run of claims that a test leaves in its folder follows its schema."""
+    yield
+    folder = request.node.funcargs.get("tmp_path")
+    if folder is not None:
+        assert problems_below(folder) == []
 
 
 @pytest.fixture

@@ -100,6 +100,7 @@ def test_the_wheel_has_every_file_of_the_package_and_no_test(wheel: Path) -> Non
     }
     assert files <= inside
     assert "ipclab/_shipped/compose.yaml" in inside
+    assert {f"ipclab/_shipped/schemas/{file.name}" for file in (CHECKOUT / "schemas").iterdir()} <= inside
     assert {name.partition("/")[0] for name in inside} == {
         "ipclab",
         f"ipclab-{ipclab.__version__}.dist-info",

@@ -63,7 +63,7 @@ _ANSWERS = structs(Answer, structs(RateCurve, structs(Capacity, {})))
 STRUCTS = structs(Cell, structs(Row, structs(Result, _ANSWERS)))
 
 
-GENERAL = {"Files of a run", "Rules for all fields"}
+GENERAL = {"Files of a run", "Read it with other programs", "Rules for all fields"}
 """The sections that are about no object."""
 
 
