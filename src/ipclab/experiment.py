@@ -30,6 +30,7 @@ from ipclab.backends.registry import (
     refuse_broken,
     shared_class,
 )
+from ipclab.backends.tasks.base import TaskQueue
 from ipclab.course import Course, InOrder
 from ipclab.errors import MessageTooLargeError, UnknownNameError, UsageError
 from ipclab.faults.spec import Target
@@ -167,6 +168,10 @@ class Request:
         """Return the locks to race for, like ``counters()``."""
         return self._shared("lock")
 
+    def task_queues(self) -> list[Variant]:
+        """Return the task queues that were asked for. Raise UnknownNameError for an unknown name."""
+        return [variant for variant in self.known() if "task" in faces(variant)]
+
     def known(self) -> tuple[Variant, ...]:
         """Return the backends that were asked for. Raise UnknownNameError for a name that is no backend."""
         for variant in self.backends:
@@ -215,13 +220,13 @@ class Request:
 
 
 def faces(variant: Variant) -> list[Face]:
-    """Return the faces of this backend: channel, counter, register, lock.
+    """Return the faces of this backend: channel, counter, register, lock, task.
 
     Options and disciplines that only some faces have decide which is meant. Empty for a name that is no
     backend. Raise UnknownNameError for an option that no face has, UsageError where each has only some of
     them.
     """
-    found: dict[Face, type[Channel] | type[SharedState]] = {
+    found: dict[Face, type[Channel] | type[SharedState] | type[TaskQueue]] = {
         face: backend_class(face, Variant(variant.name)) for face in _FACES if is_known(face, variant.name)
     }
     if len(found) == 1:
@@ -239,7 +244,7 @@ def faces(variant: Variant) -> list[Face]:
     return choosing or fitting[:1]
 
 
-def _is_choice(variant: Variant, backend: type[Channel] | type[SharedState]) -> bool:
+def _is_choice(variant: Variant, backend: type[Channel] | type[SharedState] | type[TaskQueue]) -> bool:
     """Return whether the options have these values, where they are a choice."""
     choices = {option.name: option.choices for option in backend.options}
     return all(not choices[name] or value in choices[name] for name, value in variant.options.items())

@@ -16,6 +16,7 @@ import msgspec
 from ipclab.backends import checked
 from ipclab.backends.base import BrokerKind, Site
 from ipclab.backends.registry import backend_class
+from ipclab.backends.tasks.base import TaskQueue
 from ipclab.brokers import Broker, Fleet, kinds
 from ipclab.errors import BrokerUnavailableError, IpclabError, UsageError
 from ipclab.experiment import Plan
@@ -123,7 +124,7 @@ def _refused(trials: Sequence[TrialSpec], brokers: Mapping[BrokerKind, Broker]) 
         face, name = workloads.face(spec), str(spec.backend)
         of = backend_class(face, spec.backend)
         broker = brokers.get(of.broker) if of.broker else None
-        if broker is None or broker.ours or name in found:
+        if broker is None or broker.ours or name in found or issubclass(of, TaskQueue):
             continue
         site = Site(namespace="ipclab:probe", window=spec.window, url=broker.url)
         found[name] = checked.lacks(spec.backend.name, partial(of, site, **spec.backend.options))

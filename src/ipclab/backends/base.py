@@ -35,8 +35,9 @@ LossCause = Literal[
 """Why a confirmed message may never arrive. ``overload``: there was no room for it, or its consumer was too
 slow. ``expired``: nobody received it within its time to live (see ``Channel.expires_after_s``)."""
 OptionValue = str | int
-Face = Literal["channel", "counter", "register", "lock"]
-"""How a backend is used: a ``channel`` carries messages, the other faces are shared state."""
+Face = Literal["channel", "counter", "register", "lock", "task"]
+"""How a backend is used: a ``channel`` carries messages, a ``task`` queue runs tasks, the other faces are
+shared state."""
 Pause = Callable[[], None]
 """Called by a held client at the moment at which others can intervene: see ``Counter.held_client``."""
 Reach = Literal["process tree", "host", "network"]

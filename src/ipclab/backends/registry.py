@@ -21,6 +21,7 @@ from ipclab.backends import guests
 from ipclab.backends.base import Channel, Counter, Face, Option, OptionValue, SharedState
 from ipclab.backends.plugins import Broken, Plugins, load
 from ipclab.backends.shared import Mutex, Register
+from ipclab.backends.tasks.base import TaskQueue
 from ipclab.errors import UnknownNameError, UsageError
 from ipclab.host.text import clean
 
@@ -65,6 +66,11 @@ _MUTEXES = {
     "redis": "ipclab.backends.redis.mutex:RedisMutex",
     "memcached": "ipclab.backends.memcached.shared:MemcachedMutex",
     "rabbitmq": "ipclab.backends.rabbitmq.mutex:RabbitmqMutex",
+}
+
+_TASKS = {
+    "pool": "ipclab.backends.tasks.local:PoolQueue",
+    "process-pool": "ipclab.backends.tasks.local:ProcessPoolQueue",
 }
 
 
@@ -158,9 +164,14 @@ def mutex_names() -> list[str]:
     return list(_mutexes())
 
 
+def task_names() -> list[str]:
+    """Return the names of all task queues. Packages cannot add one."""
+    return list(_TASKS)
+
+
 def is_own(name: str) -> bool:
     """Return whether this backend is the lab's own, not of another package."""
-    return any(name in own for own in (_CHANNELS, _COUNTERS, _REGISTERS, _MUTEXES))
+    return any(name in own for own in (_CHANNELS, _COUNTERS, _REGISTERS, _MUTEXES, _TASKS))
 
 
 def channel_class(variant: Variant) -> type[Channel]:
@@ -191,6 +202,13 @@ def mutex_class(variant: Variant) -> type[Mutex]:
     return found
 
 
+def task_class(variant: Variant) -> type[TaskQueue]:
+    """Return the class of a task queue, with its options checked. Raise UnknownNameError or UsageError."""
+    found = _load("task", variant)
+    assert issubclass(found, TaskQueue)
+    return found
+
+
 def shared_class(face: Face, variant: Variant) -> type[SharedState]:
     """Return the class of a counter, register or lock. Raise UnknownNameError or UsageError."""
     match face:
@@ -202,12 +220,16 @@ def shared_class(face: Face, variant: Variant) -> type[SharedState]:
             return mutex_class(variant)
         case "channel":
             raise UsageError(f"{variant} is asked for as shared state, and a channel is none")
+        case "task":
+            raise UsageError(f"{variant} is asked for as shared state, and a task queue is none")
         case _:
             assert_never(face)
 
 
-def backend_class(face: Face, variant: Variant) -> type[Channel] | type[SharedState]:
+def backend_class(face: Face, variant: Variant) -> type[Channel] | type[SharedState] | type[TaskQueue]:
     """Return the class of a backend with this face. Raise UnknownNameError or UsageError."""
+    if face == "task":
+        return task_class(variant)
     return channel_class(variant) if face == "channel" else shared_class(face, variant)
 
 
@@ -218,6 +240,7 @@ def backend_names(face: Face) -> list[str]:
         "counter": counter_names,
         "register": register_names,
         "lock": mutex_names,
+        "task": task_names,
     }
     return names[face]()
 
@@ -262,6 +285,8 @@ def _check_options(owner: str, options: tuple[Option, ...], chosen: Mapping[str,
 
 def _all(face: Face) -> dict[str, str | type]:
     """Return all backends with this face by name, guests last."""
+    if face == "task":
+        return dict(_TASKS)
     listed = {"channel": _channels, "counter": _counters, "register": _registers, "lock": _mutexes}
     base = {"channel": Channel, "counter": Counter, "register": Register, "lock": Mutex}[face]
     invited = {one.kind.name: one.kind for one in guests.known() if issubclass(one.kind, base)}

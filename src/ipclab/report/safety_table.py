@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ipclab.host.texts import tr
-from ipclab.report import client_table, crash_table, order_table
+from ipclab.report import client_table, crash_table, order_table, tasks_table
 from ipclab.report.evidence import Exhibits
 from ipclab.report.layout import Evidence, Section
 from ipclab.results import units
@@ -29,7 +29,7 @@ class SafetyPart:
 def safety_part(
     trials: Sequence[TrialRecord], why_not: WhyNot = no_reason, *, marks_taken: int = 0
 ) -> SafetyPart:
-    """Return the sections, evidence and notes of the ``crash``, ``order`` and ``client`` trials.
+    """Return the sections, evidence and notes of the ``crash``, ``order``, ``client`` and ``tasks`` trials.
 
     Marks begin above ``marks_taken``. ``why_not`` is asked about each fault that some other
     row suffered and this one did not.
@@ -42,6 +42,7 @@ def safety_part(
         *crash_table.sections(some, exhibits, reasons, why_not),
         *order_table.sections(some, exhibits, reasons),
         *client_table.sections(some, exhibits, reasons),
+        *tasks_table.sections(some, reasons),
     )
     evidence = exhibits.all()
     notes = (*_footnotes(sections, evidence), *reasons.notes())

@@ -25,6 +25,7 @@ _TITLES: dict[Face, str] = {
     "counter": mark("A shared counter"),
     "register": mark("A shared register"),
     "lock": mark("A lock"),
+    "task": mark("Task queues"),
 }
 
 

@@ -16,8 +16,17 @@ from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import TrialSpec
 
 LATER: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
-    TrialSpec: ("work", "work_fail_share", "payload", "codec", "smallest_bytes", "legs", "study"),
-    TrialRecord: ("drops_excuse", "work", "serialising", "segments_left"),
+    TrialSpec: (
+        "work",
+        "work_fail_share",
+        "payload",
+        "codec",
+        "smallest_bytes",
+        "legs",
+        "study",
+        "task_fault",
+    ),
+    TrialRecord: ("drops_excuse", "work", "serialising", "segments_left", "tasks"),
     Row: (
         *("work", "work_fail_share", "utilisation", "to_receipt", "handling", "jobs"),
         *("payload", "codec", "smallest_bytes", "serialising_share", "segments_left"),

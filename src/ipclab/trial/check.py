@@ -7,7 +7,7 @@ import re
 
 from ipclab.backends.base import Channel
 from ipclab.backends.declared import guarantees_of
-from ipclab.backends.registry import channel_class, shared_class
+from ipclab.backends.registry import channel_class, shared_class, task_class
 from ipclab.errors import MessageTooLargeError, UsageError
 from ipclab.payload.codecs import largest_body_bytes
 from ipclab.trial import workloads
@@ -29,6 +29,9 @@ def check(spec: TrialSpec) -> None:
     """Refuse a trial that is impossible. Raise UsageError, UnknownNameError or MessageTooLargeError."""
     _check_numbers(spec)
     face = workloads.face(spec)
+    if face == "task":
+        task_class(spec.backend).versions()
+        return
     if face != "channel":
         shared_class(face, spec.backend)
         return

@@ -14,6 +14,7 @@ from ipclab.checks.counter import CounterVerdict
 from ipclab.checks.delivery import Ledger, Verdict
 from ipclab.history.format import Model
 from ipclab.trial.spec import TrialSpec
+from ipclab.trial.task_facts import TaskFigures
 
 Outcome = Literal["finished", "hung", "failed"]
 Limit = Literal["producer", "consumer", "owner", "broker", "cores", "pacing", "waiting", "unknown"]
@@ -225,6 +226,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                  way, so it may be more than were dropped. None where the drops decide nothing.
     ``serialising``  of a trial with payloads; None for plain bytes, and where a worker did not report.
     ``segments_left``  segments of shared memory that nobody unlinked in time (codec ``shm``). The lab did.
+    ``tasks``    the figures of a task queue.
     ``side_effects``  what the backend changed in its trial's process or left behind, one line each, which
                  continues after its name. The effects ended with the trial and reached no other trial.
     """
@@ -252,3 +254,4 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     work: Worked | None = None
     serialising: Serialising | None = None
     segments_left: int = 0
+    tasks: TaskFigures | None = None

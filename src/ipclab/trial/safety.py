@@ -17,8 +17,9 @@ from ipclab.errors import UsageError
 from ipclab.host.text import line_of
 from ipclab.host.told import reraise_own_end
 from ipclab.trial import phases, serving
-from ipclab.trial.record import Safety, TrialRecord
+from ipclab.trial.record import Latency, Safety, TrialRecord
 from ipclab.trial.spec import TrialSpec
+from ipclab.trial.task_facts import TaskFigures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,8 @@ class Played:
     declared: Mapping[str, str | int | bool | list[str] | None] = field(default_factory=dict)
     stuck: Mapping[str, str] = field(default_factory=dict)
     rate_per_s: float | None = None
+    latency: Latency = field(default_factory=Latency)
+    tasks: TaskFigures | None = None
 
 
 Scene = Callable[[Stage], Played]
@@ -85,6 +88,8 @@ def run(
             broker=facts,
             rate_per_s=played.rate_per_s,
             safety=played.safety,
+            latency=played.latency,
+            tasks=played.tasks,
             dropped=losses.so_far(),
             drops_excuse=losses.excuse(played.safety.counts.get("attempted", 0)),
         )

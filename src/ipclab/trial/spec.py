@@ -13,6 +13,7 @@ from ipclab.payload.kinds import PLAIN
 from ipclab.payload.sizes import Size, SizeRange
 from ipclab.trial.message import HEADER_BYTES
 from ipclab.trial.study import Study
+from ipclab.trial.task_facts import TaskFault
 
 MOST_BACKLOG_BYTES = 16 * 2**20
 """A server with little memory (memcached has 64 MB by default) must not be made to evict by the lab."""
@@ -53,7 +54,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                        one number. The others are safety trials: ``crash``: a channel suffers ``fault``;
                        ``order``: which messages overtake which; ``register``, ``lock``: processes race;
                        ``forced``: two processes are made to interleave; ``client``: a client library fails by
-                       itself.
+                       itself; ``tasks``: a task queue.
     ``backend``        a channel, or for ``counter`` a counter, with its options.
     ``window``         messages between two flushes, and the most that a consumer takes at once.
     ``rate_per_s``     of all producers together; paced trials only.
@@ -79,6 +80,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ``payload``        what a message is, as the canonical text of ``ipclab.payload.kinds``.
     ``codec``          how the payload becomes bytes; empty where the channel takes it as it is.
     ``smallest_bytes``  above 0, sizes are drawn between this and ``size_bytes``: see ``SizeRange``.
+    ``task_fault``     what a ``tasks`` trial suffers; None for a calm one.
     """
 
     workload: str
@@ -107,6 +109,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     codec: str = ""
     smallest_bytes: int = 0
     study: Study | None = None
+    task_fault: TaskFault | None = None
 
     @property
     def backlog(self) -> int:

@@ -1,7 +1,7 @@
 """The cells of the safety table: trials of the same backend, mode and fault (or scenario) are one cell.
 
-Pure. Every ``crash``, ``order`` or ``client`` trial is in exactly one cell, and a cell in which a trial broke
-a declared guarantee is always ``broken``.
+Pure. Every ``crash``, ``order``, ``client`` or ``tasks`` trial is in exactly one cell, and a cell in which a
+trial broke a declared guarantee is always ``broken``.
 """
 
 from __future__ import annotations

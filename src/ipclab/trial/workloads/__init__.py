@@ -19,6 +19,7 @@ from ipclab.trial.workloads.paced import PACED
 from ipclab.trial.workloads.ping_pong import PING_PONG
 from ipclab.trial.workloads.register import REGISTER
 from ipclab.trial.workloads.stream import STREAM
+from ipclab.trial.workloads.tasks import TASKS
 
 __all__ = [
     "ALL",
@@ -32,6 +33,7 @@ __all__ = [
     "PING_PONG",
     "REGISTER",
     "STREAM",
+    "TASKS",
     "face",
     "named",
     "of",
@@ -49,6 +51,7 @@ ALL: tuple[Workload, ...] = (
     LOCK,
     FORCED,
     CLIENT,
+    TASKS,
 )
 """The order in which the workloads of a row decide its parameters and its cost: the first one counts."""
 _BY_NAME = {workload.name: workload for workload in ALL}
