@@ -19,7 +19,7 @@ BROWSER_PACKAGE = "chromium"
 
 def main() -> None:
     """Install what is missing, as root on Debian's family; without that, name the command."""
-    missing = [kind for kind in kinds.BUILT_IN if not kinds.get(kind).find_program() and not url.find(kind)]
+    missing = [kind for kind in kinds.OWN if not kinds.get(kind).find_program() and not url.find(kind)]
     wanted = install.packages(missing)
     if not any(map(shutil.which, BROWSERS)):
         wanted.append(BROWSER_PACKAGE)
@@ -29,7 +29,8 @@ def main() -> None:
         say(f"not installed: {', '.join(wanted)}; get them by: sudo apt-get install {' '.join(wanted)}")
         return
     # Apart, so that a system without one of them gets the others.
-    for packages in (wanted[: len(wanted) - 1], wanted[-1:]) if BROWSER_PACKAGE in wanted else (wanted,):
+    usual = [package for package in wanted if package in install.packages(kinds.BUILT_IN)]
+    for packages in (usual, *([package] for package in wanted if package not in usual)):
         if packages:
             say(f"installing {', '.join(packages)}")
             try:

@@ -40,7 +40,7 @@ EXAMPLES = {"sqlite", "tiny-queue"}
 
 
 OTHER_PROGRAMS = {
-    *("--detach", "--wait", "--volumes"),  # docker compose
+    *("--detach", "--profile", "--wait", "--volumes"),  # docker compose
     *("--strict", "--quiet"),  # mypy, pip
     "--auth-file",  # memcached
     "--ipclab-strict",  # pytest with the plug-in

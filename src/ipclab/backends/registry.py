@@ -17,7 +17,7 @@ from typing import assert_never, get_args
 
 import msgspec
 
-from ipclab.backends import guests
+from ipclab.backends import extras, guests
 from ipclab.backends.base import Channel, Counter, Face, Option, OptionValue, SharedState
 from ipclab.backends.plugins import Broken, Plugins, load
 from ipclab.backends.shared import Mutex, Register
@@ -246,7 +246,9 @@ def backend_names(face: Face) -> list[str]:
 
 
 def refuse_broken(name: str) -> None:
-    """Raise UsageError, with the reason, where a backend of this name is broken."""
+    """Raise UsageError, with the reason, where a backend of this name is broken or needs a missing extra."""
+    if extra := absent().get(name):
+        raise UsageError(extra.lack(name))
     for plugin in broken_plugins():
         if name in (plugin.name, plugin.declared):
             raise UsageError(plugin.sentence)
@@ -293,24 +295,36 @@ def _all(face: Face) -> dict[str, str | type]:
     return {**listed[face](), **invited}
 
 
+def _installed(own: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the lab's own backends whose libraries are installed."""
+    return {name: target for name, target in own.items() if extras.missing(target) is None}
+
+
+def absent() -> dict[str, extras.Extra]:
+    """Return the lab's own backends that need an extra which is not installed, each with its extra."""
+    everything = {**_MUTEXES, **_REGISTERS, **_COUNTERS, **_CHANNELS}
+    found = {name: extras.missing(target) for name, target in everything.items()}
+    return {name: extra for name, extra in found.items() if extra is not None}
+
+
 @functools.cache
 def _channels() -> dict[str, str | type]:
-    return {**_CHANNELS, **_third_party(Channel)}
+    return {**_installed(_CHANNELS), **_third_party(Channel)}
 
 
 @functools.cache
 def _counters() -> dict[str, str | type]:
-    return {**_COUNTERS, **_third_party(Counter)}
+    return {**_installed(_COUNTERS), **_third_party(Counter)}
 
 
 @functools.cache
 def _registers() -> dict[str, str | type]:
-    return {**_REGISTERS, **_third_party(Register)}
+    return {**_installed(_REGISTERS), **_third_party(Register)}
 
 
 @functools.cache
 def _mutexes() -> dict[str, str | type]:
-    return {**_MUTEXES, **_third_party(Mutex)}
+    return {**_installed(_MUTEXES), **_third_party(Mutex)}
 
 
 def broken_plugins() -> tuple[Broken, ...]:

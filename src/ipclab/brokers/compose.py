@@ -52,6 +52,8 @@ class ComposeBroker(Broker):
             started_at_s=_started_at_s(container),
         )
         self.project: str = container.labels[engine.PROJECT_LABEL]
+        self._service = kind
+        """The name of its service, also where it stands in for another kind."""
         self._host = host
         self._id: str = str(container.id)
         self._process = _process_here(container)
@@ -115,7 +117,7 @@ class ComposeBroker(Broker):
         with self._container() as container:
             container.start()
             container.reload()
-            self.url = _url(self.kind, container)
+            self.url = _url(self._service, container)
             self.started_at_s = _started_at_s(container)
             self._process = _process_here(container)
         self.version = _wait_until_ready(self.kind, self.url)
@@ -130,7 +132,7 @@ class ComposeBroker(Broker):
         return output
 
     def stop(self) -> None:
-        remove(self.project, [self.kind])
+        remove(self.project, [self._service])
 
 
 def running(
@@ -247,8 +249,8 @@ def _containers(host: str, project: str) -> dict[BrokerKind, Container]:
 
 
 def served() -> list[BrokerKind]:
-    """Return the kinds that have a service in ``compose.yaml``, which only built-in kinds can have."""
-    return [name for name in kinds.BUILT_IN if kinds.get(name).service is not None]
+    """Return the kinds that have a service in ``compose.yaml``, which only kinds of the lab can have."""
+    return [name for name in kinds.OWN if kinds.get(name).service is not None]
 
 
 def _service(kind: BrokerKind) -> ComposeService:

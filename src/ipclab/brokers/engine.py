@@ -76,8 +76,12 @@ def client(host: str, timeout_s: float = _ANSWER_WITHIN_S) -> Iterator[DockerCli
 def compose(
     project: str, *arguments: str, timeout_s: float, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `docker compose` on the lab's file for this project; capture the output."""
-    compose_of = ("compose", "--project-name", project, "--file", str(compose_file()))
+    """Run `docker compose` on the lab's file for this project; capture the output.
+
+    All profiles are active, so that services of each are listed and taken down. Callers that start services
+    name them.
+    """
+    compose_of = ("compose", "--project-name", project, "--profile", "*", "--file", str(compose_file()))
     return docker(*compose_of, *arguments, timeout_s=timeout_s, env=env)
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import compose, engine, keeper, kinds, native, processes, settings, state, url
+from ipclab.brokers import compose, engine, keeper, kinds, native, processes, settings, stand_ins, state, url
 from ipclab.brokers import install as packages
 from ipclab.brokers.base import Broker, ProviderName
 from ipclab.brokers.leases import Lease
@@ -88,6 +89,16 @@ class Fleet:
                 processes.end([self._keeper])
                 self._keeper = None
 
+    def _present_as(self, names: Mapping[BrokerKind, BrokerKind]) -> None:
+        """Give each server that stands in for another kind the name of that kind, by which backends ask."""
+        for server, kind in names.items():
+            if server in self.brokers:
+                self.brokers[kind] = self.brokers.pop(server)
+                self.brokers[kind].kind = kind
+            for reasons in (self.missing, self.passed_over):
+                if server in reasons:
+                    reasons[kind] = reasons.pop(server)
+
     def _note(self, folder: Path) -> None:
         """Remember a record, while signals that end the lab wait."""
         self._folders.append(folder)
@@ -113,6 +124,8 @@ def acquire(
     ``provider`` forces one, for all or by kind. ``install`` says whether Debian's packages may be installed
     (None: if root). ``on_event`` gets a line about each step, because a step can take a minute.
 
+    A kind for which another stands in (``stand_ins``) gets a server of that other kind.
+
     Raise BrokerUnavailableError where a URL is set and its server does not answer, or where a forced
     provider fails; UsageError for an invalid URL. Nothing is left running when this raises.
     """
@@ -124,7 +137,14 @@ def acquire(
                 state.sweep()
             return fleet
         state.sweep()
-        _Search(fleet, provider, install, on_event, lasting=False, exclusive=exclusive).gather(names)
+        serving = {kind: server for kind, server in stand_ins.chosen().items() if kind in names}
+        server_of = partial(_renamed, serving)
+        if isinstance(provider, Mapping):
+            provider = {server_of(kind): one for kind, one in provider.items()}
+        alone = [server_of(kind) for kind in exclusive]
+        search = _Search(fleet, provider, install, on_event, lasting=False, exclusive=alone)
+        search.gather([server_of(kind) for kind in names])
+        fleet._present_as({server: kind for kind, server in serving.items()})
     except BaseException:
         fleet.close(within_s=HURRIED_S)
         raise
@@ -146,7 +166,7 @@ def up(
         for folder, record in state.records():
             if isinstance(record, state.NativeRecord) and record.owner is None:
                 _replace_if_ended(folder, record)
-        _Search(fleet, provider, install, on_event, lasting=True).gather(names or kinds.usable())
+        _Search(fleet, provider, install, on_event, lasting=True).gather(names or kinds.usual())
     except BaseException:
         fleet.close(within_s=HURRIED_S)
         raise
@@ -154,6 +174,10 @@ def up(
     fleet._folders.clear()
     fleet.close()
     return fleet
+
+
+def _renamed(names: Mapping[BrokerKind, BrokerKind], kind: BrokerKind) -> BrokerKind:
+    return names.get(kind, kind)
 
 
 def _replace_if_ended(folder: Path, record: state.NativeRecord) -> None:
@@ -198,6 +222,9 @@ class _Search:
                 kinds.get(kind)
             except UsageError as error:
                 self._fleet.missing[kind] = str(error)
+                continue
+            if lack := kinds.get(kind).lacks():
+                self._fleet.missing[kind] = lack
         wanted = [kind for kind in kinds.names() if kind in names and kind not in self._fleet.missing]
         self._reasons = {kind: [] for kind in wanted}
         self._from_urls(self._still_wanted(wanted, "url"))
@@ -346,7 +373,8 @@ class _Search:
 
     def _explain(self, kind: BrokerKind) -> str:
         of = kinds.get(kind)
-        ways = [packages.command([kind])]
+        others = [name for name in stand_ins.speakers(kind) if kinds.get(name).find_program() is not None]
+        ways = [packages.command([kind]), *(f"use --server {kind}={name}" for name in others)]
         if of.service is not None:
             ways.append("start a Docker engine")
         if of.variables:

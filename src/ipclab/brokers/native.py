@@ -69,7 +69,8 @@ class NativeBroker(Broker):
         processes.end(self._record.processes[-1:])
 
     def shut_down(self) -> None:
-        processes.terminate(self._record.processes[-1:], SHUT_DOWN_WITHIN_S)
+        number = kinds.get(self._record.kind).stop_signal
+        processes.terminate(self._record.processes[-1:], SHUT_DOWN_WITHIN_S, number)
 
     def restart(self) -> None:
         self.kill()

@@ -26,6 +26,8 @@ def _look(kind: BrokerKind) -> tuple[bool, str]:
         return False, lacks[0]
     try:
         of = kinds.get(kind)
+        if lack := of.lacks():
+            return False, lack
         broker = url.connect(kind)
     except (BrokerUnavailableError, UsageError) as error:
         return False, clean(str(error))

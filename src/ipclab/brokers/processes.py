@@ -122,8 +122,8 @@ def send(leaders: Iterable[ProcessId], number: signal.Signals) -> None:
                 process.send_signal(number)
 
 
-def terminate(leaders: Sequence[ProcessId], within_s: float) -> None:
-    """Ask these processes to end (SIGTERM), and kill what is left of their sessions after ``within_s``.
+def terminate(leaders: Sequence[ProcessId], within_s: float, number: signal.Signals = signal.SIGTERM) -> None:
+    """Ask these processes to end with a signal, and kill what is left of their sessions after ``within_s``.
 
     Only the leaders are asked: a server ends its helpers itself, and in its own order.
     """
@@ -131,7 +131,7 @@ def terminate(leaders: Sequence[ProcessId], within_s: float) -> None:
         found = _find(leader)
         if found is not None and is_alive(leader):
             with contextlib.suppress(psutil.NoSuchProcess):
-                found.terminate()
+                found.send_signal(number)
     send(leaders, signal.SIGCONT)
     deadline = time.monotonic() + within_s
     while any(members(leader) for leader in leaders) and time.monotonic() < deadline:

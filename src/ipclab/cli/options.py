@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -309,8 +310,27 @@ def as_typed(value: object) -> str:
     return typed(value) if isinstance(value, Variant) else str(value)
 
 
+def _choose_servers(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    """Put the choices of ``--server`` into the environment of this process and those that it starts."""
+    if value:
+        from ipclab.brokers import stand_ins
+
+        text = ",".join(value)
+        stand_ins.parse(text)
+        os.environ[stand_ins.VARIABLE] = text
+
+
 def provider_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--provider`` and ``--install``."""
+    """Add ``--provider``, ``--install`` and ``--server``; the last one is only in the environment then."""
+    command = click.option(
+        "--server",
+        "stand_ins",
+        multiple=True,
+        metavar="KIND=SERVER",
+        expose_value=False,
+        callback=_choose_servers,
+        help="Server to use for a kind of broker, such as redis=valkey; repeatable.",
+    )(command)
     command = click.option(
         "--install/--no-install",
         default=None,

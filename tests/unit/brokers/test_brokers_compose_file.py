@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ipclab.brokers import KINDS, engine
+from ipclab.brokers import KINDS, engine, kinds
 from ipclab.brokers.kinds.redis.trial_settings import SETTINGS_FILE
 
 
@@ -24,7 +24,14 @@ def test_the_file_of_the_checkout_is_used_where_there_is_a_checkout() -> None:
 
 def test_there_is_a_service_for_every_broker_and_no_other(project: dict[str, Any]) -> None:
     assert project["name"] == "ipclab"
-    assert set(project["services"]) == set(KINDS)
+    assert set(project["services"]) == {kind for kind in kinds.OWN if kinds.get(kind).service is not None}
+
+
+def test_only_the_usual_brokers_start_unless_others_are_named(project: dict[str, Any]) -> None:
+    """`docker compose up` starts what has no profile."""
+    profiles = {kind: service.get("profiles", []) for kind, service in project["services"].items()}
+    assert {kind for kind, found in profiles.items() if not found} == set(KINDS)
+    assert all(found in ([], ["more"]) for found in profiles.values())
 
 
 def test_images_are_pinned_to_the_promised_versions(project: dict[str, Any]) -> None:

@@ -5,6 +5,6 @@
 ``brokers`` only ``base`` and ``programs``.
 """
 
-from ipclab.brokers.kinds.registry import BUILT_IN, get, names, usable, variables
+from ipclab.brokers.kinds.registry import BUILT_IN, OWN, get, names, usable, usual, variables
 
-__all__ = ["BUILT_IN", "get", "names", "usable", "variables"]
+__all__ = ["BUILT_IN", "OWN", "get", "names", "usable", "usual", "variables"]

@@ -11,6 +11,7 @@ written; every other member has a default that is right for a plain TCP server.
 from __future__ import annotations
 
 import abc
+import signal
 from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ipclab.backends import extras
 from ipclab.backends.base import Guarantees
 from ipclab.brokers import programs
 from ipclab.brokers.base import Broker, Usage, mask
@@ -109,6 +111,10 @@ class ServerKind(abc.ABC):
     ``package``          the Debian package of the program; empty where there is none.
     ``formula``          the Homebrew formula, where its name is not that of the package.
     ``libraries``        the distributions of its client, whose versions are stored with a result.
+    ``extra``            the extra of ipclab with its client (see ``ipclab.backends.extras``); empty where
+                         ipclab always has it.
+    ``speaks``           the kind whose protocol it speaks and for which it can stand in; empty for none.
+    ``stop_signal``      the signal that asks a private server to end in good order.
     ``service``          its service in ``compose.yaml``; None where it has none.
     ``call_grace_s``     seconds that one call of a client may take, while the server fails and recovers,
                          before the call counts as hung.
@@ -127,6 +133,9 @@ class ServerKind(abc.ABC):
     package: ClassVar[str] = ""
     formula: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ()
+    extra: ClassVar[str] = ""
+    speaks: ClassVar[str] = ""
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     service: ClassVar[ComposeService | None] = None
     call_grace_s: ClassVar[float] = 6.0
     starts_again_s: ClassVar[float] = 2.0
@@ -141,6 +150,11 @@ class ServerKind(abc.ABC):
         one line with the masked URL, where nothing usable answers; LoginRefusedError where the login is
         refused.
         """
+
+    def lacks(self) -> str:
+        """Return in one line which extra of ipclab is missing, and how to get it; empty for none."""
+        extra = extras.EXTRAS.get(self.extra)
+        return "" if extra is None or extra.is_here else extra.lack(self.title)
 
     def find_program(self) -> str | None:
         """Return the path of the server's program on this machine, None where it is not installed."""

@@ -30,12 +30,25 @@ _BUILT_IN: Mapping[str, str] = {
     "memcached": "ipclab.brokers.kinds.memcached:Memcached",
 }
 BUILT_IN: tuple[str, ...] = tuple(_BUILT_IN)
-"""The names of the lab's own kinds."""
+"""The lab's own kinds that ``ipclab up`` and `docker compose up` start unless others are named."""
+
+_MORE: Mapping[str, str] = {
+    "valkey": "ipclab.brokers.kinds.valkey:Valkey",
+}
+_OWN: Mapping[str, str] = {**_BUILT_IN, **_MORE}
+OWN: tuple[str, ...] = tuple(_OWN)
+"""The names of all kinds of the lab. In ``compose.yaml`` those that are not in ``BUILT_IN`` have the profile
+``more``."""
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all kinds, the lab's own first. Imports none of them."""
-    return (*BUILT_IN, *sorted(_entry_points().keys() - _BUILT_IN.keys()))
+    return (*OWN, *sorted(_entry_points().keys() - _OWN.keys()))
+
+
+def usual() -> tuple[str, ...]:
+    """Return the kinds that are started where none is named: ``BUILT_IN`` and those of packages."""
+    return tuple(name for name in usable() if name not in _MORE)
 
 
 def usable() -> tuple[str, ...]:
@@ -59,8 +72,8 @@ def get(name: str) -> ServerKind:
 
     Raise UnknownNameError where there is none, UsageError where its package cannot be used.
     """
-    if name in _BUILT_IN:
-        module, _, attribute = _BUILT_IN[name].partition(":")
+    if name in _OWN:
+        module, _, attribute = _OWN[name].partition(":")
         found: ServerKind = getattr(importlib.import_module(module), attribute)()
         return found
     points = _entry_points().get(name)
