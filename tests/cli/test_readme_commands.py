@@ -40,7 +40,7 @@ EXAMPLES = {"sqlite", "tiny-queue"}
 
 
 OTHER_PROGRAMS = {
-    *("--detach", "--profile", "--wait", "--volumes"),  # docker compose
+    *("--detach", "--profile", "--wait", "--volumes", "--cap-add"),  # docker
     *("--strict", "--quiet"),  # mypy, pip
     "--auth-file",  # memcached
     "--ipclab-strict",  # pytest with the plug-in

@@ -53,6 +53,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "trial.study",
         "trial.workloads",
     ),
+    "stuck": ("host", "trial.primitive"),
     "compare": (
         "backends.base",
         "host.files",
@@ -86,6 +87,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "host.texts",
         "host.wrapping",
         "results",
+        "stuck",
         "trial.limit",
         "trial.record",
         "trial.distribution",
@@ -141,6 +143,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "payload",
         "report",
         "results",
+        "stuck",
         "trial",
     ),
     "program": ("claims", "cli", "experiment"),

@@ -40,6 +40,7 @@ COMMANDS = {
     "trend": "ipclab.cli.trend:trend",
     "conform": "ipclab.cli.conform:conform",
     "claims": "ipclab.cli.claims:claims",
+    "hang": "ipclab.cli.hang:hang",
     "doctor": "ipclab.cli.doctor:doctor",
 }
 SUMMARIES = {
@@ -59,6 +60,7 @@ SUMMARIES = {
     "trend": "Draw the stored runs of an experiment over time.",
     "conform": "Check a backend, such as one of your own, against what it declares.",
     "claims": "Test the claims of study notes about processes and threads by experiment.",
+    "hang": "Say in what a running Python program hangs, and how to cure it.",
     "doctor": "Show what this machine has, what it lacks, and whether its clock is reliable.",
 }
 _NOBODY_READS = 1

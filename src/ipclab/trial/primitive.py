@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
-from multiprocessing.process import BaseProcess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ipclab
@@ -13,9 +12,11 @@ from ipclab.backends import user_files
 from ipclab.host import child, stacks
 from ipclab.host.stacks import Frame, Mark, qualified
 
-__all__ = ["Frame", "Place", "adapters", "name_primitive", "qualified"]
+__all__ = ["Frame", "Place", "adapters", "name_primitive", "name_thread", "name_threads", "qualified"]
 Place = Path
 """A file, or a folder with everything in it."""
+IsOwn = Callable[[str], bool]
+"""Whether a file is the program's own code, which only calls what a process waits in."""
 _LAB = Path(ipclab.__file__).parent
 """Folders of the lab's own code; nothing in them counts as the primitive that a process waits in."""
 _LOCKS = {
@@ -30,7 +31,8 @@ _LOCKS = {
 _LOCK = re.compile(r"\b(" + "|".join(map(re.escape, sorted(_LOCKS, key=len, reverse=True))) + r")\b")
 _GENERATED = "<string>"
 """The file of the methods that ``multiprocessing.managers`` generates for its proxies."""
-_BOOTSTRAP = Mark.of(BaseProcess._bootstrap)  # type: ignore[attr-defined]
+_PROCESS = "multiprocessing/process.py"
+_BOOTSTRAP = "_bootstrap"
 """The main function of a multiprocessing process; at its end the library waits for threads and children."""
 _LAB_THREAD = Mark.of(child.leave_with)
 """The function of the lab's own thread in a worker."""
@@ -65,12 +67,17 @@ def name_primitive(stack: str, own: Sequence[Place] = ()) -> str:
     """
     places = (_LAB, *own)
     threads = [frames for frames in stacks.threads(stack) if not _is_lab_thread(frames)]
-    named = [(stacks.is_main(frames), frames, _name(frames, places)) for frames in threads]
+    return name_threads(threads, lambda file: _is_in(file, places))
+
+
+def name_threads(threads: Sequence[Sequence[Frame]], is_own: IsOwn) -> str:
+    """Return what a process waits in, from the frames of its threads, innermost first in each."""
+    named = [(stacks.is_main(frames), frames, name_thread(frames, is_own)) for frames in threads]
     main, of_main = next(((name, frames) for is_main, frames, name in named if is_main), ("", []))
     feeder = next((name for is_main, _, name in named if not is_main and "Queue._feed" in name), "")
     if feeder and "(" in feeder:
-        in_lab = bool(of_main) and _is_in(of_main[0].file, places)
-        return feeder if not main or "join" in main or in_lab else f"{main}; {feeder}"
+        in_own = bool(of_main) and is_own(of_main[0].file)
+        return feeder if not main or "join" in main or in_own else f"{main}; {feeder}"
     return main or "unknown"
 
 
@@ -94,11 +101,14 @@ def _is_lab_thread(frames: Sequence[Frame]) -> bool:
     return any(_LAB_THREAD.fits(frame) for frame in frames)
 
 
-def _name(frames: Sequence[Frame], own: Sequence[Place]) -> str:
-    """Name the call, innermost frame first: the outermost one below the code of lab and adapter is public."""
+def name_thread(frames: Sequence[Frame], is_own: IsOwn) -> str:
+    """Return what one thread waits in, from its frames, innermost first.
+
+    That is the outermost call below the program's own code, which is public, and the lock in brackets.
+    """
     below: list[Frame] = []
     for frame in frames:
-        if _is_in(frame.file, own) or _BOOTSTRAP.fits(frame):
+        if is_own(frame.file) or (frame.function == _BOOTSTRAP and frame.file.endswith(_PROCESS)):
             break
         below.append(frame)
     caller = frames[len(below)] if len(below) < len(frames) else frames[-1]

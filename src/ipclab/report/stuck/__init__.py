@@ -1,0 +1,1 @@
+"""What ``ipclab hang`` found, in each of its formats."""
