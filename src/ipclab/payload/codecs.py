@@ -37,11 +37,12 @@ _COUNT = struct.Struct("<I")
 @dataclass(frozen=True, slots=True)
 class Codec:
     """``release`` is called when the object of the last ``decode()`` is no longer used; None for nothing to
-    do."""
+    do. ``copied_bytes()`` is what it has copied into memory that Python does not manage."""
 
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
     release: Callable[[], None] | None = None
+    copied_bytes: Callable[[], int] = lambda: 0
 
 
 def require(codec: str, payload: str) -> None:
@@ -80,7 +81,7 @@ def make(codec: str, payload: str, owner: str) -> Codec:
         from ipclab.payload.segments import SegmentCodec
 
         shared = SegmentCodec(owner)
-        return Codec(shared.encode, shared.decode, shared.release)
+        return Codec(shared.encode, shared.decode, shared.release, lambda: shared.copied_bytes)
     if codec == "json":
         if family == "json":
             return Codec(str.encode, bytes.decode)

@@ -65,11 +65,15 @@ def unlink(segment: SharedMemory) -> None:
 
 
 class SegmentCodec:
-    """Sends arrays by segments whose names begin with ``owner``. Not thread-safe."""
+    """Sends arrays by segments whose names begin with ``owner``. Not thread-safe.
+
+    ``copied_bytes`` is what it has copied into segments.
+    """
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
         self._count = 0
+        self.copied_bytes = 0
         self._open: SharedMemory | None = None
 
     def encode(self, array: npt.NDArray[Any]) -> bytes:
@@ -84,6 +88,7 @@ class SegmentCodec:
             _reserve(segment, array.nbytes)
             # No view may be left of a segment that is closed.
             np.frombuffer(_memory(segment), array.dtype, array.size)[:] = array
+            self.copied_bytes += array.nbytes
         except BaseException:
             unlink(segment)
             raise

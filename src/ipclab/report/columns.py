@@ -67,7 +67,8 @@ def _measured(rows: Sequence[Row]) -> list[Column]:
     if not (goodput or trips):
         return found
     serialising = [_SERIALISING] if any(row.serialising_share for row in rows) else []
-    return [*found, *_CPU, *serialising]
+    copies = [_COPIES] if any(row.copies_made is not None for row in rows) else []
+    return [*found, *_CPU, *serialising, *copies]
 
 
 def _rank(row: Row) -> str:
@@ -334,6 +335,12 @@ _SERIALISING = Column(
     ),
     full="serialising, share of the workers' CPU time",
     value=_median(lambda row: row.serialising_share),
+)
+_COPIES = Column(
+    "copies",
+    lambda row: NOT_APPLICABLE if row.copies_made is None else f"{row.copies_made:g}",
+    full="copies of an array by encoding and decoding",
+    value=lambda row: row.copies_made,
 )
 _LEDGER = Column("lost/dup\nreo/corr", _ledger, full="lost/duplicated/reordered/corrupted")
 _LIMIT = Column("limit", _limit, right=False)

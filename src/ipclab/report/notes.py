@@ -282,6 +282,13 @@ def _columns(rows: Sequence[Row], cells: set[str]) -> Iterator[str]:
                 "its own CPU time"
             )
         )
+    if any(row.copies_made is not None for row in rows):
+        yield (
+            tr(
+                "copies  how often encoding and decoding copy an array, by the memory that they take; "
+                "what the channel itself copies is not in it"
+            )
+        )
     if left := [
         tr("{segments_left} of {name}", segments_left=row.segments_left, name=row.name)
         for row in rows

@@ -26,10 +26,10 @@ LATER: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
         "study",
         "task_fault",
     ),
-    TrialRecord: ("drops_excuse", "work", "serialising", "segments_left", "tasks"),
+    TrialRecord: ("drops_excuse", "work", "serialising", "segments_left", "copies_made", "tasks"),
     Row: (
         *("work", "work_fail_share", "utilisation", "to_receipt", "handling", "jobs"),
-        *("payload", "codec", "smallest_bytes", "serialising_share", "segments_left"),
+        *("payload", "codec", "smallest_bytes", "serialising_share", "segments_left", "copies_made"),
     ),
 }
 """The fields of version 2 of the schema that its first results did not have. Each has a default."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ipclab.host import segments
+from ipclab.payload.copies import count_copies
 from ipclab.trial import workloads
 from ipclab.trial.processes import Crew
 from ipclab.trial.record import Serialising, TrialRecord
@@ -22,7 +23,7 @@ def no_segments_left(spec: TrialSpec) -> Iterator[None]:
 
 
 def add(record: TrialRecord, crew: Crew) -> TrialRecord:
-    """Return the record with the cost of serialising and the number of segments left.
+    """Return the record with the cost of serialising, the copies that it makes, and the segments left.
 
     Unlink those. All workers have ended.
     """
@@ -30,7 +31,12 @@ def add(record: TrialRecord, crew: Crew) -> TrialRecord:
     if spec.is_plain:
         return record
     left = segments.sweep(segments.prefix()) if spec.codec == "shm" else 0
-    return msgspec.structs.replace(record, serialising=_serialising(spec, crew), segments_left=left)
+    return msgspec.structs.replace(
+        record,
+        serialising=_serialising(spec, crew),
+        segments_left=left,
+        copies_made=count_copies(spec.payload, spec.codec, spec.size_bytes),
+    )
 
 
 def _serialising(spec: TrialSpec, crew: Crew) -> Serialising | None:

@@ -227,6 +227,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ``serialising``  of a trial with payloads; None for plain bytes, and where a worker did not report.
     ``segments_left``  segments of shared memory that nobody unlinked in time (codec ``shm``). The lab did.
     ``tasks``    the figures of a task queue.
+    ``copies_made``  how often encoding and decoding copy an array (``payload.copies``); None for anything
+                     else. The channel's own copies come on top.
     ``side_effects``  what the backend changed in its trial's process or left behind, one line each, which
                  continues after its name. The effects ended with the trial and reached no other trial.
     """
@@ -255,3 +257,4 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     serialising: Serialising | None = None
     segments_left: int = 0
     tasks: TaskFigures | None = None
+    copies_made: float | None = None

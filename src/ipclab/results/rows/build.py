@@ -229,6 +229,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         smallest_bytes=spec.smallest_bytes,
         serialising_share=_serialising(closed),
         segments_left=sum(trial.segments_left for trial in trials),
+        copies_made=max((t.copies_made for t in trials if t.copies_made is not None), default=None),
         verdict=verdict.worst(verdict.of_trial(trial) for trial in trials),
         reasons=list(dict.fromkeys(line for trial in trials for line in verdict.reasons(trial))),
     )

@@ -162,6 +162,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                   does not count the lab's own check of each payload. Of the same trials as
                   ``*_cpu_us_per_message``.
     ``segments_left``  segments of shared memory that nobody unlinked in time, of all trials.
+    ``copies_made``  how often encoding and decoding copy an array; None for other payloads.
     ``trials``    how many trials of each workload there were, by outcome too where not finished.
 
     One row merges the trials of several workloads, and any of them may be left out, refused or cut short, so
@@ -231,6 +232,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     smallest_bytes: int = 0
     serialising_share: Figure | None = None
     segments_left: int = 0
+    copies_made: float | None = None
 
     @property
     def sizes(self) -> tuple[int, int] | None:

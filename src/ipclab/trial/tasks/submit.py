@@ -18,6 +18,7 @@ import msgspec
 
 from ipclab.backends.base import OptionValue, Producer, Site
 from ipclab.backends.registry import Variant, task_class
+from ipclab.exit_codes import ChildExit
 from ipclab.host.clock import now_ns
 from ipclab.trial.tasks.files import SUBMISSIONS_NAME
 
@@ -52,7 +53,7 @@ def main() -> None:
             break
         _submit(producer, order, log)
     # Neither threads nor pools of a framework keep this process.
-    os._exit(0)
+    os._exit(ChildExit.DONE)
 
 
 def _lines() -> Iterator[bytes]:
