@@ -6,6 +6,7 @@ Run as a program, it is one end: ``answer TOKEN`` or ``ask TOKEN HOST PORT COUNT
 from __future__ import annotations
 
 import contextlib
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,14 +69,9 @@ def _answer(token: bytes) -> None:
     with contextlib.closing(Answerer(token)) as answerer:
         sys.stdout.write(f"{answerer.port}\n")
         sys.stdout.flush()
-        _answer_until_input_ends(answerer)
-
-
-def _answer_until_input_ends(answerer: Answerer) -> None:
-    import select
-
-    while 0 not in (ready := select.select([0, answerer], [], [], LONGEST_S)[0]) and ready:
-        answerer.answer()
+        # The end of the input is the end.
+        while (ready := select.select([0, answerer.fileno()], [], [], LONGEST_S)[0]) and 0 not in ready:
+            answerer.answer()
 
 
 def _ask(token: bytes, host: str, port: int, count: int, deadline_s: float) -> None:
