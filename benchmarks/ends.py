@@ -34,7 +34,7 @@ ENDED = "all started processes and brokers are stopped"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 WITHIN_S = 90.0
 GONE_WITHIN_S = 15.0
-PROGRAM = [sys.executable, "-c", "from ipclab.cli import main; main()"]
+PROGRAM = [sys.executable, "-m", "ipclab"]
 ONE_SHAPE = ["--producers", "1", "--consumers", "1", "--size", "64", "--window", "1", "--warmup", "0"]
 
 

@@ -111,8 +111,11 @@ def running_descendants(pid: int) -> list[psutil.Process]:
 def end_descendants(pid: int) -> list[str]:
     """Kill every descendant of this process; return a description of each: ``sleep 300 (pid 4242)``.
 
-    A process that one of them starts meanwhile is found in the next round.
+    A process that one of them starts meanwhile is found in the next round. The fork server of the calling
+    process is ended first and is not named: it may not have forked yet what it was asked for.
     """
+    if pid == os.getpid():
+        _end_forkserver()
     named: dict[int, str] = {}
     deadline = time.monotonic() + _GONE_WITHIN_S
     while (left := running_descendants(pid)) and time.monotonic() < deadline:
@@ -149,6 +152,15 @@ def _is_helper(process: psutil.Process) -> bool:
         return any("multiprocessing.resource_tracker" in word for word in process.cmdline())
     except psutil.Error:
         return False
+
+
+def _end_forkserver() -> None:
+    """Kill the fork server of the calling process, where it has one."""
+    server: Any = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
+    if server._forkserver_pid is not None:
+        with contextlib.suppress(OSError):
+            os.kill(server._forkserver_pid, signal.SIGKILL)
+            server._stop()
 
 
 def _reap_adopted() -> None:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ipclab.backends.registry import Variant
 from ipclab.brokers.base import Broker, Usage
 from ipclab.errors import UnknownNameError, UsageError
 from ipclab.host.interruptions import EndedBySignal, ending_blocked
-from ipclab.host.surroundings import Surroundings
+from ipclab.host.surroundings import Surroundings, end_descendants
 from ipclab.trial import inside, ordered_end, outside
 from ipclab.trial.borrowed import BorrowedBroker
 from ipclab.trial.phases import watched
@@ -396,6 +397,22 @@ def test_an_order_to_end_within_a_finalizer_is_given_again_and_prints_nothing(
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 5
     assert capfd.readouterr().err == ""
+
+
+def test_no_fork_server_of_a_trial_can_start_a_process_after_its_end() -> None:
+    pid = os.fork()
+    if not pid:
+        code = 7
+        try:
+            inside.settle()
+            multiprocessing.get_context("forkserver").Process(target=int).start()
+            server = psutil.Process(forkserver._forkserver._forkserver_pid)  # type: ignore[attr-defined]
+            end_descendants(os.getpid())
+            code = 7 if server.is_running() else 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def test_what_a_backend_prints_is_not_in_the_output_of_the_lab(
