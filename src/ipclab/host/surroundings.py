@@ -156,7 +156,7 @@ def _is_helper(process: psutil.Process) -> bool:
 
 def _end_forkserver() -> None:
     """Kill the fork server of the calling process, where it has one."""
-    server: Any = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
+    server: Any = multiprocessing.forkserver._forkserver
     if server._forkserver_pid is not None:
         with contextlib.suppress(OSError):
             os.kill(server._forkserver_pid, signal.SIGKILL)
