@@ -300,6 +300,9 @@ class Channel(abc.ABC):
     replaceable: ClassVar[bool] = True
     """Whether a new process can replace a worker that has ended. It cannot where the ends of the channel
     exist only in the processes that hold them."""
+    has_names: ClassVar[bool] = True
+    """Whether the server has a name of the channel while it is in use, which clients can list where the kind
+    of server allows that. False where the server stores nothing and only knows who is subscribed."""
     impossible_moments: ClassVar[Mapping[str, str]] = {}
     """Moments of a fault that are impossible on this channel, each with the reason in one line, such as
     ``{"mid-message": "a datagram is delivered whole"}``. The matrix leaves them out and shows the reason."""

@@ -32,6 +32,7 @@ class Extra:
 
 
 EXTRAS: Mapping[str, Extra] = {
+    "nats": Extra("nats", "nats"),
     "postgres": Extra("postgres", "psycopg"),
 }
 """The extra of each folder in ``backends`` whose library is not among the dependencies of ipclab."""

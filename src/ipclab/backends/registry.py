@@ -41,6 +41,8 @@ _CHANNELS = {
     "rabbitmq": "ipclab.backends.rabbitmq.channels:RabbitmqChannel",
     "rabbitmq-quorum": "ipclab.backends.rabbitmq.channels:RabbitmqQuorumChannel",
     "memcached-ticket": "ipclab.backends.memcached.channels:MemcachedTicketChannel",
+    "nats": "ipclab.backends.nats.channels:NatsChannel",
+    "nats-jetstream": "ipclab.backends.nats.jetstream:JetStreamChannel",
 }
 
 _COUNTERS = {

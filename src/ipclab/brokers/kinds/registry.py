@@ -34,6 +34,7 @@ BUILT_IN: tuple[str, ...] = tuple(_BUILT_IN)
 
 _MORE: Mapping[str, str] = {
     "valkey": "ipclab.brokers.kinds.valkey:Valkey",
+    "nats": "ipclab.brokers.kinds.nats:Nats",
 }
 _OWN: Mapping[str, str] = {**_BUILT_IN, **_MORE}
 OWN: tuple[str, ...] = tuple(_OWN)

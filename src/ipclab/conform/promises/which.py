@@ -33,7 +33,8 @@ def served(mode: Mode) -> bool:
 
 def listed(mode: Mode) -> bool:
     """Return whether the names on its server can be listed."""
-    return mode.channel.broker is not None and observers.can_list(mode.channel.broker)
+    channel = mode.channel
+    return channel.broker is not None and channel.has_names and observers.can_list(channel.broker)
 
 
 def queueing(mode: Mode) -> bool:

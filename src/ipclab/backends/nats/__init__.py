@@ -1,0 +1,1 @@
+"""Channels over a NATS server: core NATS, and streams of JetStream."""
