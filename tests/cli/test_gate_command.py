@@ -39,8 +39,10 @@ def test_a_baseline_grows_and_cannot_fail_on_speed_before_it_has_five_runs(
     assert (second.code, json.loads(second.out)["notes"][-1]) == (0, "few baselines")
     (file,) = (here / "baselines").glob("*/throughput.json")
     assert len(json.loads(file.read_text())["runs"]) == 2
-    for _ in range(4):
-        ipclab("gate", *ONE, "--update-baseline")
+    kept = json.loads(file.read_text())
+    # Three more, as if they had been made: a file is what other machines and weeks have left.
+    file.write_text(json.dumps({**kept, "runs": [*kept["runs"], *kept["runs"][:1] * 3]}))
+    ipclab("gate", *ONE, "--update-baseline")
     assert len(json.loads(file.read_text())["runs"]) == 5
     ended = ipclab("gate", *ONE, "--baseline", "baselines")
     assert ended.code in (0, 1, 3)
