@@ -66,7 +66,9 @@ STANDARD_CHANNELS = (
     "rabbitmq-quorum",
     "memcached-ticket",
 )
-"""Every channel of the lab, in the modes that differ in their guarantees."""
+"""The channels that every installation has, in the modes that differ in their guarantees."""
+MORE_CHANNELS = ("postgres-queue", "postgres-queue:synchronous_commit=off")
+"""The channels that need an extra, likewise: measured too where the extra is installed."""
 
 
 class _Option(NamedTuple):
@@ -139,8 +141,10 @@ class Request:
         """
         if self.backends:
             return [variant for variant in self.known() if "channel" in faces(variant)]
-        others = [Variant(name) for name in backend_names("channel") if not is_own(name)]
-        standard = [Variant.parse(text) for text in STANDARD_CHANNELS] + others
+        names = backend_names("channel")
+        standard = [Variant.parse(text) for text in STANDARD_CHANNELS + MORE_CHANNELS]
+        standard = [variant for variant in standard if variant.name in names]
+        standard += [Variant(name) for name in names if not is_own(name)]
         return [prefetch.chosen(variant, self.prefetch) or variant for variant in standard]
 
     def with_prefetch(self) -> Request:

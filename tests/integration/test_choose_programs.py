@@ -10,13 +10,13 @@ import pytest
 from ipclab.backends.registry import Variant, channel_class
 from ipclab.brokers import kinds
 from ipclab.choose import snippets
-from ipclab.experiment import STANDARD_CHANNELS
+from ipclab.experiment import MORE_CHANNELS, STANDARD_CHANNELS
 from tests.conftest import BrokerOf
 from tests.unit.choose.test_choose_snippets import run
 
 SERVED = [
     text
-    for text in STANDARD_CHANNELS
+    for text in STANDARD_CHANNELS + MORE_CHANNELS
     if (variant := Variant.parse(text)).name in snippets.FILES and channel_class(variant).broker is not None
 ]
 

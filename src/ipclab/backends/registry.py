@@ -43,6 +43,7 @@ _CHANNELS = {
     "memcached-ticket": "ipclab.backends.memcached.channels:MemcachedTicketChannel",
     "nats": "ipclab.backends.nats.channels:NatsChannel",
     "nats-jetstream": "ipclab.backends.nats.jetstream:JetStreamChannel",
+    "postgres-queue": "ipclab.backends.postgres.queue:PostgresQueueChannel",
 }
 
 _COUNTERS = {
@@ -53,6 +54,7 @@ _COUNTERS = {
     "redis": "ipclab.backends.redis.counter:RedisCounter",
     "memcached": "ipclab.backends.memcached.counter:MemcachedCounter",
     "rabbitmq": "ipclab.backends.rabbitmq.counter:RabbitmqCounter",
+    "postgres": "ipclab.backends.postgres.counter:PostgresCounter",
 }
 
 _REGISTERS = {

@@ -20,6 +20,7 @@ ABOUT: dict[str, tuple[str, ...]] = {
     "rabbitmq": _SERVERS,
     "rabbitmq-quorum": _SERVERS,
     "memcached-ticket": _SERVERS,
+    "postgres-queue": _SERVERS,
 }
 
 

@@ -35,6 +35,7 @@ BUILT_IN: tuple[str, ...] = tuple(_BUILT_IN)
 _MORE: Mapping[str, str] = {
     "valkey": "ipclab.brokers.kinds.valkey:Valkey",
     "nats": "ipclab.brokers.kinds.nats:Nats",
+    "postgres": "ipclab.brokers.kinds.postgres:Postgres",
 }
 _OWN: Mapping[str, str] = {**_BUILT_IN, **_MORE}
 OWN: tuple[str, ...] = tuple(_OWN)

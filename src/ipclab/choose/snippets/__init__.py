@@ -27,6 +27,7 @@ FILES = {
     "rabbitmq": "rabbitmq",
     "rabbitmq-quorum": "rabbitmq",
     "memcached-ticket": "memcached_ticket",
+    "postgres-queue": "postgres_queue",
 }
 """The file of each backend. One that sends each message to every consumer carries no jobs, and has none."""
 
