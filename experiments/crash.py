@@ -23,7 +23,9 @@ UNDER_SETTINGS = ("redis-list", "redis-stream")
 
 
 def faults(request: Request) -> Iterator[FaultSpec]:
-    """Return all faults that the user did not leave out."""
+    """Return all faults that the user did not leave out. Raise UsageError for the target of a task queue."""
+    if other := [target for target in request.targets if target not in TARGETS]:
+        raise UsageError(f"crash has no target {other[0]}: use the experiment tasks")
     for action in request.faults or ACTIONS:
         for target in request.targets or TARGETS:
             for moment in MOMENTS:

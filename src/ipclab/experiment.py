@@ -42,6 +42,7 @@ from ipclab.trial import payloads, workloads
 from ipclab.trial.check import check
 from ipclab.trial.spec import Leg, TrialSpec
 from ipclab.trial.study import Slo
+from ipclab.trial.task_facts import TaskTarget
 from ipclab.trial.workload import Option
 
 DEFAULT = "comparison"
@@ -128,7 +129,7 @@ class Request:
     start_method: StartMethod | None = None
     seed: int = 1
     faults: tuple[str, ...] = ()
-    targets: tuple[Target, ...] = ()
+    targets: tuple[Target | TaskTarget, ...] = ()
     every_repeat: bool = False
     work: str | None = None
     work_fail_share: float | None = None

@@ -244,7 +244,8 @@ def is_hard_on_its_broker(spec: TrialSpec) -> bool:
 
         return spec.scenario in SCENARIOS and SCENARIOS[spec.scenario].needs in HARD_ON_SERVER
     on_broker = spec.fault is not None and (spec.fault.target == "broker" or spec.fault.effect == "fills")
-    return on_broker or bool(spec.broker_settings)
+    struck = spec.task_fault is not None and spec.task_fault.target == "broker"
+    return on_broker or struck or bool(spec.broker_settings)
 
 
 def _unavailable(plan: Plan, fleet: Fleet) -> list[Unavailable]:

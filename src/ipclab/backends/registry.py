@@ -75,6 +75,15 @@ _MUTEXES = {
 _TASKS = {
     "pool": "ipclab.backends.tasks.local:PoolQueue",
     "process-pool": "ipclab.backends.tasks.local:ProcessPoolQueue",
+    "celery-redis": "ipclab.backends.tasks.celery:CeleryRedisQueue",
+    "celery-rabbitmq": "ipclab.backends.tasks.celery:CeleryRabbitmqQueue",
+    "rq": "ipclab.backends.tasks.rq:RqQueue",
+    "dramatiq-redis": "ipclab.backends.tasks.dramatiq:DramatiqRedisQueue",
+    "dramatiq-rabbitmq": "ipclab.backends.tasks.dramatiq:DramatiqRabbitmqQueue",
+    "huey": "ipclab.backends.tasks.huey:HueyQueue",
+    "taskiq-list": "ipclab.backends.tasks.taskiq:TaskiqListQueue",
+    "taskiq-stream": "ipclab.backends.tasks.taskiq:TaskiqStreamQueue",
+    "taskiq-rabbitmq": "ipclab.backends.tasks.taskiq:TaskiqRabbitmqQueue",
 }
 
 

@@ -79,7 +79,12 @@ def backends(asked: tuple[Variant, ...]) -> None:
     for face in faces:
         header = [face, "safe disciplines", "unsafe disciplines", "reach", "broker"]
         _put(header, [_shared(face, name) for name in _names(face, asked)])
+    header = ["task queue", "delivery", "may lose at", "done again after", "broker"]
+    _put(header, [_task_queue(name) for name in _names("task", asked)])
     rows = []
+    for name in _names("task", asked):
+        options = registry.task_class(registry.Variant(name)).options
+        rows += [[name, option.name, _values(option), str(option.default), option.help] for option in options]
     for name in channels:
         options = registry.channel_class(registry.Variant(name)).options
         rows += [[name, option.name, _values(option), str(option.default), option.help] for option in options]
@@ -128,6 +133,23 @@ def _channel(name: str) -> list[str]:
         declared.reach,
         _shape(channel),
         channel.broker or "–",
+    ]
+
+
+def _task_queue(name: str) -> list[str]:
+    from ipclab.backends.base import Site
+    from ipclab.backends.registry import Variant, task_class
+    from ipclab.backends.tasks.base import NEVER_S
+
+    kind = task_class(Variant(name))
+    made = kind(Site(namespace="ipclab:list"))
+    after_s = made.redelivers_after_s
+    return [
+        name,
+        made.guarantees.delivery,
+        ", ".join(sorted(made.guarantees.may_lose)) or "nothing",
+        "never" if after_s == NEVER_S else f"{after_s:g} s",
+        kind.broker or "–",
     ]
 
 

@@ -15,12 +15,13 @@ from click.shell_completion import CompletionItem
 
 from ipclab.cli import completion
 from ipclab.cli.streams import data_apart, out, put, width
-from ipclab.faults.spec import ACTIONS, TARGETS
+from ipclab.faults.spec import ACTIONS
 from ipclab.host.language import LANGUAGES, Language, preferred
 from ipclab.host.texts import speaking
 from ipclab.payload.codecs import CODECS
 from ipclab.report.formats import RESULT
 from ipclab.report.registry import MARKDOWN, TABLE
+from ipclab.trial.task_facts import ANY_TARGET
 
 if TYPE_CHECKING:
     from ipclab.backends.registry import Variant
@@ -271,14 +272,14 @@ _TRIAL_OPTIONS = (
         "faults",
         type=click.Choice(ACTIONS),
         multiple=True,
-        help="Inject only this fault (crash); repeatable.",
+        help="Inject only this fault (crash, tasks); repeatable.",
     ),
     click.option(
         "--target",
         "targets",
-        type=click.Choice(TARGETS),
+        type=click.Choice(ANY_TARGET),
         multiple=True,
-        help="Inject only faults of this target (crash); repeatable.",
+        help="Inject only faults of this target (crash, tasks); repeatable.",
     ),
     click.option(
         "--seed", type=SEED, default=1, show_default=True, help="Seed of message contents and schedules."

@@ -84,6 +84,7 @@ def _footnotes(sections: Sequence[Section], evidence: Sequence[Evidence]) -> lis
     cells = [c for s in sections for b in s.blocks for line in b.lines for c in line.cells[1:]]
     has = "\n".join(cells)
     crash = any(section.target is not None for section in sections)
+    tasks = any(section.title == tr(tasks_table.FAULTS) for section in sections)
     found = [
         tr(
             "2/9  seen in two of the cell's nine trials, all moments and repeats "
@@ -114,7 +115,7 @@ def _footnotes(sections: Sequence[Section], evidence: Sequence[Evidence]) -> lis
         tr("undone  messages that a consumer received and that none was done with")
         if "undone " in has
         else "",
-        tr("twice  receipts of a message that had been received before") if "twice " in has else "",
+        tr("twice  receipts of a message that had been received before") if crash and "twice " in has else "",
         tr("reordered  receipts that came after a later message of the same producer")
         if "reordered " in has
         else "",
@@ -131,6 +132,25 @@ def _footnotes(sections: Sequence[Section], evidence: Sequence[Evidence]) -> lis
         else "",
         tr("again after  time from the start of the fault until a message sent later was received; median")
         if "again after" in has
+        else "",
+        tr("lost  tasks that were confirmed, never ended, and that the broker does not hold any more")
+        if tasks and "lost " in has
+        else "",
+        tr("stuck  confirmed tasks that had not ended until a fresh worker and one more task came")
+        if tasks and "stuck " in has
+        else "",
+        tr("twice  tasks that ended more than once") if tasks and "twice " in has else "",
+        tr("unconfirmed  tasks whose submission raised an error or did not return")
+        if tasks and "unconfirmed " in has
+        else "",
+        tr("redone after  time from the fault until an interrupted task began again; median")
+        if tasks and "redone after" in has
+        else "",
+        tr("restarted  starts of a worker that had ended, by the lab as its supervisor")
+        if tasks and "restarted " in has
+        else "",
+        tr("orphans  processes of the worker that still ran after their parent was gone")
+        if tasks and "orphans " in has
         else "",
         tr("[5–37%]  95% confidence interval of the share (Wilson)") if "%]" in has else "",
         tr("overtaken  messages that were received after another one whose send began when theirs had ended")

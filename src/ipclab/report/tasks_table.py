@@ -19,7 +19,7 @@ from ipclab.trial.task_facts import TaskFigures
 from ipclab.trial.workloads import TASKS
 
 _COST = mark("Task queues: the cost of a task, one worker with one executor")
-_FAULTS = mark("Task queues: what became of eight tasks")
+FAULTS = mark("Task queues: what became of eight tasks")
 _NONE = "–"
 
 
@@ -95,9 +95,7 @@ def _faults(trials: Sequence[TrialRecord], reasons: Reasons) -> list[Section]:
             words.append(word)
         worst = verdict.worst(map(verdict.of_trial, members))
         lines.append(Line(tuple(cells), worst, words=tuple(words)))
-    return (
-        [Section(title=tr(_FAULTS), heads=tuple(heads), blocks=(Block("", tuple(lines)),))] if lines else []
-    )
+    return [Section(title=tr(FAULTS), heads=tuple(heads), blocks=(Block("", tuple(lines)),))] if lines else []
 
 
 def _cell(trials: Sequence[TrialRecord], reasons: Reasons) -> tuple[str, Word | None]:

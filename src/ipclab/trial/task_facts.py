@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import msgspec
 
 from ipclab.checks.tasks import TaskLedger
+from ipclab.faults.words import TARGETS
 
 TaskAction = Literal["kill", "terminate", "pause"]
 """SIGKILL, SIGTERM, or a stop that lasts past the redelivery while a second worker runs. A broker is killed
@@ -21,6 +22,10 @@ begin and its end."""
 TASK_ACTIONS: tuple[TaskAction, ...] = get_args(TaskAction)
 TASK_TARGETS: tuple[TaskTarget, ...] = get_args(TaskTarget)
 TASK_MOMENTS: tuple[TaskMoment, ...] = get_args(TaskMoment)
+
+
+ANY_TARGET: tuple[str, ...] = (*TARGETS, *(target for target in TASK_TARGETS if target not in TARGETS))
+"""The targets of every experiment with faults, for ``--target``."""
 
 
 class TaskFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

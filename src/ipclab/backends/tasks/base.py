@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import abc
 import importlib.metadata
-from collections.abc import Collection, Mapping
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ipclab.backends.base import BrokerKind, Guarantees, Option, OptionValue, Producer, Site
+from ipclab.backends.tasks.apps.settings import VARIABLE, AppSettings
 from ipclab.errors import UsageError
 
 EXTRA = "ipclab[tasks]"
@@ -29,8 +32,7 @@ class TaskQueue(abc.ABC):
 
     ``libraries``  the distributions that it needs; their versions stand in every record.
     ``in_process`` the process that submits also owns the executors, so there is no worker to start.
-    ``master``     whether a worker is a master process with executors below it; otherwise the worker runs the
-                   tasks itself, and is its own executor.
+    ``notices_after_s``  the seconds within which a worker notices that its executor has died.
 
     The object travels to the submitter by pickle, so it holds no connection. Not thread-safe.
     """
@@ -41,7 +43,7 @@ class TaskQueue(abc.ABC):
     options: ClassVar[tuple[Option, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ()
     in_process: ClassVar[bool] = False
-    master: ClassVar[bool] = True
+    notices_after_s: ClassVar[float] = 0.0
 
     def __init__(self, site: Site, **options: OptionValue) -> None:
         self.site = site
@@ -97,3 +99,36 @@ class TaskQueue(abc.ABC):
         Called when no worker runs any more.
         """
         return None
+
+
+class FrameworkQueue(TaskQueue):
+    """A task queue of a framework. Its application is a module of ``apps``."""
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return the environment of the application."""
+        chosen = AppSettings(self.site.broker_url, self.queue_name, dict(self.chosen))
+        return {VARIABLE: chosen.text()}
+
+    def enter(self) -> None:
+        """Give the calling process the environment of the application, before it imports it."""
+        os.environ.update(self.env)
+
+    def launch(self, module: str, *arguments: str) -> Launch:
+        """Return the command that runs a module of the framework by this interpreter."""
+        return Launch((sys.executable, "-m", module, *arguments), self.env)
+
+
+class Submitter(Producer):
+    """Submits by a call of the framework; ``close`` releases its connection."""
+
+    def __init__(self, submit: Callable[[str], object], close: Callable[[], object] | None = None) -> None:
+        self._submit = submit
+        self._close = close
+
+    def send(self, body: bytes) -> None:
+        self._submit(body.decode())
+
+    def close(self) -> None:
+        if self._close is not None:
+            self._close()

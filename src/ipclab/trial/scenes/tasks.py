@@ -22,7 +22,7 @@ from ipclab.trial.safety import Played, Stage
 from ipclab.trial.task_facts import TaskFault
 from ipclab.trial.tasks.bench import Bench
 from ipclab.trial.tasks.calm import measure
-from ipclab.trial.tasks.fault import suffer
+from ipclab.trial.tasks.fault import MOST_WAITED_S, suffer
 
 
 def play(stage: Stage) -> Played:
@@ -49,7 +49,8 @@ def play(stage: Stage) -> Played:
             figures, latency = measure(bench, versions)
         else:
             figures = suffer(bench, fault, versions)
-        safety = _judge(figures.ledger, fault, guarantees)
+        waited = queue.redelivers_after_s <= MOST_WAITED_S
+        safety = _judge(figures.ledger, fault, guarantees, waited=waited)
         played = Played(safety=safety, options=options, declared=declared, tasks=figures, latency=latency)
         stage.found(played)
     return played
@@ -76,11 +77,12 @@ def _refusal(stage: Stage, queue: TaskQueue) -> str:
     return ""
 
 
-def _judge(ledger: TaskLedger, fault: TaskFault | None, guarantees: Guarantees) -> Safety:
+def _judge(ledger: TaskLedger, fault: TaskFault | None, guarantees: Guarantees, *, waited: bool) -> Safety:
+    """Return the verdict. Stuck tasks are a breach only where the lab ``waited`` for their redelivery."""
     cause: LossCause | None = None
     if fault is not None:
         cause = "broker crash" if fault.target == "broker" else "consumer crash"
-    missing = ledger.lost + ledger.stuck - ledger.late
+    missing = ledger.lost + (ledger.stuck - ledger.late if waited else 0)
     broken = []
     if missing and cause not in guarantees.may_lose:
         text = f"lost {missing} confirmed tasks" if missing > 1 else "lost 1 confirmed task"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -17,7 +19,7 @@ from ipclab.errors import ChannelError
 from ipclab.host.text import line_of
 from ipclab.tasks import FOLDER_VARIABLE
 from ipclab.trial.safety import Stage
-from ipclab.trial.tasks import files
+from ipclab.trial.tasks import files, guard
 from ipclab.trial.tasks.session import Session
 from ipclab.trial.tasks.submit import READY, Order, packed
 
@@ -40,6 +42,10 @@ class Bench:
         self.sessions: list[Session] = []
         self.submitter: Session
         self._env = {FOLDER_VARIABLE: str(self.folder)}
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__], stdin=subprocess.PIPE, start_new_session=True
+        )
+        self._guarded: set[int] = set()
 
     def __enter__(self) -> Bench:
         return self
@@ -47,6 +53,9 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self.gate.close()
         self.end_sessions()
+        assert self._guard.stdin is not None
+        self._guard.stdin.close()
+        self._guard.wait()
 
     def start_submitter(self) -> Session:
         """Start the program that submits, and wait until it is connected. Raise ChannelError otherwise."""
@@ -93,7 +102,7 @@ class Bench:
         wanted = set(bodies)
         confirmed = {one.body for one in self.submissions() if one.confirmed_ns is not None}
         left = wanted - confirmed
-        return len(left) <= len(files.refusals(self.folder))
+        return left <= files.refused(self.folder)
 
     def outlast(self, until: Callable[[], bool], within_s: float) -> bool:
         """Wait until the condition holds, for this long at most; return whether it does."""
@@ -117,7 +126,21 @@ class Bench:
     def _start(self, name: str, argv: Iterable[str], env: dict[str, str], first: bytes) -> Session:
         session = Session(f"{name}-{len(self.sessions)}", list(argv), env, self.folder, first)
         self.sessions.append(session)
+        self._watch(session.pid)
         return session
+
+    def watch(self, session: Session) -> None:
+        """Make the guard end what this program started in other sessions, such as the process of a job."""
+        for process in session.processes:
+            with contextlib.suppress(ProcessLookupError):
+                self._watch(os.getsid(process.pid))
+
+    def _watch(self, number: int) -> None:
+        if number not in self._guarded:
+            self._guarded.add(number)
+            assert self._guard.stdin is not None
+            self._guard.stdin.write(f"{number}\n".encode())
+            self._guard.stdin.flush()
 
     def _require(self, session: Session) -> None:
         if not session.alive:

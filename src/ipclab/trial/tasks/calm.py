@@ -11,9 +11,9 @@ from ipclab.trial.task_facts import TaskFigures
 from ipclab.trial.tasks.bench import Bench
 
 WARM_UP = 5
-BURST, BURST_IN_PROCESS = 300, 5000
+BURST, BURST_IN_PROCESS = 200, 5000
 MOST_PACED_PER_S = 200.0
-PACED_S = 3.0
+PACED_S = 2.0
 SHARE_OF_CAPACITY = 0.4
 """The paced tasks come at this share of the rate of the burst, so that they do not queue up."""
 BURST_WITHIN_S = 60.0
@@ -29,6 +29,7 @@ def measure(bench: Bench, versions: dict[str, str]) -> tuple[TaskFigures, Latenc
     many = BURST_IN_PROCESS if bench.queue.in_process else BURST
     burst = [f"burst-{n}" for n in range(many)]
     counted = frozenset(burst)
+    bench.watch(worker)
     cpu_s, broker_s = worker.cpu_s(), _broker_cpu_s(bench)
     bench.submit(burst)
     bench.outlast(lambda: bench.ended(burst), BURST_WITHIN_S)

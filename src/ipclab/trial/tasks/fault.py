@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterable
 
 from ipclab.checks.tasks import Effect, settle
 from ipclab.errors import ChannelError
 from ipclab.host.clock import now_ns
+from ipclab.host.resources import cpu_s, queued_s
 from ipclab.trial.task_facts import TaskFault, TaskFigures
+from ipclab.trial.tasks import files
 from ipclab.trial.tasks.bench import Bench
 from ipclab.trial.tasks.session import Session
 
@@ -19,6 +22,11 @@ MOST_WAITED_S = 12.0
 """A framework that promises to redeliver later than this is not waited for: its tasks count as stuck."""
 QUIET_S = 2.0
 """Without any entry in the log for this long, and past the redelivery, nothing more is expected."""
+STEP_S = 0.3
+BUSY_SHARE = 0.3
+"""Above this share of the time, in which they work or wait for a processor, the processes are not quiet."""
+MOST_BUSY_S = 30.0
+"""Workers that are always busy are not waited for longer than this."""
 PAUSED_AT_LEAST_S = 2.0
 NUDGED_S = 10.0
 """How long the one more task of a fresh worker may take."""
@@ -85,6 +93,7 @@ class _Trial:
         fault, bench = self._fault, self._bench
         # Remember all processes, so that orphans are found.
         before = [process.pid for process in worker.processes]
+        bench.watch(worker)
         if fault.target == "broker":
             assert bench.broker is not None
             bench.broker.kill()
@@ -144,27 +153,43 @@ class _Trial:
         return struck_ns
 
     def _wait_until_quiet(self) -> None:
-        """Return once all tasks have ended, or nothing has happened for long enough; supervise meanwhile."""
+        """Return once all tasks have ended, or nothing has happened for long enough; supervise meanwhile.
+
+        A machine that is busy makes a worker late. So time counts as quiet only while no process of a worker
+        works or waits for a processor.
+        """
         bench = self._bench
-        patience_s = QUIET_S
-        if bench.queue.redelivers_after_s <= MOST_WAITED_S:
-            patience_s += bench.queue.redelivers_after_s
         supervised = [session for session in bench.sessions if session is not bench.submitter]
         if bench.queue.in_process:
             supervised = [bench.submitter]
-        seen, quiet_since = -1, time.monotonic()
-        while time.monotonic() - quiet_since < patience_s:
+        end = time.monotonic() + self._patience_s() + MOST_BUSY_S
+        seen, quiet_s = -1, 0.0
+        while quiet_s < self._patience_s() and time.monotonic() < end:
             for ended in [session for session in supervised if not session.alive]:
                 supervised.remove(ended)
                 supervised.append(bench.restart(ended))
-                quiet_since = time.monotonic()
+                quiet_s = 0.0
             many = len(bench.effects())
             if many != seen:
-                seen, quiet_since = many, time.monotonic()
-            if bench.ended(self._bodies):
-                # A second execution of a task would follow soon.
-                patience_s = QUIET_S / 2
-            bench.outlast(lambda many=many: len(bench.effects()) != many, 0.2)  # type: ignore[misc]
+                seen, quiet_s = many, 0.0
+            before, began = _busy_s(supervised), time.monotonic()
+            bench.outlast(lambda many=many: len(bench.effects()) != many, STEP_S)  # type: ignore[misc]
+            took_s = time.monotonic() - began
+            if _busy_s(supervised) - before < BUSY_SHARE * took_s:
+                quiet_s += took_s
+
+    def _patience_s(self) -> float:
+        """Return for how long nothing may happen until nothing more is expected."""
+        bench = self._bench
+        if bench.ended(self._bodies):
+            # A second execution of a task would follow soon.
+            return QUIET_S / 2
+        patience_s = QUIET_S
+        if bench.queue.redelivers_after_s <= MOST_WAITED_S:
+            patience_s += bench.queue.redelivers_after_s
+        if self._fault.target == "executor":
+            patience_s += bench.queue.notices_after_s
+        return patience_s
 
     def _nudge(self) -> int:
         """Start a fresh worker, submit one more task, wait for its end, and return when that began."""
@@ -174,6 +199,13 @@ class _Trial:
         began_ns = now_ns()
         bench.start_worker()
         bench.submit([_NUDGE])
-        bench.outlast(lambda: bench.ended([_NUDGE]), NUDGED_S)
+        refused = files.refused
+        bench.outlast(lambda: bench.ended([_NUDGE]) or _NUDGE in refused(bench.folder), NUDGED_S)
         bench.outlast(lambda: bench.ended(self._bodies), QUIET_S)
         return began_ns
+
+
+def _busy_s(sessions: Iterable[Session]) -> float:
+    """Return how long the processes of these sessions have worked or waited for a processor so far."""
+    pids = [process.pid for session in sessions for process in session.processes]
+    return sum((cpu_s(pid) or 0.0) + (queued_s(pid) or 0.0) for pid in pids)

@@ -53,9 +53,9 @@ def submissions(folder: Path) -> list[Submission]:
     return [Submission(body, *times, confirmed.get(body)) for body, times in begun.items()]
 
 
-def refusals(folder: Path) -> list[str]:
-    """Return the error of each submission that was refused."""
-    return [error for kind, _body, error, _ns in _lines(folder / SUBMISSIONS_NAME, 4) if kind == "refused"]
+def refused(folder: Path) -> set[str]:
+    """Return the tasks whose submission raised an error."""
+    return {body for kind, body, _error, _ns in _lines(folder / SUBMISSIONS_NAME, 4) if kind == "refused"}
 
 
 def _kind(word: str) -> Literal["begin", "end"]:
