@@ -35,7 +35,7 @@ CALLS = [
     if page not in [chinese for _, chinese in BOTH]
     for call in ipclab_calls(page.read_text())
 ]
-EXAMPLES = {"sqlite", "tiny-queue"}
+EXAMPLES = {"my-sqlite", "tiny-queue"}
 """The backends of docs/writing-a-backend.md, which are not installed here."""
 
 

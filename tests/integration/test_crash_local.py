@@ -18,6 +18,7 @@ from ipclab.backends.manager.channels import ManagerQueueChannel
 from ipclab.checks.breach import texts
 from ipclab.checks.verify import check
 from ipclab.history import read
+from ipclab.host import segments
 from ipclab.host.start_methods import StartMethod
 from ipclab.trial import strike
 from ipclab.trial.scenes import crash
@@ -48,6 +49,28 @@ def test_a_consumer_killed_while_it_waits_in_get_takes_the_read_lock_with_it_eve
     # Of those that were sent after it nothing came.
     assert safety.counts["undelivered"] == 80
     assert (safety.verdict, safety.finding) == ("valid", "")
+
+
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        ("socketpair", "kill consumer, idle"),
+        ("shm-ring", "kill producer, busy"),
+        ("listener-unix", "kill producer, mid-message"),
+        ("listener-tcp", "kill consumer, busy"),
+        ("sqlite", "kill consumer, idle"),
+    ],
+)
+def test_a_channel_without_a_lock_goes_on_when_a_process_is_killed(backend: str, words: str) -> None:
+    safety = safety_of(play(backend, words, **QUICK))
+
+    assert (safety.hung, safety.gave_up, safety.broken) == ({}, {}, [])
+    assert safety.verdict == "valid"
+    assert safety.counts["duplicated"] == safety.counts["corrupted"] == safety.counts["reordered"] == 0
+    assert safety.counts["confirmed"] > 80
+    if "producer" in words:
+        assert safety.counts["lost"] == 0
+    assert not list(segments.FOLDER.glob(f"{segments.prefix()}*"))
 
 
 HANGS = {

@@ -64,15 +64,15 @@ def ipclab(installed: Mapping[str, str], *arguments: str | Path) -> subprocess.C
 def test_an_installed_backend_is_listed_with_what_it_declares(installed: Mapping[str, str]) -> None:
     answer = ipclab({**installed, "COLUMNS": "200"}, "backends")
     assert answer.returncode == 0, answer.stderr
-    (line,) = [line for line in answer.stdout.splitlines() if line.startswith("sqlite ")]
-    assert re.match(r"sqlite +at-most-once, polling +consumer crash +per-producer +disk ", line), line
+    (line,) = [line for line in answer.stdout.splitlines() if line.startswith("my-sqlite ")]
+    assert re.match(r"my-sqlite +at-most-once, polling +consumer crash +per-producer +disk ", line), line
 
 
 @pytest.mark.timeout(300)
 def test_it_passes_the_conformance_suite(installed: Mapping[str, str]) -> None:
     answer = run(
         installed,
-        *("pytest", "tests/conformance", "--backend", "sqlite"),
+        *("pytest", "tests/conformance", "--backend", "my-sqlite"),
         *("--quiet", "-p", "no:cacheprovider"),
         timeout_s=280,
     )
@@ -86,7 +86,18 @@ def test_it_passes_the_conformance_suite(installed: Mapping[str, str]) -> None:
 def test_it_is_measured_by_an_experiment_of_the_lab(installed: Mapping[str, str], tmp_path: Path) -> None:
     answer = ipclab(
         installed,
-        *("run", "throughput", "--backend", "sqlite", "--size", "64", "--producers", "1", "--consumers", "1"),
+        *(
+            "run",
+            "throughput",
+            "--backend",
+            "my-sqlite",
+            "--size",
+            "64",
+            "--producers",
+            "1",
+            "--consumers",
+            "1",
+        ),
         *("--repeats", "1", "--duration", "0.3", "--warmup", "0.1"),
         *("--format", "json", "--results", tmp_path),
     )
@@ -106,4 +117,4 @@ def test_it_counts_among_the_channels_of_a_run_that_names_none(installed: Mappin
         [sys.executable, "-c", program], env=installed, capture_output=True, text=True, timeout=60
     )
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.split()[-1] == "sqlite"
+    assert answer.stdout.split()[-1] == "my-sqlite"

@@ -32,7 +32,7 @@ class SqliteConsumer(Connected, Consumer):
 
 
 class SqliteChannel(Channel):
-    name, folder = "sqlite", ""
+    name, folder = "my-sqlite", ""
     summary = "an SQLite file as a queue: INSERT, and DELETE … RETURNING; consumers poll"
     guarantees = Guarantees(
         delivery="at-most-once", may_lose=frozenset({"consumer crash"}), order="per-producer",

@@ -33,7 +33,7 @@ def kind_of(backend: Variant) -> Kind:
 def reason(spec: FaultSpec, kind: Kind) -> str:
     """Return why this fault does not apply to such a channel, in one line; empty where it does."""
     if spec.target == "broker" and not (kind.broker or kind.helper):
-        return "there is no broker: the messages are in a pipe of the kernel's"
+        return "there is no broker: the channel has no process of its own"
     return (
         spec.fault.refusal(spec.target, kind)
         or spec.fault.moments.get(spec.moment, "")

@@ -39,6 +39,10 @@ _BY_NAME = {
     "queue": LOCAL,
     "simple-queue": LOCAL,
     "joinable-queue": LOCAL,
+    "socketpair": LOCAL,
+    "listener-unix": LOCAL,
+    "listener-tcp": LOCAL,
+    "shm-ring": MEMORY,
     "value": MEMORY,
 }
 _BY_FIRST_PART = {family.name: family for family in (MANAGER, REDIS, RABBITMQ, MEMCACHED)}

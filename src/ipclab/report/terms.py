@@ -30,7 +30,9 @@ TERMS = (
     # facts at the end of the page
     *(mark("began"), mark("ended"), mark("seed"), mark("libraries"), mark("brokers"), mark("trials")),
     # why a fault does not apply
-    mark("there is no broker: the messages are in a pipe of the kernel's"),
+    mark("there is no broker: the channel has no process of its own"),
+    mark("the kernel takes and gives each datagram whole"),
+    mark("a message appears in the ring whole, by one store of its end"),
     mark("there is no network connection: nothing can be cut or dropped on the way"),
     mark("a reply is dropped for the one who asked: see producer and consumer"),
     mark("a reply can be dropped only where one is on its way: see busy"),

@@ -80,9 +80,8 @@ def run_trial(
         try:
             return outside.run(job, _play, bare)
         finally:
-            if spec.codec == "shm":
-                # The process of the trial may have been killed, and its keeper with it.
-                segments.sweep(segments.prefix())
+            # The process of the trial may have been killed before its teardown, and its keeper with it.
+            segments.sweep(segments.prefix())
 
 
 def _play(job: Job) -> TrialRecord:

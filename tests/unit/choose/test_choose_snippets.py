@@ -62,4 +62,4 @@ def test_every_claim_that_is_named_exists() -> None:
     known = set(catalogue.load_all())
     assert {name for names in claims.ABOUT.values() for name in names} <= known
     assert claims.about("redis-stream")
-    assert claims.about("sqlite") == []
+    assert claims.about("my-sqlite") == []

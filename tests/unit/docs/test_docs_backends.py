@@ -18,12 +18,11 @@ def own(names: Sequence[str]) -> list[str]:
     return [name for name in names if registry.is_own(name)]
 
 
-def largest(name: str, size_bytes: int | None) -> str:
+def largest(size_bytes: int | None) -> str:
     if size_bytes is None:
         return "memory"
-    if name == "memcached-ticket":
-        assert 0.99 * 2**20 < size_bytes < 2**20
-        return "just under 1 MiB"
+    if size_bytes < 2**20:
+        return "just under 1 MiB" if size_bytes > 0.99 * 2**20 else f"{size_bytes // 1000} kB"
     return f"{round(size_bytes / 2**30)} GiB" if size_bytes >= 2**30 else f"{size_bytes // 2**20} MiB"
 
 
@@ -40,7 +39,7 @@ def declared(text: str) -> list[str]:
         found.durability,
         found.confirm,
         found.reach,
-        largest(variant.name, found.max_message_bytes),
+        largest(found.max_message_bytes),
         f"{kind.max_producers or 'n'}→{kind.max_consumers or 'm'}",
         "yes" if kind.windowed else "no",
         "polls" if found.polling else "blocks",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ipclab.host import folders, segments
-from ipclab.payload.segments import untracked
+from ipclab.host.shared_memory import untracked
 
 
 @pytest.fixture(autouse=True)

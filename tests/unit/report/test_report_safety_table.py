@@ -22,7 +22,7 @@ from ipclab.results.reasons import no_reason
 from tests.support.safety import AT_LEAST_ONCE, AT_MOST_ONCE, DURABLE, TIMELINE, client, crash, order
 
 GOLDEN = Path(__file__).with_name("safety_120.txt")
-NO_BROKER = "there is no broker: the messages are in a pipe of the kernel's"
+NO_BROKER = "there is no broker: the channel has no process of its own"
 RABBITMQ = "rabbitmq:ack=manual,confirm=publisher,delivery=persistent,prefetch=10"
 KILLED_BROKER = FaultSpec(action="kill", target="broker", moment="idle")
 MOMENTS = ("idle", "busy", "mid-message")
