@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -16,7 +17,7 @@ import redis
 from ipclab.brokers import kinds
 from ipclab.cli import main
 from tests.support.own_servers import end_with_tests
-from tests.support.program import PASSWORD, PROGRAM, TIMEOUT_S, Ended, Ipclab, free_port
+from tests.support.program import ONE_TRIAL, PASSWORD, PROGRAM, TIMEOUT_S, Ended, Ipclab, free_port
 from tests.support.servers import unavailable
 
 
@@ -48,6 +49,23 @@ def ipclab(tmp_path: Path, environ: dict[str, str]) -> Ipclab:
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def one_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the program has run ONE_TRIAL."""
+    folder = tmp_path_factory.mktemp("one-run")
+    env = {**os.environ, "IPCLAB_STATE_DIR": str(tmp_path_factory.mktemp("state"))}
+    subprocess.run(
+        [PROGRAM, *ONE_TRIAL], cwd=folder, env=env, check=True, capture_output=True, timeout=TIMEOUT_S
+    )
+    return folder
+
+
+@pytest.fixture
+def stored(one_run: Path, ipclab: Ipclab, here: Path) -> None:
+    """Put the results of ONE_TRIAL into the folder in which the program runs."""
+    shutil.copytree(one_run, here, symlinks=True, dirs_exist_ok=True)
 
 
 @pytest.fixture

@@ -194,8 +194,7 @@ def test_a_result_of_another_version_is_named_in_one_line(refused: Refused, tmp_
     assert "version 99 of the result schema" in refused("show", str(tmp_path / "result.json"))
 
 
-def test_a_stored_result_is_not_printed_into_a_folder_that_is_not_there(ipclab: Ipclab) -> None:
-    assert ipclab(*ONE_TRIAL).code == 0
+def test_a_stored_result_is_not_printed_into_a_folder_that_is_not_there(ipclab: Ipclab, stored: None) -> None:
     ended = ipclab("show", "latest", "-o", "missing/table.md")
     assert (ended.code, ended.out) == (2, "")
     assert "cannot write missing/table.md" in ended.line

@@ -196,10 +196,8 @@ def test_an_error_shows_its_traceback_with_debug_only(ipclab: Ipclab) -> None:
 
 @pytest.mark.parametrize("command", ["backends", "show", "list"])
 def test_a_reader_that_goes_away_is_no_error(
-    ipclab: Ipclab, environ: dict[str, str], here: Path, command: str
+    stored: None, environ: dict[str, str], here: Path, command: str
 ) -> None:
-    if command == "show":
-        assert ipclab(*ONE_TRIAL).code == 0
     read_end, write_end = os.pipe()
     os.close(read_end)
     try:

@@ -272,18 +272,16 @@ def test_no_file_or_socket_takes_the_place_of_a_stream_that_is_closed(
     [("show", "latin-1"), ("show", "cp1252"), ("show", "gbk"), ("backends", "latin-1")],
 )
 def test_what_an_encoding_lacks_is_replaced(
-    program: Program, ipclab: Ipclab, command: str, encoding: str
+    program: Program, stored: None, command: str, encoding: str
 ) -> None:
-    assert ipclab(*ONE_TRIAL).code == 0
     ended = program(command, env={"PYTHONIOENCODING": encoding})
     assert (ended.code, ended.err) == (0, "")
     assert "?" in ended.out
 
 
-def test_json_is_utf_8_whatever_the_encoding_of_stdout(program: Program, ipclab: Ipclab, here: Path) -> None:
-    assert ipclab(*ONE_TRIAL).code == 0
-    stored = (here / "results" / "latest" / "result.json").read_text(encoding="utf-8")
-    (here / "other.json").write_text(stored.replace("How long", "多久 1→1 é"), encoding="utf-8")
+def test_json_is_utf_8_whatever_the_encoding_of_stdout(program: Program, stored: None, here: Path) -> None:
+    kept = (here / "results" / "latest" / "result.json").read_text(encoding="utf-8")
+    (here / "other.json").write_text(kept.replace("How long", "多久 1→1 é"), encoding="utf-8")
     ended = program("show", "other.json", "--format", "json", env={"PYTHONIOENCODING": "latin-1"})
     assert msgspec.json.decode(ended.out, type=Report).question.startswith("多久 1→1 é")
 
@@ -294,9 +292,8 @@ C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 @pytest.mark.parametrize("format_", ["table", "json", "csv", "md"])
 def test_a_file_is_written_in_utf_8_whatever_the_locale(
-    program: Program, ipclab: Ipclab, here: Path, format_: str
+    program: Program, ipclab: Ipclab, stored: None, here: Path, format_: str
 ) -> None:
-    assert ipclab(*ONE_TRIAL).code == 0
     ended = program("show", "--format", format_, "-o", "out", env=C_LOCALE)
     assert (ended.code, ended.err) == (0, "")
     assert (here / "out").read_text(encoding="utf-8") == ipclab("show", "--format", format_).out
