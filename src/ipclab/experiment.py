@@ -73,7 +73,17 @@ STANDARD_CHANNELS = (
     "memcached-ticket",
 )
 """The channels that every installation has, in the modes that differ in their guarantees."""
-MORE_CHANNELS = ("postgres-queue", "postgres-queue:synchronous_commit=off")
+MORE_CHANNELS = (
+    "nats",
+    "nats:confirm=none",
+    "nats-jetstream",
+    "nats-jetstream:storage=memory",
+    "postgres-queue",
+    "postgres-queue:synchronous_commit=off",
+    "mqtt:qos=0",
+    "mqtt:qos=1",
+    "mqtt:qos=2",
+)
 """The channels that need an extra, likewise: measured too where the extra is installed."""
 
 

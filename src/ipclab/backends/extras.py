@@ -32,6 +32,7 @@ class Extra:
 
 
 EXTRAS: Mapping[str, Extra] = {
+    "mqtt": Extra("mqtt", "paho.mqtt"),
     "nats": Extra("nats", "nats"),
     "postgres": Extra("postgres", "psycopg"),
 }

@@ -49,6 +49,7 @@ _CHANNELS = {
     "nats": "ipclab.backends.nats.channels:NatsChannel",
     "nats-jetstream": "ipclab.backends.nats.jetstream:JetStreamChannel",
     "postgres-queue": "ipclab.backends.postgres.queue:PostgresQueueChannel",
+    "mqtt": "ipclab.backends.mqtt.channels:MqttChannel",
 }
 
 _COUNTERS = {

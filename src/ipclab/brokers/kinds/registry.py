@@ -36,6 +36,7 @@ _MORE: Mapping[str, str] = {
     "valkey": "ipclab.brokers.kinds.valkey:Valkey",
     "nats": "ipclab.brokers.kinds.nats:Nats",
     "postgres": "ipclab.brokers.kinds.postgres:Postgres",
+    "mosquitto": "ipclab.brokers.kinds.mosquitto:Mosquitto",
 }
 _OWN: Mapping[str, str] = {**_BUILT_IN, **_MORE}
 OWN: tuple[str, ...] = tuple(_OWN)

@@ -1,0 +1,1 @@
+"""A channel over an MQTT broker."""
