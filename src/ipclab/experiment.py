@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -124,6 +124,7 @@ class Request:
     """What the user asked for. None, or empty, leaves the choice to the experiment.
 
     ``size_bytes`` may be a range of sizes, or several sizes, each of which is measured by itself.
+    ``placement`` has the numbers of the machines for producers and consumers, see ``TrialSpec``.
     ``every_repeat`` asks an experiment that repeats some trials less often to have them in every repeat.
     """
 
@@ -149,6 +150,7 @@ class Request:
     work: str | None = None
     work_fail_share: float | None = None
     prefetch: int | None = None
+    placement: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def channels(self) -> list[Variant]:
         """Return the channels to measure: those asked for, else the standard ones and all of other packages.
@@ -217,7 +219,12 @@ class Request:
         if "legs" in asked:
             asked |= self._varying()
         start_method = self.start_method or startmethod.default()
-        default: dict[str, Any] = {"start_method": start_method, "seed": self.seed}
+        placement = {role: list(numbers) for role, numbers in self.placement.items()}
+        default: dict[str, Any] = {
+            "start_method": start_method,
+            "seed": self.seed,
+            "placement": placement,
+        }
         return TrialSpec(**(default | settings | asked))
 
     def each_size(self) -> list[Request]:

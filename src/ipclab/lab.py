@@ -32,6 +32,8 @@ from ipclab.results.result import SCHEMA_VERSION, Result, Unavailable
 from ipclab.results.store import Store, StoredRun
 from ipclab.trial import serving, workloads
 from ipclab.trial.clean import cleaned, cleaned_broker
+from ipclab.trial.machines import preflight
+from ipclab.trial.machines.crew import Machines
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
@@ -88,6 +90,7 @@ def run(
     install: bool | None = None,
     may_evict: bool = False,
     options: Mapping[str, str] | None = None,
+    machines: Machines | None = None,
 ) -> Outcome:
     """Run an experiment and store its result, trial by trial.
 
@@ -96,8 +99,8 @@ def run(
     or by a provider, ClockError where latencies cannot be measured. On KeyboardInterrupt the brokers that
     were started are ended, the stored result stays marked partial, and the exception is raised again.
 
-    ``may_evict`` allows a run to fill a user's own server until it drops items; without it such a run
-    raises UsageError.
+    ``machines`` are those that the placement of the request numbers. ``may_evict`` allows a run to fill a
+    user's own server until it drops items; without it such a run raises UsageError.
     """
     observer = observer or _Silent()
     request = request.with_prefetch()
@@ -106,6 +109,7 @@ def run(
     store.check()
     folders.own_temporary_files()
     folders.sweep()
+    facts = preflight.require(machines) if machines is not None else {}
     start_method = plan.trials[0].start_method
     began = _now()
     clock_test = clock.self_test(start_method)
@@ -118,6 +122,8 @@ def run(
         for kind, reason in fleet.missing.items():
             if kind in asked or provider is not None:
                 raise BrokerUnavailableError(reason)
+        for broker in fleet.brokers.values():
+            preflight.refuse_loopback(broker.kind, broker.url, facts)
         # Before the servers are checked: what killed runs left may be what makes a server too full.
         for broker in fleet.brokers.values():
             for removed in marks.sweep(broker.kind, broker.url) if broker.outlives_run else ():
@@ -140,11 +146,19 @@ def run(
             unavailable=_cleaned([*_unavailable(plan, fleet), *refused]),
             trials=[],
         )
-        return _Run(fleet, store, observer, result).carry_out(plan)
+        return _Run(fleet, store, observer, result, machines).carry_out(plan)
 
 
 class _Run:
-    def __init__(self, fleet: Fleet, store: Store, observer: Observer, result: Result) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        store: Store,
+        observer: Observer,
+        result: Result,
+        machines: Machines | None,
+    ) -> None:
+        self._machines = machines
         self._fleet = fleet
         self._store = store
         self._observer = observer
@@ -198,6 +212,7 @@ class _Run:
                 namespace=f"ipclab:{self._id}:{number}",
                 broker=broker,
                 history=self._stored.history(number) if workloads.of(spec).keeps_history else None,
+                machines=self._machines,
             )
             if mark is not None and record.outcome == "finished":
                 mark.cleaned(number)

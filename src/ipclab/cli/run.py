@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ipclab.cli.completion import experiments
+from ipclab.cli.machines import machine_options, named_machines
 from ipclab.cli.options import (
     RESULTS,
     emit,
@@ -42,6 +43,7 @@ ipclab run crash --backend queue --fault kill --target consumer
     is_flag=True,
     help="Allow a run to fill your own server until it evicts other items.",
 )
+@machine_options
 @provider_options
 @output_options
 @RESULTS
@@ -67,8 +69,10 @@ def run(
     experiment = load(name)
     provider, install = asked.pop("provider"), asked.pop("install")
     may_evict = asked.pop("may_evict")
+    hosts, places = asked.pop("hosts"), asked.pop("places")
+    machines, placement = named_machines(hosts, places)
     options = options_in_words(asked)
-    request = Request(**asked)
+    request = Request(**asked, placement=placement)
     with writable(output), progress() as observer:
         outcome = lab.run(
             experiment,
@@ -79,6 +83,7 @@ def run(
             install=install,
             may_evict=may_evict,
             options=options,
+            machines=machines,
         )
     emit(
         outcome.result,

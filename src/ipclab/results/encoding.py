@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ipclab.results.rows.row import Row
-from ipclab.trial.record import TrialRecord
+from ipclab.trial.record import Latency, TrialRecord
 from ipclab.trial.spec import TrialSpec
 
 LATER: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
@@ -25,8 +25,10 @@ LATER: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
         "legs",
         "study",
         "task_fault",
+        "placement",
     ),
-    TrialRecord: ("drops_excuse", "work", "serialising", "segments_left", "copies_made", "tasks"),
+    TrialRecord: ("drops_excuse", "work", "serialising", "segments_left", "copies_made", "tasks", "machines"),
+    Latency: ("same_machine",),
     Row: (
         *("work", "work_fail_share", "utilisation", "to_receipt", "handling", "jobs"),
         *("payload", "codec", "smallest_bytes", "serialising_share", "segments_left", "copies_made"),
@@ -42,6 +44,7 @@ def encode(value: msgspec.Struct) -> bytes:
     for trial in trials:
         _strip(TrialSpec, trial["spec"])
         _strip(TrialRecord, trial)
+        _strip(Latency, trial["latency"])
     for row in whole.get("rows", ()):
         _strip(Row, row)
     return msgspec.json.encode(whole)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from ipclab.backends.base import Guarantees
 from ipclab.checks.delivery import DeliveryCheck, Ledger
 from ipclab.checks.drops import Drops
+from ipclab.hosts.placement import machine_of
 from ipclab.trial import rawlog
 from ipclab.trial.distribution import summarize
 from ipclab.trial.message import Originals, trial_mark
-from ipclab.trial.record import Latency
+from ipclab.trial.record import Distribution, Latency
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.worker import receipts_path, returns_path, sends_path, tails
 
 CHUNK = 500_000
+Slack = Callable[[int, int], int]
+
+
+def no_slack(producer: int, consumer: int) -> int:
+    """Return 0 for a trial whose workers share one clock."""
+    return 0
+
+
 LATE_NS = 1_000_000
 
 
@@ -62,6 +72,7 @@ def delivery(
     content: str,
     before_stop: Sequence[int] = (),
     drops: Drops | None = None,
+    slack_ns: Slack = no_slack,
 ) -> Delivery:
     """Return the ledger, rate and latency of a stream or a paced trial; account for every message.
 
@@ -72,7 +83,8 @@ def delivery(
     messages had arrived and the stop messages were sent; a damaged body after those is a damaged stop
     message and counts as no message. ``content`` is the seed text of the message bodies
     (``ipclab.trial.assignment.content``). With ``drops``, overload excuses as many losses as they explain;
-    without, all where it is declared.
+    without, all where it is declared. ``slack_ns(producer, consumer)`` is the largest error of a
+    difference of their clocks.
     """
     sends = [rawlog.read_stamps(sends_path(logs, f"producer-{i}")) for i in range(spec.producers)]
     returns = (
@@ -91,7 +103,8 @@ def delivery(
     intacts = []
     for consumer, receipts in _messages(spec, logs, originals, before_stop):
         header, intact = np.ascontiguousarray(receipts["header"]), originals.are_intact(receipts)
-        early = _received_before_send(receipts, intact, sends)
+        slacks_ns = [slack_ns(producer, consumer) for producer in range(spec.producers)]
+        early = _received_before_send(receipts, intact, sends, slacks_ns)
         check.add(consumer, header["producer"], header["sequence"], intact, early)
         intacts.append((intact, intact & ~early))
     ledger = check.settle(
@@ -102,6 +115,7 @@ def delivery(
     )
     good = received = 0
     firsts = _FirstReceipts(sends, spec.consumers if guarantees.fan_out else 1) if returns else None
+    near = _Near(due_ns)
     again = _messages(spec, logs, originals, before_stop)
     for (consumer, receipts), (intact, in_time) in zip(again, intacts, strict=True):
         inside = window.holds(receipts["time_ns"]) & in_time
@@ -111,18 +125,24 @@ def delivery(
         good += int((inside & once).sum())
         if firsts is not None:
             firsts.add(consumer if guarantees.fan_out else 0, receipts[intact])
+            near.add(spec, consumer, receipts[intact])
     latency = (
         _paced_latency(window, sends, returns, due_ns, firsts, confirmed) if firsts is not None else Latency()
     )
+    if firsts is not None:
+        latency = msgspec.structs.replace(latency, same_machine=near.latency(window))
     return Delivery(ledger, good, received, latency)
 
 
 def _received_before_send(
-    receipts: npt.NDArray[np.void], intact: npt.NDArray[np.bool_], sends: Sequence[npt.NDArray[np.int64]]
+    receipts: npt.NDArray[np.void],
+    intact: npt.NDArray[np.bool_],
+    sends: Sequence[npt.NDArray[np.int64]],
+    slacks_ns: Sequence[int],
 ) -> npt.NDArray[np.bool_]:
     """Return a mask of the receipts that are stamped before the send of their message began.
 
-    Both times are readings of one clock.
+    Both times are readings of one clock, or of two whose difference is known up to a slack of each producer.
 
     A message cannot arrive before it is sent: the channel invented such a message, for example from an
     earlier one.
@@ -131,7 +151,8 @@ def _received_before_send(
     header = receipts["header"]
     for producer, sent_ns in enumerate(sends):
         known = intact & (header["producer"] == producer) & (header["sequence"] < len(sent_ns))
-        early[known] = receipts["time_ns"][known] < sent_ns[header["sequence"][known].astype(np.int64)]
+        least_ns = sent_ns[header["sequence"][known].astype(np.int64)] - slacks_ns[producer]
+        early[known] = receipts["time_ns"][known] < least_ns
     return early
 
 
@@ -189,6 +210,37 @@ class _FirstReceipts:
             times_ns = group[producer][:confirmed]
             came = np.flatnonzero(times_ns != self._never)
             yield came, times_ns[came]
+
+
+class _Near:
+    """The latency of messages whose producer and consumer share a machine, of several; it needs no offset.
+
+    A message that arrived more than once there counts with each receipt.
+    """
+
+    def __init__(self, due_ns: dict[int, npt.NDArray[np.int64]]) -> None:
+        self._due_ns = due_ns
+        self._found: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+
+    def add(self, spec: TrialSpec, consumer: int, receipts: npt.NDArray[np.void]) -> None:
+        """Enter the intact receipts of a consumer."""
+        if not spec.placement:
+            return
+        here = machine_of(spec.placement, "consumer", consumer)
+        for producer, due in self._due_ns.items():
+            if machine_of(spec.placement, "producer", producer) == here:
+                mine = receipts[receipts["header"]["producer"] == producer]
+                mine = mine[mine["header"]["sequence"] < len(due)]
+                due_ns = due[mine["header"]["sequence"].astype(np.int64)]
+                self._found.append((due_ns, mine["time_ns"] - due_ns))
+
+    def latency(self, window: Window) -> Distribution | None:
+        """Return the distribution within the window; None where no such pair exists."""
+        if not self._found:
+            return None
+        due_ns, took_ns = (np.concatenate(part) for part in zip(*self._found, strict=True))
+        inside = window.holds(due_ns)
+        return summarize(took_ns[inside], due_ns[inside])
 
 
 def _paced_latency(

@@ -10,7 +10,7 @@ from ipclab.backends.declared import guarantees_of
 from ipclab.backends.registry import channel_class, shared_class, task_class
 from ipclab.errors import MessageTooLargeError, UsageError
 from ipclab.payload.codecs import largest_body_bytes
-from ipclab.trial import workloads
+from ipclab.trial import check_machines, workloads
 from ipclab.trial.check_payload import refuse_unfit
 from ipclab.trial.check_work import require_possible
 from ipclab.trial.message import MOST_PRODUCERS, SMALLEST_BYTES
@@ -28,6 +28,8 @@ from ipclab.trial.spec import (
 def check(spec: TrialSpec) -> None:
     """Refuse a trial that is impossible. Raise UsageError, UnknownNameError or MessageTooLargeError."""
     _check_numbers(spec)
+    if spec.placement:
+        check_machines.check(spec)
     face = workloads.face(spec)
     if face == "task":
         task_class(spec.backend).versions()

@@ -33,9 +33,20 @@ class Arrivals:
     """
 
     def __init__(
-        self, logs: Path, sent: Sequence[int], originals: Originals, consumers: int, *, fan_out: bool
+        self,
+        logs: Path,
+        sent: Sequence[int],
+        originals: Originals,
+        consumers: int,
+        *,
+        fan_out: bool,
+        fetch: Callable[[], None] = lambda: None,
     ) -> None:
-        """Set up. ``sent`` is how many messages each producer has sent, ``originals`` are their bodies."""
+        """Set up. ``sent`` is how many messages each producer has sent, ``originals`` are their bodies.
+
+        ``fetch`` brings the logs up to date; it is called before receipts are read.
+        """
+        self._fetch = fetch
         self._originals = originals
         self._paths = [receipts_path(logs, f"consumer-{i}") for i in range(consumers)]
         self._watches = [ReceiptWatch(path) for path in self._paths]
@@ -70,6 +81,7 @@ class Arrivals:
 
     def longest_pause_s(self) -> float:
         """Return the longest time between two receipts of the same consumer; 0 where none had two."""
+        self._fetch()
         longest_ns = 0
         for path in self._paths:
             before_ns = 0
@@ -86,6 +98,7 @@ class Arrivals:
 
     def _different(self) -> int:
         """Return how many distinct messages have arrived, at each consumer where each is due all of them."""
+        self._fetch()
         starts = np.concatenate(([0], np.cumsum(self._sent)))
         groups = len(self._paths) if self._fan_out else 1
         arrived = np.zeros((groups, int(starts[-1])), np.bool_)

@@ -17,7 +17,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -32,6 +32,7 @@ from ipclab.host.link import Link
 from ipclab.host.surroundings import Surroundings, adopt_orphans, end_descendants
 from ipclab.trial import phases
 from ipclab.trial.borrowed import Ask, BorrowedBroker
+from ipclab.trial.machines.crew import Machines
 from ipclab.trial.phases import Answered, Asked, Effects, Found, Refused
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.spec import TrialSpec
@@ -46,6 +47,7 @@ class Job:
     folder: Path
     broker: Broker | None
     history: Path | None
+    machines: Machines | None = None
 
 
 Play = Callable[[Job], TrialRecord]
@@ -67,9 +69,7 @@ def _run(link: Link, job: Job, play: Play) -> None:
     before = Surroundings.now()
     borrowed = None if job.broker is None else BorrowedBroker(job.broker, asker(link))
     try:
-        record = play(
-            Job(spec=job.spec, site=job.site, folder=job.folder, broker=borrowed, history=job.history)
-        )
+        record = play(replace(job, broker=borrowed))
         link.send(Found(record))
     except Exception as error:  # noqa: BLE001 - the lab raises it
         link.send(Refused(portable(error), traceback.format_exc()))

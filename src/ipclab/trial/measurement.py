@@ -18,6 +18,7 @@ from ipclab.host import hang
 from ipclab.trial import rawlog
 from ipclab.trial.analysis import Window
 from ipclab.trial.assignment import Assignment, receipts_path, returns_path, sends_path, works_path
+from ipclab.trial.machines.clocks import Clocks
 from ipclab.trial.orders import Quit
 from ipclab.trial.processes import Crew, Worker
 from ipclab.trial.rawlog import ReceiptWatch
@@ -46,6 +47,7 @@ class Measurement(abc.ABC):
 
     ``slow`` says that it still ran when its time was over, so that it did not hang. ``drops`` is what the
     server dropped meanwhile, where that bounds a loss by overload; it is set before ``findings()``.
+    ``keeps_tails`` is that of the crew; ``clocks`` are those of its machines, None where there is one clock.
     """
 
     leaders: ClassVar[tuple[str, ...]]
@@ -61,6 +63,8 @@ class Measurement(abc.ABC):
         self.hang = ""
         self.slow = False
         self.drops: Drops | None = None
+        self.keeps_tails = True
+        self.clocks: Clocks | None = None
 
     def hold_to(self, change: Callable[[Guarantees], Guarantees]) -> None:  # noqa: B027 - see below
         """Judge the backend by ``change(guarantees)``, as its server's settings require.
@@ -106,7 +110,9 @@ class Measurement(abc.ABC):
         for path in (p(self.logs, name) for p, kind in _STAMPS if kind in stamps):
             rawlog.create(path, 8, capacity)
         if receipts:
-            record_bytes = rawlog.receipt_bytes(self.spec.body_bytes)
+            record_bytes = (
+                rawlog.receipt_bytes(self.spec.body_bytes) if self.keeps_tails else rawlog.RECEIPT_BYTES
+            )
             rawlog.create(receipts_path(self.logs, name), record_bytes, capacity * self.spec.producers)
 
 
@@ -154,7 +160,10 @@ def outlast(
             over,
             within_s=within_s,
             progress=lambda: [watch.count() for watch in watches],
-            pids=lambda: [*(w.pid for w in crew.workers if not w.ended), *measurement.server_pids()],
+            pids=lambda: [
+                *(p for w in crew.workers if not w.ended for p in w.pids),
+                *measurement.server_pids(),
+            ],
             at_most_s=at_most_s,
         )
     measurement.slow = waited == "slow"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ipclab.backends import checked
 from ipclab.host import supervisor
@@ -16,6 +16,7 @@ from ipclab.host.start_methods import StartMethod
 from ipclab.host.supervisor import STACK_WAIT_S, Child
 from ipclab.trial import worker
 from ipclab.trial.assignment import Assignment
+from ipclab.trial.machines.clocks import Clocks
 from ipclab.trial.orders import Burst, Done, Go, Hold, Quit, Ready, Release, Stop, Withhold
 
 
@@ -53,6 +54,11 @@ class Worker:
     def pid(self) -> int:
         """Return the worker's process id."""
         return self.child.pid
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Return the pids of its processes on this machine."""
+        return (self.child.pid,)
 
     @property
     def settled(self) -> bool:
@@ -101,8 +107,20 @@ class Worker:
         self.ended = child.ended
 
 
+LEAD_S = 0.02
+"""Time between the starting signal and the start, so that every worker is waiting by then."""
+
+
 class Crew:
-    """All workers of one trial. Use as a context manager: at its end none of them is alive."""
+    """All workers of one trial. Use as a context manager: at its end none of them is alive.
+
+    This is a crew of processes on this machine; ``machines.crew`` has that of several machines. ``lead_s`` is
+    the time between the starting signal and the start. ``keeps_tails`` says whether the logs of small
+    messages have their tails, to be compared after the trial.
+    """
+
+    lead_s: ClassVar[float] = LEAD_S
+    keeps_tails: ClassVar[bool] = True
 
     def __init__(self, start_method: StartMethod) -> None:
         self._start_method = start_method
@@ -126,6 +144,29 @@ class Crew:
                 entered=lambda child: self.workers.append(Worker(assignment, child)),
             )
         return self.workers[-1]
+
+    @property
+    def clocks(self) -> Clocks | None:
+        """Return the clocks of the machines; None for workers that share one."""
+        return None
+
+    def open(self) -> None:
+        """Do what is left to do when all workers are entered; here they have started."""
+
+    def trial_ns(self, own_ns: int) -> int:
+        """Return a moment of this process's clock on the clock of the trial; here it is the same clock."""
+        return own_ns
+
+    def go(self, start_ns: int, end_ns: int, sample_ns: tuple[int, int]) -> None:
+        """Give all workers the starting signal. ``sample_ns`` is when a remote agent reads the CPU clocks."""
+        for member in self.workers:
+            member.tell(Go(start_ns, end_ns))
+
+    def fetch(self) -> None:
+        """Bring the logs in the folder of the trial up to date; here the workers write them."""
+
+    def collect(self) -> None:
+        """Bring the logs up to date for the last time, with all times on the clock of the trial."""
 
     def listen(self, timeout_s: float, among: Sequence[Worker] | None = None) -> None:
         """Take in messages of the workers; wait up to ``timeout_s`` for the first one."""

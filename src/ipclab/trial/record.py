@@ -13,6 +13,7 @@ from ipclab.checks.breach import Breach
 from ipclab.checks.counter import CounterVerdict
 from ipclab.checks.delivery import Ledger, Verdict
 from ipclab.history.format import Model
+from ipclab.hosts.clock_bound import ClockMap, Withheld
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.task_facts import TaskFigures
 
@@ -56,6 +57,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                     figure.
     ``round_trip``  from the send to the receipt of the echo (ping-pong; closed loop).
     ``update``      from one increment to the next (counter; closed loop).
+    ``same_machine``  ``end_to_end`` of the messages whose producer and consumer share a machine, of several.
     ``late_sends``  sends that began more than 1 ms after their due time; ``skipped_sends`` never began.
     """
 
@@ -65,6 +67,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     service: Distribution | None = None
     round_trip: Distribution | None = None
     update: Distribution | None = None
+    same_machine: Distribution | None = None
     late_sends: int = 0
     skipped_sends: int = 0
 
@@ -157,6 +160,45 @@ class BrokerFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     settings: dict[str, str] = {}
 
 
+class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One machine of a trial on several, by its number; the record has no names of machines.
+
+    ``workers``      the names of its workers.
+    ``cpu_s``        the CPU time of these within ``interval_s``; None where a reading is missing.
+    ``others_cores``  how many of its processors were busy on average with what is not of the trial here.
+    ``limit``        the party that limited its workers, like that of the trial.
+    ``clock``        how its clock was mapped to that of the trial, or why that failed.
+    """
+
+    number: int
+    workers: list[str]
+    python: str
+    cores: int
+    interval_s: float = 0.0
+    cpu_s: float | None = None
+    others_cores: float | None = None
+    limit: Limit = "unknown"
+    clock: ClockMap | Withheld
+
+
+class Machines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The machines of a trial, and what distance does to its figures.
+
+    ``reference``     the number of the machine whose clock is that of the trial.
+    ``bound_ns``      the largest error of a latency between machines; None where nothing is proven.
+    ``withheld``      why the latencies from end to end are withheld, if they are.
+    ``mirror_age_ns``  how old the known progress of another machine was at most.
+    ``overshoot``     how many messages beyond the backlog may have been in flight because of that.
+    """
+
+    reference: int
+    machines: list[Machine]
+    bound_ns: int | None = None
+    withheld: Withheld | None = None
+    mirror_age_ns: int = 0
+    overshoot: int = 0
+
+
 Hold = Literal["", "held", "one step", "out of reach"]
 """How a race was forced: the processes were held or stopped; the backend says that an operation is one step,
 without a moment to hold it at; or there is such a moment, and the lab cannot reach it. Empty where no race
@@ -229,6 +271,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ``tasks``    the figures of a task queue.
     ``copies_made``  how often encoding and decoding copy an array (``payload.copies``); None for anything
                      else. The channel's own copies come on top.
+    ``machines``  of a trial on several machines.
     ``side_effects``  what the backend changed in its trial's process or left behind, one line each, which
                  continues after its name. The effects ended with the trial and reached no other trial.
     """
@@ -258,3 +301,4 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     segments_left: int = 0
     tasks: TaskFigures | None = None
     copies_made: float | None = None
+    machines: Machines | None = None

@@ -33,30 +33,36 @@ from ipclab.trial.analysis import Window
 from ipclab.trial.check import check
 from ipclab.trial.inside import Job
 from ipclab.trial.limit import behind_schedule, find_limit
+from ipclab.trial.machines import facts as machine_facts
+from ipclab.trial.machines.crew import Machines, RemoteCrew
+from ipclab.trial.machines.meter import RemoteMeter
 from ipclab.trial.measurement import Findings, Measurement, outlast
 from ipclab.trial.meter import Meter, Sample, others_cores, served
-from ipclab.trial.orders import Done, Go
+from ipclab.trial.orders import Done
 from ipclab.trial.phases import found, watched
 from ipclab.trial.primitive import adapters, name_primitive
 from ipclab.trial.processes import Crew
 from ipclab.trial.record import Cost, Limit, ProcessCost, TrialRecord, unfinished
 from ipclab.trial.spec import TrialSpec
 
-LEAD_S = 0.02
-"""Time between the starting signal and the start, so that every worker is waiting by then."""
 _SLOW = "; it still ran when its time was over, so it is slow and did not hang"
 
 
 def run_trial(
-    spec: TrialSpec, *, namespace: str, broker: Broker | None = None, history: Path | None = None
+    spec: TrialSpec,
+    *,
+    namespace: str,
+    broker: Broker | None = None,
+    history: Path | None = None,
+    machines: Machines | None = None,
 ) -> TrialRecord:
     """Run one trial and leave nothing behind.
 
     ``namespace`` is the prefix of every name that is made on the broker; ``history`` is the file in which a
-    safety trial keeps its history. A backend that fails, a worker that dies and a hang, also in ``setup()``
-    or ``teardown()``, are results, stored in the record. The trial has a process of its own, which is forked:
-    the calling process should have no other threads. Raise UsageError or a subclass where the trial is
-    impossible.
+    safety trial keeps its history; ``machines`` are those of its placement. A backend that fails, a worker
+    that dies and a hang, also in ``setup()`` or ``teardown()``, are results, stored in the record. The trial
+    has a process of its own, which is forked: the calling process should have no other threads. Raise
+    UsageError or a subclass where the trial is impossible.
     """
     check(spec)
     site = Site(
@@ -76,7 +82,7 @@ def run_trial(
     # The next run must find the sockets and semaphores of a trial that is killed.
     own_temporary_files()
     with trial_folder() as folder:
-        job = Job(spec=spec, site=site, folder=folder, broker=broker, history=history)
+        job = Job(spec=spec, site=site, folder=folder, broker=broker, history=history, machines=machines)
         try:
             return outside.run(job, _play, bare)
         finally:
@@ -110,18 +116,28 @@ def _measured(job: Job, measure: Callable[[TrialSpec, Site, Path], Measurement])
     with watched("the constructor"):
         measurement = measure(spec, job.site, job.folder)
     measurement.hold_to(partial(serving.under, broker=job.broker))
-    with _set_up(trial, measurement), Crew(spec.start_method) as crew:
+    with _set_up(trial, measurement), _crew(job) as crew:
+        measurement.keeps_tails, measurement.clocks = crew.keeps_tails, crew.clocks
         if not trial.failed:
             try:
                 trial.play(measurement, crew)
             except ChannelError as error:
                 trial.failed = str(error)
+        crew.collect()
         crew.end()
         record = payload_facts.add(trial.record(measurement, crew), crew)
+        if isinstance(crew, RemoteCrew):
+            record = machine_facts.add(record, crew, trial.window, job.folder)
         found(record)
     if trial.failed and record.outcome == "finished":
         return unfinished(record, "failed", trial.failed)
     return record if record.outcome == "finished" else unfinished(record, record.outcome, record.reason)
+
+
+def _crew(job: Job) -> Crew:
+    if job.machines is None:
+        return Crew(job.spec.start_method)
+    return RemoteCrew(job.spec, job.site, job.folder, job.machines)
 
 
 @contextmanager
@@ -171,6 +187,7 @@ class _Trial:
         """Run all phases between set-up and tear-down. Stop early when a worker fails or hangs."""
         for assignment in measurement.assignments():
             crew.start(assignment)
+        crew.open()
         if self._connect(measurement, crew):
             self._measure(measurement, crew)
         if crew.failures:
@@ -183,6 +200,13 @@ class _Trial:
             )
             self.hung += _SLOW if self.slow else ""
 
+    def _meter(self, measurement: Measurement, crew: Crew) -> Meter:
+        named = measurement.server_pids()
+        if isinstance(crew, RemoteCrew):
+            return RemoteMeter(crew, named, self.broker)
+        workers = {w.name: w.pid for w in crew.workers}
+        return Meter(workers, named, self.broker, _below() - self.before - {*workers.values(), *named})
+
     def _connect(self, measurement: Measurement, crew: Crew) -> bool:
         within_s = self.spec.grace_s
         if not outlast(measurement, crew, lambda: all(w.ready for w in crew.workers), within_s):
@@ -191,15 +215,14 @@ class _Trial:
         return not self.hung and not crew.failures
 
     def _measure(self, measurement: Measurement, crew: Crew) -> None:
-        workers, named = {w.name: w.pid for w in crew.workers}, measurement.server_pids()
-        others = _below() - self.before - {*workers.values(), *named}
-        meter = Meter(workers, named, self.broker, others)
-        start_ns = now_ns() + int(LEAD_S * 1e9)
+        meter = self._meter(measurement, crew)
+        start_ns = now_ns() + int(crew.lead_s * 1e9)
         window_ns = start_ns + int(self.spec.warmup_s * 1e9)
-        self.window = Window(window_ns, window_ns + int(self.spec.duration_s * 1e9))
-        for member in crew.workers:
-            member.tell(Go(start_ns, self.window.end_ns))
-        for moment_ns in (self.window.start_ns, self.window.end_ns):
+        moments_ns = (window_ns, window_ns + int(self.spec.duration_s * 1e9))
+        self.window = Window(*map(crew.trial_ns, moments_ns))
+        window = (self.window.start_ns, self.window.end_ns)
+        crew.go(crew.trial_ns(start_ns), self.window.end_ns, window)
+        for moment_ns in moments_ns:
             while (left_ns := moment_ns - meter.lead_ns - now_ns()) > 0 and not crew.failures:
                 crew.listen(left_ns / 1e9)
             if crew.failures:

@@ -72,6 +72,8 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ``fault``          what a ``crash`` trial suffers.
     ``scenario``       the scenario of a safety workload that has several; in a ``forced`` trial the face of
                        the backend that is raced for.
+    ``placement``      for the roles ``producer`` and ``consumer``, the numbers of the machines on which they
+                       take turns, from 1; empty where all workers run on this machine.
     ``study``          the study that the trial is a part of; None where it has a row of its own.
     ``broker_settings``  the broker settings for this trial, such as ``appendonly: yes``.
     ``work``           what a consumer does with each message before it acknowledges it, as the canonical text
@@ -108,6 +110,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     payload: str = PLAIN
     codec: str = ""
     smallest_bytes: int = 0
+    placement: dict[str, list[int]] = {}
     study: Study | None = None
     task_fault: TaskFault | None = None
 

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ipclab.backends.base import Channel, Guarantees, Site
 from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import channel_class
 from ipclab.host import hang
 from ipclab.host.link import Link
+from ipclab.hosts.placement import machine_of
 from ipclab.trial import analysis
-from ipclab.trial.analysis import Window
+from ipclab.trial.analysis import Slack, Window, no_slack
 from ipclab.trial.assignment import Assignment, OfChannel, content, tails
 from ipclab.trial.drain import Arrivals, Progress, drain
 from ipclab.trial.measurement import Findings, Measurement, dismiss, names, outlast, wait_for
@@ -109,7 +111,10 @@ class Messages(Measurement):
         made_from = content(self.spec, self.site.namespace)
         originals = Originals(tails(self.spec, made_from), trial_mark(made_from))
         fan_out = self.guarantees.fan_out
-        with closing(Arrivals(self.logs, sent, originals, self.spec.consumers, fan_out=fan_out)) as arrivals:
+        consumers = self.spec.consumers
+        with closing(
+            Arrivals(self.logs, sent, originals, consumers, fan_out=fan_out, fetch=crew.fetch)
+        ) as arrivals:
             self._drain(crew, arrivals)
             if arrivals.missing() and not crew.failures and self._hand_over(crew, keep=1):
                 self._drain(crew, arrivals)
@@ -179,6 +184,28 @@ class Messages(Measurement):
             return
         dismiss(crew, self)
 
+    def _due_ns(self, producer: int, after_ns: npt.NDArray[np.int64], start_ns: int) -> npt.NDArray[np.int64]:
+        """Return the schedule of a producer on the clock of the trial; the producer's clock kept it."""
+        if self.clocks is None:
+            return after_ns + start_ns
+        return self.clocks.due_ns(machine_of(self.spec.placement, "producer", producer), after_ns)
+
+    def _slack_ns(self, window: Window) -> Slack:
+        """Return how far a receipt may be stamped before its send, by the clocks of their machines."""
+        clocks, placement = self.clocks, self.spec.placement
+        if clocks is None:
+            return no_slack
+        from_ns, to_ns = window.start_ns - int(self.spec.warmup_s * 1e9), window.end_ns
+
+        def slack_ns(producer: int, consumer: int) -> int:
+            machines = (
+                machine_of(placement, "producer", producer),
+                machine_of(placement, "consumer", consumer),
+            )
+            return clocks.bound_ns(*machines, from_ns, to_ns)
+
+        return slack_ns
+
     def findings(self, crew: Crew, window: Window, *, complete: bool) -> Findings:
         start_ns = window.start_ns - int(self.spec.warmup_s * 1e9)
         found = analysis.delivery(
@@ -187,7 +214,10 @@ class Messages(Measurement):
             self.logs,
             window,
             finished={w.name: w.done.count for w in crew.workers if w.done},
-            due_ns={i: np.asarray(due, np.int64) + start_ns for i, due in self.due_ns.items()},
+            due_ns={
+                i: self._due_ns(i, np.asarray(due, np.int64), start_ns) for i, due in self.due_ns.items()
+            },
+            slack_ns=self._slack_ns(window),
             complete=complete,
             content=content(self.spec, self.site.namespace),
             before_stop=self._before_stop,

@@ -1,0 +1,115 @@
+"""What the record of a trial on several machines says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from ipclab.hosts import clock_bound
+from ipclab.hosts.clock_bound import Withheld
+from ipclab.hosts.placement import Placement
+from ipclab.trial import rawlog
+from ipclab.trial.analysis import Window
+from ipclab.trial.limit import find_limit
+from ipclab.trial.machines.clocks import UNBOUNDED_NS, Clocks
+from ipclab.trial.machines.crew import RemoteCrew
+from ipclab.trial.machines.words import Sampled
+from ipclab.trial.record import Latency, Machine, Machines, TrialRecord
+
+
+def add(record: TrialRecord, crew: RemoteCrew, window: Window | None, logs: Path) -> TrialRecord:
+    """Return the record with what is known of its machines; withhold the latencies that mean nothing.
+
+    The crew has collected the logs.
+    """
+    spec = record.spec
+    found = Machines(
+        reference=crew.clocks.reference,
+        machines=[_machine(number, crew, paced=spec.rate_per_s is not None) for number in sorted(crew.hosts)],
+        mirror_age_ns=crew.mirror_age_ns,
+    )
+    latency = record.latency
+    if window is not None and crew.collected:
+        bound_ns = largest_bound_ns(crew.clocks, spec.placement, window, spec.warmup_s)
+        reason = why_withheld(latency, bound_ns, crew.clocks)
+        if reason is not None:
+            latency = msgspec.structs.replace(latency, end_to_end=None, service=None)
+        found = msgspec.structs.replace(
+            found,
+            bound_ns=None if bound_ns >= UNBOUNDED_NS else bound_ns,
+            withheld=reason,
+            overshoot=overshoot(logs, crew) if not spec.rate_per_s else 0,
+        )
+    return msgspec.structs.replace(record, latency=latency, machines=found)
+
+
+def largest_bound_ns(clocks: Clocks, placement: Placement, window: Window, warmup_s: float) -> int:
+    """Return the largest error of a latency of this placement; 0 where all of it is on one clock."""
+    from_ns = window.start_ns - int(warmup_s * 1e9)
+    pairs = {(p, c) for p in placement["producer"] for c in placement["consumer"]}
+    return max(clocks.bound_ns(p, c, from_ns, window.end_ns) for p, c in pairs)
+
+
+def why_withheld(latency: Latency, bound_ns: int, clocks: Clocks) -> Withheld | None:
+    """Return why latencies from one machine to another are withheld; None where they are shown."""
+    if latency.end_to_end is None or not bound_ns:
+        return None
+    if bound_ns >= UNBOUNDED_NS:
+        return next(reason for number in clocks.others() if (reason := clocks.reason(number)))
+    return clock_bound.too_wide(bound_ns, latency.end_to_end.p50_ns or 0)
+
+
+def overshoot(logs: Path, crew: RemoteCrew) -> int:
+    """Return the largest number of messages that were sent within the age of the mirrored progress."""
+    sends = [rawlog.read_stamps(path) for path in sorted(logs.glob("*.sends"))]
+    times = np.sort(np.concatenate(sends)) if sends else np.empty(0, np.int64)
+    if not len(times) or len(crew.hosts) < 2:
+        return 0
+    ends = np.searchsorted(times, times + crew.mirror_age_ns, side="right")
+    return int((ends - np.arange(len(times))).max())
+
+
+def _machine(number: int, crew: RemoteCrew, *, paced: bool) -> Machine:
+    facts = crew.hosts[number].facts
+    mine = [worker.name for worker in crew.workers if crew.machine_of(worker.name) == number]
+    bare = Machine(
+        number=number,
+        workers=mine,
+        python=facts.python if facts else "",
+        cores=facts.cores if facts else 0,
+        clock=crew.clocks.known(number),
+    )
+    readings = [found[number] for found in crew.readings if number in found]
+    return bare if len(readings) < 2 else _with_cost(bare, readings, paced=paced)
+
+
+def _with_cost(bare: Machine, readings: Sequence[Sampled], *, paced: bool) -> Machine:
+    first, last = readings
+    seconds = (last.at_ns - first.at_ns) / 1e9
+    cpu = _more(first.cpu_s, last.cpu_s)
+    queued = _more(first.queued_s, last.queued_s)
+    whole = sum(cpu.values()) if len(cpu) == len(bare.workers) else None
+    others = None
+    if whole is not None and first.machine_cpu_s is not None and last.machine_cpu_s is not None:
+        ours_s = whole + last.own_cpu_s - first.own_cpu_s
+        others = max((last.machine_cpu_s - first.machine_cpu_s - ours_s) / seconds, 0.0)
+    limit = find_limit(
+        {name: one / seconds for name, one in cpu.items()},
+        {name: one / seconds for name, one in queued.items()},
+        None,
+        stalled=0.0,
+        paced=paced,
+        cores=bare.cores,
+    )
+    return msgspec.structs.replace(bare, interval_s=seconds, cpu_s=whole, others_cores=others, limit=limit)
+
+
+def _more(first: Mapping[str, float | None], last: Mapping[str, float | None]) -> dict[str, float]:
+    return {
+        name: after - before
+        for name, after in last.items()
+        if after is not None and (before := first.get(name)) is not None
+    }

@@ -1,0 +1,118 @@
+"""Trials whose workers run on several machines, reached by the engine; here all machines are this one."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import redis
+
+from ipclab.backends.base import BrokerKind
+from ipclab.backends.registry import Variant
+from ipclab.brokers import Broker
+from ipclab.hosts.address import parse_all
+from ipclab.trial.machines.crew import AGENT, Machines
+from ipclab.trial.record import TrialRecord
+from ipclab.trial.runner import run_trial
+from ipclab.trial.spec import TrialSpec
+
+PLACED = {"producer": [1], "consumer": [2]}
+IN_ROOT = shlex.join(["sh", "-c", f'cd / && exec {shlex.quote(sys.executable)} "$@"', "sh"])
+
+
+@pytest.fixture(scope="module")
+def server(private_broker_of: Callable[[BrokerKind], Broker]) -> Broker:
+    return private_broker_of("redis")
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
+    """Two interpreters in other working folders, and nothing is left of them afterwards."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    yield Machines(addresses=parse_all([f"exec:{sys.executable}", f"exec:{IN_ROOT}"]))
+    assert [path.name for path in tmp_path.iterdir()] == []
+    assert agents() == []
+
+
+def agents() -> list[psutil.Process]:
+    """All agents below this process, or that are nobody's child any more."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if AGENT in (process.info["cmdline"] or ()) and _ours(process)
+    ]
+
+
+def _ours(process: psutil.Process) -> bool:
+    try:
+        return os.getpid() in [one.pid for one in process.parents()] or process.ppid() == 1
+    except psutil.NoSuchProcess:
+        return False
+
+
+def run(server: Broker, machines: Machines, **settings: Any) -> TrialRecord:
+    given = {"backend": Variant("redis-stream"), "producers": 2, "consumers": 2, "size_bytes": 64}
+    spec = TrialSpec(placement=PLACED, **(given | {"warmup_s": 0.1, "duration_s": 0.3} | settings))
+    record = run_trial(spec, namespace="ipclab:machines:0", broker=server, machines=machines)
+    with redis.Redis.from_url(server.url) as client:
+        assert client.keys("*") == []
+    return record
+
+
+def test_a_stream_between_two_machines_has_a_valid_ledger_and_no_side_effects(
+    server: Broker, two: Machines
+) -> None:
+    record = run(server, two, workload="stream", window=10)
+    assert (record.outcome, record.reason, record.side_effects) == ("finished", "", [])
+    assert record.ledger is not None
+    assert record.ledger.verdict == "valid"
+    assert record.ledger.received > 100
+    assert record.machines is not None
+    assert [one.workers for one in record.machines.machines] == [
+        ["producer-0", "producer-1"],
+        ["consumer-0", "consumer-1"],
+    ]
+    assert record.machines.reference == 2
+    assert record.machines.bound_ns == 0
+    assert all(one.cpu_s for one in record.machines.machines)
+    assert record.cost is not None
+    assert {one.name for one in record.cost.workers} == {
+        f"{role}-{i}" for role in ("producer", "consumer") for i in (0, 1)
+    }
+
+
+def test_paced_latencies_within_a_machine_are_those_of_all_where_all_share_it(
+    server: Broker, two: Machines
+) -> None:
+    record = run(server, two, workload="paced", rate_per_s=200.0)
+    assert record.outcome == "finished", record.reason
+    assert record.latency.end_to_end is not None
+    assert record.latency.end_to_end.negative == 0
+    assert record.latency.same_machine is None
+
+
+@pytest.mark.parametrize(
+    ("workload", "backend"), [("ping-pong", "redis-stream"), ("counter", "redis:discipline=incr")]
+)
+def test_round_trips_and_counters_work_over_machines(
+    server: Broker, two: Machines, workload: str, backend: str
+) -> None:
+    many = 1 if workload == "ping-pong" else 2
+    record = run(server, two, workload=workload, backend=Variant.parse(backend), producers=many, consumers=1)
+    assert (record.outcome, record.reason) == ("finished", "")
+    assert record.rate_per_s
+
+
+def test_a_machine_that_does_not_exist_fails_the_trial_in_one_line(server: Broker, two: Machines) -> None:
+    machines = Machines(addresses=(two.addresses[0], *parse_all(["exec:/nonexistent/python"])))
+    record = run(server, machines, workload="stream")
+    assert record.outcome == "failed"
+    assert record.reason.startswith("machine 2 cannot be reached: ")
+    assert "/nonexistent/python" in record.reason
