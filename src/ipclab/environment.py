@@ -15,6 +15,7 @@ import psutil
 from ipclab import __version__
 from ipclab.brokers import kinds
 from ipclab.host.clock import ClockTest
+from ipclab.host.limits import cpu_limit
 from ipclab.host.resources import cores
 from ipclab.host.start_methods import StartMethod
 from ipclab.results.result import Environment
@@ -37,12 +38,19 @@ def describe(start_method: StartMethod, clock: ClockTest, distributions: Iterabl
         start_method=start_method,
         libraries=_library_versions(distributions),
         clock=clock,
+        cpu_limit=_cpu_limit(),
     )
 
 
 def machine() -> tuple[str, int, int]:
     """Return the processor, the number of cores and the memory in bytes, as ``describe()`` has them."""
     return _processor(), cores(), psutil.virtual_memory().total
+
+
+def _cpu_limit() -> float | None:
+    """Return the limit on CPU time where it is below that of the cores."""
+    limit = cpu_limit()
+    return limit if limit is not None and limit < cores() else None
 
 
 def _library_versions(distributions: Iterable[str]) -> dict[str, str]:

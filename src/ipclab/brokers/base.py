@@ -64,6 +64,10 @@ class Broker(abc.ABC):
         self.started_at_s = started_at_s
         self.settings: Mapping[str, str] = {}
         """The settings that the server reported, once it was asked: see ``ServerKind.describe``."""
+        self.network = ""
+        """The network to the server, where it is neither the loopback address nor one that the user chose."""
+        self.to_control_it = "choose --provider compose or native"
+        """What a user does so that the lab may control such a server, where it is not ours."""
 
     @property
     def outlives_run(self) -> bool:

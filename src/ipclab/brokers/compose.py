@@ -45,7 +45,7 @@ class ComposeBroker(Broker):
     def __init__(self, kind: BrokerKind, host: str, container: Container, version: str) -> None:
         super().__init__(
             kind,
-            _url(kind, container),
+            self.address(kind, container),
             version,
             ours=True,
             where=f"container {container.name}",
@@ -57,6 +57,10 @@ class ComposeBroker(Broker):
         self._host = host
         self._id: str = str(container.id)
         self._process = _process_here(container)
+
+    def address(self, kind: BrokerKind, container: Container) -> str:
+        """Return the URL at which the lab reaches this container."""
+        return _url(kind, container)
 
     @property
     def outlives_run(self) -> bool:
@@ -117,10 +121,10 @@ class ComposeBroker(Broker):
         with self._container() as container:
             container.start()
             container.reload()
-            self.url = _url(self._service, container)
+            self.url = self.address(self._service, container)
             self.started_at_s = _started_at_s(container)
             self._process = _process_here(container)
-        self.version = _wait_until_ready(self.kind, self.url)
+        self.version = wait_until_ready(self.kind, self.url)
 
     def execute(self, *command: str, timeout_s: float = EXECUTE_WITHIN_S) -> str:
         with engine.client(self._host, timeout_s) as client:
@@ -174,7 +178,7 @@ def start(
                 continue
             try:
                 container = containers[kind]
-                version = _wait_until_ready(kind, _url(kind, container))
+                version = wait_until_ready(kind, _url(kind, container))
                 ready[kind] = ComposeBroker(kind, host, container, version)
             except BrokerUnavailableError as error:
                 failed[kind] = str(error)
@@ -265,12 +269,12 @@ def _url(kind: BrokerKind, container: Container) -> str:
     if address in {"", "0.0.0.0", "::"}:
         address = "127.0.0.1"
     service = _service(kind)
-    password = _password(kind, container)
-    login = service.login.format(quote(password, safe="")) if password else ""
+    secret = password(kind, container)
+    login = service.login.format(quote(secret, safe="")) if secret else ""
     return service.url.format(login=login, at=f"{address}:{published['HostPort']}")
 
 
-def _password(kind: BrokerKind, container: Container) -> str:
+def password(kind: BrokerKind, container: Container) -> str:
     """Return the password that a container was started with; empty for none."""
     given = dict(line.split("=", 1) for line in container.attrs["Config"]["Env"] if "=" in line)
     return str(given.get(_service(kind).password_inside, ""))
@@ -286,7 +290,7 @@ def _passwords(host: str, project: str, wanted: Sequence[BrokerKind]) -> dict[st
         stopped = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
     before = {str(c.labels.get("com.docker.compose.service")): c for c in stopped}
     return {
-        variable: _password(kind, before[kind]) if kind in before else secrets.token_hex(16)
+        variable: password(kind, before[kind]) if kind in before else secrets.token_hex(16)
         for kind in wanted
         if not os.environ.get(variable := _service(kind).password_variable)
     }
@@ -318,7 +322,8 @@ def _usage_by_engine(stats: dict[str, Any]) -> Usage | None:
     return Usage(stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, memory["usage"] - cache)
 
 
-def _wait_until_ready(kind: BrokerKind, url: str) -> str:
+def wait_until_ready(kind: BrokerKind, url: str) -> str:
+    """Return the version of a server that may still start. Raise BrokerUnavailableError after a minute."""
     deadline = time.monotonic() + _READY_WITHIN_S
     while True:
         try:

@@ -1,9 +1,10 @@
 """Gathers the brokers of a run from all providers: the public interface of this package.
 
-For each broker, the first of these that applies: a URL in the environment; a running container of the compose
-project ``ipclab``, or a running private server of ``ipclab up``; a container started for this run; a private
-server started for this run; Debian's packages and then a private server. A broker that none of these gives is
-missing, with the reason.
+For each broker, the first of these that applies: a URL in the environment; a service beside the lab, where
+the lab is a container of the compose project; a running container of the compose project ``ipclab``, or a
+running private server of ``ipclab up``; a container started for this run; a private server started for this
+run; Debian's packages and then a private server. A broker that none of these gives is missing, with the
+reason.
 """
 
 from __future__ import annotations
@@ -17,7 +18,19 @@ from types import TracebackType
 from typing import Self
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import compose, engine, keeper, kinds, native, processes, settings, stand_ins, state, url
+from ipclab.brokers import (
+    compose,
+    engine,
+    keeper,
+    kinds,
+    native,
+    processes,
+    services,
+    settings,
+    stand_ins,
+    state,
+    url,
+)
 from ipclab.brokers import install as packages
 from ipclab.brokers.base import Broker, ProviderName
 from ipclab.brokers.leases import Lease
@@ -228,6 +241,7 @@ class _Search:
         wanted = [kind for kind in kinds.names() if kind in names and kind not in self._fleet.missing]
         self._reasons = {kind: [] for kind in wanted}
         self._from_urls(self._still_wanted(wanted, "url"))
+        self._from_services(self._still_wanted(wanted, "compose"))
         in_compose = self._with_service(wanted)
         host = self._engine(self._still_wanted(in_compose, "compose"))
         if host is not None:
@@ -317,8 +331,18 @@ class _Search:
             elif self._forced(kind) == "url":
                 self._reasons[kind].append(f"url: {' or '.join(kinds.get(kind).variables)} is not set")
 
+    def _from_services(self, names: Sequence[BrokerKind]) -> None:
+        found: dict[BrokerKind, Broker] = {}
+        for kind in names if services.beside() else ():
+            try:
+                if (broker := services.connect(kind)) is not None:
+                    found[kind] = broker
+            except BrokerUnavailableError as error:
+                self._fail("compose", {kind: str(error)})
+        self._take(self._usable_of_lasting(found))
+
     def _engine(self, names: Sequence[BrokerKind]) -> str | None:
-        if names:
+        if names and not services.beside():
             try:
                 return engine.find()
             except BrokerUnavailableError as error:

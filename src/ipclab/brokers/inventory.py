@@ -7,7 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import compose, engine, kinds, marks, native, state, url
+from ipclab.brokers import compose, engine, kinds, marks, native, services, state, url
 from ipclab.brokers.base import Broker, ProviderName, mask
 from ipclab.errors import BrokerUnavailableError, IpclabError
 
@@ -102,6 +102,9 @@ def status() -> list[Status]:
         else:
             if broker is not None:
                 found.append(_status(broker))
+        with contextlib.suppress(BrokerUnavailableError):
+            if (service := services.connect(kind)) is not None:
+                found.append(dataclasses.replace(_status(service), ours=False))
     records = list(state.records())
     holders: dict[str, int | None] = {compose.PROJECT: None}
     holders |= {r.project: r.owner.pid for _, r in records if isinstance(r, state.ComposeRecord)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import engine, install, kinds, url
+from ipclab.brokers import engine, install, kinds, services, url
 from ipclab.errors import BrokerUnavailableError, UsageError
 from ipclab.host import needs
 from ipclab.host.text import clean
@@ -34,6 +34,12 @@ def _look(kind: BrokerKind) -> tuple[bool, str]:
     if broker is not None:
         return True, f"url: {broker.masked_url} ({clean(broker.version)})"
     no_engine = "compose.yaml has no service for it"
+    try:
+        service = services.connect(kind)
+    except BrokerUnavailableError as error:
+        return False, clean(str(error))
+    if service is not None:
+        return True, f"compose: {service.masked_url} ({clean(service.version)}), {service.network}"
     if of.service is not None:
         try:
             engine.find()

@@ -21,6 +21,6 @@ def squeezed(broker: Broker) -> AbstractContextManager[Squeeze]:
     if not broker.ours:
         raise UsageError(
             f"{kind.title} at {broker.masked_url} was not started by the lab, so its memory is "
-            "left alone; choose --provider compose or native to exhaust it"
+            f"left alone; {broker.to_control_it} to exhaust it"
         )
     return kind.squeezed(broker)

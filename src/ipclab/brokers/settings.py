@@ -28,7 +28,7 @@ def applied(broker: Broker, settings: Mapping[str, str]) -> Iterator[None]:
     if not broker.ours:
         raise UsageError(
             f"{kind.title} at {broker.masked_url} was not started by the lab, so its settings are left "
-            f"alone; choose --provider compose or native for {', '.join(settings)}"
+            f"alone; {broker.to_control_it} for {', '.join(settings)}"
         )
     kind.check_settings(settings)
     with kind.applied(broker, settings):

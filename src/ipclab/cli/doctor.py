@@ -34,7 +34,7 @@ def _examine() -> ExitCode:
     from ipclab import __version__, environment
     from ipclab.backends.registry import broken_plugins
     from ipclab.brokers import kind_names, outlook
-    from ipclab.host import clock, needs
+    from ipclab.host import clock, limits, needs
     from ipclab.host import start_methods as startmethod
 
     if lacks := needs.lacks():
@@ -48,7 +48,11 @@ def _examine() -> ExitCode:
         ["Python", f"{found.python} ({found.implementation})"],
         ["system", found.system],
         ["processor", f"{found.processor}, {found.cores} usable"],
-        ["memory", f"{found.memory_bytes / 2**30:.0f} GiB"],
+        ["CPU limit", _cpu_limit(found.cpu_limit, found.cores)],
+        ["memory", f"{found.memory_bytes / 2**30:.0f} GiB{_of_memory(limits.memory_limit_bytes())}"],
+        ["/dev/shm", _bytes(limits.shared_memory_bytes())],
+        ["processes", _limit(limits.process_limit())],
+        ["open files", f"{_limit(limits.open_files())} in each process"],
         ["load (1 min)", f"{found.load_1min}{_busy(found.load_1min, found.cores)}"],
         ["start method", found.start_method],
         *[[f"start method {m}", _usable(m)] for m in startmethod.others()],
@@ -72,6 +76,27 @@ def _usable(method: StartMethod) -> str:
     except (OSError, IpclabError) as error:
         return f"no: {line_of(error)}"
     return "yes"
+
+
+def _cpu_limit(limit: float | None, cores: int) -> str:
+    if limit is None:
+        return "none"
+    turns = "processes take turns, so expect slower and less steady figures"
+    return f"{limit:g} of {cores} core{'s' * (cores != 1)} – {turns}"
+
+
+def _of_memory(limit_bytes: int | None) -> str:
+    return "" if limit_bytes is None else f", of which {_bytes(limit_bytes)} may be used here"
+
+
+def _bytes(size: int | None) -> str:
+    from ipclab.results.units import size as words
+
+    return "none" if size is None else words(size)
+
+
+def _limit(many: int | None) -> str:
+    return "no limit" if many is None else f"at most {many}"
 
 
 def _busy(load: float, cores: int) -> str:

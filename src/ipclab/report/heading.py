@@ -10,6 +10,7 @@ from ipclab.results import units
 from ipclab.results.result import Environment, Result
 from ipclab.results.safety.cells import is_in_cells
 from ipclab.trial import workloads
+from ipclab.trial.record import BrokerFacts
 from ipclab.trial.spec import TrialSpec
 
 
@@ -17,7 +18,7 @@ def lines(result: Result) -> list[str]:
     """Return a few lines, in the order in which a sceptical reader asks."""
     found = [_machine(result.environment)]
     if result.brokers:
-        brokers = dict.fromkeys(f"{b.kind} {b.version} ({b.provider})" for b in result.brokers)
+        brokers = dict.fromkeys(broker(b) for b in result.brokers)
         found.append(tr("Brokers: {brokers}", brokers=", ".join(brokers)))
     specs = [trial.spec for trial in result.trials]
     if measured := [spec for spec in specs if not is_in_cells(spec) and spec.study is None]:
@@ -47,12 +48,21 @@ def lines(result: Result) -> list[str]:
     return found
 
 
+def broker(facts: BrokerFacts) -> str:
+    """Return a broker, its version and its origin: ``redis 8.2.1 (compose, container network)``."""
+    network = f", {tr(facts.network)}" if facts.network else ""
+    return f"{facts.kind} {facts.version} ({facts.provider}{network})"
+
+
 def _machine(machine: Environment) -> str:
+    limit = ""
+    if machine.cpu_limit is not None:
+        limit = tr(" (limited to the CPU time of {cpu_limit:g})", cpu_limit=machine.cpu_limit)
     return tr(
         "Machine: {cores}, {memory_bytes} of memory, {processor}, {system}; "
         "{implementation} {python}, start method {start_method}, load "
         "{load_1min:.2f} at the start",
-        cores=units.of(machine.cores, "core"),
+        cores=units.of(machine.cores, "core") + limit,
         memory_bytes=units.size(machine.memory_bytes),
         processor=machine.processor,
         system=machine.system,

@@ -11,11 +11,14 @@ from typing import Any
 
 import msgspec
 
+from ipclab.results.result import Environment
 from ipclab.results.rows.row import Row
-from ipclab.trial.record import Latency, TrialRecord
+from ipclab.trial.record import BrokerFacts, Latency, TrialRecord
 from ipclab.trial.spec import TrialSpec
 
 LATER: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
+    BrokerFacts: ("network",),
+    Environment: ("cpu_limit",),
     TrialSpec: (
         "work",
         "work_fail_share",
@@ -45,6 +48,12 @@ def encode(value: msgspec.Struct) -> bytes:
         _strip(TrialSpec, trial["spec"])
         _strip(TrialRecord, trial)
         _strip(Latency, trial["latency"])
+        if trial["broker"] is not None:
+            _strip(BrokerFacts, trial["broker"])
+    for broker in whole.get("brokers", ()):
+        _strip(BrokerFacts, broker)
+    if "environment" in whole:
+        _strip(Environment, whole["environment"])
     for row in whole.get("rows", ()):
         _strip(Row, row)
     return msgspec.json.encode(whole)

@@ -13,7 +13,8 @@ SCHEMA_VERSION = 2
 class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The machine and the software of a run, in general terms: no host name, no user, no path.
 
-    ``load_1min`` is the load average at the start: what else was running.
+    ``load_1min`` is the load average at the start: what else was running. ``cpu_limit`` is how many cores'
+    worth of CPU time the control group of the lab allows, such as 0.5; None for no limit below ``cores``.
     """
 
     ipclab: str
@@ -27,6 +28,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     start_method: str
     libraries: dict[str, str]
     clock: ClockTest
+    cpu_limit: float | None = None
 
 
 class Unavailable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

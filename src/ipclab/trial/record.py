@@ -151,13 +151,15 @@ class Serialising(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 class BrokerFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The origin of a trial's broker. ``url`` is masked. ``settings`` are the settings that the server
-    reports; they are stored once for a run and not with every trial."""
+    reports; they are stored once for a run and not with every trial. ``network`` is ``container network``
+    where the lab ran in a container of the compose project, else empty."""
 
     kind: str
     provider: str
     version: str
     url: str
     settings: dict[str, str] = {}
+    network: str = ""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,6 +22,7 @@ def facts(broker: Broker | None, *, settings: bool = False) -> BrokerFacts | Non
         provider=broker.provider,
         version=broker.version,
         url=broker.masked_url,
+        network=broker.network,
         settings=dict(broker.settings) if settings else {},
     )
 

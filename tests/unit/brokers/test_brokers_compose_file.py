@@ -8,14 +8,25 @@ from typing import Any
 import pytest
 import yaml
 
-from ipclab.brokers import KINDS, engine, kinds
+from ipclab.brokers import KINDS, engine, kinds, services
 from ipclab.brokers.kinds.redis.trial_settings import SETTINGS_FILE
+
+LAB = ("lab", "lab-faults")
 
 
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
+    """The project without the services of the lab itself."""
     content: dict[str, Any] = yaml.safe_load(engine.compose_file().read_text(encoding="utf-8"))
+    content["services"] = {k: v for k, v in content["services"].items() if k not in LAB}
     return content
+
+
+@pytest.fixture(scope="module")
+def lab() -> dict[str, Any]:
+    """The services of the lab itself, by name."""
+    content = yaml.safe_load(engine.compose_file().read_text(encoding="utf-8"))
+    return {name: content["services"][name] for name in LAB}
 
 
 def test_the_file_of_the_checkout_is_used_where_there_is_a_checkout() -> None:
@@ -73,3 +84,31 @@ def test_every_container_and_volume_can_be_told_from_those_of_another_project(
 def test_what_a_trial_sets_redis_to_is_read_last_from_its_data_folder(project: dict[str, Any]) -> None:
     words = shlex.split(project["services"]["redis"]["command"])
     assert words[-2:] == ["--include", f"/data/{SETTINGS_FILE.replace('.conf', '*.conf')}"]
+
+
+def test_the_lab_starts_only_by_name_after_the_usual_brokers(lab: dict[str, Any]) -> None:
+    for service in lab.values():
+        assert service["profiles"]
+        assert set(service["depends_on"]) == set(KINDS)
+
+
+def test_only_the_lab_for_faults_has_the_socket_of_the_engine(lab: dict[str, Any]) -> None:
+    mounted = {name: [m for m in service["volumes"] if "docker.sock" in m] for name, service in lab.items()}
+    assert mounted["lab"] == []
+    assert mounted["lab-faults"] == [f"{services.SOCKET}:{services.SOCKET}"]
+
+
+def test_the_lab_has_limits_and_no_capability_but_to_become_the_caller(lab: dict[str, Any]) -> None:
+    for service in lab.values():
+        assert {"shm_size", "pids_limit", "cpus", "ulimits"} <= set(service)
+        assert service["cap_drop"] == ["ALL"]
+        assert not service.get("privileged")
+
+
+def test_the_lab_knows_the_password_of_every_broker(project: dict[str, Any], lab: dict[str, Any]) -> None:
+    given = set(lab["lab"]["environment"])
+    for kind in project["services"]:
+        service = kinds.get(kind).service
+        assert service is not None
+        assert service.password_variable in given
+    assert services.VARIABLE in given

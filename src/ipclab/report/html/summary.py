@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ipclab.host.texts import tr
+from ipclab.report import heading
 from ipclab.report.html.claims import ClaimCard
 from ipclab.report.html.run import Run
 from ipclab.results import busy, searches, units
@@ -42,7 +43,7 @@ def question(runs: Sequence[Run]) -> str:
 def chips(runs: Sequence[Run]) -> list[str]:
     """Return the machine, the versions and the date in a few words each, each once."""
     found = [chip for run in runs for chip in _machine(run.result)]
-    found += [f"{b.kind} {b.version} ({b.provider})" for run in runs for b in run.result.brokers]
+    found += [heading.broker(b) for run in runs for b in run.result.brokers]
     found += [tr("measured {began_utc}", began_utc=_day(run.result.began_utc)) for run in runs]
     return list(dict.fromkeys(found))
 

@@ -73,7 +73,7 @@ def _refusal(scenario: Scenario, stage: Stage) -> str:
     if scenario.needs in HARD_ON_SERVER and not broker.ours:
         return (
             f"{scenario.name} {HARD_ON_SERVER[scenario.needs]}, and the lab did not start the one at "
-            f"{broker.masked_url}; choose --provider compose or native for it"
+            f"{broker.masked_url}; {broker.to_control_it} for it"
         )
     if scenario.needs == "proxy" and not kinds.get(broker.kind).accepts_proxy(broker.url):
         scheme = urlsplit(broker.url).scheme

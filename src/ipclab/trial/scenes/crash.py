@@ -87,7 +87,7 @@ def _refusal(stage: Stage, fault: FaultSpec) -> str:
     if harmed and stage.broker is not None and not stage.broker.ours:
         return (
             f"{stage.broker.kind} at {stage.broker.masked_url} was not started by the lab, so the lab "
-            f"neither harms it nor changes its settings; choose --provider compose or native"
+            f"neither harms it nor changes its settings; {stage.broker.to_control_it}"
         )
     if fault.effect == "fills" and stage.broker is not None:
         of = kinds.get(stage.broker.kind)
