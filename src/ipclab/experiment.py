@@ -349,6 +349,8 @@ class Experiment:
             said = f"the experiment {self.name} has nothing to measure on {', '.join(idle)}"
             if akin := self._akin(request, idle):
                 said += f"; it measures {', '.join(akin)}: name one of these"
+            if queues := [name for name in idle if faces(Variant.parse(name)) == ["task"]]:
+                said += f"; a task queue is measured by: ipclab run tasks -b {queues[0]}"
             raise UsageError(said)
         if not trials:
             raise UsageError(f"the experiment {self.name} has no trials with these options")

@@ -87,6 +87,7 @@ _TASKS = {
     "dramatiq-redis": "ipclab.backends.tasks.dramatiq:DramatiqRedisQueue",
     "dramatiq-rabbitmq": "ipclab.backends.tasks.dramatiq:DramatiqRabbitmqQueue",
     "huey": "ipclab.backends.tasks.huey:HueyQueue",
+    "procrastinate": "ipclab.backends.tasks.procrastinate:ProcrastinateQueue",
     "taskiq-list": "ipclab.backends.tasks.taskiq:TaskiqListQueue",
     "taskiq-stream": "ipclab.backends.tasks.taskiq:TaskiqStreamQueue",
     "taskiq-rabbitmq": "ipclab.backends.tasks.taskiq:TaskiqRabbitmqQueue",

@@ -85,6 +85,11 @@ def _require_promises(asked: Sequence[Variant], cases: Sequence[Case]) -> None:
     }
     for variant in asked:
         if variant.name not in checked:
+            if is_known("task", variant.name):
+                raise UsageError(
+                    f"{variant.name} is a task queue: the suite checks channels and counters; "
+                    f"check it by: ipclab run tasks -b {variant.name}"
+                )
             faces = [face for face in ("register", "lock") if is_known(face, variant.name)]
             raise UsageError(
                 f"{variant.name} is a {' and a '.join(faces)}: the suite checks channels and counters; "

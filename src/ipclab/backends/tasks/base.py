@@ -32,6 +32,7 @@ class TaskQueue(abc.ABC):
 
     ``libraries``  the distributions that it needs; their versions stand in every record.
     ``in_process`` the process that submits also owns the executors, so there is no worker to start.
+    ``readable``   ``held()`` may be called while workers run, and disturbs nothing.
     ``notices_after_s``  the seconds within which a worker notices that its executor has died.
 
     The object travels to the submitter by pickle, so it holds no connection. Not thread-safe.
@@ -44,6 +45,7 @@ class TaskQueue(abc.ABC):
     libraries: ClassVar[tuple[str, ...]] = ()
     in_process: ClassVar[bool] = False
     notices_after_s: ClassVar[float] = 0.0
+    readable: ClassVar[bool] = False
 
     def __init__(self, site: Site, **options: OptionValue) -> None:
         self.site = site
@@ -96,7 +98,7 @@ class TaskQueue(abc.ABC):
     def held(self, bodies: Collection[str]) -> set[str] | None:
         """Return those of these tasks that the broker still holds; None where that cannot be read.
 
-        Called when no worker runs any more.
+        Called when no worker runs any more, unless the queue is ``readable``.
         """
         return None
 

@@ -21,6 +21,7 @@ class RedisTaskQueue(FrameworkQueue):
     """A task queue whose keys match ``patterns()``."""
 
     broker: ClassVar[str] = "redis"
+    readable: ClassVar[bool] = True
 
     def patterns(self) -> tuple[str, ...]:
         """Return the patterns of all keys of this trial."""

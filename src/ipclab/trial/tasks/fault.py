@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterable
+from typing import assert_never
 
 from ipclab.checks.tasks import Effect, settle
 from ipclab.errors import ChannelError
@@ -22,6 +23,8 @@ MOST_WAITED_S = 12.0
 """A framework that promises to redeliver later than this is not waited for: its tasks count as stuck."""
 QUIET_S = 2.0
 """Without any entry in the log for this long, and past the redelivery, nothing more is expected."""
+RECONNECTS_S = 10.0
+"""How long a worker may take until it tries again to connect to a broker that was away."""
 STEP_S = 0.3
 BUSY_SHARE = 0.3
 """Above this share of the time, in which they work or wait for a processor, the processes are not quiet."""
@@ -62,7 +65,7 @@ class _Trial:
         if not bench.ended(self._bodies):
             nudged_ns = self._nudge()
         bench.end_sessions()
-        missing = set(self._bodies) - {one.body for one in self._effects() if one.kind == "end"}
+        missing = self._missing()
         ledger = settle(
             [one for one in bench.submissions() if one.body in self._bodies],
             self._effects(),
@@ -162,9 +165,9 @@ class _Trial:
         supervised = [session for session in bench.sessions if session is not bench.submitter]
         if bench.queue.in_process:
             supervised = [bench.submitter]
-        end = time.monotonic() + self._patience_s() + MOST_BUSY_S
+        end = time.monotonic() + MOST_WAITED_S + MOST_BUSY_S
         seen, quiet_s = -1, 0.0
-        while quiet_s < self._patience_s() and time.monotonic() < end:
+        while (quiet_s < QUIET_S / 2 or quiet_s < self._patience_s()) and time.monotonic() < end:
             for ended in [session for session in supervised if not session.alive]:
                 supervised.remove(ended)
                 supervised.append(bench.restart(ended))
@@ -184,12 +187,26 @@ class _Trial:
         if bench.ended(self._bodies):
             # A second execution of a task would follow soon.
             return QUIET_S / 2
+        if bench.queue.readable and not bench.queue.held(self._missing()):
+            # What the broker does not hold is in a living worker, or nowhere.
+            return QUIET_S
         patience_s = QUIET_S
         if bench.queue.redelivers_after_s <= MOST_WAITED_S:
             patience_s += bench.queue.redelivers_after_s
-        if self._fault.target == "executor":
-            patience_s += bench.queue.notices_after_s
+        match self._fault.target:
+            case "executor":
+                patience_s += bench.queue.notices_after_s
+            case "broker":
+                patience_s += RECONNECTS_S
+            case "worker" | "tree":
+                pass
+            case _:
+                assert_never(self._fault.target)
         return patience_s
+
+    def _missing(self) -> set[str]:
+        """Return the tasks that have not ended."""
+        return set(self._bodies) - {one.body for one in self._effects() if one.kind == "end"}
 
     def _nudge(self) -> int:
         """Start a fresh worker, submit one more task, wait for its end, and return when that began."""

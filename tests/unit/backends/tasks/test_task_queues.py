@@ -91,3 +91,22 @@ def test_a_fault_of_channels_is_refused_in_one_line(request_: Request, line: str
 def test_the_target_of_a_task_queue_is_refused_by_the_experiment_crash() -> None:
     with pytest.raises(UsageError, match="crash has no target tree: use the experiment tasks"):
         load("crash").plan(Request(targets=("tree",)))
+
+
+def test_a_task_queue_in_an_experiment_of_channels_is_sent_to_the_experiment_tasks() -> None:
+    line = "nothing to measure on rq; a task queue is measured by: ipclab run tasks -b rq"
+    with pytest.raises(UsageError, match=line):
+        load("throughput").plan(Request(backends=(Variant("rq"),)))
+
+
+def test_an_installed_framework_is_not_imported_to_list_or_plan() -> None:
+    import subprocess
+    import sys
+
+    frameworks = "celery rq dramatiq huey taskiq procrastinate"
+    program = (
+        "import sys; from ipclab.experiment import Request, load; load('tasks').plan(Request());"
+        f"print([name for name in '{frameworks}'.split() if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
