@@ -5,6 +5,7 @@ psycopg is imported on the first connection, so that listing the backends does n
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, LiteralString
 from urllib.parse import urlsplit
 
@@ -31,6 +32,8 @@ def connect(url: str, **settings: str) -> Connection[Row]:
     """
     import psycopg
 
+    # psycopg logs what it does when a worker is told to end within a call; the trial reports that itself.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     try:
         link = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, options=options)
