@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ def test_the_newest_version_is_found_off_path(tmp_path: Path, monkeypatch: pytes
 def test_root_without_user_namespaces_is_told_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(private.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(private.programs, "find", lambda _: "/bin/false")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(programs, "find", lambda _: "/bin/false")
     private._apart.cache_clear()
     try:
         with pytest.raises(BrokerUnavailableError, match="does not run as root"):
