@@ -83,6 +83,8 @@ MORE_CHANNELS = (
     "mqtt:qos=0",
     "mqtt:qos=1",
     "mqtt:qos=2",
+    "zmq",
+    "zmq:transport=tcp",
 )
 """The channels that need an extra, likewise: measured too where the extra is installed."""
 

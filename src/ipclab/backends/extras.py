@@ -34,6 +34,7 @@ class Extra:
 EXTRAS: Mapping[str, Extra] = {
     "mqtt": Extra("mqtt", "paho.mqtt"),
     "nats": Extra("nats", "nats"),
+    "zmq": Extra("zmq", "zmq"),
     "postgres": Extra("postgres", "psycopg"),
 }
 """The extra of each folder in ``backends`` whose library is not among the dependencies of ipclab."""

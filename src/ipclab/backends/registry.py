@@ -50,6 +50,7 @@ _CHANNELS = {
     "nats-jetstream": "ipclab.backends.nats.jetstream:JetStreamChannel",
     "postgres-queue": "ipclab.backends.postgres.queue:PostgresQueueChannel",
     "mqtt": "ipclab.backends.mqtt.channels:MqttChannel",
+    "zmq": "ipclab.backends.zmq.channels:ZmqChannel",
 }
 
 _COUNTERS = {

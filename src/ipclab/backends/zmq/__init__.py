@@ -1,0 +1,1 @@
+"""Channels over ZeroMQ, which has no broker."""
