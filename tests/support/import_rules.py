@@ -95,6 +95,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "trial.spec",
         "trial.study",
         "trial.task_facts",
+        "trial.thread_facts",
         "trial.workloads",
     ),
     "course": ("trial.record", "trial.spec"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ipclab.host.texts import tr
-from ipclab.report import client_table, crash_table, order_table, tasks_table
+from ipclab.report import client_table, crash_table, order_table, tasks_table, threads_table
 from ipclab.report.evidence import Exhibits
 from ipclab.report.layout import Evidence, Section
 from ipclab.results import units
@@ -29,7 +29,8 @@ class SafetyPart:
 def safety_part(
     trials: Sequence[TrialRecord], why_not: WhyNot = no_reason, *, marks_taken: int = 0
 ) -> SafetyPart:
-    """Return the sections, evidence and notes of the ``crash``, ``order``, ``client`` and ``tasks`` trials.
+    """Return the sections, evidence and notes of the ``crash``, ``order``, ``client``, ``tasks``
+    and ``threads`` trials.
 
     Marks begin above ``marks_taken``. ``why_not`` is asked about each fault that some other
     row suffered and this one did not.
@@ -43,6 +44,7 @@ def safety_part(
         *order_table.sections(some, exhibits, reasons),
         *client_table.sections(some, exhibits, reasons),
         *tasks_table.sections(some, reasons),
+        *threads_table.sections(some),
     )
     evidence = exhibits.all()
     notes = (*_footnotes(sections, evidence), *reasons.notes())

@@ -30,7 +30,16 @@ LATER: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
         "task_fault",
         "placement",
     ),
-    TrialRecord: ("drops_excuse", "work", "serialising", "segments_left", "copies_made", "tasks", "machines"),
+    TrialRecord: (
+        "drops_excuse",
+        "work",
+        "serialising",
+        "segments_left",
+        "copies_made",
+        "tasks",
+        "threads",
+        "machines",
+    ),
     Latency: ("same_machine",),
     Row: (
         *("work", "work_fail_share", "utilisation", "to_receipt", "handling", "jobs"),

@@ -16,6 +16,7 @@ from ipclab.history.format import Model
 from ipclab.hosts.clock_bound import ClockMap, Withheld
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.task_facts import TaskFigures
+from ipclab.trial.thread_facts import ThreadFigures
 
 Outcome = Literal["finished", "hung", "failed"]
 Limit = Literal["producer", "consumer", "owner", "broker", "cores", "pacing", "waiting", "unknown"]
@@ -271,6 +272,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ``serialising``  of a trial with payloads; None for plain bytes, and where a worker did not report.
     ``segments_left``  segments of shared memory that nobody unlinked in time (codec ``shm``). The lab did.
     ``tasks``    the figures of a task queue.
+    ``threads``  the figures of threads, processes or interpreters with the same work.
     ``copies_made``  how often encoding and decoding copy an array (``payload.copies``); None for anything
                      else. The channel's own copies come on top.
     ``machines``  of a trial on several machines.
@@ -302,5 +304,6 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     serialising: Serialising | None = None
     segments_left: int = 0
     tasks: TaskFigures | None = None
+    threads: ThreadFigures | None = None
     copies_made: float | None = None
     machines: Machines | None = None

@@ -20,6 +20,7 @@ from ipclab.trial import phases, serving
 from ipclab.trial.record import Latency, Safety, TrialRecord
 from ipclab.trial.spec import TrialSpec
 from ipclab.trial.task_facts import TaskFigures
+from ipclab.trial.thread_facts import ThreadFigures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class Played:
     rate_per_s: float | None = None
     latency: Latency = field(default_factory=Latency)
     tasks: TaskFigures | None = None
+    threads: ThreadFigures | None = None
 
 
 Scene = Callable[[Stage], Played]
@@ -90,6 +92,7 @@ def run(
             safety=played.safety,
             latency=played.latency,
             tasks=played.tasks,
+            threads=played.threads,
             dropped=losses.so_far(),
             drops_excuse=losses.excuse(played.safety.counts.get("attempted", 0)),
         )

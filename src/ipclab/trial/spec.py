@@ -54,7 +54,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                        one number. The others are safety trials: ``crash``: a channel suffers ``fault``;
                        ``order``: which messages overtake which; ``register``, ``lock``: processes race;
                        ``forced``: two processes are made to interleave; ``client``: a client library fails by
-                       itself; ``tasks``: a task queue.
+                       itself; ``tasks``: a task queue; ``threads``: the same work in threads.
     ``backend``        a channel, or for ``counter`` a counter, with its options.
     ``window``         messages between two flushes, and the most that a consumer takes at once.
     ``rate_per_s``     of all producers together; paced trials only.

@@ -20,6 +20,7 @@ from ipclab.trial.workloads.ping_pong import PING_PONG
 from ipclab.trial.workloads.register import REGISTER
 from ipclab.trial.workloads.stream import STREAM
 from ipclab.trial.workloads.tasks import TASKS
+from ipclab.trial.workloads.threads import THREADS
 
 __all__ = [
     "ALL",
@@ -34,6 +35,7 @@ __all__ = [
     "REGISTER",
     "STREAM",
     "TASKS",
+    "THREADS",
     "face",
     "named",
     "of",
@@ -52,6 +54,7 @@ ALL: tuple[Workload, ...] = (
     FORCED,
     CLIENT,
     TASKS,
+    THREADS,
 )
 """The order in which the workloads of a row decide its parameters and its cost: the first one counts."""
 _BY_NAME = {workload.name: workload for workload in ALL}

@@ -1,0 +1,1 @@
+"""What a trial of the experiment ``threads`` runs: workers as threads, as processes, as interpreters."""
