@@ -12,7 +12,7 @@ from typing import Any, assert_never
 from ipclab.host.start_methods import StartMethod, context
 from ipclab.trial.thread_facts import WORKERS, Case, ThreadFigures, Where
 from ipclab.trial.threads.cost import cpu_s, has_gil
-from ipclab.trial.threads.serve import same
+from ipclab.trial.threads.worker import same
 
 EACH: Mapping[Where, int] = {"threads": 400_000, "processes": 30_000}
 """The increments of each worker. A thread may keep the GIL for 5 ms at a time

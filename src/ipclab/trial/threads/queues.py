@@ -22,7 +22,7 @@ from ipclab.errors import ChannelError
 from ipclab.host.start_methods import StartMethod, context
 from ipclab.trial.thread_facts import WORKERS, Case, ThreadFigures
 from ipclab.trial.threads.cost import cpu_s, has_gil
-from ipclab.trial.threads.serve import serve
+from ipclab.trial.threads.worker import serve
 
 ARRAY_ITEMS = 1 << 17
 """Numbers of 8 bytes in an array: 1 MiB."""
