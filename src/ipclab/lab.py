@@ -278,6 +278,7 @@ def _cleaned(gone: list[Unavailable]) -> list[Unavailable]:
 
 
 _CELL_S = 2.0
+_TASKS_S = 6.0
 
 
 def _distributions(plan: Plan) -> list[str]:
@@ -291,6 +292,8 @@ def _estimate_s(spec: TrialSpec) -> float:
         broker_ends = spec.fault.ends_broker
         kind = broker_of(spec)
         return max(_CELL_S, kinds.get(kind).starts_again_s) if broker_ends and kind else _CELL_S
+    if workloads.of(spec) is workloads.TASKS:
+        return _TASKS_S + (spec.duration_s if spec.task_fault is None else 0.0)
     return spec.warmup_s + spec.duration_s + 0.3
 
 

@@ -151,8 +151,10 @@ def _process(found: Sequence[TaskFigures], name: str) -> str:
 
 
 def _rows(trials: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
+    """Return the trials of each row; those under other settings of the broker follow those without."""
+    backends = list(dict.fromkeys(str(trial.spec.backend) for trial in trials))
     rows: dict[str, list[TrialRecord]] = {}
-    for trial in trials:
+    for trial in sorted(trials, key=lambda trial: backends.index(str(trial.spec.backend))):
         rows.setdefault(label(trial.spec), []).append(trial)
     return rows
 

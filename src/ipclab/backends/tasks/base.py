@@ -33,6 +33,7 @@ class TaskQueue(abc.ABC):
     ``libraries``  the distributions that it needs; their versions stand in every record.
     ``in_process`` the process that submits also owns the executors, so there is no worker to start.
     ``readable``   ``held()`` may be called while workers run, and disturbs nothing.
+    ``executor_waits``  there is an executor while no task runs; otherwise each task gets a new process.
     ``notices_after_s``  the seconds within which a worker notices that its executor has died.
 
     The object travels to the submitter by pickle, so it holds no connection. Not thread-safe.
@@ -46,6 +47,7 @@ class TaskQueue(abc.ABC):
     in_process: ClassVar[bool] = False
     notices_after_s: ClassVar[float] = 0.0
     readable: ClassVar[bool] = False
+    executor_waits: ClassVar[bool] = True
 
     def __init__(self, site: Site, **options: OptionValue) -> None:
         self.site = site

@@ -20,6 +20,7 @@ class RqQueue(RedisTaskQueue):
     name = "rq"
     summary = "RQ, a process for each job, Redis"
     libraries = ("rq", "redis")
+    executor_waits = False
     options = (
         Option("retry", "no", "whether a job is enqueued with Retry(max=3)", ("no", "yes")),
         Option("worker_ttl_s", 420, "--worker-ttl: seconds until a silent worker counts as dead"),

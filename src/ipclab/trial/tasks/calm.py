@@ -13,7 +13,6 @@ from ipclab.trial.tasks.bench import Bench
 WARM_UP = 5
 BURST, BURST_IN_PROCESS = 200, 5000
 MOST_PACED_PER_S = 200.0
-PACED_S = 2.0
 SHARE_OF_CAPACITY = 0.4
 """The paced tasks come at this share of the rate of the burst, so that they do not queue up."""
 BURST_WITHIN_S = 60.0
@@ -46,9 +45,9 @@ def measure(bench: Bench, versions: dict[str, str]) -> tuple[TaskFigures, Latenc
         if one.confirmed_ns is not None and one.body in counted
     ]
     rate_per_s = min(MOST_PACED_PER_S, SHARE_OF_CAPACITY * (executes_per_s or MOST_PACED_PER_S))
-    paced = [f"paced-{n}" for n in range(max(1, int(rate_per_s * PACED_S)))]
+    paced = [f"paced-{n}" for n in range(max(1, int(rate_per_s * bench.spec.duration_s)))]
     bench.submit(paced, rate_per_s)
-    bench.outlast(lambda: bench.ended(paced), PACED_S + BURST_WITHIN_S)
+    bench.outlast(lambda: bench.ended(paced), bench.spec.duration_s + BURST_WITHIN_S)
     figures = TaskFigures(
         versions=versions,
         ledger=settle(bench.submissions(), bench.effects()),
