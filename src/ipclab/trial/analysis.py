@@ -72,6 +72,7 @@ def delivery(
     content: str,
     before_stop: Sequence[int] = (),
     drops: Drops | None = None,
+    expired: bool = False,
     slack_ns: Slack = no_slack,
 ) -> Delivery:
     """Return the ledger, rate and latency of a stream or a paced trial; account for every message.
@@ -83,8 +84,8 @@ def delivery(
     messages had arrived and the stop messages were sent; a damaged body after those is a damaged stop
     message and counts as no message. ``content`` is the seed text of the message bodies
     (``ipclab.trial.assignment.content``). With ``drops``, overload excuses as many losses as they explain;
-    without, all where it is declared. ``slack_ns(producer, consumer)`` is the largest error of a
-    difference of their clocks.
+    without, all where it is declared. ``expired`` says that messages may have expired, as declared.
+    ``slack_ns(producer, consumer)`` is the largest error of a difference of their clocks.
     """
     sends = [rawlog.read_stamps(sends_path(logs, f"producer-{i}")) for i in range(spec.producers)]
     returns = (
@@ -108,7 +109,7 @@ def delivery(
         check.add(consumer, header["producer"], header["sequence"], intact, early)
         intacts.append((intact, intact & ~early))
     ledger = check.settle(
-        may_lose=not complete or (drops is None and "overload" in guarantees.may_lose),
+        may_lose=not complete or expired or (drops is None and "overload" in guarantees.may_lose),
         may_duplicate=guarantees.delivery == "at-least-once",
         ordered=guarantees.order == "per-producer",
         drops=drops,

@@ -53,12 +53,14 @@ def promise(
     undelivered: bool = False,
     at_most: int | None = None,
     drops: Drops | None = None,
+    expired: bool = False,
 ) -> list[Breach]:
     """Return the breaches of the declared guarantees. ``fault`` says whether there was a fault, and ``cause``
     is the loss cause that it counts as. ``undelivered`` says that no consumer was left, so that messages
     which did not arrive are not known to be lost. ``at_most`` is the number of messages that the cause can
     cost if it damages none, None for no bound. ``drops`` is what the server itself dropped: it excuses the
-    losses that it explains, whatever the cause; overload then excuses no others."""
+    losses that it explains, whatever the cause; overload then excuses no others. ``expired`` says that the
+    lost messages may have expired, as declared."""
     broken: list[Breach] = []
 
     def breach(kind: BreachKind, amount: int, text: str) -> None:
@@ -69,7 +71,7 @@ def promise(
     received = counts.get("unacknowledged", 0)
     never_finished = f", {received} of them received but never acknowledged" if received else ""
     by_server = drops is not None and drops.items > 0 and drops.explain(lost)
-    if lost and not undelivered and not by_server:
+    if lost and not undelivered and not by_server and not expired:
         if cause not in guarantees.may_lose or (cause == "overload" and drops is not None):
             dropped = drops.in_words if drops is not None else ""
             breach("lost", lost, f"lost {lost} confirmed {_messages(lost)}{never_finished}{dropped}")

@@ -30,7 +30,7 @@ from ipclab.faults.proxy.handle import Proxy, url_through
 from ipclab.faults.server import Server
 from ipclab.faults.spec import FaultSpec
 from ipclab.history.log import FaultLog
-from ipclab.trial import judge, serving
+from ipclab.trial import expiry, judge, serving
 from ipclab.trial.cast import Cast, set_up, tear_down
 from ipclab.trial.logged import RECONNECTING
 from ipclab.trial.primitive import adapters, name_primitive, stands_in
@@ -242,7 +242,11 @@ class _Scene:
         return quiet_s if self._may_lose() else max(quiet_s, self._spec.grace_s)
 
     def _may_lose(self) -> bool:
-        return self._cause() in self._guarantees.may_lose
+        return self._cause() in self._guarantees.may_lose or self._expired()
+
+    def _expired(self) -> bool:
+        first_ns = expiry.first_ns(self._cast.began_ns)
+        return expiry.explains(self._guarantees, self._channel.expires_after_s, first_ns)
 
     def _cause(self) -> LossCause | None:
         # Without a fault nobody died: only overload can explain a loss.
@@ -305,6 +309,7 @@ class _Scene:
             undelivered=undelivered,
             at_most=self._most_held(),
             drops=drops,
+            expired=self._expired(),
         )
         missed = self._strike.missed
         # Whether they are lost for good cannot be known, and it would matter.

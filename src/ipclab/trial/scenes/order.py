@@ -19,7 +19,7 @@ from ipclab.backends.declared import server_pids
 from ipclab.backends.registry import channel_class
 from ipclab.errors import IpclabError
 from ipclab.faults.server import Server
-from ipclab.trial import judge, serving
+from ipclab.trial import expiry, judge, serving
 from ipclab.trial.cast import Cast, set_up, tear_down
 from ipclab.trial.primitive import adapters, name_primitive
 from ipclab.trial.processes import Worker
@@ -93,7 +93,16 @@ def _judge(stage: Stage, cast: Cast, stacks: dict[str, str], slow: frozenset[str
     if not drained:
         counts |= {"undelivered": counts["lost"], "lost": 0, "lost_excused": 0}
     drops = stage.losses.drops(cast.channel.guarantees)
-    broken = judge.promise(counts, guarantees, "overload", fault=False, undelivered=not drained, drops=drops)
+    first_ns = expiry.first_ns(cast.began_ns)
+    broken = judge.promise(
+        counts,
+        guarantees,
+        "overload",
+        fault=False,
+        undelivered=not drained,
+        drops=drops,
+        expired=expiry.explains(guarantees, cast.channel.expires_after_s, first_ns),
+    )
     overtaken = in_real_time.anomalies.get("reordered", 0)
     gave_up = {w.name: w.gave_up for w in cast.crew.workers if w.failure and w.name not in stacks}
     # No fault was asked for: a worker that gave up did not play the scenario, and unsent messages keep no

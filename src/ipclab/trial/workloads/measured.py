@@ -17,7 +17,7 @@ from ipclab.backends.registry import channel_class
 from ipclab.host import hang
 from ipclab.host.link import Link
 from ipclab.hosts.placement import machine_of
-from ipclab.trial import analysis
+from ipclab.trial import analysis, expiry
 from ipclab.trial.analysis import Slack, Window, no_slack
 from ipclab.trial.assignment import Assignment, OfChannel, content, tails
 from ipclab.trial.drain import Arrivals, Progress, drain
@@ -222,6 +222,7 @@ class Messages(Measurement):
             content=content(self.spec, self.site.namespace),
             before_stop=self._before_stop,
             drops=self.drops,
+            expired=expiry.explains(self.guarantees, self.channel.expires_after_s, start_ns),
         )
         findings = Findings(
             count=found.good, received=found.received_in_window, latency=found.latency, ledger=found.ledger
