@@ -17,8 +17,8 @@ import numpy as np
 from plain_count import STOP, Count, Load, Loops, nothing
 from plain_loops import redis_command, redis_teardown
 
+from ipclab.host.shared_memory import unlink, untracked
 from ipclab.host.start_methods import Context
-from ipclab.payload.segments import unlink, untracked
 
 DTYPE = np.dtype("float64")
 Make = Callable[[Any], Any]

@@ -27,7 +27,7 @@ def faults(request: Request) -> Iterator[FaultSpec]:
     if other := [target for target in request.targets if target not in TARGETS]:
         raise UsageError(f"crash has no target {other[0]}: use the experiment tasks")
     for action in request.faults or ACTIONS:
-        for target in request.targets or TARGETS:
+        for target in (one for one in TARGETS if not request.targets or one in request.targets):
             for moment in MOMENTS:
                 yield FaultSpec(action=action, target=target, moment=moment)
 

@@ -18,6 +18,7 @@ class Ring:
     """Positions 0 (head, which only the reader writes) and 8 (tail, which only the writer writes) grow."""
 
     def __init__(self, segment: SharedMemory) -> None:
+        assert segment.buf is not None, "the segment is open"
         self.words = segment.buf[:DATA].cast("Q")
         self.data = segment.buf[DATA : DATA + RING_KIB * 1024]
 
