@@ -195,7 +195,8 @@ def _values(row: Row) -> tuple[Mapping[Metric, Sequence[float]], Literal["worker
     workers, broker = _each(row.worker_cpu_us_per_message), _each(row.broker_cpu_us_per_message)
     whole = bool(broker) and len(broker) == len(workers)
     cpu = [one + other for one, other in zip(workers, broker, strict=True)] if whole else workers
-    latency: Percentiles | None = row.end_to_end or row.round_trip
+    # Where the latency of one way is withheld, that of a round trip must not take its place.
+    latency: Percentiles | None = row.end_to_end or (None if row.one_way_withheld else row.round_trip)
     found: dict[Metric, Sequence[float]] = {
         "cpu": cpu,
         "goodput": _each(row.goodput_per_s or row.shared_per_s or row.round_trips_per_s),

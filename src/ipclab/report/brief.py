@@ -89,7 +89,7 @@ def _name(row: Row | Capacity) -> str:
 def _figures(row: Row) -> str:
     rate = row.goodput_per_s or row.round_trips_per_s or row.shared_per_s
     found = [units.rate(rate.median, rate.spread)] if rate else []
-    latency = row.end_to_end or row.round_trip
+    latency = row.end_to_end or (None if row.one_way_withheld else row.round_trip)
     if latency is not None and latency.p50_ns is not None:
         found.append(f"p50 {units.duration(latency.p50_ns)}")
     return ", ".join(found)

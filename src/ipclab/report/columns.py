@@ -63,6 +63,7 @@ def _measured(rows: Sequence[Row]) -> list[Column]:
         found += _SHORT_LATENCY if goodput else _LONG_LATENCY
     if trips:
         found += [_TRIP_P50] if goodput or paced else _TRIPS
+    found += _SAME_MACHINE if any(row.same_machine for row in rows) else []
     found += _WORK if any(row.work for row in rows) else []
     if not (goodput or trips):
         return found
@@ -118,7 +119,7 @@ def _time(pick: Callable[[Row], Percentiles | None], name: str) -> Callable[[Row
     def cell(row: Row) -> str:
         found = pick(row)
         if found is None:
-            return NOT_APPLICABLE
+            return WITHHELD if _is_withheld(row, pick) else NOT_APPLICABLE
         value_ns = getattr(found, f"{name}_ns")
         return WITHHELD if value_ns is None else units.duration(value_ns, _widest(found))
 
@@ -126,16 +127,29 @@ def _time(pick: Callable[[Row], Percentiles | None], name: str) -> Callable[[Row
 
 
 def _p99(pick: Callable[[Row], Percentiles | None]) -> Callable[[Row], str]:
-    """Return the cell with the lowest and highest p99 of the repeats: one number would hide the spread."""
+    """Return the cell with the lowest and highest p99 of the repeats: one number would hide the spread.
+
+    The bound of the clocks stands beside it where the messages went from one machine to another.
+    """
     pooled = _time(pick, "p99")
 
     def cell(row: Row) -> str:
         found = pick(row)
-        if found is None or found.p99_ns is None or (ends := found.p99_range_ns) is None:
+        if found is None or found.p99_ns is None:
             return pooled(row)
-        return units.durations(*ends)
+        text = pooled(row) if (ends := found.p99_range_ns) is None else units.durations(*ends)
+        return text if row.clock_bound_ns is None else f"{text} {units.bound(row.clock_bound_ns)}"
 
     return cell
+
+
+def _is_withheld(row: Row, pick: Callable[[Row], Percentiles | None]) -> bool:
+    return bool(row.one_way_withheld) and pick in (_end_to_end, _service, _receipt)
+
+
+def _same_machine_p99(row: Row) -> str:
+    text = _time(_same_machine, "p99")(row)
+    return text if text in (NOT_APPLICABLE, WITHHELD) else f"{text} {units.bound(0)}"
 
 
 def _widest(found: Percentiles) -> float | None:
@@ -288,6 +302,16 @@ _LONG_LATENCY = [
     _times("service\np50", _service, "p50", "service p50"),
     _times("\np99", _service, "p99", "service p99"),
     Column("late/\nskipped", _sends, full="late/skipped"),
+]
+
+
+def _same_machine(row: Row) -> Percentiles | None:
+    return row.same_machine
+
+
+_SAME_MACHINE = [
+    _times("same machine\np50", _same_machine, "p50", "same machine p50"),
+    Column("\np99", _same_machine_p99, full="same machine p99", value=_ns(_same_machine, "p99")),
 ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ipclab.host.texts import tr
 from ipclab.report.columns import ONE_STEP, OVER_CORES, SHOWN_BY_LOAD
+from ipclab.report.notes_of_machines import of_machines
 from ipclab.report.notes_of_trials import of_trials
 from ipclab.results import again, units, withheld
 from ipclab.results.ranked import EXACT_UP_TO
@@ -26,6 +27,7 @@ def footnotes(result: Result, rows: Sequence[Row], cells: set[str]) -> list[str]
         *_figures(rows),
         *_nothing(result, rows),
         *_behind(rows),
+        *of_machines(rows),
         *of_trials(result, rows),
         *_columns(rows, cells),
     ]

@@ -76,6 +76,14 @@ def duration(ns: float, spread: float | None = None) -> str:
     return _scaled(ns, digits(spread), _TIMES, "")
 
 
+def bound(ns: int) -> str:
+    """Return a bound of an error as text: ``±9 µs``, ``±0``. Rounding never narrows it."""
+    if ns == 0:
+        return "±0"
+    step = 10 ** max(math.floor(math.log10(ns)) - 1, 0)
+    return f"±{_scaled(-(-ns // step) * step, 2, _TIMES, '')}"
+
+
 def durations(low_ns: float, high_ns: float) -> str:
     """Return a range of times, in one unit where they are not far apart: ``0.21–5.6 ms``, ``12 µs``."""
     low, high = duration(low_ns), duration(high_ns)

@@ -10,6 +10,7 @@ from ipclab.host.texts import tr
 from ipclab.results import again, units
 from ipclab.results.result import Result
 from ipclab.results.rows.build import trials_of, undone, unended
+from ipclab.results.rows.distance import with_one_way
 from ipclab.results.rows.row import Percentiles, Row
 from ipclab.trial import workloads
 from ipclab.trial.distribution import SAMPLES_BEYOND
@@ -84,7 +85,7 @@ def _shown(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
 
 
 def _gaps(row: Row, trials: Sequence[TrialRecord], shown: Mapping[str, Sequence[str]]) -> Iterator[_Gap]:
-    paced = [trial for trial in trials if workloads.of(trial.spec).open_loop]
+    paced = with_one_way([trial for trial in trials if workloads.of(trial.spec).open_loop])
     never = {"end_to_end": sum(map(unended, paced)), "service": sum(map(undone, paced))}
     for workload in workloads.ALL:
         specs = [trial.spec for trial in trials if workloads.of(trial.spec) is workload]

@@ -62,3 +62,14 @@ def test_a_rate_never_shows_a_thousand_of_a_smaller_unit(per_s):
 )
 def test_sizes_are_in_binary_units(bytes_, shown):
     assert units.size(bytes_) == shown
+
+
+@given(st.integers(1, 10**12))
+def test_a_bound_is_never_shown_smaller_than_it_is(ns):
+    number, unit = units.bound(ns).removeprefix("±").split(" ")
+    factor = {"ns": 1, "µs": 10**3, "ms": 10**6, "s": 10**9}[unit]
+    assert ns * 0.999999 <= float(number) * factor <= ns * 1.1 + 1
+
+
+def test_a_bound_of_nothing_has_no_unit():
+    assert units.bound(0) == "±0"

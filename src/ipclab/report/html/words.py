@@ -14,8 +14,11 @@ def speed(row: Row) -> Figure | None:
 
 
 def latency(row: Row) -> Percentiles | None:
-    """Return the latency of a channel's row: end to end, or of round trips where only these were measured."""
-    return row.end_to_end or row.round_trip
+    """Return the latency of a channel's row: end to end, or of round trips where only these were measured.
+
+    None where the latency from end to end is withheld.
+    """
+    return row.end_to_end or (None if row.one_way_withheld else row.round_trip)
 
 
 def rate(figure: Figure | None) -> str:

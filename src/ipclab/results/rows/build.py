@@ -16,6 +16,7 @@ from ipclab.backends.registry import Variant
 from ipclab.results import verdict
 from ipclab.results.rows import races
 from ipclab.results.rows.classes import guarantee_class
+from ipclab.results.rows.distance import distance_of, with_one_way
 from ipclab.results.rows.row import Figure, Messages, Row, Updates, figure, percentiles
 from ipclab.results.rows.work import work_of
 from ipclab.trial import workloads
@@ -174,6 +175,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
     paced = [trial for trial in done if workloads.of(trial.spec).open_loop]
     closed = _closed(done)
     offered = next((trial.spec for trial in trials if workloads.of(trial.spec).open_loop), None)
+    shown = with_one_way(paced)
     limits = Counter(trial.limit for trial in closed or paced)
     options = _options(first)
     skipped = [trial.latency.skipped_sends for trial in paced]
@@ -200,8 +202,8 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         skipped_sends=sum(skipped) if paced else None,
         send=percentiles(_distributions(done, lambda latency: latency.send)),
         send_to_confirm=percentiles([t.latency.confirm for t in paced], never=skipped),
-        end_to_end=percentiles([t.latency.end_to_end for t in paced], never=[unended(t) for t in paced]),
-        service=percentiles([t.latency.service for t in paced], never=[undone(t) for t in paced]),
+        end_to_end=percentiles([t.latency.end_to_end for t in shown], never=[unended(t) for t in shown]),
+        service=percentiles([t.latency.service for t in shown], never=[undone(t) for t in shown]),
         round_trip=percentiles(_distributions(done, lambda latency: latency.round_trip)),
         update=percentiles(_distributions(done, lambda latency: latency.update)),
         worker_cpu_us_per_message=_cpu(closed, lambda cost: (_worker_cpu_s(cost), cost.interval_s)),
@@ -217,6 +219,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         ),
         messages=_messages(trials),
         **work_of(spec, done),
+        **distance_of(done),
         updates=_updates(trials),
         load=_text(declared.get("load")) or "",
         race=races.derive(trials),

@@ -7,11 +7,13 @@ applicable or withheld.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from ipclab.backends.base import Face, OptionValue
 from ipclab.errors import ResultsError
+from ipclab.hosts.clock_bound import Reason
 from ipclab.payload.kinds import PLAIN
 from ipclab.results import units
 from ipclab.results.stats import median, spread
@@ -163,6 +165,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                   ``*_cpu_us_per_message``.
     ``segments_left``  segments of shared memory that nobody unlinked in time, of all trials.
     ``copies_made``  how often encoding and decoding copy an array; None for other payloads.
+    ``clock_bound_ns``  of paced trials on several machines: the largest error of a latency from one machine
+                  to another, by what is proven of their clocks; None where nothing is. ``one_way_withheld``
+                  says why trials have no ``end_to_end`` and ``service``. ``same_machine`` has the messages
+                  whose producer and consumer share a machine: these need one clock only.
     ``trials``    how many trials of each workload there were, by outcome too where not finished.
 
     One row merges the trials of several workloads, and any of them may be left out, refused or cut short, so
@@ -233,6 +239,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     serialising_share: Figure | None = None
     segments_left: int = 0
     copies_made: float | None = None
+    clock_bound_ns: int | None = None
+    one_way_withheld: Reason | Literal[""] = ""
+    same_machine: Percentiles | None = None
 
     @property
     def sizes(self) -> tuple[int, int] | None:
