@@ -61,7 +61,7 @@ class Lane:
 
 
 def relay(inside: int, outside: int, in_ns: int, out_ns: int, jitter_ns: int) -> None:
-    """Relay until the standard input ends."""
+    """Pass on the frames of both lanes until the standard input ends."""
     lanes = [Lane(inside, outside, out_ns, jitter_ns), Lane(outside, inside, in_ns, jitter_ns)]
     while True:
         dues = [due for lane in lanes if (due := lane.give()) is not None]

@@ -105,7 +105,7 @@ class Machine:
         _end(self.holder, self.first_pidfd)
 
     def unplug(self) -> None:
-        """Cut the machine from the network: frames are lost in both directions. Needs namespaces."""
+        """Take the machine off the network: frames are lost in both directions. Needs namespaces."""
         self._link("down")
 
     def plug(self) -> None:

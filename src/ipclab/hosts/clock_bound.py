@@ -105,6 +105,12 @@ def bound_of(echoes: Sequence[Echo]) -> OffsetBound | Withheld:
     )
 
 
+def is_one_clock(echoes: Sequence[Echo]) -> bool:
+    """Return whether these echoes allow that both readings are of one clock; False where there is no echo."""
+    found = bound_of(echoes)
+    return isinstance(found, OffsetBound) and found.low_ns <= 0 <= found.high_ns
+
+
 class ClockMap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="line"):
     """Maps readings of a remote clock into the reference's clock, with the largest possible error.
 

@@ -16,7 +16,7 @@ def of_machines(rows: Sequence[Row]) -> Iterator[str]:
     bounds_ns = {row.clock_bound_ns for row in rows if row.end_to_end and row.clock_bound_ns is not None}
     if bounds_ns:
         yield tr(
-            "{bound} beside p99  the largest error of each latency from one machine to another, by the "
+            "{bound}  the largest error of each latency from one machine to another, by the "
             "measured bound of their clocks",
             bound=units.bound(max(bounds_ns)),
         )

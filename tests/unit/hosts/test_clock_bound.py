@@ -19,6 +19,7 @@ from ipclab.hosts.clock_bound import (
     OffsetBound,
     Withheld,
     bound_of,
+    is_one_clock,
     line,
     pair_bound_ns,
     too_wide,
@@ -220,3 +221,9 @@ def test_a_map_is_the_same_after_it_was_stored() -> None:
     )
     kept = msgspec.json.decode(msgspec.json.encode(found), type=ClockMap | Withheld)
     assert kept == found
+
+
+def test_echoes_of_one_clock_are_told_from_those_of_a_clock_that_is_only_near() -> None:
+    assert is_one_clock(Truth(0).burst(START_NS, [(10_000, 10_000), (20_000, 5_000)]))
+    assert not is_one_clock(Truth(30_000).burst(START_NS, [(10_000, 10_000)]))
+    assert not is_one_clock([])

@@ -33,6 +33,7 @@ from ipclab.trial.assignment import Assignment, content, tails
 from ipclab.trial.check import check
 from ipclab.trial.machines import words
 from ipclab.trial.machines.logs import Mirrors, Watches, records
+from ipclab.trial.machines.pings import Pings
 from ipclab.trial.message import Originals, trial_mark
 from ipclab.trial.orders import Go, Quit, Stop
 from ipclab.trial.processes import Crew, Worker
@@ -57,6 +58,7 @@ class Agent:
         self._watches: Watches | None = None
         self._mirrors = Mirrors(folder)
         self._answerer: Answerer | None = None
+        self._pings: Pings | None = None
         self._token = b""
         self._reports: dict[str, int] = {}
         self._connected: set[str] = set()
@@ -77,18 +79,23 @@ class Agent:
         if self._watches is not None:
             self._watches.close()
         self._mirrors.close()
-        if self._answerer is not None:
-            self._answerer.close()
+        for echo in (self._answerer, self._pings):
+            if echo is not None:
+                echo.close()
 
     def _serve_once(self) -> bool:
         handles: list[Any] = [self._source]
         if self._answerer is not None:
             handles.append(self._answerer)
+        if self._pings is not None:
+            handles += self._pings.askers
         if self._crew is not None:
             handles += [handle for w in self._crew.workers if not w.ended for handle in w.child.handles()]
         ready: list[Any] = list(wait(handles, self._pause_s()))
         if self._answerer is not None and self._answerer in ready:
             self._answerer.answer()
+        if self._pings is not None:
+            self._pings.step()
         if self._source in ready and not self._hear():
             return False
         if self._crew is not None:
@@ -127,7 +134,8 @@ class Agent:
             case words.Fetch(have):
                 self._ship(have)
             case words.Echo(of, count):
-                self._tell(words.Echoed({n: take_echoes(at, self._token, count) for n, at in of.items()}))
+                taken = {n: take_echoes(at, self._token, count) for n, at in of.items()}
+                self._tell(words.Echoed(taken, self._pings.found if self._pings is not None else {}))
             case words.Ping():
                 self._tell(words.Pong(now_ns()))
             case words.Look(names):
@@ -172,6 +180,8 @@ class Agent:
             return
         for member in self._crew.workers:
             member.tell(Go(order.start_ns, order.end_ns))
+        if order.ping:
+            self._pings = Pings(order.ping, self._token, order.start_ns, order.end_ns)
         self._samples_ns = list(order.sample_ns)
         self._mirrored_ns = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
@@ -15,7 +15,7 @@ from ipclab.host.clock import now_ns
 from ipclab.host.stacks import NO_STACK
 from ipclab.hosts import host as hosts
 from ipclab.hosts.address import Address
-from ipclab.hosts.clock_bound import Echo
+from ipclab.hosts.clock_bound import is_one_clock
 from ipclab.hosts.echo import COUNT, new_token
 from ipclab.hosts.far_end import clock_identity
 from ipclab.hosts.host import Host
@@ -182,11 +182,14 @@ class RemoteCrew(Crew):
 
     def go(self, start_ns: int, end_ns: int, sample_ns: tuple[int, int]) -> None:
         """Give all workers the starting signal. All times are of the trial's clock."""
+        reference = self.clocks.reference
         for number in self.hosts:
             there = self.clocks.map_of(number).to_remote_ns
             self.clocks.start_ns[number] = there(start_ns)
             first_ns, last_ns = sample_ns
-            self._tell(number, words.Start(there(start_ns), there(end_ns), (there(first_ns), there(last_ns))))
+            ping = {n: self._reachable[n] for n in self.clocks.others()} if number == reference else {}
+            samples_ns = (there(first_ns), there(last_ns))
+            self._tell(number, words.Start(there(start_ns), there(end_ns), samples_ns, ping))
 
     def sampled(self) -> dict[int, words.Sampled]:
         """Return the next reading of the CPU clocks of each machine; it was due before."""
@@ -267,27 +270,29 @@ class RemoteCrew(Crew):
         facts = {number: host.facts for number, host in self.hosts.items()}
         shown = {number: found.clock for number, found in facts.items() if found is not None}
         self._to_trial_ns = 0 if shown[reference] == clock_identity() else self._rough_ns(reference)
-        other = [number for number in self.hosts if shown[number] != shown[reference]]
-        for number in self.hosts:
-            if number not in other:
-                self.clocks.same(number)
+        self.clocks.same(reference)
+        other = [number for number in self.hosts if number != reference]
         if other:
-            answers = self._echoes(other, COUNT)
+            taken = self._echoes(other, COUNT).answers
             for number in other:
-                rough_ns = self._rough_ns(number) - self._to_trial_ns
-                self.clocks.before(number, answers.get(number, []), rough_ns)
+                echoes = taken.get(number, [])
+                # Copies of one virtual machine name the same clock, and have clocks of their own.
+                if shown[number] == shown[reference] and is_one_clock(echoes):
+                    self.clocks.same(number)
+                else:
+                    self.clocks.before(number, echoes, self._rough_ns(number) - self._to_trial_ns)
 
     def _compare_clocks_again(self) -> None:
         if other := self.clocks.others():
-            answers = self._echoes(other, COUNT)
+            found = self._echoes(other, COUNT)
             for number in other:
-                self.clocks.after(number, answers.get(number, []))
+                self.clocks.after(number, found.answers.get(number, []), found.pings.get(number, []))
 
-    def _echoes(self, of: Sequence[int], count: int) -> Mapping[int, Sequence[Echo]]:
+    def _echoes(self, of: Sequence[int], count: int) -> words.Echoed:
         reference = self.clocks.reference
         self._tell(reference, words.Echo({n: self._reachable[n] for n in of}, count))
         found: words.Echoed = self._answer(reference, words.Echoed)
-        return found.answers
+        return found
 
     def _rough_ns(self, number: int) -> int:
         """Return the offset of a machine's clock to the one here, from the shortest of a few round trips."""

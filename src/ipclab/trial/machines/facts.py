@@ -31,19 +31,18 @@ def add(record: TrialRecord, crew: RemoteCrew, window: Window | None, logs: Path
         machines=[_machine(number, crew, paced=spec.rate_per_s is not None) for number in sorted(crew.hosts)],
         mirror_age_ns=crew.mirror_age_ns,
     )
-    latency = record.latency
     if window is not None and crew.collected:
         bound_ns = largest_bound_ns(crew.clocks, spec.placement, window, spec.warmup_s)
-        reason = why_withheld(latency, bound_ns, crew.clocks)
+        reason = why_withheld(record.latency, bound_ns, crew.clocks)
         if reason is not None:
-            latency = msgspec.structs.replace(latency, end_to_end=None, service=None)
+            record = without_one_way(record)
         found = msgspec.structs.replace(
             found,
             bound_ns=None if bound_ns >= UNBOUNDED_NS else bound_ns,
             withheld=reason,
             overshoot=overshoot(logs, crew) if not spec.rate_per_s else 0,
         )
-    return msgspec.structs.replace(record, latency=latency, machines=found)
+    return msgspec.structs.replace(record, machines=found)
 
 
 def largest_bound_ns(clocks: Clocks, placement: Placement, window: Window, warmup_s: float) -> int:
@@ -60,6 +59,13 @@ def why_withheld(latency: Latency, bound_ns: int, clocks: Clocks) -> Withheld | 
     if bound_ns >= UNBOUNDED_NS:
         return next(reason for number in clocks.others() if (reason := clocks.reason(number)))
     return clock_bound.too_wide(bound_ns, latency.end_to_end.p50_ns or 0)
+
+
+def without_one_way(record: TrialRecord) -> TrialRecord:
+    """Return the record without every latency that is a difference of the readings of two clocks."""
+    latency = msgspec.structs.replace(record.latency, end_to_end=None, service=None)
+    work = None if record.work is None else msgspec.structs.replace(record.work, receipt=None)
+    return msgspec.structs.replace(record, latency=latency, work=work)
 
 
 def overshoot(logs: Path, crew: RemoteCrew) -> int:

@@ -47,11 +47,15 @@ class Employ(msgspec.Struct, frozen=True, tag=True):
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
-    """The starting signal for all workers here, and the two moments at which their CPU clocks are read."""
+    """The starting signal for all workers here, and the two moments at which their CPU clocks are read.
+
+    Until the end, the machines of ``ping`` are asked for their clocks, at their addresses by number.
+    """
 
     start_ns: int
     end_ns: int
     sample_ns: tuple[int, int]
+    ping: dict[int, tuple[str, int]] = {}
 
 
 class Instruct(msgspec.Struct, frozen=True, tag=True):
@@ -156,9 +160,10 @@ class Fetched(msgspec.Struct, frozen=True, tag=True):
 
 
 class Echoed(msgspec.Struct, frozen=True, tag=True):
-    """The echoes, by the number of the machine that answered."""
+    """The echoes, by the number of the machine that answered; ``pings`` are those since the start."""
 
     answers: dict[int, list[Answer]]
+    pings: dict[int, list[Answer]] = {}
 
 
 class Pong(msgspec.Struct, frozen=True, tag=True):

@@ -1,0 +1,23 @@
+"""What a record keeps of a trial whose clocks are not known well enough."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ipclab.trial.distribution import summarize
+from ipclab.trial.machines.facts import without_one_way
+from ipclab.trial.record import Latency, Worked
+from tests.support.records import Make
+
+FOUND = summarize(np.arange(1, 100, dtype=np.int64))
+
+
+def test_no_difference_of_two_clocks_is_left_and_all_of_one_clock_are(make: Make) -> None:
+    every = Latency(**{name: FOUND for name in Latency.__struct_fields__ if not name.endswith("_sends")})
+    counts = {"finished": 1, "again": 0, "failed": 0, "returned": 0, "unfinished": 0}
+    work = Worked(utilisation=0.5, receipt=FOUND, handling=FOUND, **counts)
+    kept = without_one_way(make.paced("redis-stream", [1], latency=every, work=work))
+    left = {name for name in Latency.__struct_fields__ if getattr(kept.latency, name) == FOUND}
+    assert left == {"send", "confirm", "round_trip", "update", "same_machine"}
+    assert kept.work is not None
+    assert (kept.work.receipt, kept.work.handling) == (None, FOUND)
