@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
 import pytest
 
+from ipclab import tasks
 from ipclab.backends.registry import Variant
 from ipclab.brokers import Broker
 from ipclab.trial.record import TrialRecord
@@ -69,3 +77,48 @@ def test_a_calm_pool_executes_every_task_once() -> None:
     assert record.tasks.executes_per_s
     assert record.latency.end_to_end is not None
     assert record.latency.end_to_end.negative == 0
+
+
+_LAB = """
+from ipclab.backends.registry import Variant
+from ipclab.trial.runner import run_trial
+from ipclab.trial.spec import TrialSpec
+from ipclab.trial.task_facts import TaskFault
+
+if __name__ == "__main__":
+    fault = TaskFault(action="kill", target="executor", moment="mid-task")
+    run_trial(
+        TrialSpec(workload="tasks", backend=Variant("process-pool"), task_fault=fault, grace_s=60.0),
+        namespace="ipclab:tasks-test:0",
+    )
+"""
+
+
+def test_no_process_of_a_task_queue_outlives_a_lab_that_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "lab.py"
+    program.write_text(_LAB)
+    lab = subprocess.Popen([sys.executable, str(program)], env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        while not any(log.stat().st_size for log in tmp_path.glob(f"*/{tasks.LOG_NAME}")):
+            assert lab.poll() is None
+            time.sleep(0.02)
+        assert in_trials_of(tmp_path)
+    finally:
+        lab.kill()
+        lab.wait()
+    while in_trials_of(tmp_path):
+        time.sleep(0.05)
+
+
+def in_trials_of(folder: Path) -> list[psutil.Process]:
+    """Return the running submitters, workers and executors of all trials in this folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+            running = process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            continue
+        if running and environment.get(tasks.FOLDER_VARIABLE, "").startswith(str(folder)):
+            found.append(process)
+    return found
