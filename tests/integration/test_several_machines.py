@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,41 @@ def test_round_trips_and_counters_work_over_machines(
     record = run(server, two, workload=workload, backend=Variant.parse(backend), producers=many, consumers=1)
     assert (record.outcome, record.reason) == ("finished", "")
     assert record.rate_per_s
+
+
+KILL_IN_ROOT = """
+import os, sys, time, psutil
+def agents():
+    for one in psutil.Process(int(sys.argv[1])).children(recursive=True):
+        try:
+            # A forked worker has the command line of its agent, and this process has its name.
+            named = [sys.argv[2] in process.cmdline() for process in (one, one.parent())]
+            if named == [True, False] and one.pid != os.getpid():
+                yield one
+        except (psutil.Error, AttributeError):
+            pass
+while len(found := list(agents())) < 2 or not all(len(one.children()) >= 2 for one in found):
+    time.sleep(0.1)
+time.sleep(1)
+[agent] = [one for one in found if one.cwd() == "/"]
+print(time.monotonic(), flush=True)
+agent.kill()
+"""
+
+
+def test_an_agent_that_is_killed_is_named_and_nothing_is_left(server: Broker, two: Machines) -> None:
+    command = [sys.executable, "-c", KILL_IN_ROOT, str(os.getpid()), AGENT]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killer:
+        try:
+            record = run(server, two, workload="stream", duration_s=30.0)
+            ended_s = time.monotonic()
+            said, _ = killer.communicate(timeout=20)
+        finally:
+            killer.kill()
+    assert record.outcome == "failed"
+    assert "machine 2 was lost" in record.reason
+    # The window alone lasts 30 s.
+    assert ended_s - float(said) < 20
 
 
 def test_a_machine_that_does_not_exist_fails_the_trial_in_one_line(server: Broker, two: Machines) -> None:
