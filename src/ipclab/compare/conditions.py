@@ -14,7 +14,7 @@ from ipclab.results.busy import BUSY_SHARE
 _ROW_FIELDS = (
     *("shape", "size_bytes", "window", "rate_per_s", "arrivals", "start_method", "load"),
     *("work", "work_fail_share"),
-    *("payload", "codec", "smallest_bytes"),
+    *("payload", "codec", "smallest_bytes", "placement"),
 )
 """Fields of a row's key that a user sets for a whole run, in addition to the backend."""
 _WORDS = {
@@ -23,6 +23,7 @@ _WORDS = {
     "start_method": "start method",
     "work_fail_share": "share of jobs that fail",
     "smallest_bytes": "smallest message size",
+    "placement": "machines of the workers",
 }
 _BUSY_LOAD = 0.5
 """Load at the start of a run, as a share of the cores, from which a machine is called busy of which no more

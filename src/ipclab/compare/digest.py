@@ -47,6 +47,7 @@ class RowKey(NamedTuple):
     payload: str = PLAIN
     codec: str = ""
     smallest_bytes: int = 0
+    placement: str = ""
 
     @property
     def text(self) -> str:
@@ -64,6 +65,8 @@ class RowKey(NamedTuple):
             parts.append(self.load)
         if self.work:
             parts.append(f"work {self.work}")
+        if self.placement:
+            parts.append(f"on machines: {self.placement}")
         return ", ".join(parts)
 
 
@@ -178,6 +181,7 @@ def _row(row: Row, trials: Sequence[TrialRecord]) -> RowDigest:
             row.payload,
             row.codec,
             row.smallest_bytes,
+            row.placement,
         ),
         verdict=row.verdict,
         reasons=row.reasons[:_MOST_REASONS],

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ipclab.host.texts import tr
 from ipclab.payload.kinds import PLAIN
+from ipclab.report import machines
 from ipclab.results import units
 from ipclab.results.result import Environment, Result
 from ipclab.results.safety.cells import is_in_cells
@@ -20,6 +21,8 @@ def lines(result: Result) -> list[str]:
     if result.brokers:
         brokers = dict.fromkeys(broker(b) for b in result.brokers)
         found.append(tr("Brokers: {brokers}", brokers=", ".join(brokers)))
+    if placed := machines.line(result):
+        found.append(placed)
     specs = [trial.spec for trial in result.trials]
     if measured := [spec for spec in specs if not is_in_cells(spec) and spec.study is None]:
         # A forced trial ends with its last step, so its duration says nothing.

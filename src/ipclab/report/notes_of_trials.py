@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ipclab.host.texts import tr
+from ipclab.report import machines
 from ipclab.results import units
 from ipclab.results.result import Result
 from ipclab.results.rows.build import unreceived
@@ -27,6 +28,7 @@ def of_trials(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     yield from _settings(result)
     yield from _dropped(result)
     yield from _side_effects(result)
+    yield from machines.notes(result)
     yield from _unaccounted(rows)
     yield from _beyond(rows)
 

@@ -44,7 +44,7 @@ LATER: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
     Row: (
         *("work", "work_fail_share", "utilisation", "to_receipt", "handling", "jobs"),
         *("payload", "codec", "smallest_bytes", "serialising_share", "segments_left", "copies_made"),
-        *("clock_bound_ns", "one_way_withheld", "same_machine"),
+        *("clock_bound_ns", "one_way_withheld", "same_machine", "placement"),
     ),
 }
 """The fields of version 2 of the schema that its first results did not have. Each has a default."""

@@ -16,7 +16,7 @@ from ipclab.backends.registry import Variant
 from ipclab.results import verdict
 from ipclab.results.rows import races
 from ipclab.results.rows.classes import guarantee_class
-from ipclab.results.rows.distance import distance_of, with_one_way
+from ipclab.results.rows.distance import distance_of, placement, with_one_way
 from ipclab.results.rows.row import Figure, Messages, Row, Updates, figure, percentiles
 from ipclab.results.rows.work import work_of
 from ipclab.trial import workloads
@@ -38,6 +38,7 @@ class _Key(NamedTuple):
     smallest_bytes: int
     work: str = ""
     work_fail_share: float = 0.0
+    placement: str = ""
 
     def same_discipline(self, other: _Key) -> bool:
         """Return whether the other key differs only in the number of processes."""
@@ -137,6 +138,7 @@ def _key(trial: TrialRecord) -> _Key:
         spec.smallest_bytes,
         spec.work,
         spec.work_fail_share,
+        placement(spec),
     )
 
 
@@ -233,6 +235,7 @@ def _row(trials: Sequence[TrialRecord]) -> Row:
         serialising_share=_serialising(closed),
         segments_left=sum(trial.segments_left for trial in trials),
         copies_made=max((t.copies_made for t in trials if t.copies_made is not None), default=None),
+        placement=placement(spec),
         verdict=verdict.worst(verdict.of_trial(trial) for trial in trials),
         reasons=list(dict.fromkeys(line for trial in trials for line in verdict.reasons(trial))),
     )

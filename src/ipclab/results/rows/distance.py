@@ -9,6 +9,12 @@ from typing import Any
 from ipclab.results.rows.row import percentiles
 from ipclab.trial import workloads
 from ipclab.trial.record import TrialRecord
+from ipclab.trial.spec import TrialSpec
+
+
+def placement(spec: TrialSpec) -> str:
+    """Return the machines of the workers as text: ``producers 1,2; consumers 3``; empty for this machine."""
+    return "; ".join(f"{role}s {','.join(map(str, where))}" for role, where in spec.placement.items())
 
 
 def with_one_way(paced: Sequence[TrialRecord]) -> list[TrialRecord]:

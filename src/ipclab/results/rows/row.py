@@ -169,6 +169,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                   to another, by what is proven of their clocks; None where nothing is. ``one_way_withheld``
                   says why trials have no ``end_to_end`` and ``service``. ``same_machine`` has the messages
                   whose producer and consumer share a machine: these need one clock only.
+    ``placement``  the machines of the workers, of several, such as ``producers 1,2; consumers 3``.
     ``trials``    how many trials of each workload there were, by outcome too where not finished.
 
     One row merges the trials of several workloads, and any of them may be left out, refused or cut short, so
@@ -242,6 +243,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     clock_bound_ns: int | None = None
     one_way_withheld: Reason | Literal[""] = ""
     same_machine: Percentiles | None = None
+    placement: str = ""
 
     @property
     def sizes(self) -> tuple[int, int] | None:
