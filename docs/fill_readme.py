@@ -3,6 +3,7 @@
 python docs/fill_readme.py runs         README, docs/results.md and docs/images, from the runs in docs/run
 python benchmarks/overhead.py --format json | python docs/fill_readme.py overhead
 ipclab show crash/latest --format md | python docs/fill_readme.py safety        (docs/safety-table.md)
+ipclab show crash/latest --format md | python docs/fill_readme.py more SLOT     (docs/safety-more.md)
 
 The Chinese pages are filled as well.
 """
@@ -28,7 +29,9 @@ from needs import NEEDS, Need
 
 DOCS = Path(__file__).parent
 README = DOCS.parent / "README.md"
-RESULTS, OVERHEAD, SAFETY = (DOCS / name for name in ("results.md", "overhead.md", "safety-table.md"))
+RESULTS, OVERHEAD, SAFETY, MORE = (
+    DOCS / name for name in ("results.md", "overhead.md", "safety-table.md", "safety-more.md")
+)
 RUNS, IMAGES = DOCS / "run", DOCS / "images"
 COMPARISON = "comparison"
 
@@ -194,12 +197,23 @@ HISTORY = re.compile(r"\[[^\]]*\]\([^)]*histories/[^)]*\)")
 
 
 def safety_page(markdown: str) -> str:
+    """Return the page of the matrix."""
+    reading = "How to read it: [safety.md](safety.md#the-safety-table-how-to-read-it)."
+    return f"{safety_matrix(markdown)}\n\n{reading}\n"
+
+
+def safety_part(markdown: str) -> str:
+    """Return the matrix as a part of a page, under a heading of the second level."""
+    _, _, text = safety_matrix(markdown).partition("\n")
+    return re.sub("^## ", "### ", text.strip(), flags=re.MULTILINE)
+
+
+def safety_matrix(markdown: str) -> str:
     """Return the whole matrix without the evidence, whose histories are in the folder of the run."""
     matrix, evidence = markdown.split("## Evidence\n")
     notes = [line for line in evidence.splitlines() if re.match(r"- (\d|[a-z]+ |–\()", line)]
     closing = [line for line in evidence.splitlines() if line.startswith("**Safety:")]
-    text = "\n".join([HISTORY.sub("", matrix).rstrip(), "", *notes, "", *closing]).strip()
-    return f"{text}\n\nHow to read it: [safety.md](safety.md#the-safety-table-how-to-read-it).\n"
+    return "\n".join([HISTORY.sub("", matrix).rstrip(), "", *notes, "", *closing]).strip()
 
 
 def filled(page: str, slot: str, text: str) -> str:
@@ -219,6 +233,9 @@ def main() -> None:
             for path, text in pages().items():
                 path.write_text(text, encoding="utf-8")
             draw(IMAGES)
+        case ["more", slot]:
+            page = MORE.read_text(encoding="utf-8")
+            MORE.write_text(filled(page, slot, safety_part(sys.stdin.read())), encoding="utf-8")
         case ["overhead"]:
             text = overhead_table(sys.stdin.read())
             for language in ("en", "zh"):

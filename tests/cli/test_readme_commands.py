@@ -40,8 +40,9 @@ EXAMPLES = {"my-sqlite", "tiny-queue"}
 
 
 OTHER_PROGRAMS = {
-    *("--detach", "--profile", "--wait", "--volumes", "--cap-add"),  # docker
+    *("--detach", "--profile", "--rm", "--wait", "--volumes", "--cap-add"),  # docker
     *("--strict", "--quiet"),  # mypy, pip
+    "--schemafile",  # check-jsonschema
     "--auth-file",  # memcached
     "--ipclab-strict",  # pytest with the plug-in
 }

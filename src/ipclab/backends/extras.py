@@ -26,9 +26,14 @@ class Extra:
         except (ImportError, ValueError):
             return False
 
+    @property
+    def command(self) -> str:
+        """Return the command that installs the extra."""
+        return f"pip install 'ipclab[{self.name}]'"
+
     def lack(self, what: str) -> str:
         """Return in one line that ``what`` needs this extra, and the command that installs it."""
-        return f"{what} needs the library {self.module}: pip install 'ipclab[{self.name}]'"
+        return f"{what} needs the library {self.module}: {self.command}"
 
 
 EXTRAS: Mapping[str, Extra] = {

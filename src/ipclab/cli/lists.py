@@ -92,6 +92,9 @@ def backends(asked: tuple[Variant, ...]) -> None:
     if asked:
         return
     put(draw_table(["broker", "here"], [[kind, outlook.describe(kind)] for kind in kind_names()]))
+    if absent := registry.absent():
+        put()
+        put(draw_table(["not installed", "to get it"], [[n, extra.command] for n, extra in absent.items()]))
     if broken := registry.broken_plugins():
         put()
         put(draw_table(["broken", "entry point", "why"], [[b.name, b.target, b.reason] for b in broken]))
