@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 JOBS := 5
 PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint unit local bench texts schemas clean
+.PHONY: demo test lint unit local bench texts schemas site lowest clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime  ## compare every way to share state that this machine has to offer
@@ -51,6 +51,17 @@ texts: $(VENV)/.test  ## collect the texts to translate, and compile the catalog
 
 schemas: $(VENV)/.test  ## write the JSON schemas of results, histories and claims
 	$(BIN)/python scripts/schemas.py
+
+site: $(VENV)/.runtime  ## the documentation as a site, in build/site
+	@$(PIP) -e '.[docs]'
+	$(BIN)/python scripts/site.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+lowest: $(VENV)/.made  ## the unit tests and a short comparison with the lowest versions that are allowed
+	$(BIN)/python scripts/lowest.py > $(VENV)/lowest.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/lowest.txt -e '.[test]'
+	$(BIN)/python -m pytest tests/unit -m "$(UNIT)" $(PARALLEL) $(PYTEST)
+	$(BIN)/ipclab run comparison --duration 0.2 --warmup 0.1 --repeats 1
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
