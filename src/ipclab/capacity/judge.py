@@ -17,9 +17,10 @@ MOST_OTHERS_CORES = 0.5
 """A trial that failed while other programs used more than this many cores is void, and so is one of which
 that is not known."""
 
-Reason = Literal["", "slow", "lost", "not carried", "wrong", "unfinished"]
+Reason = Literal["", "slow", "lost", "not carried", "wrong", "unfinished", "clock"]
 """Why a trial does not hold: too many messages were slower than the limit; messages were lost; less than 95 %
-was carried; the channel broke a declared guarantee; the trial did not finish. Empty where it holds."""
+was carried; the channel broke a declared guarantee; the trial did not finish; its latencies are withheld,
+because the clocks of its machines are not known well enough. Empty where it holds."""
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,13 +43,15 @@ def judge_trial(trial: TrialRecord, slo: Slo) -> Judged:
     """Return whether a paced trial held. Raise ValueError for an unreadable histogram.
 
     A trial that failed is void unless it is known that no other program was at work: what a broker used
-    cannot always be read, and on a busy machine less often than on an idle one.
+    cannot always be read, and on a busy machine less often than on an idle one. A trial whose latencies are
+    withheld is void too. On several machines a latency counts as slow where the bound of their clocks allows
+    that it was: what holds is proven.
     """
     others = trial.cost.others_cores if trial.cost is not None else None
     lost = trial.ledger.lost if trial.ledger is not None else 0
     slow, carried = slow_share(trial, slo), carried_share(trial)
     reason = _reason(trial, slo, slow, carried)
-    void = bool(reason) and (others is None or others > MOST_OTHERS_CORES)
+    void = reason == "clock" or (bool(reason) and (others is None or others > MOST_OTHERS_CORES))
     return Judged(
         outcome="void" if void else "fail" if reason else "hold",
         reason=reason,
@@ -60,12 +63,16 @@ def judge_trial(trial: TrialRecord, slo: Slo) -> Judged:
 
 
 def _reason(trial: TrialRecord, slo: Slo, slow: float | None, carried: float | None) -> Reason:
-    if trial.outcome != "finished" or trial.ledger is None or slow is None or carried is None:
+    if trial.outcome != "finished" or trial.ledger is None:
         return "unfinished"
     if trial.ledger.lost:
         return "lost"
     if trial.ledger.verdict == "invalid":
         return "wrong"
+    if trial.machines is not None and trial.machines.withheld is not None:
+        return "clock"
+    if slow is None or carried is None:
+        return "unfinished"
     if slow > 1 - slo.share + 1e-9:
         return "slow"
     return "not carried" if carried < CARRIED else ""
@@ -82,7 +89,7 @@ def slow_share(trial: TrialRecord, slo: Slo) -> float | None:
     owed = trial.spec.consumers if trial.guarantees.get("fan_out") is True else 1
     never = trial.latency.skipped_sends * owed + trial.ledger.lost
     due = (came.count if came else 0) + never
-    slow = (beyond(came, slo.limit_ns) if came else 0) + never
+    slow = (beyond(came, slo.limit_ns - trial.clock_bound_ns) if came else 0) + never
     return slow / due if due else None
 
 

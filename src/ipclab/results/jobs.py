@@ -257,11 +257,13 @@ class _Latency:
 
 def _latency(done: Sequence[TrialRecord], slo: Slo) -> _Latency:
     """Return the latency of all jobs of these trials, against a limit."""
-    parts = [(trial.latency.end_to_end, unended(trial)) for trial in done if trial.latency.end_to_end]
+    timed = [(trial, came) for trial in done if (came := trial.latency.end_to_end) is not None]
+    parts = [(came, unended(trial)) for trial, came in timed]
     total = sum(part.count + never for part, never in parts)
     if not total:
         return _Latency(0, None, None, enough=False, keeps=False)
-    slow = sum(beyond(part, slo.limit_ns) + never for part, never in parts)
+    # What the bound of the clocks allows to be slow counts as slow.
+    slow = sum(beyond(came, slo.limit_ns - trial.clock_bound_ns) + unended(trial) for trial, came in timed)
     values = [
         value for part, never in parts if (value := unchecked(part, slo.share, never=never)) is not None
     ]

@@ -307,3 +307,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     threads: ThreadFigures | None = None
     copies_made: float | None = None
     machines: Machines | None = None
+
+    @property
+    def clock_bound_ns(self) -> int:
+        """Return by how much a latency from end to end may be wrong because of the clocks of machines."""
+        return (self.machines.bound_ns or 0) if self.machines is not None else 0

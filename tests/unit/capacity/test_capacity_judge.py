@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ipclab.capacity.judge import judge_trial
+from ipclab.hosts.clock_bound import Withheld
 from ipclab.trial.distribution import summarize
-from ipclab.trial.record import Latency, TrialRecord
+from ipclab.trial.record import Latency, Machines, TrialRecord
 from ipclab.trial.study import Slo
 from tests.support.records import Make
 
@@ -101,3 +102,17 @@ def test_of_fan_out_each_consumer_counts() -> None:
 @pytest.mark.parametrize("text", ["p99=10ms", "p50=1s", "p99.9=250us", "p90=1.5ms"])
 def test_a_limit_reads_as_it_is_written(text: str) -> None:
     assert str(Slo.parse(text)) == text
+
+
+@pytest.mark.parametrize(("bound_ns", "outcome"), [(8_900_000, "hold"), (9_100_000, "fail")])
+def test_what_the_bound_of_the_clocks_allows_to_be_slow_counts_as_slow(bound_ns: int, outcome: str) -> None:
+    found = judge_trial(trial(machines=Machines(reference=1, machines=[], bound_ns=bound_ns)), P99)
+    assert found.outcome == outcome
+
+
+def test_a_trial_whose_latencies_are_withheld_shows_nothing_of_the_limit() -> None:
+    machines = Machines(reference=1, machines=[], withheld=Withheld(reason="contradicted"))
+    found = judge_trial(trial(latency=Latency(), machines=machines), P99)
+    assert (found.outcome, found.reason) == ("void", "clock")
+    # A loss needs no clock.
+    assert judge_trial(trial(lost=1, latency=Latency(), machines=machines), P99).reason == "lost"
