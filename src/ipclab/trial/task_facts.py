@@ -22,8 +22,8 @@ begin and its end."""
 TASK_ACTIONS: tuple[TaskAction, ...] = get_args(TaskAction)
 TASK_TARGETS: tuple[TaskTarget, ...] = get_args(TaskTarget)
 TASK_MOMENTS: tuple[TaskMoment, ...] = get_args(TaskMoment)
-
-
+_STOPPING: tuple[TaskAction, ...] = ("pause",)
+_OF_BROKERS: tuple[TaskAction, ...] = ("kill",)
 ANY_TARGET: tuple[str, ...] = (*TARGETS, *(target for target in TASK_TARGETS if target not in TARGETS))
 """The targets of every experiment with faults, for ``--target``."""
 
@@ -34,6 +34,16 @@ class TaskFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     action: TaskAction
     target: TaskTarget
     moment: TaskMoment
+
+    @property
+    def stops(self) -> bool:
+        """Return whether the processes stand still for a while and continue."""
+        return self.action in _STOPPING
+
+    @property
+    def possible(self) -> bool:
+        """Return whether the action exists for the target: a broker is only killed."""
+        return self.target != "broker" or self.action in _OF_BROKERS
 
     def __str__(self) -> str:
         """Return the fault in a few words: ``kill executor, mid-task``."""

@@ -74,7 +74,7 @@ def _refusal(stage: Stage, queue: TaskQueue) -> str:
         return f"{queue.name} has no broker"
     if not queue.executor_waits and fault.target == "executor" and fault.moment == "idle":
         return f"{queue.name} starts a process for each task, so there is no idle executor"
-    if queue.in_process and fault.action == "pause":
+    if queue.in_process and fault.stops:
         return f"{queue.name} has no second worker that could take over from a paused one"
     return ""
 

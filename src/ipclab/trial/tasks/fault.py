@@ -105,9 +105,15 @@ class _Trial:
             bench.gate.open()
             return struck_ns
         pids = self._pids(worker, before)
-        if fault.action == "pause":
-            return self._pause(worker, pids)
-        number = signal.SIGKILL if fault.action == "kill" else signal.SIGTERM
+        match fault.action:
+            case "pause":
+                return self._pause(worker, pids)
+            case "kill":
+                number = signal.SIGKILL
+            case "terminate":
+                number = signal.SIGTERM
+            case _:
+                assert_never(fault.action)
         worker.signal(number, pids)
         struck_ns = now_ns()
         if number == signal.SIGTERM:

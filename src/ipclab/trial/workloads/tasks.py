@@ -16,7 +16,7 @@ def _scene() -> Scene:
 
 def _check(spec: TrialSpec) -> None:
     fault = spec.task_fault
-    if fault is not None and fault.target == "broker" and fault.action != "kill":
+    if fault is not None and not fault.possible:
         raise UsageError("tasks kills a broker and starts it again; it does nothing else to one")
 
 
