@@ -62,7 +62,9 @@ def _measured(rows: Sequence[Row]) -> list[Column]:
     if paced:
         found += _SHORT_LATENCY if goodput else _LONG_LATENCY
     if trips:
-        found += [_TRIP_P50] if goodput or paced else _TRIPS
+        # A round trip is what is left to judge by where the latency of one way is withheld.
+        needed = any(row.one_way_withheld for row in rows)
+        found += [replace(_TRIP_P50, optional=not needed)] if goodput or paced else _TRIPS
     found += _SAME_MACHINE if any(row.same_machine for row in rows) else []
     found += _WORK if any(row.work for row in rows) else []
     if not (goodput or trips):

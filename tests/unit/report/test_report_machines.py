@@ -11,6 +11,7 @@ import pytest
 from ipclab.compare.digest import digest
 from ipclab.hosts.clock_bound import Reason, Withheld
 from ipclab.report import csv, table
+from ipclab.report.columns import choose
 from ipclab.report.formats import formatted
 from ipclab.report.notes_of_machines import of_machines
 from ipclab.results import units
@@ -66,6 +67,14 @@ def test_a_withheld_latency_has_its_sign_and_the_reason_and_what_needs_no_offset
     assert note.startswith(f"{units.WITHHELD}  ")
     assert "±2.6 ms only, more than 10% of the median" in note
     assert any(note.startswith("same machine  ") for note in table.make(result).footnotes)
+
+
+def test_a_round_trip_is_always_shown_where_the_latency_of_one_way_is_withheld(make: Make) -> None:
+    trips = make.ping_pong("redis-stream", 500.0)
+    withheld = choose(rows([afar(make, 2_510_000, "wide", near=True), trips]))
+    shown = choose(rows([afar(make, 8_512, near=True), trips]))
+    for found, optional in ((withheld, False), (shown, True)):
+        assert [column.optional for column in found if column.full == "round trip p50"] == [optional]
 
 
 @pytest.mark.parametrize("reason", get_args(Reason))

@@ -43,3 +43,14 @@ def test_a_machine_whose_echo_nobody_answers_has_no_bound_but_a_rough_map() -> N
     assert clocks.bound_ns(1, 3, 0, S) == UNBOUNDED_NS
     assert clocks.map_of(3).to_remote_ns(5) == 7 * S + 5
     assert clocks.known(3) == Withheld(reason="no-echo")
+
+
+def test_an_echo_in_the_middle_that_contradicts_the_line_leaves_no_bound() -> None:
+    clocks = Clocks(1)
+    clocks.same(1)
+    clocks.before(2, echoes(0, 77), rough_ns=0)
+    clocks.after(2, echoes(10 * S, 77), pings=echoes(5 * S, 50_077))
+    assert clocks.bound_ns(1, 2, S, 2 * S) == UNBOUNDED_NS
+    reason = clocks.reason(2)
+    assert reason is not None
+    assert reason.reason == "contradicted"
