@@ -51,6 +51,23 @@ def test_celery_does_the_task_again_that_it_acknowledges_late_and_rejects(redis_
     assert ledger.redone_after_ns is not None
 
 
+def test_rq_does_the_job_of_a_killed_process_again_where_it_has_a_retry(redis_broker: Broker) -> None:
+    _, figures = suffer("rq:retry=yes", MID_TASK, redis_broker)
+    assert (figures.ledger.executed, figures.ledger.lost, figures.ledger.begun_twice) == (8, 0, 1)
+
+
+def test_a_job_of_a_killed_rq_worker_is_stuck_and_not_lost(redis_broker: Broker) -> None:
+    _, figures = suffer("rq", TaskFault(action="kill", target="tree", moment="mid-task"), redis_broker)
+    ledger = figures.ledger
+    assert (ledger.executed, ledger.lost, ledger.stuck, figures.restarts) == (7, 0, 1, 1)
+
+
+def test_rabbitmq_hands_the_tasks_of_a_killed_dramatiq_to_the_next_one(rabbitmq_broker: Broker) -> None:
+    whole = TaskFault(action="kill", target="tree", moment="mid-task")
+    _, figures = suffer("dramatiq-rabbitmq:confirm=publisher", whole, rabbitmq_broker)
+    assert (figures.ledger.executed, figures.ledger.lost, figures.ledger.begun_twice) == (8, 0, 1)
+
+
 def test_a_pool_loses_the_task_of_a_killed_process_and_does_the_others() -> None:
     _, figures = suffer("pool", MID_TASK)
     assert (figures.ledger.executed, figures.ledger.lost) == (7, 1)
