@@ -50,7 +50,7 @@ def play(stage: Stage) -> Played:
         else:
             figures = suffer(bench, fault, versions)
         waited = queue.redelivers_after_s <= MOST_WAITED_S
-        safety = _judge(figures.ledger, fault, guarantees, waited=waited)
+        safety = judge(figures.ledger, fault, guarantees, waited=waited)
         played = Played(safety=safety, options=options, declared=declared, tasks=figures, latency=latency)
         stage.found(played)
     return played
@@ -79,7 +79,7 @@ def _refusal(stage: Stage, queue: TaskQueue) -> str:
     return ""
 
 
-def _judge(ledger: TaskLedger, fault: TaskFault | None, guarantees: Guarantees, *, waited: bool) -> Safety:
+def judge(ledger: TaskLedger, fault: TaskFault | None, guarantees: Guarantees, *, waited: bool) -> Safety:
     """Return the verdict. Stuck tasks are a breach only where the lab ``waited`` for their redelivery."""
     cause: LossCause | None = None
     if fault is not None:
