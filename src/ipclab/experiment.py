@@ -73,6 +73,9 @@ STANDARD_CHANNELS = (
     "memcached-ticket",
 )
 """The channels that every installation has, in the modes that differ in their guarantees."""
+UNSAFE_CHANNELS = ("shm-ring-naive",)
+"""The channels that declare themselves unsafe: measured only where they are named, because what they
+lose makes every trial long."""
 MORE_CHANNELS = (
     "nats",
     "nats:confirm=none",

@@ -65,6 +65,9 @@ class Guarantees:
     ``max_message_bytes``  the largest body that is carried, None for no limit below memory.
     ``fan_out``     every consumer gets every message (a queue delivers each message to one consumer).
     ``polling``     a waiting consumer polls, which its latency and CPU time include.
+    ``safe``        False for an unsafe discipline, which stands beside a safe one to show what safety costs:
+                    while processes race, messages may be lost, repeated or damaged, and none of that breaks
+                    a guarantee.
     ``log_offset``  empty for a queue, which forgets a message once it is delivered and acknowledged. Any
                     other value declares a *log*: messages stay after their delivery and can be read again
                     (replay). The value says where the reading position is kept: in the ``consumer``'s
@@ -85,6 +88,7 @@ class Guarantees:
     fan_out: bool = False
     polling: bool = False
     may_corrupt: frozenset[LossCause] = frozenset()
+    safe: bool = True
     log_offset: LogOffset = ""
     log_retention: LogRetention = ""
 
@@ -116,7 +120,11 @@ class Guarantees:
     def described(self) -> dict[str, str | int | bool | list[str] | None]:
         """Return all fields as values that can be stored."""
         sets = {"may_lose": sorted(self.may_lose), "may_corrupt": sorted(self.may_corrupt)}
-        return {**asdict(self), **sets}
+        found = {**asdict(self), **sets}
+        if self.safe:
+            # Safe is what every channel was when results were first stored.
+            del found["safe"]
+        return found
 
 
 _DECLARATIONS: Mapping[str, tuple[object, ...]] = {
@@ -127,6 +135,7 @@ _DECLARATIONS: Mapping[str, tuple[object, ...]] = {
     "reach": get_args(Reach),
     "fan_out": (False, True),
     "polling": (False, True),
+    "safe": (False, True),
     "log_offset": get_args(LogOffset),
     "log_retention": get_args(LogRetention),
 }

@@ -36,6 +36,7 @@ _CHANNELS = {
     "pipe-locked": "ipclab.backends.local.pipe:LockedPipeChannel",
     "socketpair": "ipclab.backends.local.socketpair:SocketpairChannel",
     "shm-ring": "ipclab.backends.local.ring:RingChannel",
+    "shm-ring-naive": "ipclab.backends.local.ring:NaiveRingChannel",
     "listener-unix": "ipclab.backends.local.listener:ListenerUnixChannel",
     "listener-tcp": "ipclab.backends.local.listener:ListenerTcpChannel",
     "sqlite": "ipclab.backends.local.sqlite:SqliteChannel",

@@ -22,7 +22,8 @@ from ipclab.faults.spec import Moment, Target
 SCHEMA_VERSION = 1
 Constraint = Literal[
     "fan-out", "producers", "consumers", "servers", "hosts", "size",
-    "overload", "expired", "consumer", "producer", "broker", "reboot", "connection", "repeat", "order",
+    "unsafe", "overload", "expired", "consumer", "producer", "broker", "reboot", "connection", "repeat",
+    "order",
     "hangs", "stops", "lost", "repeated", "reordered", "broken", "rate", "p99",
 ]  # fmt: skip
 """What can rule a candidate out. From ``hangs`` on, a run has shown it; the others are declared."""
@@ -223,6 +224,8 @@ def _declared(needs: Needs, candidate: Candidate) -> Iterator[Rejected]:
     def no(constraint: Constraint, needed: str | float, found: str | float) -> Rejected:
         return _rejected(candidate, constraint, needed, found)
 
+    if not declared.safe:
+        yield no("unsafe", "safe", "unsafe")
     if declared.fan_out:
         yield no("fan-out", "one worker", "every worker")
     if candidate.max_producers is not None and needs.producers > candidate.max_producers:

@@ -127,6 +127,7 @@ def _channel(name: str) -> list[str]:
         name,
         declared.delivery
         + (", fan-out" if declared.fan_out else "")
+        + ("" if declared.safe else ", unsafe")
         + (", polling" if declared.polling else "")
         + (f", log (offset: {declared.log_offset})" if declared.is_log else ""),
         ", ".join(sorted(declared.may_lose)) or "nothing",

@@ -43,6 +43,7 @@ _BY_NAME = {
     "listener-unix": LOCAL,
     "listener-tcp": LOCAL,
     "shm-ring": MEMORY,
+    "shm-ring-naive": MEMORY,
     "value": MEMORY,
 }
 _BY_FIRST_PART = {family.name: family for family in (MANAGER, REDIS, RABBITMQ, MEMCACHED)}

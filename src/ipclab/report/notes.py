@@ -107,7 +107,12 @@ def _is_lossy(row: Row) -> bool:
 
 
 def _is_harmed(row: Row) -> bool:
-    return row.verdict == "unsafe" and row.race is not None and row.race.observed + row.race.shown > 0
+    if row.verdict != "unsafe":
+        return False
+    if row.race is not None:
+        return row.race.observed + row.race.shown > 0
+    seen = row.messages
+    return seen is not None and bool(seen.lost + seen.duplicated + seen.corrupted + seen.unexpected)
 
 
 def _ranks(result: Result, rows: Sequence[Row]) -> Iterator[str]:

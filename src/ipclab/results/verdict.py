@@ -43,7 +43,8 @@ def of_trial(trial: TrialRecord) -> Word:
         return trial.outcome
     if not judged or "unknown" in judged or _is_empty(trial):
         return "unknown"
-    return "unsafe" if trial.counter is not None and not trial.counter.safe else "kept"
+    unsafe = trial.guarantees.get("safe") is False or (trial.counter is not None and not trial.counter.safe)
+    return "unsafe" if unsafe else "kept"
 
 
 def reasons(trial: TrialRecord) -> list[str]:

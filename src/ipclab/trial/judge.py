@@ -62,6 +62,8 @@ def promise(
     losses that it explains, whatever the cause; overload then excuses no others. ``expired`` says that the
     lost messages may have expired, as declared."""
     broken: list[Breach] = []
+    if not guarantees.safe:
+        return broken
 
     def breach(kind: BreachKind, amount: int, text: str) -> None:
         broken.append(Breach(kind=kind, amount=amount, text=text))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import platform
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +13,7 @@ import pytest
 
 from ipclab.backends.base import Channel, Site
 from ipclab.backends.local.listener import ListenerUnixChannel
-from ipclab.backends.local.ring import RingChannel
+from ipclab.backends.local.ring import NaiveRingChannel, RingChannel
 from ipclab.backends.local.socketpair import LARGEST_BYTES, SocketpairChannel
 from ipclab.backends.local.sqlite import SqliteChannel
 from ipclab.backends.registry import Variant
@@ -19,6 +21,8 @@ from ipclab.errors import UsageError
 from ipclab.faults.applicability import why_not
 from ipclab.faults.spec import FaultSpec
 from ipclab.host import segments
+from ipclab.results.rows.classes import guarantee_class
+from ipclab.trial import judge
 
 SITE = Site(namespace="ipclab:test")
 
@@ -126,3 +130,41 @@ def test_an_unpickled_ring_does_not_own_the_segment() -> None:
         copy: RingChannel = pickle.loads(pickle.dumps(ring))
         copy.teardown()
         ring.producer(0).close()
+
+
+def test_two_writers_that_read_the_same_tail_of_a_naive_ring_lose_a_message() -> None:
+    """Forced: the second writer has read the tail before the first one has moved it."""
+    with made(NaiveRingChannel(SITE, ring_kib=1)) as ring:
+        first, second, consumer = ring.producer(0), ring.producer(1), ring.consumer(0)
+        tail = second._words[8]  # type: ignore[attr-defined]
+        first.send(b"first")
+        second._words[8] = tail  # type: ignore[attr-defined]
+        second.send(b"other")
+        assert list(consumer.receive()) == [b"other"]
+        assert consumer._words[0] == consumer._words[8]  # type: ignore[attr-defined]
+        for end in (first, second, consumer):
+            end.close()
+
+
+def test_a_reader_of_a_naive_ring_skips_what_others_have_torn() -> None:
+    with made(NaiveRingChannel(SITE, ring_kib=1)) as ring:
+        producer, consumer = ring.producer(0), ring.consumer(0)
+        producer.send(b"torn")
+        producer._write(0, b"\xff" * 8)  # type: ignore[attr-defined]
+        reader = threading.Thread(target=lambda: got.extend(consumer.receive()), daemon=True)
+        got: list[bytes] = []
+        reader.start()
+        while consumer._words[0] != consumer._words[8]:  # type: ignore[attr-defined]
+            time.sleep(0.001)
+        producer.send(b"whole")
+        reader.join(30)
+        assert got == [b"whole"]
+        producer.close()
+        consumer.close()
+
+
+def test_an_unsafe_channel_breaks_nothing_by_what_it_loses_and_is_called_unsafe() -> None:
+    declared = NaiveRingChannel(SITE).guarantees
+    assert judge.promise({"lost": 5, "duplicated": 2, "corrupted": 1}, declared, None, fault=False) == []
+    assert guarantee_class(declared.described()).title == "Shared state: unsafe disciplines"
+    assert "safe" not in RingChannel(SITE).guarantees.described()

@@ -100,6 +100,7 @@ def constraint(*arguments: Any) -> str:
         (Needs(may=frozenset({"repeat"}), survive=frozenset({"broker"})), STREAM, "broker"),
         (Needs(may=frozenset({"repeat"}), survive=frozenset({"reboot"})), STREAM, "reboot"),
         (Needs(hosts=2), TICKET, "overload"),
+        (Needs(), replace(QUEUE, declared=replace(QUEUE.declared, safe=False)), "unsafe"),
         (Needs(), replace(QUEUE, declared=replace(QUEUE.declared, may_lose={"expired"})), "expired"),
         (Needs(survive=frozenset({"consumer"})), STREAM, "repeat"),
         (Needs(), MAILBOX, "order"),

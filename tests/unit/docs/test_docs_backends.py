@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ipclab.backends import registry
 from ipclab.backends.base import Channel, SharedState, Site
 from ipclab.backends.registry import Variant
-from ipclab.experiment import MORE_CHANNELS, STANDARD_CHANNELS
+from ipclab.experiment import MORE_CHANNELS, STANDARD_CHANNELS, UNSAFE_CHANNELS
 from tests.support.documents import CHECKOUT, section, tables
 
 PAGE = (CHECKOUT / "docs" / "backends.md").read_text()
@@ -32,7 +32,9 @@ def declared(text: str) -> list[str]:
     found = kind(SITE, **variant.options).guarantees
     return [
         f"`{text}`",
-        found.delivery.replace("-", " ") + (", fan-out" if found.fan_out else ""),
+        found.delivery.replace("-", " ")
+        + (", fan-out" if found.fan_out else "")
+        + ("" if found.safe else ", unsafe"),
         ", ".join(sorted(found.may_lose)) or "nothing",
         ", ".join(sorted(found.may_corrupt)) or "nothing",
         found.order,
@@ -64,11 +66,11 @@ def option_rows(
 
 def test_what_the_channels_declare_is_what_the_table_says() -> None:
     (found,) = tables(section(PAGE, "What the channels declare"))
-    assert found[1:] == [declared(text) for text in STANDARD_CHANNELS + MORE_CHANNELS]
+    assert found[1:] == [declared(text) for text in STANDARD_CHANNELS + MORE_CHANNELS + UNSAFE_CHANNELS]
 
 
 def test_every_channel_stands_in_the_table() -> None:
-    shown = {Variant.parse(text).name for text in STANDARD_CHANNELS + MORE_CHANNELS}
+    shown = {Variant.parse(text).name for text in STANDARD_CHANNELS + MORE_CHANNELS + UNSAFE_CHANNELS}
     assert shown == set(own(registry.channel_names()))
 
 

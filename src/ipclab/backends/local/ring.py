@@ -7,6 +7,8 @@ that is killed leaves either a whole message or none.
 
 The order of stores holds on processors of the x86 family only. Python has no memory barrier, so ``setup()``
 refuses any other processor.
+
+``shm-ring-naive`` is the same ring for any number of each, without a lock: the unsafe discipline.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import secrets
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from multiprocessing.shared_memory import SharedMemory
 from typing import ClassVar
 
@@ -115,6 +118,30 @@ class RingConsumer(_End, Consumer):
         return bytes(self._data[at:]) + bytes(self._data[: length - room])
 
 
+class NaiveRingConsumer(RingConsumer):
+    """Takes messages from a ring in which others write and read at the same time.
+
+    A length that cannot be right shows that others have interfered. It then skips all that is in the ring, so
+    that it does not wait for bytes that never come.
+    """
+
+    def _receive_one(self) -> bytes:
+        words = self._words
+        while True:
+            head = words[_HEAD]
+            if words[_TAIL] == head:
+                self._wait(lambda: words[_TAIL] != words[_HEAD])
+                continue
+            (length,) = _LENGTH.unpack(self._read(head, _LENGTH.size))
+            after = head + _LENGTH.size + length
+            if after > words[_TAIL]:
+                words[_HEAD] = words[_TAIL]
+                continue
+            body = self._read(head + _LENGTH.size, length)
+            words[_HEAD] = after
+            return body
+
+
 class RingChannel(Channel):
     """A ring in ``multiprocessing.shared_memory``, one to one."""
 
@@ -174,3 +201,23 @@ class RingChannel(Channel):
             segment.close()
             with contextlib.suppress(FileNotFoundError):
                 unlink(segment)
+
+
+class NaiveRingChannel(RingChannel):
+    """The ring without a lock, n to m: the unsafe discipline beside ``shm-ring``.
+
+    Two producers that read the same ``tail`` write over each other's message; two consumers that read the
+    same ``head`` take the same message.
+    """
+
+    name = "shm-ring-naive"
+    summary = "the ring of shm-ring for several writers and readers without a lock: unsafe"
+    max_producers = None
+    max_consumers = None
+
+    @property
+    def guarantees(self) -> Guarantees:
+        return replace(super().guarantees, safe=False, order="none")
+
+    def consumer(self, index: int) -> Consumer:
+        return NaiveRingConsumer(self._segment_name, self._ring_bytes)

@@ -39,7 +39,7 @@ def listed(mode: Mode) -> bool:
 
 def queueing(mode: Mode) -> bool:
     """Return whether each message goes to one consumer."""
-    return not mode.guarantees.fan_out
+    return not mode.guarantees.fan_out and mode.guarantees.safe
 
 
 def fan_out(mode: Mode) -> bool:
@@ -49,7 +49,7 @@ def fan_out(mode: Mode) -> bool:
 
 def ordered(mode: Mode) -> bool:
     """Return whether the order of each producer is declared."""
-    return mode.guarantees.order == "per-producer"
+    return mode.guarantees.order == "per-producer" and mode.guarantees.safe
 
 
 def at_least_once(mode: Mode) -> bool:
@@ -59,7 +59,8 @@ def at_least_once(mode: Mode) -> bool:
 
 def shared_at_most_once(mode: Mode) -> bool:
     """Return whether delivery is at most once, to one of several consumers."""
-    return mode.guarantees.delivery == "at-most-once" and mode.channel.max_consumers != 1
+    alone = mode.channel.max_consumers == 1 or not mode.guarantees.safe
+    return mode.guarantees.delivery == "at-most-once" and not alone
 
 
 def producer_proof(mode: Mode) -> bool:

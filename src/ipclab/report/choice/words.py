@@ -36,6 +36,7 @@ CONSTRAINTS: Mapping[Constraint, Text] = {
     "servers": Text("it needs {found}, which may not be used", "需要 {found}，不允许使用"),
     "hosts": Text("it reaches the {found} only, not {needed} hosts", "只限 {found}，不能跨 {needed} 台主机"),
     "size": Text("it carries {found} at most, not {needed}", "最多传 {found}，需要 {needed}"),
+    "unsafe": Text("it is an unsafe discipline, as it declares", "按其声明，这是不安全的用法"),
     "overload": Text("overload may cost jobs, as it declares", "按其声明，过载会丢作业"),
     "expired": Text("a job that waits too long may be dropped, as it declares", "按其声明，等太久的作业会丢"),
     "consumer": Text("a worker's death may cost jobs, as it declares", "按其声明，工作进程死亡会丢作业"),
