@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import kinds, probe
@@ -105,6 +106,20 @@ def find(kind: BrokerKind, environ: Mapping[str, str] | None = None) -> tuple[st
                 raise UsageError(f"{variable}: {error}") from None
             return variable, url
     return None
+
+
+def addresses() -> dict[str, tuple[str, int]]:
+    """Return host and port of each server that a variable names, by kind; those without a port are left out.
+
+    Raise UsageError for an invalid URL.
+    """
+    found: dict[str, tuple[str, int]] = {}
+    for kind in kinds.names():
+        if (one := find(kind)) is not None:
+            parts = urlsplit(one[1])
+            if parts.hostname and parts.port:
+                found[kind] = (parts.hostname, parts.port)
+    return found
 
 
 def connect(kind: BrokerKind) -> UrlBroker | None:

@@ -42,6 +42,7 @@ COMMANDS = {
     "claims": "ipclab.cli.claims:claims",
     "hang": "ipclab.cli.hang:hang",
     "doctor": "ipclab.cli.doctor:doctor",
+    "hosts": "ipclab.cli.hosts:hosts",
 }
 SUMMARIES = {
     "demo": "Compare every way to share state that this machine has: the first thing to run.",
@@ -62,6 +63,7 @@ SUMMARIES = {
     "claims": "Test the claims of study notes about processes and threads by experiment.",
     "hang": "Say in what a running Python program hangs, and how to cure it.",
     "doctor": "Show what this machine has, what it lacks, and whether its clock is reliable.",
+    "hosts": "Check the machines of a run on several.",
 }
 _NOBODY_READS = 1
 """The code with which Click ends a program whose stdout has no reader any more."""

@@ -1,8 +1,11 @@
-"""The options ``--host`` and ``--place``."""
+"""The options ``--host``, ``--place`` and ``--push``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,9 +13,17 @@ import click
 if TYPE_CHECKING:
     from ipclab.trial.machines.crew import Machines
 
+PUSH = click.option(
+    "--push",
+    is_flag=True,
+    help="Copy this ipclab to each machine for the time of the run; libraries must be there.",
+)
+"""The option that copies this version to the machines."""
+
 
 def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--host`` and ``--place``."""
+    """Add ``--host``, ``--place`` and ``--push``."""
+    command = PUSH(command)
     command = click.option(
         "--place",
         "places",
@@ -30,19 +41,26 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def named_machines(
-    hosts: Sequence[str], places: Sequence[str]
-) -> tuple[Machines | None, dict[str, list[int]]]:
-    """Return the machines and the placement of the workers; None and nothing for this machine alone.
-
-    Raise UsageError.
-    """
+def placement_of(hosts: Sequence[str], places: Sequence[str]) -> dict[str, list[int]]:
+    """Return where the workers of each role run; nothing for this machine alone. Raise UsageError."""
     from ipclab.hosts import address, placement
 
-    addresses = address.parse_all(hosts)
-    placed = placement.parse(places, addresses)
-    if not addresses:
-        return None, placed
+    return placement.parse(places, address.parse_all(hosts))
+
+
+@contextmanager
+def machines_of(hosts: Sequence[str], *, push: bool = False) -> Iterator[Machines | None]:
+    """Yield how to reach the machines; None for this machine alone. Raise UsageError."""
+    from ipclab.errors import UsageError
+    from ipclab.hosts import address, wheel
+
+    if not hosts:
+        if push:
+            raise UsageError("--push needs machines: name them with --host")
+        yield None
+        return
     from ipclab.trial.machines.crew import Machines
 
-    return Machines(addresses=addresses), placed
+    addresses = address.parse_all(hosts)
+    with TemporaryDirectory(prefix="ipclab-wheel-") as folder:
+        yield Machines(addresses=addresses, wheel=str(wheel.build(Path(folder))) if push else "")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ipclab.cli.completion import experiments
-from ipclab.cli.machines import machine_options, named_machines
+from ipclab.cli.machines import machine_options, machines_of, placement_of
 from ipclab.cli.options import (
     RESULTS,
     emit,
@@ -69,11 +69,11 @@ def run(
     experiment = load(name)
     provider, install = asked.pop("provider"), asked.pop("install")
     may_evict = asked.pop("may_evict")
-    hosts, places = asked.pop("hosts"), asked.pop("places")
-    machines, placement = named_machines(hosts, places)
+    hosts, places, push = asked.pop("hosts"), asked.pop("places"), asked.pop("push")
+    placement = placement_of(hosts, places)
     options = options_in_words(asked)
     request = Request(**asked, placement=placement)
-    with writable(output), progress() as observer:
+    with writable(output), machines_of(hosts, push=push) as machines, progress() as observer:
         outcome = lab.run(
             experiment,
             request,

@@ -108,7 +108,7 @@ def main(channel: Any) -> None:
 def _serve(channel: Any, settings: dict[str, Any], folder: str, path: str) -> None:
     environment = {**os.environ, "TMPDIR": folder, "PYTHONSAFEPATH": "1"}
     if path:
-        environment["PYTHONPATH"] = path
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH")]))
     agent = subprocess.Popen(
         [sys.executable, "-m", settings["module"]],
         stdin=subprocess.PIPE,

@@ -121,6 +121,8 @@ class Agent:
 
     def _take(self, order: words.ToAgent) -> None:
         match order:
+            case words.Survey(token, servers):
+                self._survey(token, servers)
             case words.Assign():
                 self._assign(order)
             case words.Employ(names):
@@ -143,6 +145,14 @@ class Agent:
                 self._tell(words.Seen(self._crew.stacks([self._worker(name) for name in names])))
             case _:
                 assert_never(order)
+
+    def _survey(self, token: bytes, servers: Mapping[str, tuple[str, int]]) -> None:
+        refused = {name: why for name, at in servers.items() if (why := unreachable(at))}
+        at = next(iter(servers.values()), ("", 0))
+        host = own_address(f"//{at[0]}:{at[1]}" if at[0] else None)
+        self._token = token
+        self._answerer = Answerer(token, host)
+        self._tell(words.Surveyed(host, self._answerer.port, refused))
 
     def _assign(self, order: words.Assign) -> None:
         spec = order.spec
@@ -252,6 +262,18 @@ def send(sink: int, message: words.FromAgent) -> None:
     left = memoryview(framed(words.encode(message)))
     while left:
         left = left[os.write(sink, left) :]
+
+
+def unreachable(address: tuple[str, int]) -> str:
+    """Return why no TCP connection to this address is possible from here; empty where one is."""
+    try:
+        socket.create_connection(address, _REACH_S).close()
+    except OSError as error:
+        return line_of(error)
+    return ""
+
+
+_REACH_S = 3.0
 
 
 def own_address(url: str | None) -> str:

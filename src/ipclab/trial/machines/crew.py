@@ -372,7 +372,9 @@ class RemoteCrew(Crew):
                 for one in self._members(number):
                     assert isinstance(one, RemoteWorker)
                     one.lose(f"machine {number}: {message.reason}")
-            case words.Assigned() | words.Fetched() | words.Echoed() | words.Pong() | words.Seen():
+            case words.Surveyed() | words.Assigned():
+                self._answers[number].append(message)
+            case words.Fetched() | words.Echoed() | words.Pong() | words.Seen():
                 self._answers[number].append(message)
             case _:
                 assert_never(message)

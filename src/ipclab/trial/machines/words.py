@@ -94,7 +94,14 @@ class Ping(msgspec.Struct, frozen=True, tag=True):
     """Tell what your clock shows."""
 
 
-ToAgent = Assign | Employ | Start | Instruct | Mirror | Fetch | Echo | Look | Ping
+class Survey(msgspec.Struct, frozen=True, tag=True):
+    """Without a trial: answer echoes that carry the token, and try to reach these servers, by name."""
+
+    token: bytes
+    servers: dict[str, tuple[str, int]]
+
+
+ToAgent = Survey | Assign | Employ | Start | Instruct | Mirror | Fetch | Echo | Look | Ping
 
 
 class Assigned(msgspec.Struct, frozen=True, tag=True):
@@ -102,6 +109,14 @@ class Assigned(msgspec.Struct, frozen=True, tag=True):
 
     host: str
     port: int
+
+
+class Surveyed(msgspec.Struct, frozen=True, tag=True):
+    """The echo answers at this address. ``refused`` says of each server that cannot be reached why not."""
+
+    host: str
+    port: int
+    refused: dict[str, str]
 
 
 class Connected(msgspec.Struct, frozen=True, tag=True):
@@ -187,6 +202,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 FromAgent = (
     Assigned
+    | Surveyed
     | Connected
     | Reported
     | Ended
