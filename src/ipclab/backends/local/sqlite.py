@@ -20,6 +20,7 @@ from ipclab.errors import UsageError
 
 _CREATE = "PRAGMA journal_mode=WAL; CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB)"
 _SEND = "INSERT INTO messages (body) VALUES (?)"
+_ANY = "SELECT 1 FROM messages LIMIT 1"
 _TAKE = "DELETE FROM messages WHERE id = (SELECT min(id) FROM messages) RETURNING body"
 _WAIT_S = 30.0
 """How long a client waits for the lock of another one."""
@@ -56,12 +57,16 @@ class SqliteConsumer(Consumer):
         return self._receive_one
 
     def _receive_one(self) -> bytes:
+        execute = self._database.execute
         pause_s = _SHORTEST_S
-        while not (rows := self._database.execute(_TAKE).fetchall()):
+        while True:
+            # A look takes no lock. A DELETE takes the one for writers even where there is nothing to delete,
+            # and would keep producers out.
+            if execute(_ANY).fetchone() and (rows := execute(_TAKE).fetchall()):
+                body: bytes = rows[0][0]
+                return body
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_S)
-        body: bytes = rows[0][0]
-        return body
 
     def close(self) -> None:
         self._database.close()
