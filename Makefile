@@ -59,7 +59,7 @@ site: $(VENV)/.runtime  ## the documentation as a site, in build/site
 
 lowest: $(VENV)/.made  ## the unit tests and a short comparison with the lowest versions that are allowed
 	$(BIN)/python scripts/lowest.py > $(VENV)/lowest.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/lowest.txt -e '.[test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/lowest.txt -e '.[unit]'
 	$(BIN)/python -m pytest tests/unit -m "$(UNIT)" $(PARALLEL) $(PYTEST)
 	$(BIN)/ipclab run comparison --duration 0.2 --warmup 0.1 --repeats 1
 
