@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clock_probe import probe
-from tests.support.machines import Clock, Rig, machines, why_no_namespaces
+from tests.support.machines import Clock, Machine, Rig, machines, why_no_namespaces
 
 pytestmark = pytest.mark.skipif(
     why_no_namespaces() is not None, reason=f"needs network and time namespaces: {why_no_namespaces()}"
@@ -48,6 +48,15 @@ def still_there(inodes: set[int]) -> list[str]:
     return found
 
 
+def at_work(machine: Machine) -> subprocess.Popen[bytes]:
+    """A process that runs on the machine by now, and has long to run."""
+    command = machine.command("sh", "-c", "echo up && exec sleep 300")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    return process
+
+
 def test_a_machine_has_a_name_a_process_table_and_shared_memory_of_its_own() -> None:
     look = "import os,socket; print(socket.gethostname(), os.getpid() < 100, os.listdir('/dev/shm'))"
     with machines([Clock(), Clock()]) as rig:
@@ -62,12 +71,13 @@ def test_nothing_is_left_after_a_failure_in_the_middle() -> None:
     def fail() -> None:
         with machines([Clock(), Clock(10**9)]) as rig:
             inodes.update(network(rig))
-            working.append(subprocess.Popen(rig.machines[1].command("sleep", "300")))
+            working.append(at_work(rig.machines[1]))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert working[0].wait(20) != 0
+    with working[0] as process:
+        assert process.wait(20) != 0
     assert len(inodes) == 3
     assert still_there(inodes) == []
 
@@ -94,6 +104,6 @@ def test_a_machine_without_power_has_no_processes_and_one_without_a_cable_no_ech
             assert echo.ask(count=2, deadline_s=0.2) == []
             first.plug()
             assert echo.ask(count=2)
-        with subprocess.Popen(second.command("sleep", "300")) as working:
+        with at_work(second) as working:
             second.power_off()
             assert working.wait(20) != 0
