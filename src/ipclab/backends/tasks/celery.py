@@ -71,6 +71,7 @@ class CeleryRabbitmqQueue(_Celery, RabbitmqTaskQueue):
     name = "celery-rabbitmq"
     summary = "Celery, prefork worker, RabbitMQ"
     libraries = ("celery", "kombu", "amqp")
+    shared_exchanges = ("celery.pidbox", "reply.celery.pidbox", "celeryev")
     options = (
         _ACK,
         _PREFETCH,

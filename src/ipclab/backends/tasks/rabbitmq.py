@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Collection
 from typing import ClassVar
@@ -20,6 +21,8 @@ class RabbitmqTaskQueue(FrameworkQueue):
     """A task queue with the queues ``queues()`` on RabbitMQ."""
 
     broker: ClassVar[str] = "rabbitmq"
+    shared_exchanges: ClassVar[tuple[str, ...]] = ()
+    """Exchanges that all applications of the framework share; they are deleted where nobody uses them."""
 
     def queues(self) -> tuple[str, ...]:
         """Return the names of the queues whose tasks may still be done."""
@@ -38,6 +41,9 @@ class RabbitmqTaskQueue(FrameworkQueue):
             for name in (*self.queues(), *self.others()):
                 connection.channel().queue_delete(name)
             connection.channel().exchange_delete(self.queue_name)
+            for name in self.shared_exchanges:
+                with contextlib.suppress(pika.exceptions.ChannelClosedByBroker):
+                    connection.channel().exchange_delete(name, if_unused=True)
 
     def held(self, bodies: Collection[str]) -> set[str]:
         """Return those of these tasks that are in a queue; all of them stay there."""
