@@ -110,9 +110,12 @@ def test_a_loss_under_a_lock_breaks_the_guarantee_and_any_other_is_shown() -> No
 def test_the_table_shows_the_lock_the_rate_and_a_trial_that_failed() -> None:
     def record(scenario: Case, found: ThreadFigures | None) -> TrialRecord:
         spec = TrialSpec(workload="threads", scenario=scenario.name, backend=Variant(scenario.backend))
-        outcome = "finished" if found else "failed"
         return TrialRecord(
-            spec=spec, began_utc="", outcome=outcome, threads=found, safety=_judge(found) if found else None
+            spec=spec,
+            began_utc="",
+            outcome="finished" if found else "failed",
+            threads=found,
+            safety=_judge(found) if found else None,
         )
 
     other = case("multiprocessing.Queue", "bytes", "processes")
