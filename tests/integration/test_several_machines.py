@@ -18,12 +18,14 @@ import redis
 from ipclab.backends.base import BrokerKind
 from ipclab.backends.registry import Variant
 from ipclab.brokers import Broker
+from ipclab.hosts import host
 from ipclab.hosts.address import parse_all
 from ipclab.trial.machines.crew import AGENT, Machines
 from ipclab.trial.record import TrialRecord
 from ipclab.trial.runner import run_trial
 from ipclab.trial.spec import TrialSpec
 
+CUT_CABLE = Path(__file__).parents[1] / "support" / "cut_cable.py"
 PLACED = {"producer": [1], "consumer": [2]}
 IN_ROOT = shlex.join(["sh", "-c", f'cd / && exec {shlex.quote(sys.executable)} "$@"', "sh"])
 
@@ -153,3 +155,40 @@ def test_a_machine_that_does_not_exist_fails_the_trial_in_one_line(server: Broke
     assert record.outcome == "failed"
     assert record.reason.startswith("machine 2 cannot be reached: ")
     assert "/nonexistent/python" in record.reason
+
+
+CUT_IN_TRIAL = """
+import os, signal, sys, time, psutil
+machine = psutil.Process(int(sys.argv[1]))
+while not any(len(one.children()) >= 2 for one in machine.children(recursive=True)):
+    time.sleep(0.1)
+time.sleep(1)
+machine.send_signal(signal.SIGUSR1)
+"""
+
+
+def test_a_cut_cable_ends_the_trial_here_and_the_workers_there_by_themselves(
+    server: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "LEASE_S", 4.0)
+    path = str(tmp_path / "cable")
+    support = [sys.executable, str(CUT_CABLE), path]
+    with (
+        subprocess.Popen(support, stdout=subprocess.PIPE, text=True) as machine,
+        subprocess.Popen([sys.executable, "-c", CUT_IN_TRIAL, str(machine.pid)]) as cutter,
+    ):
+        try:
+            assert machine.stdout is not None
+            assert machine.stdout.readline() == "ready\n"
+            there = f"exec:{shlex.join([*support, 'reach'])}"
+            machines = Machines(addresses=parse_all([f"exec:{sys.executable}", there]))
+            record = run(server, machines, workload="stream", duration_s=60.0)
+            # The machine ends when its interpreter does, and that when its agent and all workers have ended.
+            left = machine.wait(60)
+        finally:
+            cutter.kill()
+            machine.kill()
+    assert record.outcome == "failed"
+    assert "machine 2 was lost" in record.reason
+    assert left == 0
+    assert agents() == []

@@ -91,6 +91,7 @@ def main(channel: Any) -> None:
     """Serve one connection until the agent ends, the connection ends, or nothing came for the lease."""
     settings = channel.receive()
     folder = tempfile.mkdtemp(prefix="ipclab-host-")
+    silent = False
     try:
         path = ""
         if settings["wheel"]:
@@ -100,12 +101,16 @@ def main(channel: Any) -> None:
         channel.send(found)
         same = (found["version"], found["code"]) == (settings["version"], settings["code"])
         if same and settings["module"] and not found["missing"]:
-            _serve(channel, settings, folder, path)
+            silent = _serve(channel, settings, folder, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if silent:
+        # The connection may stay open for hours, and the gateway with it.
+        os._exit(1)
 
 
-def _serve(channel: Any, settings: dict[str, Any], folder: str, path: str) -> None:
+def _serve(channel: Any, settings: dict[str, Any], folder: str, path: str) -> bool:
+    """Run the agent until it or the connection ends; return whether nothing came for the lease."""
     environment = {**os.environ, "TMPDIR": folder, "PYTHONSAFEPATH": "1"}
     if path:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH")]))
@@ -120,6 +125,7 @@ def _serve(channel: Any, settings: dict[str, Any], folder: str, path: str) -> No
     assert agent.stdin is not None
     for task in (_pump_out, _beat):
         threading.Thread(target=task, args=(channel, agent), daemon=True).start()
+    silent = False
     try:
         last = time.monotonic()
         while agent.poll() is None:
@@ -128,6 +134,7 @@ def _serve(channel: Any, settings: dict[str, Any], folder: str, path: str) -> No
                 last = time.monotonic()
             except channel.TimeoutError:
                 if time.monotonic() - last > settings["lease_s"]:
+                    silent = True
                     break
                 continue
             except EOFError:
@@ -147,6 +154,7 @@ def _serve(channel: Any, settings: dict[str, Any], folder: str, path: str) -> No
         except subprocess.TimeoutExpired:
             agent.kill()
             agent.wait()
+    return silent
 
 
 def _pump_out(channel: Any, agent: subprocess.Popen[bytes]) -> None:
