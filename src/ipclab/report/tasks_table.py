@@ -18,8 +18,10 @@ from ipclab.trial.record import TrialRecord
 from ipclab.trial.task_facts import TaskFigures
 from ipclab.trial.workloads import TASKS
 
-_COST = mark("Task queues: the cost of a task, one worker with one executor")
-FAULTS = mark("Task queues: what became of eight tasks")
+_COST = mark("Task queues: cost")
+_COST_OF = mark("One worker with one executor")
+FAULTS = mark("Task queues: faults")
+_FAULTS_OF = mark("What became of eight tasks")
 _NONE = "–"
 
 
@@ -47,7 +49,9 @@ def _cost(trials: Sequence[TrialRecord]) -> list[Section]:
         )
     )
     lines = [_cost_line(row, members) for row, members in _rows(trials).items()]
-    return [Section(title=tr(_COST), heads=heads, blocks=(Block("", tuple(lines)),))] if lines else []
+    return (
+        [Section(title=tr(_COST), heads=heads, blocks=(Block(tr(_COST_OF), tuple(lines)),))] if lines else []
+    )
 
 
 def _cost_line(row: str, trials: Sequence[TrialRecord]) -> Line:
@@ -95,7 +99,11 @@ def _faults(trials: Sequence[TrialRecord], reasons: Reasons) -> list[Section]:
             words.append(word)
         worst = verdict.worst(map(verdict.of_trial, members))
         lines.append(Line(tuple(cells), worst, words=tuple(words)))
-    return [Section(title=tr(FAULTS), heads=tuple(heads), blocks=(Block("", tuple(lines)),))] if lines else []
+    return (
+        [Section(title=tr(FAULTS), heads=tuple(heads), blocks=(Block(tr(_FAULTS_OF), tuple(lines)),))]
+        if lines
+        else []
+    )
 
 
 def _cell(trials: Sequence[TrialRecord], reasons: Reasons) -> tuple[str, Word | None]:
