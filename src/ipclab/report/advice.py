@@ -90,6 +90,11 @@ def _persists(cell: Suffered) -> bool:
     return kept_on_disk or cell.spec.broker_settings.get("appendonly") == "yes"
 
 
+def _confirms_early(cell: Suffered) -> bool:
+    """Return whether only the broker itself can have lost a message that it confirmed."""
+    return cell.declared.get("confirm") == "broker" and cell.declared.get("delivery") == "at-least-once"
+
+
 def _lost(cell: Suffered) -> bool:
     return bool(cell.saw("lost"))
 
@@ -175,7 +180,12 @@ _RULES = (
         "and confirm them, or keep them until they can be sent again.",
     ),
     _Rule(
-        _both(_saw("broker", ("ends",), "lost"), _persists),
+        _both(_saw("broker", ("ends",), "lost"), _persists, _confirms_early),
+        "A broker confirmed messages before they were on its disk, and lost some when it ended ({rows}): "
+        "have it write first and confirm then, as with synchronous_commit=on or appendfsync=always.",
+    ),
+    _Rule(
+        _both(_saw("broker", ("ends",), "lost"), _persists, _not(_confirms_early)),
         "A broker that writes messages to disk lost some when it ended ({rows}): only messages that it "
         "confirms after writing are safe, so use publisher confirms.",
     ),

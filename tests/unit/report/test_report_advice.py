@@ -34,6 +34,11 @@ SAID = [
     ("drop-reply producer, busy", TWICE, "sending the message again makes a second copy"),
     ("kill broker, busy", LOST, "When the broker ends, the messages in its memory are lost"),
     ("restart broker, busy", LOST | ON_DISK, "A broker that writes messages to disk lost some when it ended"),
+    (
+        "kill broker, busy",
+        LOST | {"declared": DURABLE | {"may_lose": ["broker crash"], "confirm": "broker"}},
+        "A broker confirmed messages before they were on its disk",
+    ),
     ("pause broker, busy", LOST, "Messages were lost while the broker was paused"),
     ("cut broker, busy", LOST, "Messages were lost with the connections to the broker"),
     ("fill-memory broker, busy", LOST, "A full broker dropped messages that it had accepted"),
