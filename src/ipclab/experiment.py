@@ -70,6 +70,8 @@ STANDARD_CHANNELS = (
     "rabbitmq:ack=manual,confirm=publisher,delivery=transient",
     "rabbitmq:ack=manual,confirm=publisher,delivery=persistent",
     "rabbitmq-quorum",
+    "rabbitmq-stream",
+    "rabbitmq-stream:offset=first",
     "memcached-ticket",
 )
 """The channels that every installation has, in the modes that differ in their guarantees."""

@@ -13,6 +13,7 @@ import pytest
 from ipclab.backends.base import Channel, Consumer, OptionValue, Producer, Site
 from ipclab.backends.rabbitmq.channels import RabbitmqChannel, RabbitmqQuorumChannel
 from ipclab.backends.rabbitmq.counter import RabbitmqCounter
+from ipclab.backends.rabbitmq.stream import RabbitmqStreamChannel
 from ipclab.brokers import Broker
 from ipclab.errors import BrokerUnavailableError, ChannelError
 
@@ -294,3 +295,25 @@ def test_a_quorum_queue_declares_that_a_publisher_without_confirms_may_leave_too
     assert "overload" in RabbitmqQuorumChannel(site, confirm="none").guarantees.may_lose
     assert RabbitmqQuorumChannel(site).guarantees.may_lose == frozenset()
     assert RabbitmqQuorumChannel(site).guarantees.durability == "quorum"
+
+
+@pytest.mark.parametrize(("offset", "again"), [("first", [b"1", b"2", b"3"]), ("next", [b"3"])])
+def test_a_reader_of_a_stream_that_starts_again_begins_where_its_offset_says(
+    url: str, offset: str, again: list[bytes]
+) -> None:
+    channel = RabbitmqStreamChannel(Site(namespace=f"{NAMESPACE}-stream", url=url), offset=offset)
+    channel.setup()
+    try:
+        reader, producer = channel.consumer(0), channel.producer(0)
+        for body in (b"1", b"2"):
+            producer.send(body)
+        assert reader.receive() == (b"1",)
+        reader.ack()
+        reader.close()  # the second message has arrived perhaps, and was not received
+        reader = channel.consumer(0)
+        producer.send(b"3")
+        assert [reader.receive()[0] for _ in again] == again
+        reader.close()
+        producer.close()
+    finally:
+        channel.teardown()

@@ -46,6 +46,7 @@ _CHANNELS = {
     "redis-pubsub": "ipclab.backends.redis.channels:RedisPubSubChannel",
     "rabbitmq": "ipclab.backends.rabbitmq.channels:RabbitmqChannel",
     "rabbitmq-quorum": "ipclab.backends.rabbitmq.channels:RabbitmqQuorumChannel",
+    "rabbitmq-stream": "ipclab.backends.rabbitmq.stream:RabbitmqStreamChannel",
     "memcached-ticket": "ipclab.backends.memcached.channels:MemcachedTicketChannel",
     "nats": "ipclab.backends.nats.channels:NatsChannel",
     "nats-jetstream": "ipclab.backends.nats.jetstream:JetStreamChannel",

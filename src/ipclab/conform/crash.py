@@ -29,7 +29,7 @@ class Crash:
         self.confirmed: dict[str, list[bytes]] = {str(mode): [] for mode in used}
         self.raised: dict[str, str] = {}
         producers = [(mode, bench.producer(self.channels[str(mode)])) for mode in used]
-        settled_at = time.monotonic() + SETTLE_S * any(m.guarantees.durability == "quorum" for m in used)
+        settled_at = time.monotonic() + SETTLE_S * any(map(_settles, used))
         while True:
             for mode, producer in producers:
                 self._send(mode, producer)
@@ -48,6 +48,11 @@ class Crash:
         more = bodies(0, mode.window, first=len(self.confirmed[str(mode)]))
         producer.call(ends.send, more, mode.window)
         self.confirmed[str(mode)] += more
+
+
+def _settles(mode: Mode) -> bool:
+    """Return whether the server needs some time before the queue outlives a kill."""
+    return mode.guarantees.durability == "quorum" or mode.guarantees.is_log
 
 
 def of(bench: Bench, mode: Mode) -> Crash:

@@ -8,6 +8,8 @@ only every two minutes.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -24,6 +26,8 @@ REPLY_TIMEOUT_S = 5.0
 """For a silent server. When the server is gone, ``Link`` fails a pending request, which nats-py does not."""
 
 T = TypeVar("T")
+_open: set[Link] = set()
+"""The links that nobody has closed. A loop that is freed with tasks in it complains on standard error."""
 
 
 class Link:
@@ -43,6 +47,7 @@ class Link:
         self._waiting: asyncio.Task[Any] | None = None
         self._is_connecting = True
         self._loop = asyncio.new_event_loop()
+        _open.add(self)
         try:
             self._loop.run_until_complete(asyncio.wait_for(self._connect(url, timeout_s), timeout_s))
         except (nats.errors.Error, OSError, TimeoutError) as error:
@@ -81,14 +86,24 @@ class Link:
         """Close the connection, what is still to be sent first, and end the loop."""
         if self._loop.is_closed():
             return
+        _open.discard(self)
         try:
             self._loop.run_until_complete(self._finish())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             self._loop.close()
 
+    def abandon(self) -> None:
+        """End the loop of a process that ends without ``close()``. Send and report nothing."""
+        with contextlib.suppress(Exception):
+            self._loop.run_until_complete(self._cancel_rest())
+            self._loop.close()
+
     async def _finish(self) -> None:
         await self.client.close()
+        await self._cancel_rest()
+
+    async def _cancel_rest(self) -> None:
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
@@ -108,6 +123,12 @@ class Link:
     async def _on_closed(self) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
+
+
+@atexit.register
+def _abandon_all() -> None:
+    for link in tuple(_open):
+        link.abandon()
 
 
 def unavailable(url: str, error: BaseException) -> BrokerUnavailableError:

@@ -155,7 +155,14 @@ class Subscriber(Consumer):
     connection failed.
     """
 
-    def __init__(self, url: str, queue: str, window: int, prefetch: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        queue: str,
+        window: int,
+        prefetch: int,
+        arguments: Mapping[str, str] | None = None,
+    ) -> None:
         self._arrived: deque[tuple[int, bytes]] = deque()
         self._window = window
         self._queue = queue
@@ -168,6 +175,7 @@ class Subscriber(Consumer):
             queue,
             lambda _channel, method, _properties, body: put((method.delivery_tag, body)),
             auto_ack=not self.acknowledges,
+            arguments=arguments,
         )
         self._last_tag = 0
 

@@ -94,14 +94,14 @@ PROMISES = (
         "acknowledged",
         "what a killed consumer had acknowledged is not delivered again",
         "mode",
-        which.at_least_once,
+        which.forgetting,
         _acknowledged_not_again,
     ),
     Promise(
         "empty-ack",
         "an acknowledgement of nothing acknowledges nothing",
         "mode",
-        which.at_least_once,
+        which.forgetting,
         _empty_acknowledgement,
     ),
     Promise(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 
@@ -19,6 +20,8 @@ from ipclab.conform.messages import bodies
 from ipclab.conform.modes import Mode
 from ipclab.conform.promise import BrokenPromise, Promise, require, require_same
 from ipclab.conform.promises import which
+
+LOG_OPENS_WITHIN_S = 15.0
 
 
 @contextmanager
@@ -66,8 +69,23 @@ def _no_false_confirm(bench: Bench, mode: Mode) -> None:
 def _survives(bench: Bench, mode: Mode) -> None:
     found = crash.of(bench, mode)
     confirmed = found.confirmed[str(mode)]
-    consumer = found.bench.consumer(found.channels[str(mode)])
+    consumer = _consumer_of(found, mode)
     require_same(consumer.call(ends.receive, len(confirmed)), confirmed)
+
+
+def _consumer_of(found: crash.Crash, mode: Mode) -> Remote:
+    """Return a consumer of a channel after the restart of its server.
+
+    A server that answers may still be opening its logs, so a consumer of a log is started more than once.
+    """
+    until_s = time.monotonic() + LOG_OPENS_WITHIN_S
+    while True:
+        try:
+            return found.bench.consumer(found.channels[str(mode)])
+        except RemoteError:
+            if not mode.guarantees.is_log or time.monotonic() > until_s:
+                raise
+            time.sleep(0.5)
 
 
 def _no_false_confirm_of_a_helper(bench: Bench, mode: Mode) -> None:

@@ -57,6 +57,14 @@ def at_least_once(mode: Mode) -> bool:
     return mode.guarantees.delivery == "at-least-once"
 
 
+def forgetting(mode: Mode) -> bool:
+    """Return whether delivery is at least once, and an acknowledged message is not delivered again.
+
+    A consumer of a log that keeps its own offset may read everything again.
+    """
+    return at_least_once(mode) and mode.guarantees.log_offset != "consumer"
+
+
 def shared_at_most_once(mode: Mode) -> bool:
     """Return whether delivery is at most once, to one of several consumers."""
     alone = mode.channel.max_consumers == 1 or not mode.guarantees.safe
