@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,14 @@ PUSH = click.option(
 
 
 def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--host``, ``--place`` and ``--push``."""
+    """Add ``--host``, ``--place``, ``--push`` and ``--listen``."""
     command = PUSH(command)
+    command = click.option(
+        "--listen",
+        metavar="ADDRESS",
+        callback=_choose_address,
+        help="Start private servers on this address of this machine, with a password, for other machines.",
+    )(command)
     command = click.option(
         "--place",
         "places",
@@ -39,6 +46,15 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Run the workers on this machine: ssh:USER@HOST, or exec:COMMAND that leads to a Python; "
         "repeatable.",
     )(command)
+
+
+def _choose_address(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Put the address of ``--listen`` into the environment of this process and those that it starts."""
+    if value:
+        from ipclab.brokers.kinds import listening
+
+        os.environ[listening.VARIABLE] = listening.parse(value)
+    return value
 
 
 def placement_of(hosts: Sequence[str], places: Sequence[str]) -> dict[str, list[int]]:

@@ -69,6 +69,8 @@ def run(
     experiment = load(name)
     provider, install = asked.pop("provider"), asked.pop("install")
     may_evict = asked.pop("may_evict")
+    if asked.pop("listen") and provider is None:
+        provider = "native"
     hosts, places, push = asked.pop("hosts"), asked.pop("places"), asked.pop("push")
     placement = placement_of(hosts, places)
     options = options_in_words(asked)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from ipclab.backends.memcached import client as clients
 from ipclab.brokers import commands, programs
 from ipclab.brokers.base import Broker, Usage, mask
+from ipclab.brokers.kinds import listening
 from ipclab.brokers.kinds.base import (
     PROBE_MOST_BYTES,
     PROBE_TIMEOUT_S,
@@ -76,7 +77,10 @@ class Memcached(ServerKind):
 
     def plan(self, program: str, folder: Path) -> Plan:
         port = ports.free_port()
-        argv = [program, "-l", "127.0.0.1", "-p", str(port), "-U", "0"]
+        host = listening.address()
+        if host != listening.LOOPBACK and not _knows_logins(program):
+            raise BrokerUnavailableError("this memcached knows no password, so it listens on loopback only")
+        argv = [program, "-l", host, "-p", str(port), "-U", "0"]
         if os.geteuid() == 0:
             # Linux drops the parent-death signal of a process that switches to another user.
             argv += ["-u", "root"]
@@ -87,7 +91,7 @@ class Memcached(ServerKind):
             argv += ["-Y", str(folder / "logins")]
             login = f"ipclab:{password}@"
         launch = Launch(tuple(argv), programs.environment(folder))
-        return Plan(f"memcached://{login}127.0.0.1:{port}", (launch,))
+        return Plan(f"memcached://{login}{host}:{port}", (launch,))
 
     def canonical(self, value: str) -> str:
         return value if "://" in value else f"memcached://{value.removeprefix('unix:')}"

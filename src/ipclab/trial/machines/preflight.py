@@ -59,7 +59,7 @@ def refuse_loopback(kind: str, url: str, facts: Mapping[int, Facts]) -> None:
     if far and is_loopback(url):
         raise UsageError(
             f"the {kind} server listens on the loopback of this machine, which machine {far[0]} cannot "
-            f"reach: name a server that it can reach by {kind.upper()}_URL"
+            f"reach: name a server that it can reach by {kind.upper()}_URL, or start one by --listen ADDRESS"
         )
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ipclab.brokers import programs
+from ipclab.brokers.kinds import listening
 from ipclab.brokers.kinds.base import Launch, Plan
 from ipclab.host import ports
 
@@ -51,14 +52,14 @@ def plan(program: str, folder: Path) -> Plan:
     programs.write_private(folder / "enabled_plugins", "[].\n")
     programs.write_private(
         folder / "rabbitmq.conf",
-        f"listeners.tcp.default = 127.0.0.1:{port}\n"
+        f"listeners.tcp.default = {listening.address()}:{port}\n"
         f"default_user = ipclab\ndefault_pass = {password}\n"
         # One file of ours gets the output; it is read when the server dies during its start.
         "log.console = true\nlog.console.level = warning\nlog.file = false\n",
     )
     env = programs.environment(folder) | {
         "RABBITMQ_NODENAME": f"ipclab-{secrets.token_hex(4)}@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_IP_ADDRESS": listening.address(),
         "RABBITMQ_NODE_PORT": str(port),
         "RABBITMQ_DIST_PORT": str(ports.free_port()),
         "RABBITMQ_CONF_ENV_FILE": str(folder / "rabbitmq-env.conf"),
@@ -87,4 +88,4 @@ def plan(program: str, folder: Path) -> Plan:
     if epmd is not None:
         # As a process of ours, epmd ends with the server; one that Erlang starts by itself would not.
         launches.insert(0, Launch((epmd, "-port", str(epmd_port), "-address", "127.0.0.1"), env))
-    return Plan(f"amqp://ipclab:{password}@127.0.0.1:{port}/%2F", tuple(launches))
+    return Plan(f"amqp://ipclab:{password}@{listening.address()}:{port}/%2F", tuple(launches))

@@ -12,6 +12,7 @@ from ipclab.backends.base import Guarantees
 from ipclab.backends.redis import url as urls
 from ipclab.brokers import programs
 from ipclab.brokers.base import Broker, Usage
+from ipclab.brokers.kinds import listening
 from ipclab.brokers.kinds.base import ComposeService, Launch, Plan, ServerKind, SettingsCase, Squeeze
 from ipclab.brokers.kinds.redis import facts, leftovers, pressure, probe, trial_settings
 from ipclab.brokers.kinds.state import Room, ServerState
@@ -55,19 +56,19 @@ class Redis(ServerKind):
         return leftovers.remove(url, namespaces)
 
     def plan(self, program: str, folder: Path) -> Plan:
-        port, password = ports.free_port(), secrets.token_hex(16)
+        port, password, host = ports.free_port(), secrets.token_hex(16), listening.address()
         data = folder / "data"
         data.mkdir(exist_ok=True)
         programs.write_private(data / trial_settings.SETTINGS_FILE, "")
         # A file, because a command line is shown to every user of the machine.
         programs.write_private(
             folder / "redis.conf",
-            f"bind 127.0.0.1\nport {port}\nrequirepass {password}\n"
+            f"bind {host}\nport {port}\nrequirepass {password}\n"
             f'dir "{data}"\nsave ""\nappendonly no\ndaemonize no\n'
             f'include "{data / trial_settings.SETTINGS_FILE}"\n',
         )
         launch = Launch((program, str(folder / "redis.conf")), programs.environment(folder))
-        return Plan(f"redis://:{password}@127.0.0.1:{port}/0", (launch,))
+        return Plan(f"redis://:{password}@{host}:{port}/0", (launch,))
 
     def check_url(self, url: str) -> None:
         super().check_url(url)
