@@ -97,7 +97,11 @@ class Semaphore:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that was seen. ``asked`` are the processes that the user named, ``looker`` those that look."""
+    """All that was seen.
+
+    ``asked`` are the processes that the user named, ``apart`` those that wake no other one, as the lab
+    when it examines its own trial.
+    """
 
     asked: tuple[int, ...]
     processes: Mapping[int, Process]
@@ -105,4 +109,4 @@ class Scene:
     semaphores: Mapping[str, Semaphore] = field(default_factory=dict)
     file_locks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """By inode, the processes that have an open file with a lock."""
-    looker: frozenset[int] = frozenset()
+    apart: frozenset[int] = frozenset()

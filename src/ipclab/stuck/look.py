@@ -29,9 +29,12 @@ _KERNEL = 2
 Turns = dict[tuple[int, int], tuple[int, str]]
 
 
-def examine(pids: Sequence[int], *, between_s: float = BETWEEN_S) -> Scene:
+def examine(
+    pids: Sequence[int], *, between_s: float = BETWEEN_S, apart: frozenset[int] = frozenset()
+) -> Scene:
     """Look twice at these processes, their descendants, and all that may wake them. Return what was seen.
 
+    The processes ``apart`` are not looked at, and wake no other one. The caller is not looked at either.
     Raise UsageError where a process does not exist, is not Python, or may not be read.
     """
     if sys.platform != "linux":
@@ -40,11 +43,11 @@ def examine(pids: Sequence[int], *, between_s: float = BETWEEN_S) -> Scene:
     for pid in pids:
         if stillness.gone(pid):
             raise UsageError(f"there is no process {pid}; 'ps -ef' lists them")
-    looker = frozenset({os.getpid()}) - set(pids)
-    concerned, before = _concerned(pids, looker), _turns_of_all()
+    left_out = apart | {os.getpid()}
+    concerned, before = _concerned(pids, left_out), _turns_of_all()
     time.sleep(between_s)
-    concerned |= _concerned(pids, looker)
-    processes = {pid: found for pid in sorted(concerned) if (found := _process(pid, looker)) is not None}
+    concerned |= _concerned(pids, left_out)
+    processes = {pid: found for pid in sorted(concerned) if (found := _process(pid, pid in pids)) is not None}
     after = _turns(processes)
     for pid, process in processes.items():
         threads = tuple(_with_moved(pid, thread, before, after) for thread in process.threads)
@@ -54,18 +57,18 @@ def examine(pids: Sequence[int], *, between_s: float = BETWEEN_S) -> Scene:
     for pid in pids:
         if (asked := processes.get(pid)) is not None and asked.unread:
             raise UsageError(f"process {pid} ({asked.command}) cannot be read: {asked.unread}")
-    return _scene(pids, processes, looker)
+    return _scene(pids, processes, apart)
 
 
-def _concerned(pids: Iterable[int], looker: frozenset[int]) -> set[int]:
+def _concerned(pids: Iterable[int], left_out: frozenset[int]) -> set[int]:
     """Return the processes with their descendants, and those at the other ends of what they wait for."""
     found: set[int] = set()
-    fresh = {pid for root in pids for pid in (root, *(p.pid for p in resources.descendants(root)))} - looker
+    fresh = {pid for root in pids for pid in (root, *(p.pid for p in resources.descendants(root)))} - left_out
     for _ in range(_ROUNDS):
         found |= fresh
         waits = [tasks.wait(pid, tid) for pid in fresh for tid in tasks.tids(pid)]
         things = {thing for wait in waits for thing in wait.on}
-        fresh = _around(things) - found - looker
+        fresh = _around(things) - found - left_out
         if not fresh:
             break
     return {pid for pid in found if not stillness.gone(pid)}
@@ -96,15 +99,14 @@ def _file_locks(things: Iterable[Thing]) -> dict[str, tuple[int, ...]]:
     return ends.lock_holders({thing.key for thing in things if thing.kind == "file"})
 
 
-def _scene(pids: Sequence[int], processes: dict[int, Process], looker: frozenset[int]) -> Scene:
+def _scene(pids: Sequence[int], processes: dict[int, Process], apart: frozenset[int]) -> Scene:
     threads = [thread for process in processes.values() for thread in process.threads]
     things = {thing for thread in threads for thing in thread.wait.on}
-    return Scene(
-        tuple(pids), processes, _ends(things), _semaphores(things), _file_locks(things), looker=looker
-    )
+    return Scene(tuple(pids), processes, _ends(things), _semaphores(things), _file_locks(things), apart=apart)
 
 
-def _process(pid: int, looker: frozenset[int]) -> Process | None:
+def _process(pid: int, asked: bool) -> Process | None:
+    """Return the process; None where it is gone. Raise RefusedError where one asked for is refused."""
     try:
         found = psutil.Process(pid)
         parent, words = found.ppid(), found.cmdline()
@@ -112,11 +114,17 @@ def _process(pid: int, looker: frozenset[int]) -> Process | None:
         return None
     unread = ""
     spied: list[spy.Spied] = []
-    if pid not in looker:
-        try:
-            spied = spy.threads(pid) if _is_python(pid) else []
-        except ValueError as error:
-            unread = str(error)
+    try:
+        if _is_python(pid):
+            spied = spy.threads(pid)
+        elif asked:
+            unread = "it is no Python process"
+    except ValueError as error:
+        unread = str(error)
+    except spy.RefusedError as error:
+        if asked:
+            raise
+        unread = str(error)
     by_tid = {one.tid: one for one in spied}
     threads = []
     for tid in tasks.tids(pid):

@@ -103,7 +103,7 @@ def _may_come(scene: Scene, process: Process, thread: Thread, thing: Thing, live
     if candidates is None:
         return True
     for pid in candidates:
-        if pid in scene.looker:
+        if pid in scene.apart:
             continue
         other = scene.processes.get(pid)
         if other is None:
@@ -145,7 +145,7 @@ def _at_other_end(scene: Scene, thread: Thread, thing: Thing) -> tuple[int, ...]
     if not there:
         return None
     if thing.wants == "read" and names.in_message(thread):
-        return tuple(pid for pid in there if pid in scene.looker or _sends(scene.processes.get(pid), thing))
+        return tuple(pid for pid in there if pid in scene.apart or _sends(scene.processes.get(pid), thing))
     if is_request(thread) and not any(_moved(scene.processes.get(pid)) for pid in there):
         return ()
     return there
