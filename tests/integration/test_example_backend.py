@@ -104,6 +104,7 @@ def test_it_is_measured_by_an_experiment_of_the_lab(installed: Mapping[str, str]
     assert answer.returncode == 0, answer.stderr
     (stored,) = tmp_path.glob("throughput/*/result.json")
     result = msgspec.json.decode(stored.read_bytes(), type=Result)
+    assert result.environment.libraries["ipclab-sqlite"] == "0.1.0"
     (trial,) = result.trials
     assert (trial.outcome, trial.guarantees["durability"]) == ("finished", "disk")
     assert trial.ledger is not None
