@@ -34,7 +34,8 @@ def declared(text: str) -> list[str]:
         f"`{text}`",
         found.delivery.replace("-", " ")
         + (", fan-out" if found.fan_out else "")
-        + ("" if found.safe else ", unsafe"),
+        + ("" if found.safe else ", unsafe")
+        + (f", log (offset: {found.log_offset})" if found.is_log else ""),
         ", ".join(sorted(found.may_lose)) or "nothing",
         ", ".join(sorted(found.may_corrupt)) or "nothing",
         found.order,
