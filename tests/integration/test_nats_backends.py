@@ -78,6 +78,40 @@ def test_a_call_that_waits_fails_when_the_server_is_killed(server: Broker) -> No
         server.restart()
 
 
+def test_a_flush_without_the_answer_of_the_server_confirms_nothing(server: Broker) -> None:
+    """``flush()`` of nats-py returns without an error where the client has just stopped reading."""
+    import asyncio
+
+    import nats.errors
+
+    producer = NatsChannel(Site(namespace="ipclab:test", url=server.url)).producer(0)
+    reading = producer._link.client._reading_task  # type: ignore[attr-defined]
+    reading.cancel()
+    producer._link.run(asyncio.wait({reading}))  # type: ignore[attr-defined]
+    with pytest.raises(nats.errors.ConnectionClosedError):
+        producer.send(b"never answered for")
+    producer.close()
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_the_ping_that_asks_for_a_confirmation_follows_the_messages(
+    window: int, server: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``publish()`` and ``flush()`` of nats-py, one after the other, write the PING first."""
+    producer = NatsChannel(Site(namespace="ipclab:test", url=server.url, window=window)).producer(0)
+    transport = producer._link.client._transport  # type: ignore[attr-defined]
+    written: list[bytes] = []
+    write, writelines = transport.write, transport.writelines
+    monkeypatch.setattr(transport, "write", lambda data: (written.append(bytes(data)), write(data)))
+    monkeypatch.setattr(transport, "writelines", lambda data: (written.extend(data), writelines(data)))
+    for number in range(window):
+        producer.send(b"%d" % number)
+    producer.flush()
+    monkeypatch.undo()
+    assert [data[:4] for data in written] == [b"PUB "] * window + [b"PING"]
+    producer.close()
+
+
 def test_names_of_a_killed_run_can_be_removed(server: Broker) -> None:
     for namespace in ("ipclab:killed", "ipclab:other"):
         JetStreamChannel(Site(namespace=namespace, url=server.url)).setup()

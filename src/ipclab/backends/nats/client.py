@@ -82,6 +82,15 @@ class Link:
         finally:
             self._waiting = None
 
+    def require_reading(self) -> None:
+        """Raise ``ConnectionClosedError`` where the client does not read any more.
+
+        nats-py's ``flush()`` then returns without the server's answer and without an error.
+        """
+        reading = self.client._reading_task
+        if not self.client.is_connected or reading is None or reading.done():
+            raise self._ended()
+
     def close(self) -> None:
         """Close the connection, what is still to be sent first, and end the loop."""
         if self._loop.is_closed():
