@@ -110,6 +110,16 @@ def test_an_unsafe_discipline_that_lost_nothing_proves_nothing(make):
     )
 
 
+def test_an_unsafe_channel_that_lost_messages_is_counted_as_harmed(make):
+    lost = make.ledger(attempted=9, confirmed=9, owed=9, received=8, lost=1)
+    declared = make.at_most_once | {"safe": False}
+    shown = table.make(make.result([make.stream("shm-ring-naive", 9.0, ledger=lost, guarantees=declared)]))
+    assert "1 unsafe discipline showed harm from a race, as it declares" in shown.closing
+    (block,) = shown.sections[0].blocks
+    assert block.title == "Shared state: unsafe disciplines"
+    assert block.lines[0].verdict == "unsafe"
+
+
 def test_the_reason_of_a_bad_verdict_is_found_by_its_mark(comparison):
     shown = table.make(comparison)
     marks = {line.cells[-1] for s in shown.sections for b in s.blocks for line in b.lines}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 from ipclab.backends.base import Channel, Consumer, Guarantees, Producer
@@ -36,10 +37,13 @@ class SocketpairConsumer(Consumer):
     """Receives one datagram at a time."""
 
     def __init__(self, end: socket.socket) -> None:
-        self._recv = end.recv
+        self._recv: Callable[[], bytes] = partial(end.recv, _BUFFER_BYTES)
 
     def receive(self) -> Sequence[bytes]:
-        return (self._recv(_BUFFER_BYTES),)
+        return (self._recv(),)
+
+    def receiver(self) -> Callable[[], bytes]:
+        return self._recv
 
 
 class SocketpairChannel(Channel):
