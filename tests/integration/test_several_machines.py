@@ -63,7 +63,8 @@ def _ours(process: psutil.Process) -> bool:
 
 def run(server: Broker, machines: Machines, **settings: Any) -> TrialRecord:
     given = {"backend": Variant("redis-stream"), "producers": 2, "consumers": 2, "size_bytes": 64}
-    spec = TrialSpec(placement=PLACED, **(given | {"warmup_s": 0.1, "duration_s": 0.3} | settings))
+    short = {"warmup_s": 0.1, "duration_s": 0.3, "placement": PLACED}
+    spec = TrialSpec(**(given | short | settings))
     record = run_trial(spec, namespace="ipclab:machines:0", broker=server, machines=machines)
     with redis.Redis.from_url(server.url) as client:
         assert client.keys("*") == []
@@ -86,10 +87,24 @@ def test_a_stream_between_two_machines_has_a_valid_ledger_and_no_side_effects(
     assert record.machines.reference == 2
     assert record.machines.bound_ns == 0
     assert all(one.cpu_s for one in record.machines.machines)
+    # Producers on one machine know at once what each of them has sent.
+    assert record.machines.overshoot == 0
+    assert record.machines.mirror_age_ns > 0
     assert record.cost is not None
     assert {one.name for one in record.cost.workers} == {
         f"{role}-{i}" for role in ("producer", "consumer") for i in (0, 1)
     }
+
+
+def test_producers_on_several_machines_keep_the_bound_up_to_the_stated_overshoot(
+    server: Broker, two: Machines
+) -> None:
+    record = run(server, two, workload="stream", placement={"producer": [1, 2], "consumer": [2]})
+    assert (record.outcome, record.reason) == ("finished", "")
+    assert record.ledger is not None
+    assert record.ledger.verdict == "valid"
+    assert record.machines is not None
+    assert 0 < record.machines.overshoot < record.ledger.attempted
 
 
 def test_paced_latencies_within_a_machine_are_those_of_all_where_all_share_it(

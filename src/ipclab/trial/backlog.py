@@ -18,6 +18,8 @@ STALL_SLEEP_S = 0.0001
 LONGEST_STALL_SLEEP_S = 0.001
 STILL_NS = 100_000_000
 """Seconds without progress after which a producer checks for overtaken messages, or sends a probe."""
+STILL_FAR_NS = 1_000_000_000
+"""The same where consumers are on other machines, whose progress may be a fraction of a second old."""
 LOOKED_AT = 4096
 """The newest receipts of each consumer that are read to find overtaken messages."""
 
@@ -41,8 +43,13 @@ class Backlog:
     """The progress of the consumers at the last look."""
     pause_s: float = STALL_SLEEP_S
     """How long the next wait sleeps before its first look."""
-    still_ns: int = STILL_NS
+    first_still_ns: int = STILL_NS
+    """How long nothing may move before the first look, after something has moved."""
+    still_ns: int = 0
     """How long nothing may move before the next look. It doubles with every probe that does not arrive."""
+
+    def __post_init__(self) -> None:
+        self.still_ns = self.still_ns or self.first_still_ns
 
     def size(self) -> int:
         """Return an upper bound of the messages that were sent and neither received nor written off.
@@ -85,7 +92,7 @@ class Backlog:
             pause_s = min(2 * pause_s, LONGEST_STALL_SLEEP_S)
             before, size = size, self.size()
             if size < before:
-                moved_ns, probed, self.still_ns = now_ns(), False, STILL_NS
+                moved_ns, probed, self.still_ns = now_ns(), False, self.first_still_ns
         took_ns = now_ns() - began_ns
         self.pause_s = min(max(took_ns * 0.75e-9, STALL_SLEEP_S), LONGEST_STALL_SLEEP_S)
         return took_ns

@@ -66,6 +66,8 @@ class Agent:
         """What was told of the end of each worker: its failure, and whether its process is gone."""
         self._samples_ns: list[int] = []
         self._mirrored_ns = self._mirror_age_ns = 0
+        self._told_ns = self._told_age_ns = 0
+        self._end_ns = 0
 
     def run(self) -> None:
         """Serve until the input ends."""
@@ -102,9 +104,19 @@ class Agent:
             self._report(self._crew)
         if self._samples_ns and now_ns() >= self._samples_ns[0] - _NEARLY_NS:
             self._sample(self._samples_ns.pop(0))
-        if self._watches is not None and (counts := self._watches.moved()):
-            self._tell(words.Moved(counts))
+        if self._watches is not None and now_ns() - self._told_ns >= TICK_S * 1e9:
+            self._tell_progress(self._watches)
         return True
+
+    def _tell_progress(self, watches: Watches) -> None:
+        """Tell the progress; within the trial also where nothing moved, so that its age is known."""
+        counts, at_ns = watches.moved(), now_ns()
+        within = at_ns < self._end_ns
+        if counts or within:
+            self._tell(words.Moved(counts))
+        if within and self._told_ns:
+            self._told_age_ns = max(self._told_age_ns, at_ns - self._told_ns)
+        self._told_ns = at_ns
 
     def _pause_s(self) -> float | None:
         if self._watches is None:
@@ -193,12 +205,13 @@ class Agent:
         if order.ping:
             self._pings = Pings(order.ping, self._token, order.start_ns, order.end_ns)
         self._samples_ns = list(order.sample_ns)
-        self._mirrored_ns = 0
+        self._mirrored_ns = self._told_ns = 0
+        self._end_ns = order.end_ns
 
     def _mirror(self, counts: Mapping[str, int]) -> None:
         self._mirrors.set(counts)
         at_ns = now_ns()
-        if self._mirrored_ns:
+        if self._mirrored_ns and at_ns < self._end_ns:
             self._mirror_age_ns = max(self._mirror_age_ns, at_ns - self._mirrored_ns)
         self._mirrored_ns = at_ns
 
@@ -244,7 +257,7 @@ class Agent:
         for name, count in self._watches.counts().items():
             for first, shipped in records(self._folder / name, have.get(name, 0), count, self._originals):
                 self._tell(words.Shipped(name, first, shipped))
-        self._tell(words.Fetched(self._mirror_age_ns))
+        self._tell(words.Fetched(self._mirror_age_ns, self._told_age_ns))
 
     def _worker(self, name: str) -> Worker:
         assert self._crew is not None

@@ -135,7 +135,7 @@ class RemoteCrew(Crew):
         self._relayed = time.monotonic()
         self._to_trial_ns = 0
         self._reachable: dict[int, tuple[str, int]] = {}
-        self.mirror_age_ns = 0
+        self._mirrored_ns = self._told_ns = 0
         self.readings: list[dict[int, words.Sampled]] = []
         self.collected = False
         try:
@@ -216,9 +216,14 @@ class RemoteCrew(Crew):
             self._tell(number, words.Fetch(have))
         for number, host in self.hosts.items():
             if not host.lost:
-                self.mirror_age_ns = max(
-                    self.mirror_age_ns, self._answer(number, words.Fetched).mirror_age_ns
-                )
+                fetched = self._answer(number, words.Fetched)
+                self._mirrored_ns = max(self._mirrored_ns, fetched.mirror_age_ns)
+                self._told_ns = max(self._told_ns, fetched.told_age_ns)
+
+    @property
+    def mirror_age_ns(self) -> int:
+        """Return how old the progress of another machine was at most, without the time on the way."""
+        return self._mirrored_ns + self._told_ns
 
     def collect(self) -> None:
         """Fetch all logs of the machines that are left, and map their times to the trial's clock."""
@@ -396,5 +401,5 @@ class RemoteCrew(Crew):
             for source, found in new.items():
                 if source != number:
                     counts |= found
-            if counts:
+            if any(source != number for source in new):
                 self._tell(number, words.Mirror(counts))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from ipclab.hosts import clock_bound
 from ipclab.hosts.clock_bound import Withheld
@@ -69,13 +70,28 @@ def without_one_way(record: TrialRecord) -> TrialRecord:
 
 
 def overshoot(logs: Path, crew: RemoteCrew) -> int:
-    """Return the largest number of messages that were sent within the age of the mirrored progress."""
-    sends = [rawlog.read_stamps(path) for path in sorted(logs.glob("*.sends"))]
-    times = np.sort(np.concatenate(sends)) if sends else np.empty(0, np.int64)
-    if not len(times) or len(crew.hosts) < 2:
+    """Return how many messages beyond the bound may have been under way, by the age of the progress.
+
+    A producer knows at once what those of its machine have sent. It knows of the others what they had sent
+    before. The logs have the times of the trial.
+    """
+    age_ns = crew.mirror_age_ns
+    sends = {path.stem: rawlog.read_stamps(path) for path in sorted(logs.glob("producer-*.sends"))}
+    machines = {name: crew.machine_of(name) for name in sends}
+    others = [
+        [times for name, times in sends.items() if machines[name] != here]
+        for here in dict.fromkeys(machines.values())
+    ]
+    return max((most_within(np.concatenate(times), age_ns) for times in others if times), default=0)
+
+
+def most_within(times_ns: npt.NDArray[np.int64], span_ns: int) -> int:
+    """Return the largest number of these times that lie within one span."""
+    if not len(times_ns):
         return 0
-    ends = np.searchsorted(times, times + crew.mirror_age_ns, side="right")
-    return int((ends - np.arange(len(times))).max())
+    ordered = np.sort(times_ns)
+    ends = np.searchsorted(ordered, ordered + span_ns, side="right")
+    return int((ends - np.arange(len(ordered))).max())
 
 
 def _machine(number: int, crew: RemoteCrew, *, paced: bool) -> Machine:

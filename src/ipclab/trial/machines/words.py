@@ -169,9 +169,14 @@ class Shipped(msgspec.Struct, frozen=True, tag=True):
 
 
 class Fetched(msgspec.Struct, frozen=True, tag=True):
-    """All records were sent. ``mirror_age_ns`` is the longest time between two mirrored counts so far."""
+    """All records were sent.
+
+    ``mirror_age_ns`` is the longest time between two messages with the progress of others in the trial;
+    ``told_age_ns`` that between two with the progress of this machine.
+    """
 
     mirror_age_ns: int = 0
+    told_age_ns: int = 0
 
 
 class Echoed(msgspec.Struct, frozen=True, tag=True):

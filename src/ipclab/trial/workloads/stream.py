@@ -8,7 +8,7 @@ from ipclab.host.link import Link
 from ipclab.host.resources import own_peak_rss_bytes
 from ipclab.trial import ends, roles
 from ipclab.trial.assignment import Assignment, OfChannel, receipts_path, sends_path
-from ipclab.trial.backlog import Backlog
+from ipclab.trial.backlog import STILL_FAR_NS, STILL_NS, Backlog
 from ipclab.trial.message import tail, trial_mark
 from ipclab.trial.orders import Done
 from ipclab.trial.rawlog import RawLog, ReceiptWatch
@@ -35,6 +35,7 @@ def saturate(mine: Assignment[Saturating], parent: Link) -> None:
         received=[ReceiptWatch(receipts_path(mine.logs, f"consumer-{i}")) for i in range(spec.consumers)],
         most=spec.backlog,
         copies=mine.part.copies,
+        first_still_ns=STILL_FAR_NS if spec.placement else STILL_NS,
     )
     go = await_go(parent)
     count, stalled_ns = roles.saturate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ipclab.trial.distribution import summarize
-from ipclab.trial.machines.facts import without_one_way
+from ipclab.trial.machines.facts import most_within, without_one_way
 from ipclab.trial.record import Latency, Worked
 from tests.support.records import Make
 
@@ -21,3 +21,9 @@ def test_no_difference_of_two_clocks_is_left_and_all_of_one_clock_are(make: Make
     assert left == {"send", "confirm", "round_trip", "update", "same_machine"}
     assert kept.work is not None
     assert (kept.work.receipt, kept.work.handling) == (None, FOUND)
+
+
+def test_the_overshoot_is_what_others_sent_within_the_age_of_their_progress() -> None:
+    times = np.array([0, 10, 11, 12, 50], np.int64)
+    assert [most_within(times, span) for span in (0, 2, 12, 100)] == [1, 3, 4, 5]
+    assert most_within(np.empty(0, np.int64), 5) == 0
