@@ -13,7 +13,7 @@ def test_a_kind_that_no_package_brings_is_missing_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IPCLAB_STATE_DIR", str(tmp_path))
-    with acquire(["nosuch"]) as fleet:
+    with acquire(["zzz"]) as fleet:
         assert not fleet.brokers
-        assert "nosuch" in fleet.missing["nosuch"]
-        assert "redis" in fleet.missing["nosuch"], "the known ones are listed"
+        assert "zzz" in fleet.missing["zzz"]
+        assert "redis" in fleet.missing["zzz"], "the known ones are listed"
