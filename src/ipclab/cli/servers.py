@@ -27,7 +27,9 @@ def _known(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     return value
 
 
-_UP_HELP = """Start the brokers KINDS (default: all) and leave them running for later runs."""
+_UP_HELP = (
+    """Start the brokers KINDS (default: the three usual ones) and leave them running for later runs."""
+)
 
 
 @click.command(help=_UP_HELP)
