@@ -100,11 +100,7 @@ class _Publisher(Producer):
         client, subject = self._link.client, self._subject
         for body in bodies:
             await client.publish(subject, body)
-        # The turn of the client's task that writes to the socket. Without it, flush() would write its PING
-        # ahead of the messages, and the PONG would not answer for them.
-        await asyncio.sleep(0)
-        while client.pending_data_size and client.is_connected:
-            await asyncio.sleep(0)
+        await self._link.write_out()
         if self._flushes:
             await client.flush(REPLY_TIMEOUT_S)  # type: ignore[arg-type]
             self._link.require_reading()

@@ -67,6 +67,21 @@ class Link:
             closed_cb=self._on_closed,
         )
         self._is_connecting = False
+        # So that drain() waits until all is in the socket, and not only until less than 64 KiB is left.
+        transport: Any = self.client._transport
+        transport._io_writer.transport.set_write_buffer_limits(high=0)
+
+    async def write_out(self) -> None:
+        """Return once all that was published is written to the socket.
+
+        The client writes messages in a task of its own, which needs a turn. Without it, ``flush()`` would
+        write its PING ahead of the messages, and the PONG would not answer for them.
+        """
+        await asyncio.sleep(0)
+        while self.client.pending_data_size and self.client.is_connected:
+            await asyncio.sleep(0)
+        transport: Any = self.client._transport
+        await transport.drain()
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
         """Run one call of the client to its end. Raise what it raises, or that the connection has ended."""

@@ -185,4 +185,4 @@ class _StreamMember(Arrivals):
         returned, self.returned = self.returned, []
         for message in returned:
             await (message.ack() if word == "ack" else message.nak())
-        await asyncio.sleep(0)  # the turn of the client's task that writes to the socket
+        await self.link.write_out()
