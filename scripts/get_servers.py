@@ -15,6 +15,8 @@ from ipclab.errors import BrokerUnavailableError
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 """Any of these programs will do."""
 BROWSER_PACKAGE = "chromium"
+SSHD = "/usr/sbin/sshd"
+SSH_PACKAGES = ("openssh-client", "openssh-server")
 
 
 def main() -> None:
@@ -23,6 +25,8 @@ def main() -> None:
     wanted = install.packages(missing)
     if not any(map(shutil.which, BROWSERS)):
         wanted.append(BROWSER_PACKAGE)
+    if shutil.which(SSHD) is None:
+        wanted += SSH_PACKAGES
     if not wanted:
         return
     if not install.is_possible(asked=None):
