@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ipclab.hosts import clock_bound
 from ipclab.hosts.clock_bound import Withheld
+from ipclab.hosts.host import Facts
 from ipclab.hosts.placement import Placement
 from ipclab.trial import rawlog
 from ipclab.trial.analysis import Window
@@ -43,7 +44,20 @@ def add(record: TrialRecord, crew: RemoteCrew, window: Window | None, logs: Path
             withheld=reason,
             overshoot=overshoot(logs, crew) if not spec.rate_per_s else 0,
         )
-    return msgspec.structs.replace(record, machines=found)
+    cost = record.cost
+    if cost is not None:
+        facts = [host.facts for host in crew.hosts.values() if host.facts is not None]
+        cost = msgspec.structs.replace(cost, cores=all_cores(facts))
+    return msgspec.structs.replace(record, machines=found, cost=cost)
+
+
+def all_cores(facts: Sequence[Facts]) -> int:
+    """Return the processors of all machines; several that are one system count once."""
+    by_system: dict[str, int] = {}
+    for one in facts:
+        system = one.clock.partition(" ")[0]
+        by_system[system] = max(by_system.get(system, 0), one.cores)
+    return sum(by_system.values())
 
 
 def largest_bound_ns(clocks: Clocks, placement: Placement, window: Window, warmup_s: float) -> int:

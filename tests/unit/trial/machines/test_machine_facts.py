@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
+from ipclab.hosts import far_end
+from ipclab.hosts.host import Facts
 from ipclab.trial.distribution import summarize
-from ipclab.trial.machines.facts import most_within, without_one_way
+from ipclab.trial.machines.facts import all_cores, most_within, without_one_way
 from ipclab.trial.record import Latency, Worked
 from tests.support.records import Make
 
@@ -27,3 +30,11 @@ def test_the_overshoot_is_what_others_sent_within_the_age_of_their_progress() ->
     times = np.array([0, 10, 11, 12, 50], np.int64)
     assert [most_within(times, span) for span in (0, 2, 12, 100)] == [1, 3, 4, 5]
     assert most_within(np.empty(0, np.int64), 5) == 0
+
+
+def test_two_interpreters_of_one_system_share_its_processors() -> None:
+    here = msgspec.convert(far_end.facts() | {"cores": 4, "clock": "one time:1"}, type=Facts)
+    same = msgspec.structs.replace(here, clock="one time:2")
+    other = msgspec.structs.replace(here, clock="two time:1", cores=8)
+    assert all_cores([here, same]) == 4
+    assert all_cores([here, same, other]) == 12
