@@ -131,8 +131,11 @@ def start(
                 failed[kind] = f"{of.program} is not installed"
                 continue
             on_event(f"starting a private {of.title} ({program})")
-            with ending_blocked():
-                starting.append(_begin(kind, program, owner, on_record))
+            try:
+                with ending_blocked():
+                    starting.append(_begin(kind, program, owner, on_record))
+            except BrokerUnavailableError as error:
+                failed[kind] = str(error)
         for server in starting:
             try:
                 ready[server.kind] = _finish(server, owner)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ipclab.brokers import kinds, programs
+from ipclab.brokers import kinds, native, processes, programs
 from ipclab.brokers.kinds.postgres import private
 from ipclab.errors import BrokerUnavailableError
 
@@ -34,3 +34,18 @@ def test_root_without_user_namespaces_is_told_what_to_do(
             kinds.get("postgres").plan("/nowhere/postgres", tmp_path)
     finally:
         private._apart.cache_clear()
+
+
+def test_a_server_that_cannot_be_configured_is_missing_and_harms_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(program: str, folder: Path) -> None:
+        raise BrokerUnavailableError("PostgreSQL does not run as root")
+
+    monkeypatch.setenv("IPCLAB_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(private, "plan", refuse)
+    monkeypatch.setattr(private, "find_program", lambda: "/nowhere/postgres")
+    ready, failed = native.start(["postgres"], owner=processes.this_process(), on_event=lambda _: None)
+    assert not ready
+    assert failed == {"postgres": "PostgreSQL does not run as root"}
+    assert list((tmp_path / "state").iterdir()) == []
