@@ -33,6 +33,9 @@ FILES = {
     "rabbitmq-quorum": "rabbitmq",
     "memcached-ticket": "memcached_ticket",
     "postgres-queue": "postgres_queue",
+    "nats": "nats",
+    "nats-jetstream": "nats_jetstream",
+    "zmq": "zmq",
 }
 """The file of each backend. One that sends each message to every consumer carries no jobs, and has none."""
 
