@@ -27,6 +27,8 @@ from typing import Any
 
 BEAT_S = 1.0
 _CHUNK_BYTES = 2**17
+_GAVE_UP = 1
+"""The exit code of a child that gave up (``ipclab.exit_codes``, which may not be here)."""
 _LEFT_S = 5.0
 """How long an agent may take to end its workers when its input has ended."""
 
@@ -106,7 +108,7 @@ def main(channel: Any) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     if silent:
         # The connection may stay open for hours, and the gateway with it.
-        os._exit(1)
+        os._exit(_GAVE_UP)
 
 
 def _serve(channel: Any, settings: dict[str, Any], folder: str, path: str) -> bool:

@@ -234,8 +234,8 @@ def test_a_program_that_is_not_guarded_is_told_so_and_starts_nothing_twice(tmp_p
 
 OWN_WAY = ("host/supervisor.py", "host/clock.py", "faults/proxy/handle.py")
 """The supervisor; the self-test of the clock, whose child only answers; the proxy, which is a server."""
-PROGRAMS = ("trial/client/", "choose/snippets/")
-"""Programs of a user, which start processes as a user does."""
+PROGRAMS = ("trial/client/", "trial/threads/", "choose/snippets/")
+"""Programs of a user, and what is compared with one: they start processes as a user does."""
 
 
 def test_no_other_module_starts_a_child_by_itself() -> None:
