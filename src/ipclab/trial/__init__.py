@@ -1,4 +1,4 @@
 """One measured run: spec, workers, hot loops, logs, ledger, record; ``workloads`` and their ``scenes``.
 
-May import: ``backends``, ``brokers``, ``faults``, ``history``, ``checks``, ``host``, ``errors``.
+May import: ``backends``, ``brokers``, ``faults``, ``history``, ``checks``, ``host``, ``hosts``, ``errors``.
 """
