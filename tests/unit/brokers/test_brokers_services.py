@@ -25,7 +25,7 @@ def beside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
     monkeypatch.setenv(services.VARIABLE, "1")
     monkeypatch.setenv("IPCLAB_STATE_DIR", str(tmp_path / "state"))
-    for variable in ("REDIS_URL", "RABBITMQ_URL", "MEMCACHED_URL"):
+    for variable in ("REDIS_URL", "RABBITMQ_URL", "MEMCACHED_URL", "IPCLAB_SERVERS"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(services.socket, "getaddrinfo", resolve)
     monkeypatch.setattr(services, "SOCKET", tmp_path / "no.sock")
