@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -344,4 +343,3 @@ def _until_closed(source: int) -> None:
 
 if __name__ == "__main__":
     main()
-    sys.exit(0)
