@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.util import get_temp_dir
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -43,6 +43,9 @@ class ZmqChannel(Channel):
         Option("hwm", 1000, "messages that each side queues for one connection, its high-water mark"),
         Option("immediate", 1, "1: queue messages for connected consumers only", (1, 0)),
     )
+    impossible_moments: ClassVar[Mapping[str, str]] = {
+        "mid-message": "a thread of ZeroMQ reads a message whole, whatever the process does"
+    }
     _addresses: tuple[str, ...] = ()
 
     @property

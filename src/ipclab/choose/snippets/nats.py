@@ -23,6 +23,7 @@ async def send(jobs: list[bytes]) -> None:
     client = await nats.connect(URL, allow_reconnect=False)
     for job in jobs:
         await client.publish(SUBJECT, job)
+    await asyncio.sleep(0)  # lets the client write the jobs: flush() would write its PING ahead of them
     if CONFIRM == "flush":
         await client.flush()
     await client.close()
