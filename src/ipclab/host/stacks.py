@@ -92,7 +92,9 @@ def is_whole(dump: str) -> bool:
 
 def is_main(frames: Sequence[Frame]) -> bool:
     """Return whether these frames are the main thread's; any other thread's end in ``Thread._bootstrap``."""
-    return frames[-1].function != "_bootstrap" or not frames[-1].file.endswith("threading.py")
+    return frames[-1].function.rpartition(".")[2] != "_bootstrap" or not frames[-1].file.endswith(
+        "threading.py"
+    )
 
 
 def read(path: Path) -> str:

@@ -108,7 +108,9 @@ def name_thread(frames: Sequence[Frame], is_own: IsOwn) -> str:
     """
     below: list[Frame] = []
     for frame in frames:
-        if is_own(frame.file) or (frame.function == _BOOTSTRAP and frame.file.endswith(_PROCESS)):
+        if is_own(frame.file) or (
+            frame.function.rpartition(".")[2] == _BOOTSTRAP and frame.file.endswith(_PROCESS)
+        ):
             break
         below.append(frame)
     caller = frames[len(below)] if len(below) < len(frames) else frames[-1]
