@@ -20,7 +20,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import KINDS, Broker, Fleet
+from ipclab.brokers import KINDS, Broker, Fleet, stand_ins
+from ipclab.brokers.kinds import listening
 from ipclab.conform import observers
 from ipclab.conform.leftovers import no_process_left
 from ipclab.host.language import preferred
@@ -74,6 +75,15 @@ def _stored_files_follow_their_schemas(request: pytest.FixtureRequest) -> Iterat
     folder = request.node.funcargs.get("tmp_path")
     if folder is not None:
         assert problems_below(folder) == []
+
+
+@pytest.fixture(autouse=True)
+def _servers_are_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test begins with, or leaves, what ``--server`` and ``--listen`` put into the environment."""
+    for variable in (stand_ins.VARIABLE, listening.VARIABLE):
+        # The first call makes pytest restore the variable, also where it is not set now.
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
 
 
 @pytest.fixture
