@@ -16,8 +16,8 @@ from ipclab.host.stacks import Frame, qualified
 from ipclab.host.text import clean
 
 WITHIN_S = 20.0
-TRIES = 20
-BETWEEN_TRIES_S = 0.02
+TRIES = 80
+BETWEEN_TRIES_S = 0.01
 INSTALL = "ipclab hang needs py-spy: pip install 'ipclab[hang]'"
 REFUSED = (
     "the system does not let you read process {pid}: run it as the user of that process or as root "
