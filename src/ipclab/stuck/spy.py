@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -91,23 +92,37 @@ def _threads(pid: int) -> list[Spied]:
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         reason = clean(" ".join(lines[:2]).removeprefix("Error: ") or f"py-spy ended with {done.returncode}")
         raise (ValueError if "find a python" in reason.lower() else _TornError)(reason)
-    return parse(done.stdout)
+    return parse(done.stdout, _root(pid))
 
 
-def parse(output: bytes) -> list[Spied]:
-    """Return the threads in py-spy's JSON. Raise ValueError where it is something else."""
+def _root(pid: int) -> str:
+    """Return where the files of a process are, such as one in a container; empty where they are our own."""
+    root = f"/proc/{pid}/root"
+    try:
+        return "" if os.path.samefile(root, "/") else root
+    except OSError:
+        return ""
+
+
+def parse(output: bytes, root: str = "") -> list[Spied]:
+    """Return the threads in py-spy's JSON, with files below ``root``. Raise ValueError for other JSON."""
     try:
         found = msgspec.json.decode(output, type=list[_Thread])
     except msgspec.DecodeError as error:
         raise ValueError(f"py-spy wrote something unexpected: {error}") from None
     return [
-        Spied(one.os_thread_id or 0, clean(one.thread_name or ""), tuple(map(_frame, one.frames)))
+        Spied(
+            one.os_thread_id or 0,
+            clean(one.thread_name or ""),
+            tuple(_frame(each, root) for each in one.frames),
+        )
         for one in found
     ]
 
 
-def _frame(frame: _Frame) -> Frame:
+def _frame(frame: _Frame, root: str) -> Frame:
     """Return a frame as faulthandler reports it; with py-spy's longer name where there is no source."""
     file, name = clean(frame.filename), clean(frame.name)
+    file = root + file if file.startswith("/") else file
     known = qualified(file, frame.line)
     return Frame(file, frame.line, name.rpartition(".")[2] if known else name)

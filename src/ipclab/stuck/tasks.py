@@ -172,9 +172,10 @@ def _epolled(pid: int, fd: int) -> tuple[Thing, ...]:
 
 def _lock(pid: int, address: int) -> Thing:
     for start, end, offset, inode, path in mappings(pid):
-        if start <= address < end and path.startswith("/dev/shm/sem."):
+        # In a container the path has another beginning.
+        if start <= address < end and inode and "/sem." in path:
             return Thing("semaphore", f"{inode}+{address - start + offset}", "release")
-        if start <= address < end and inode and path.startswith("/dev/shm/"):
+        if start <= address < end and inode and "/dev/shm/" in path:
             return Thing("outside", path, "read")
     return Thing("lock", f"{pid}:{address:x}", "release")
 

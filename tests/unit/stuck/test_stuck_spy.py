@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ipclab.errors import UsageError
-from ipclab.stuck import spy
+from ipclab.stuck import spy, tasks
+from ipclab.stuck.facts import Thing
 
 
 def fake(folder: Path, monkeypatch: pytest.MonkeyPatch, says: str) -> None:
@@ -37,6 +38,30 @@ def test_a_stack_that_changes_while_it_is_read_is_read_again(
 
     with pytest.raises(ValueError, match="2 times"):
         spy.threads(4711)
+
+
+def test_the_files_of_a_process_in_a_container_are_read_where_it_has_them(tmp_path: Path) -> None:
+    file = tmp_path / "usr" / "lib" / "python3.14" / "multiprocessing" / "queues.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("class Queue:\n    def get(self):\n        with self._rlock: pass\n")
+    dump = (
+        '[{"thread_name": "MainThread", "os_thread_id": 7, "frames": '
+        '[{"name": "Queue.get", "filename": "/usr/lib/python3.14/multiprocessing/queues.py", "line": 3}]}]'
+    )
+
+    (thread,) = spy.parse(dump.encode(), str(tmp_path))
+
+    (frame,) = thread.frames
+    assert (frame.name, frame.source.strip()) == ("Queue.get", "with self._rlock: pass")
+
+
+@pytest.mark.parametrize("path", ["/dev/shm/sem.mp-x (deleted)", "/sem.mp-x (deleted)", "/c/dev/shm/sem.a"])
+def test_a_semaphore_is_known_under_the_path_that_it_has_in_any_container(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(tasks, "mappings", lambda _pid: [(0x1000, 0x2000, 0, 42, path)])
+
+    assert tasks._lock(1, 0x1010) == Thing("semaphore", "42+16", "release")
 
 
 def test_without_py_spy_the_error_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
