@@ -32,6 +32,7 @@ from ipclab.trial.spec import TrialSpec
 from tests.conftest import BrokerOf
 from tests.support import own_servers
 from tests.support.own_servers import wait_until_it_answers
+from tests.support.program import free_port
 from tests.support.servers import forget_urls
 
 
@@ -76,7 +77,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-UNUSABLE = {
+UNUSABLE: dict[str, tuple[tuple[str, ...], str]] = {
     "cluster": (("--cluster-enabled", "yes"), "is a node of a cluster"),
     "replica": (("--replicaof", "127.0.0.1", "1"), "is a read-only replica of 127.0.0.1:1"),
     "full": (("--maxmemory", "1"), "is out of memory"),
@@ -89,6 +90,9 @@ def test_a_redis_that_no_run_can_use_is_refused_beforehand_in_one_line(
     folder: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, says = UNUSABLE[what]
+    if what == "cluster":
+        # Its second port is 10 000 above the first one, unless it is told: there clients have theirs.
+        settings = (*settings, "--cluster-port", str(free_port()))
     with own_servers.redis(folder, *settings) as port:
         url = f"redis://127.0.0.1:{port}/0"
         wait_until_it_answers("redis", url)
