@@ -1,4 +1,4 @@
-"""Gets the servers and the browser that the tests need, where that may be done; else says how to get them.
+"""Gets the servers and other programs that the tests need, where that may be done; else says how to get them.
 
 Run before pytest, as `make test` does. Always ends well: what cannot be had skips the tests
 that need it, with the reason, and with CI=true fails them.
@@ -16,6 +16,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 """Any of these programs will do."""
 BROWSER_PACKAGE = "chromium"
 SSHD = "/usr/sbin/sshd"
+JQ = "jq"
 SSH_PACKAGES = ("openssh-client", "openssh-server")
 
 
@@ -25,6 +26,8 @@ def main() -> None:
     wanted = install.packages(missing)
     if not any(map(shutil.which, BROWSERS)):
         wanted.append(BROWSER_PACKAGE)
+    if shutil.which(JQ) is None:
+        wanted.append(JQ)
     if shutil.which(SSHD) is None:
         wanted += SSH_PACKAGES
     if not wanted:

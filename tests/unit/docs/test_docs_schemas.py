@@ -130,6 +130,7 @@ def test_the_page_loads_a_result_with_pandas(stored: Path) -> None:
     assert "redis-stream" in shown.stdout
 
 
+@pytest.mark.server
 def test_the_page_loads_a_result_with_jq(stored: Path) -> None:
     if shutil.which("jq") is None:
         unavailable("jq is not installed: sudo apt-get install jq")

@@ -17,9 +17,9 @@ def counted(codec: str, size_bytes: int = MIB) -> float:
     return found
 
 
-def test_protocol_5_copies_an_array_once_where_a_plain_pickle_copies_it_at_least_three_times() -> None:
+def test_protocol_5_copies_an_array_once_where_a_plain_pickle_copies_it_at_least_twice() -> None:
     assert counted("pickle5") == pytest.approx(1, abs=0.2)
-    assert counted("pickle") >= 3
+    assert counted("pickle") >= 2
 
 
 def test_a_channel_that_takes_objects_pickles_them() -> None:
