@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import signal
 import time
 from multiprocessing.connection import Connection
 
 import msgspec
 
 from ipclab.errors import ClockError
+from ipclab.host.interruptions import die_with_parent, starting
 from ipclab.host.start_methods import StartMethod, context, require_guarded_main
 
 now_ns = time.perf_counter_ns
@@ -33,11 +36,12 @@ def self_test(start_method: StartMethod, rounds: int = 200) -> ClockTest:
     require_guarded_main()
     ours, theirs = context(start_method).Pipe()
     process = context(start_method).Process(target=_answer, args=(theirs, rounds), daemon=True)
-    process.start()
-    # From now on only the other process holds that end, so that its death is noticed.
-    theirs.close()
     tightest_ns = None
     try:
+        with starting():
+            process.start()
+        # From now on only the other process holds that end, so that its death is noticed.
+        theirs.close()
         for _ in range(rounds):
             before = now_ns()
             ours.send_bytes(b"?")
@@ -57,17 +61,21 @@ def self_test(start_method: StartMethod, rounds: int = 200) -> ClockTest:
             "what the program runs by: if __name__ == '__main__'"
         ) from error
     finally:
-        process.kill()
-        process.join()
+        if process.pid is not None:
+            process.kill()
+            process.join()
         ours.close()
     assert tightest_ns is not None
     return ClockTest(rounds=rounds, offset_bound_ns=tightest_ns, step_ns=_smallest_step_ns())
 
 
 def _answer(connection: Connection, rounds: int) -> None:
-    for _ in range(rounds):
-        connection.recv_bytes()
-        connection.send_bytes(b"%d" % now_ns())
+    # A forked process holds a copy of the other end, so that it gets no end of file when the lab is killed.
+    die_with_parent(signal.SIGKILL)
+    with contextlib.suppress(EOFError, OSError):
+        for _ in range(rounds):
+            connection.recv_bytes()
+            connection.send_bytes(b"%d" % now_ns())
 
 
 def _smallest_step_ns() -> int:

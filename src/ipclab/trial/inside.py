@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from ipclab.backends.base import Site
 from ipclab.brokers.base import Broker
@@ -100,7 +100,7 @@ def settle() -> None:
     """Give the calling process the signal handlers, orphans and output of the process of a trial."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
-            signal.signal(number, _end)
+            signal.signal(number, partial(_end, os.getpid()))
     sys.unraisablehook = partial(_tell_again, sys.unraisablehook)
     adopt_orphans()
     forget_forkserver()
@@ -109,7 +109,15 @@ def settle() -> None:
     contextlib.redirect_stdout(os.fdopen(2, "w", buffering=1, closefd=False)).__enter__()
 
 
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
+def _end(owner: int, number: int, _frame: FrameType | None) -> None:
+    """Raise EndedBySignal in the process ``owner``; end any other one that inherited this at its fork.
+
+    A backend's own child, such as a Manager's server, would print the exception as an error.
+    """
+    if os.getpid() != owner:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return
     for later in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(later, signal.SIG_IGN)
     raise EndedBySignal(number)
@@ -121,7 +129,7 @@ def _tell_again(otherwise: Callable[[Any], object], unraisable: sys.UnraisableHo
     Nothing may be raised in here, so a timer does it a moment later. Then every ``finally`` runs.
     """
     if unraisable.exc_type is not None and issubclass(unraisable.exc_type, EndedBySignal):
-        signal.signal(signal.SIGALRM, _end)
+        signal.signal(signal.SIGALRM, partial(_end, os.getpid()))
         signal.setitimer(signal.ITIMER_REAL, _AGAIN_AFTER_S)
         return
     otherwise(unraisable)

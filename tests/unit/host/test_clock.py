@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from multiprocessing.connection import Connection
 
 import pytest
 
@@ -61,3 +62,20 @@ def test_the_self_test_leaves_no_process_behind() -> None:
     before = set(multiprocessing.active_children())
     clock.self_test("fork", rounds=1)
     assert set(multiprocessing.active_children()) == before
+
+
+def _answer_alone(ours: Connection, theirs: Connection) -> None:
+    ours.close()
+    clock._answer(theirs, 3)
+
+
+def test_the_other_process_ends_in_silence_when_the_lab_has_gone(capfd: pytest.CaptureFixture[str]) -> None:
+    chosen = multiprocessing.get_context("fork")
+    ours, theirs = chosen.Pipe()
+    process = chosen.Process(target=_answer_alone, args=(ours, theirs))
+    process.start()
+    theirs.close()
+    ours.close()
+    process.join(60)
+    assert process.exitcode == 0
+    assert capfd.readouterr().err == ""

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -413,6 +414,31 @@ def test_no_fork_server_of_a_trial_can_start_a_process_after_its_end() -> None:
             os._exit(code)
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def _say_and_wait(said: Connection) -> None:
+    said.send(True)
+    time.sleep(60)
+
+
+def test_a_process_that_a_backend_forked_ends_by_the_signal_and_prints_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    pid = os.fork()
+    if not pid:
+        inside.settle()
+        chosen = multiprocessing.get_context("fork")
+        ours, theirs = chosen.Pipe()
+        child = chosen.Process(target=_say_and_wait, args=(theirs,))
+        child.start()
+        # CPython drops a signal that comes before a forked process runs Python again.
+        ours.recv()
+        child.terminate()
+        child.join()
+        os._exit(0 if child.exitcode == -signal.SIGTERM else 7)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_what_a_backend_prints_is_not_in_the_output_of_the_lab(
