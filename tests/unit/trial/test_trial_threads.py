@@ -28,11 +28,13 @@ def case(way: str, work: str, where: str = "threads") -> Case:
 @pytest.mark.parametrize("way", ["queue.Queue", "queue.SimpleQueue", "collections.deque"])
 @pytest.mark.parametrize("work", ["bytes", "arrays"])
 def test_threads_share_the_object(way: str, work: str) -> None:
+    before = threading.active_count()
     found = queues.measure(case(way, work), SHORT_S, "fork")
     assert found.same_object is True
     assert found.items > 0
     assert found.items % 8 == 0
-    assert threading.active_count() == 1
+    # Other tests of this process may have left threads that wait.
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("way", ["multiprocessing.Queue", "multiprocessing.SimpleQueue"])
