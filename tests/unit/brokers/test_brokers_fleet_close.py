@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ipclab.brokers import engine, fleet, processes, state
@@ -104,6 +106,11 @@ def test_a_docker_command_that_never_returns_is_told_truly_within_seconds(
     assert "'ipclab down' stops it too" in last
     (left,) = state.records()
     assert isinstance(left[1], state.ComposeRecord)
+    # The keeper goes on with this docker, which never returns, until its own time is over.
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if Path(process.cwd()) == state.home():
+                process.kill()
 
 
 def test_a_volume_of_a_stranger_with_the_name_of_ours_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
