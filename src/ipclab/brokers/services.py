@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ipclab.backends.base import BrokerKind
-from ipclab.brokers import compose, engine, kinds, probe
-from ipclab.brokers.base import EXECUTE_WITHIN_S, Broker, Usage
+from ipclab.brokers import compose, engine, kinds
+from ipclab.brokers.base import Broker
 from ipclab.brokers.kinds.base import ComposeService
-from ipclab.errors import BrokerUnavailableError, IpclabError, UsageError
+from ipclab.brokers.only_used import OnlyUsedBroker
+from ipclab.errors import BrokerUnavailableError, IpclabError
 from ipclab.host.texts import mark
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ SOCKET = Path("/var/run/docker.sock")
 _HAND = "run it with the engine's socket: docker compose run --rm lab-faults"
 
 
-class ServiceBroker(Broker):
+class ServiceBroker(OnlyUsedBroker):
     """A service beside the lab's container, without a hand on it: no engine can be reached."""
 
     provider = "compose"
@@ -39,42 +40,8 @@ class ServiceBroker(Broker):
         self.network = NETWORK
         self.to_control_it = _HAND
 
-    def usage(self) -> Usage | None:
-        try:
-            return probe.usage(self.kind, self.url)
-        except BrokerUnavailableError:
-            return None
-
-    def alive(self) -> bool:
-        try:
-            probe.version(self.kind, self.url, timeout_s=2.0)
-        except BrokerUnavailableError:
-            return False
-        return True
-
-    def pause(self) -> None:
-        self._refuse("pause")
-
-    def resume(self) -> None:
-        self._refuse("resume")
-
-    def kill(self) -> None:
-        self._refuse("kill")
-
-    def shut_down(self) -> None:
-        self._refuse("shut down")
-
-    def restart(self) -> None:
-        self._refuse("restart")
-
-    def execute(self, *command: str, timeout_s: float = EXECUTE_WITHIN_S) -> str:
-        self._refuse("control")
-
-    def stop(self) -> None:
-        """Stop using the server; it keeps running."""
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise UsageError(f"this container cannot {what} the service {self.kind}; {_HAND}")
+    def _refusal(self, what: str) -> str:
+        return f"this container cannot {what} the service {self.kind}; {_HAND}"
 
 
 class ControlledService(compose.ComposeBroker):

@@ -5,19 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 from ipclab.backends.base import BrokerKind
 from ipclab.brokers import kinds, probe
-from ipclab.brokers.base import EXECUTE_WITHIN_S, Broker, Usage
+from ipclab.brokers.only_used import OnlyUsedBroker
 from ipclab.errors import BrokerUnavailableError, UsageError
 from ipclab.host.text import keep_secret
 
-_ALIVE_WITHIN_S = 2.0
 
-
-class UrlBroker(Broker):
+class UrlBroker(OnlyUsedBroker):
     """A server that the lab did not start."""
 
     provider = "url"
@@ -26,42 +23,8 @@ class UrlBroker(Broker):
         super().__init__(kind, url, version, ours=False)
         self.variable = variable
 
-    def usage(self) -> Usage | None:
-        try:
-            return probe.usage(self.kind, self.url)
-        except BrokerUnavailableError:
-            return None
-
-    def alive(self) -> bool:
-        try:
-            probe.version(self.kind, self.url, timeout_s=_ALIVE_WITHIN_S)
-        except BrokerUnavailableError:
-            return False
-        return True
-
-    def pause(self) -> None:
-        self._refuse("pause")
-
-    def resume(self) -> None:
-        self._refuse("resume")
-
-    def kill(self) -> None:
-        self._refuse("kill")
-
-    def shut_down(self) -> None:
-        self._refuse("shut down")
-
-    def restart(self) -> None:
-        self._refuse("restart")
-
-    def execute(self, *command: str, timeout_s: float = EXECUTE_WITHIN_S) -> str:
-        self._refuse("control")
-
-    def stop(self) -> None:
-        """Stop using the server; it keeps running."""
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise UsageError(
+    def _refusal(self, what: str) -> str:
+        return (
             f"{self.variable} names a server that the lab did not start, so it does not {what} it; "
             "choose --provider compose or native for that"
         )
