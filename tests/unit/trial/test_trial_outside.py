@@ -1,5 +1,5 @@
-"""The process of a trial: a hang or a crash of a backend outside of its workers is a result, its side effects
-end with the trial, and the lab stays the master of its broker."""
+"""The process of a trial: a hang or a crash of a backend outside of its workers is a result, and its side
+effects end with the trial."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +20,9 @@ import pytest
 from ipclab.backends import registry
 from ipclab.backends.base import Producer
 from ipclab.backends.local.queue import QueueChannel
-from ipclab.backends.registry import Variant
-from ipclab.brokers.base import Broker, Usage
-from ipclab.errors import UnknownNameError, UsageError
-from ipclab.host.interruptions import EndedBySignal, ending_blocked
-from ipclab.host.surroundings import Surroundings, end_descendants
-from ipclab.trial import inside, ordered_end, outside
-from ipclab.trial.borrowed import BorrowedBroker
-from ipclab.trial.phases import watched
-from ipclab.trial.record import TrialRecord
-from ipclab.trial.spec import TrialSpec
+from ipclab.host.interruptions import EndedBySignal
+from ipclab.host.surroundings import Surroundings
+from ipclab.trial import ordered_end, outside
 from tests.support.hostile import run
 from tests.support.processes import crash, wait_until_gone
 
@@ -251,194 +242,6 @@ def test_an_interruption_ends_a_trial_whose_backend_hangs(
     with pytest.raises(error):
         run(grace_s=60.0)
     assert wait_until_gone({int(entered.read_text())}) == set()
-
-
-class NotOurs(Broker):
-    """Writes down who called it."""
-
-    provider = "native"
-
-    def __init__(self) -> None:
-        super().__init__("redis", "redis://127.0.0.1:1", "7", ours=True, where="pid 1")
-        self.calls: list[tuple[str, int]] = []
-
-    def _note(self, name: str) -> None:
-        self.calls.append((name, os.getpid()))
-
-    def usage(self) -> Usage | None:
-        self._note("usage")
-        return Usage(1.5, None)
-
-    def alive(self) -> bool:
-        return True
-
-    def pause(self) -> None:
-        raise UsageError("not this one")
-
-    def resume(self) -> None:
-        self._note("resume")
-
-    def kill(self) -> None:
-        self._note("kill")
-
-    def shut_down(self) -> None:
-        self._note("shut_down")
-
-    def restart(self) -> None:
-        self._note("restart")
-        self.where = "pid 2"
-
-    def execute(self, *command: str, timeout_s: float = 1.0) -> str:
-        self._note("execute")
-        return " ".join(command)
-
-    def stop(self) -> None:
-        self._note("stop")
-
-
-def use_the_broker(job: inside.Job) -> TrialRecord:
-    broker = job.broker
-    assert isinstance(broker, BorrowedBroker)
-    assert broker.usage() == Usage(1.5, None)
-    broker.restart()
-    said = [broker.where, broker.execute("a", "b"), str(broker.alive())]
-    try:
-        broker.pause()
-    except UsageError as error:
-        said.append(str(error))
-    return a_record(job, reason=", ".join(said))
-
-
-def a_record(job: inside.Job, reason: str = "") -> TrialRecord:
-    return TrialRecord(spec=job.spec, began_utc="", outcome="failed", reason=reason)
-
-
-def a_job(folder: Path, broker: Broker | None = None) -> inside.Job:
-    from ipclab.backends.base import Site
-
-    spec = TrialSpec(workload="stream", backend=Variant("hostile"))
-    return inside.Job(
-        spec=spec, site=Site(namespace="ipclab:unit"), folder=folder, broker=broker, history=None
-    )
-
-
-def test_what_is_done_to_a_broker_is_done_by_the_lab_itself(tmp_path: Path) -> None:
-    broker = NotOurs()
-    job = a_job(tmp_path, broker)
-
-    record = outside.run(job, use_the_broker, a_record(job))
-
-    assert record.reason == "pid 2, a b, True, not this one"
-    assert broker.calls == [(name, os.getpid()) for name in ("usage", "restart", "execute")]
-
-
-class Interrupted(NotOurs):
-    """The lab is told to end while it does the first ``revive()``."""
-
-    def revive(self) -> None:
-        self._note("revive")
-        if len(self.calls) == 1:
-            raise KeyboardInterrupt
-
-
-def test_a_trial_restores_what_it_changed_when_the_lab_ends_in_the_middle_of_its_question(
-    tmp_path: Path,
-) -> None:
-    restored, broker = tmp_path / "restored", Interrupted()
-
-    def restore(job: inside.Job) -> TrialRecord:
-        assert job.broker is not None
-        with ending_blocked():
-            job.broker.revive()
-            restored.write_text("yes")
-        return a_record(job)
-
-    job = a_job(tmp_path, broker)
-    with pytest.raises(KeyboardInterrupt):
-        outside.run(job, restore, a_record(job))
-
-    assert broker.calls == [("revive", os.getpid())] * 2
-    assert restored.exists()
-
-
-def test_what_cannot_be_carried_out_is_raised_in_the_lab_with_its_class(tmp_path: Path) -> None:
-    def refuse(job: inside.Job) -> TrialRecord:
-        raise UnknownNameError("option", "sise", ["size"])
-
-    job = a_job(tmp_path)
-    with pytest.raises(UsageError, match="no option is called 'sise'; did you mean size"):
-        outside.run(job, refuse, a_record(job))
-
-
-def test_an_order_to_end_is_no_error_of_the_backend() -> None:
-    with pytest.raises(EndedBySignal), watched("setup()"):
-        raise EndedBySignal(signal.SIGTERM)
-
-
-class TellsToEnd:
-    """Is told to end while it is finalized, where Python swallows every exception."""
-
-    def __del__(self) -> None:
-        signal.raise_signal(signal.SIGTERM)
-
-
-def test_an_order_to_end_within_a_finalizer_is_given_again_and_prints_nothing(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    pid = os.fork()
-    if not pid:
-        try:
-            inside.settle()
-            TellsToEnd()
-            time.sleep(10)
-        except EndedBySignal:
-            os._exit(5)
-        finally:
-            os._exit(7)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 5
-    assert capfd.readouterr().err == ""
-
-
-def test_no_fork_server_of_a_trial_can_start_a_process_after_its_end() -> None:
-    pid = os.fork()
-    if not pid:
-        code = 7
-        try:
-            inside.settle()
-            multiprocessing.get_context("forkserver").Process(target=int).start()
-            server = psutil.Process(forkserver._forkserver._forkserver_pid)  # type: ignore[attr-defined]
-            end_descendants(os.getpid())
-            code = 7 if server.is_running() else 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-
-
-def _say_and_wait(said: Connection) -> None:
-    said.send(True)
-    time.sleep(60)
-
-
-def test_a_process_that_a_backend_forked_ends_by_the_signal_and_prints_nothing(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    pid = os.fork()
-    if not pid:
-        inside.settle()
-        chosen = multiprocessing.get_context("fork")
-        ours, theirs = chosen.Pipe()
-        child = chosen.Process(target=_say_and_wait, args=(theirs,))
-        child.start()
-        # CPython drops a signal that comes before a forked process runs Python again.
-        ours.recv()
-        child.terminate()
-        child.join()
-        os._exit(0 if child.exitcode == -signal.SIGTERM else 7)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert capfd.readouterr().err == ""
 
 
 def test_what_a_backend_prints_is_not_in_the_output_of_the_lab(
